@@ -1,0 +1,113 @@
+"""What the learner asks of an environment, and nothing more.
+
+An environment is a batch: `n_env` independent episodes that step together. Its agents come in groups; agents
+of a group have the same observation and action sizes and may share a network, groups may differ in both. The
+environment leads on every axis: [env, agent, ...]. Actions lie in [-1, 1]; the environment clips what leaves
+that range, because the learner hands over the unclipped sample whose log-probability it keeps.
+
+`terminated` (the task ended, the future is worth nothing) and `truncated` (the clock ran out, the future was
+merely not observed) are different facts. An environment resets a finished episode by itself within `step` and
+returns both the new episode's first observation (`observed`) and the old one's true last (`final`).
+
+A toy environment of twenty lines satisfies this protocol, and the tests teach such toys to the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentGroup:
+    """Agents that look alike to the learner: one observation layout, one action layout."""
+
+    name: str
+    agents: tuple[str, ...]
+    observation_size: int
+    action_size: int
+
+    def __post_init__(self) -> None:
+        if not self.agents:
+            raise ValueError(f"agent group {self.name!r} has no agents, expected at least one")
+        if len(set(self.agents)) != len(self.agents):
+            raise ValueError(f"agent group {self.name!r} names an agent twice: {self.agents}")
+        if self.observation_size < 1 or self.action_size < 1:
+            raise ValueError(
+                f"agent group {self.name!r}: observation size {self.observation_size} and action size "
+                f"{self.action_size}, expected both at least 1"
+            )
+
+    @property
+    def n_agent(self) -> int:
+        return len(self.agents)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What actors and critic see at one instant."""
+
+    observations: Mapping[str, Float32Array]  # group name -> [env, agent, observation]
+    state: Float32Array  # what the central critic sees, [env, state]
+    # Group name -> [env, agent], False where an agent is out of service; None when all are always in service.
+    # The action of an agent out of service has no effect, and the learner does not learn from it.
+    in_service: Mapping[str, BoolArray] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """What one step of the batch led to."""
+
+    observed: Observed  # where the next step starts from: after the automatic reset where an episode ended
+    final: Observed  # the true last observation of the step just made; equals `observed` where nothing ended
+    # [env] when all agents share it, or [env, agent] with the agents of all groups in the groups' order.
+    reward: npt.NDArray[np.floating[Any]]
+    terminated: BoolArray  # [env]
+    truncated: BoolArray  # [env]
+    # Named reward terms and measurements of this step, each [env]. The learner only logs them: names that begin
+    # with `reward_` add up over an episode, others are averaged over its steps (`rms_` as root mean square).
+    terms: Mapping[str, FloatArray]
+
+
+@runtime_checkable
+class BatchedEnvironment(Protocol):
+    """`n_env` episodes of one task, stepped together."""
+
+    @property
+    def n_env(self) -> int: ...
+
+    @property
+    def groups(self) -> tuple[AgentGroup, ...]: ...
+
+    @property
+    def state_size(self) -> int: ...
+
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        """Starts a new episode everywhere: from these seeds [env], or from the environments' own generators."""
+        ...
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        """Applies one action per agent, {group name: [env, agent, action]}; finished episodes start anew."""
+        ...
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on bit for bit: numpy arrays, numbers, strings, lists, dicts."""
+        ...
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continues from a state that `get_state` returned, also in another process."""
+        ...
+
+
+def agent_names(groups: tuple[AgentGroup, ...]) -> tuple[str, ...]:
+    """All agents in the groups' order, which is the order of per-agent rewards and values."""
+    return tuple(agent for group in groups for agent in group.agents)
