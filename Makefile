@@ -1,0 +1,92 @@
+# make train   train the whole configuration        (options: make train ARGS="--total-episodes 100")
+# make test    linter, types and tests
+#
+# Both create .venv and install into it first, when .venv is missing or setup.cfg, pyproject.toml or
+# constraints.txt have changed since. Without such a change nothing is installed and no network is needed.
+#
+# PyPI serves a CUDA build of torch of several GB on Linux. For the CPU build, some 200 MB, name its index:
+#     make train PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PIP_ARGS ?=
+ARGS ?=
+# Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
+WORKERS ?= 2
+
+.PHONY: help setup train test test-slow lint format coverage constraints clean
+
+help:
+	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
+	@echo "make test       linter, types and tests, in a few minutes"
+	@echo "make test-slow  the long tests as well"
+	@echo "make lint       linter and types only"
+	@echo "make format     let ruff rewrite the sources"
+	@echo "make coverage   tests with a coverage report"
+	@echo "make clean      remove caches and .venv; runs/ and checkpoints/ stay"
+
+setup: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@set -euo pipefail; \
+	if [ ! -x $(PYTHON) ]; then \
+	    found=""; \
+	    for candidate in python3.11 python3 python; do \
+	        if command -v $$candidate >/dev/null 2>&1 && \
+	           $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	            found=$$candidate; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "error: no Python 3.11 or newer found as python3.11, python3 or python; install Python 3.11 and run make again" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "== creating $(VENV) with $$($$found --version)"; \
+	    if ! $$found -m venv $(VENV); then \
+	        rm -rf $(VENV); \
+	        echo "error: $$found cannot create a virtual environment; on Debian and Ubuntu install python3.11-venv" >&2; \
+	        exit 1; \
+	    fi; \
+	fi; \
+	echo "== installing into $(VENV); the first time this downloads several hundred MB and takes some minutes"; \
+	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt setuptools; \
+	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --no-build-isolation --editable '.[test]'; \
+	touch $@
+
+train: $(STAMP)
+	$(PYTHON) scripts/train_mappo.py $(ARGS)
+
+test: lint
+	@echo "== tests: pytest with $(WORKERS) workers"
+	@$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
+
+test-slow: lint
+	@echo "== tests, slow ones included: pytest with $(WORKERS) workers"
+	@$(PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" $(ARGS)
+
+lint: $(STAMP)
+	@echo "== linter: ruff"
+	@$(PYTHON) -m ruff check .
+	@echo "== types: mypy"
+	@$(PYTHON) -m mypy
+
+format: $(STAMP)
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+coverage: $(STAMP)
+	@$(PYTHON) -m pytest -n $(WORKERS) --cov --cov-report=term-missing $(ARGS)
+
+# The comment at the head of constraints.txt stays; the pins are replaced by what .venv holds now.
+constraints: $(STAMP)
+	@grep '^#' constraints.txt > constraints.new
+	@$(PYTHON) -m pip freeze --all --exclude pip --exclude-editable \
+	    | sed 's/^\(torch==[0-9.]*\)+.*/\1/' | LC_ALL=C sort -f >> constraints.new
+	@mv constraints.new constraints.txt
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

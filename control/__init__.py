@@ -1,0 +1,1 @@
+"""Everything that moves power on purpose: resources, SCADA, dispatch, automatic generation control."""

@@ -1,0 +1,1 @@
+"""Physics of the grid; knows nothing of controllers or learners."""
