@@ -1,0 +1,92 @@
+"""Array type aliases and the checks that constructors of tables share.
+
+A check names the quantity, the element and the value it found, and says what was expected, so that the
+message alone is enough to repair the data. Nothing here knows about files: the reader of a file adds its name
+and row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+
+class CaseDataError(ValueError):
+    """Data of a case is missing or cannot be true; the message says what, where and what was expected."""
+
+
+def freeze_arrays(table: Any) -> None:
+    """Give a frozen dataclass its own read-only copy of every array it holds."""
+    for field in fields(table):
+        value = getattr(table, field.name)
+        if isinstance(value, np.ndarray):
+            own = value.copy()
+            own.setflags(write=False)
+            object.__setattr__(table, field.name, own)
+
+
+def require_length(table: str, n_row: int, columns: dict[str, npt.NDArray[Any] | tuple[Any, ...]]) -> None:
+    """Every column of a table has one entry a row."""
+    for name, values in columns.items():
+        if len(values) != n_row:
+            raise CaseDataError(f"{table}: {name} has {len(values)} entries, expected {n_row}, one a row.")
+
+
+def require_finite(
+    name: str, values: FloatArray, *, label: str, of: Sequence[Any] | npt.NDArray[Any]
+) -> None:
+    """Every value is a number: neither nan nor infinite."""
+    _require(np.isfinite(values), name, values, label, of, "a finite number")
+
+
+def require_positive(
+    name: str, values: FloatArray, *, label: str, of: Sequence[Any] | npt.NDArray[Any]
+) -> None:
+    """Every value is finite and above zero."""
+    _require(np.isfinite(values) & (values > 0.0), name, values, label, of, "> 0")
+
+
+def require_non_negative(
+    name: str, values: FloatArray, *, label: str, of: Sequence[Any] | npt.NDArray[Any]
+) -> None:
+    """Every value is finite and not below zero."""
+    _require(np.isfinite(values) & (values >= 0.0), name, values, label, of, ">= 0")
+
+
+def require_position(
+    name: str, values: IntArray, n: int, *, label: str, of: Sequence[Any] | npt.NDArray[Any]
+) -> None:
+    """Every value is a position in an array of n entries."""
+    _require((values >= 0) & (values < n), name, values, label, of, f"a position from 0 to {n - 1}")
+
+
+def require_unique(name: str, values: Sequence[Any] | npt.NDArray[Any], *, label: str) -> None:
+    """No value occurs twice."""
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise CaseDataError(f"{label}: {name} = {value} occurs twice, expected once.")
+        seen.add(value)
+
+
+def _require(
+    good: BoolArray,
+    name: str,
+    values: npt.NDArray[Any],
+    label: str,
+    of: Sequence[Any] | npt.NDArray[Any],
+    expected: str,
+) -> None:
+    """Raise for the first element that is not good."""
+    if good.all():
+        return
+    first = int(np.flatnonzero(~good)[0])
+    raise CaseDataError(f"{label} {of[first]}: {name} = {values[first]}, expected {expected}.")

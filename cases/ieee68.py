@@ -1,0 +1,393 @@
+"""The IEEE 68-bus, 16-machine, 5-area system of New England and New York (NETS-NYPS).
+
+Reads the CSV tables of data/ieee68 into a `Case` and checks every entry on the way, so that wrong data ends
+here with file, row, value and what was expected, and not as an odd power flow. Rows are counted as an editor
+counts lines: the header is row 1. Sources, corrections and the figures that are this project's own are told
+in data/ieee68/SOURCE.md.
+
+Two variants differ in three things: the bus that carries the ratio of a step-up transformer, the loads at
+buses 56 and 60, and the slack machine. `rogers` is the operating case; `tr18` is the one with a published
+power-flow solution, which only validation may read (`load_published_solution`).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cases.arrays import CaseDataError, FloatArray, IntArray
+from cases.case import (
+    RENEWABLE_KINDS,
+    RESOURCE_KINDS,
+    BranchTable,
+    BusTable,
+    Case,
+    LoadTable,
+    MachineTable,
+    ReactorTable,
+    RenewableTable,
+    ResourceTable,
+    unreached_buses,
+)
+
+DATA_DIRECTORY = Path(__file__).parent / "data" / "ieee68"
+VARIANTS = ("rogers", "tr18")
+AREA_NAMES = ("NETS", "NYPS", "area3", "area4", "area5")
+
+# Chosen for all buses: no voltage level is published, and 345 kV fits the lines' surge impedances.
+NOMINAL_VOLTAGE_KV = 345.0
+VOLTAGE_BAND_PU = (0.95, 1.10)
+# G13 to G16 stand for New York's remainder and three neighbouring systems.
+EQUIVALENT_MACHINES = ("G13", "G14", "G15", "G16")
+LINE_KINDS = ("line", "line, no charging")
+TRANSFORMER_KINDS = ("gen step-up", "network transformer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSolution:
+    """Printed power-flow solution, 4 decimals; every array has shape [bus], in the order of the file."""
+
+    bus_number: IntArray
+    vm_pu: FloatArray
+    va_degree: FloatArray
+
+
+def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Case:
+    """Read one variant of the system.
+
+    Args:
+        variant: rogers (operating case) or tr18 (the case with a published solution).
+        directory: folder with the CSV tables.
+
+    Raises:
+        CaseDataError: a table is missing, or an entry of it cannot be true.
+    """
+    if variant not in VARIANTS:
+        raise CaseDataError(f"variant = {variant!r}, expected one of {', '.join(VARIANTS)}.")
+    directory = Path(directory)
+    bus_csv = _read(directory / "bus.csv")
+    bus_number = bus_csv.integers("bus_number")
+    bus_csv.require_unique("bus_number")
+    position = {int(number): k for k, number in enumerate(bus_number)}
+    machine_csv = _read(directory / "generator.csv")
+    branch_csv = _read(directory / "branch.csv")
+    branch = _branches(branch_csv, position, variant)
+    machine = _machines(directory, machine_csv, position, variant)
+    root = int(machine.bus[machine.slack_machine])
+    for k in unreached_buses(len(bus_number), branch.from_bus, branch.to_bus, root):
+        raise bus_csv.error(
+            int(k), "bus_number", f"a chain of branches in branch.csv that joins it to bus {bus_number[root]}"
+        )
+    return Case(
+        name=f"ieee68-{variant}",
+        base_mva=100.0,
+        f0_hz=60.0,
+        area_names=AREA_NAMES,
+        bus=_buses(directory, bus_csv, position),
+        branch=branch,
+        machine=machine,
+        load=_loads(bus_csv, variant),
+        reactor=_reactors(_read(directory / "reactor.csv"), position),
+        renewable=_renewables(_read(directory / "renewable.csv"), position),
+        resource=_resources(_read(directory / "resource.csv"), position),
+    )
+
+
+def load_published_solution(directory: Path = DATA_DIRECTORY) -> PublishedSolution:
+    """Read the published solution of variant tr18; for validation only, the model never sees it."""
+    table = _read(Path(directory) / "published_solution_tr18.csv")
+    table.require_unique("bus_number")
+    return PublishedSolution(
+        bus_number=table.integers("bus_number"),
+        vm_pu=table.floats("vm_pu", above=0.0),
+        va_degree=table.floats("va_degree"),
+    )
+
+
+def _buses(directory: Path, table: _Table, position: dict[int, int]) -> BusTable:
+    """Bus table with the drawing positions of position.csv."""
+    n = table.n_row
+    area = np.array([AREA_NAMES.index(a) for a in table.choices("area", AREA_NAMES)], dtype=np.int64)
+    x, y = np.zeros(n), np.zeros(n)
+    if (directory / "position.csv").exists():
+        drawing = _read(directory / "position.csv")
+        drawing.require_unique("bus_number")
+        bus = drawing.positions("bus_number", position)
+        for number, k in position.items():
+            if k not in bus:
+                raise CaseDataError(f"position.csv: no row for bus {number}, expected one a bus of bus.csv.")
+        x[bus], y[bus] = drawing.floats("x"), drawing.floats("y")
+    return BusTable(
+        bus_number=table.integers("bus_number"),
+        area=area,
+        vn_kv=np.full(n, NOMINAL_VOLTAGE_KV),
+        vm_min_pu=np.full(n, VOLTAGE_BAND_PU[0]),
+        vm_max_pu=np.full(n, VOLTAGE_BAND_PU[1]),
+        x=x,
+        y=y,
+    )
+
+
+def _branches(table: _Table, position: dict[int, int], variant: str) -> BranchTable:
+    """One row a rated circuit, lines first. A corridor of n circuits has r/n, x/n and b n."""
+    table.require_unique("corridor")
+    from_bus = table.positions("from_bus_number", position)
+    to_bus = table.positions("to_bus_number", position)
+    kind = table.choices("kind", LINE_KINDS + TRANSFORMER_KINDS)
+    is_transformer = np.array([k in TRANSFORMER_KINDS for k in kind])
+    r_pu = table.floats("r_pu", at_least=0.0)
+    x_pu = table.floats("x_pu", above=0.0)
+    b_pu = table.floats("b_pu", at_least=0.0)
+    circuits = table.integers("circuits_rated", at_least=1)
+    tap_number = table.texts(f"tap_bus_number_{variant}", may_be_empty=True)
+    tap_text = table.texts("tap_ratio", may_be_empty=True)
+    tap, tap_bus = np.ones(table.n_row), np.full(table.n_row, -1, dtype=np.int64)
+    rate_a = table.floats("rate_a_mva", above=0.0)
+    rate_b = table.floats("rate_b_mva", above=0.0)
+    rate_c = table.floats("rate_c_mva", above=0.0)
+    ends: set[frozenset[int]] = set()
+    for k in range(table.n_row):
+        pair = frozenset((int(from_bus[k]), int(to_bus[k])))
+        if len(pair) == 1:
+            raise table.error(k, "to_bus_number", "another bus than from_bus_number")
+        if pair in ends:
+            raise table.error(
+                k, "to_bus_number", "each pair of buses once (parallel circuits go into circuits_rated)"
+            )
+        ends.add(pair)
+        if not rate_a[k] <= rate_b[k] <= rate_c[k]:
+            raise table.error(k, "rate_b_mva", "rate_a_mva <= rate_b_mva <= rate_c_mva")
+        if tap_text[k]:
+            tap[k] = table.number(k, "tap_ratio", above=0.0)
+        if not is_transformer[k] and tap[k] != 1.0:
+            raise table.error(k, "tap_ratio", "no ratio on a line")
+        if tap_number[k]:
+            side = position.get(int(table.number(k, f"tap_bus_number_{variant}")), -1)
+            if side not in pair:
+                raise table.error(k, f"tap_bus_number_{variant}", "one of the two ends of the branch")
+            tap_bus[k] = side
+        elif tap[k] != 1.0:
+            raise table.error(k, f"tap_bus_number_{variant}", "the bus that carries the ratio")
+    order = np.concatenate([np.flatnonzero(~is_transformer), np.flatnonzero(is_transformer)])
+    row = np.repeat(order, circuits[order])
+    circuit = np.concatenate([np.arange(1, circuits[k] + 1) for k in order])
+    number = {k: bus for bus, k in position.items()}
+    name = tuple(
+        f"{number[int(from_bus[k])]}-{number[int(to_bus[k])]}" + (f" #{c}" if circuits[k] > 1 else "")
+        for k, c in zip(row, circuit, strict=True)
+    )
+    reverse = (tap_bus == to_bus) & (tap_bus >= 0)
+    n = circuits[row].astype(np.float64)
+    basis = table.texts("rating_basis")
+    return BranchTable(
+        name=name,
+        corridor=table.integers("corridor")[row],
+        circuit=circuit.astype(np.int64),
+        from_bus=np.where(reverse, to_bus, from_bus)[row],
+        to_bus=np.where(reverse, from_bus, to_bus)[row],
+        is_transformer=is_transformer[row],
+        r_pu=r_pu[row] * n,
+        x_pu=x_pu[row] * n,
+        b_pu=b_pu[row] / n,
+        tap=tap[row],
+        tap_bus=tap_bus[row],
+        rate_a_mva=rate_a[row],
+        rate_b_mva=rate_b[row],
+        rate_c_mva=rate_c[row],
+        rating_basis=tuple(basis[k] for k in row),
+    )
+
+
+def _machines(directory: Path, table: _Table, position: dict[int, int], variant: str) -> MachineTable:
+    """Schedule of generator.csv, dynamic data of machine.csv, cost of dispatch_cost.csv, joined by name."""
+    table.require_unique("machine")
+    name = table.texts("machine")
+    bus = table.positions("bus_number", position)
+    slack = table.integers(f"slack_{variant}", at_least=0)
+    if np.count_nonzero(slack) != 1:
+        raise CaseDataError(
+            f"{table.file}: slack_{variant} marks {np.count_nonzero(slack)} machines, expected exactly one."
+        )
+    dynamic = _read(directory / "machine.csv")
+    row = dynamic.rows_by("machine", name)
+    dynamic_bus = dynamic.positions("bus_number", position)
+    for k, r in enumerate(row):
+        if dynamic_bus[r] != bus[k]:
+            raise dynamic.error(int(r), "bus_number", f"the bus of {name[k]} in {table.file}")
+    cost = _read(directory / "dispatch_cost.csv")
+    cost_row = cost.rows_by("machine", name)
+    return MachineTable(
+        name=tuple(name),
+        bus=bus,
+        p_mw=table.floats(f"p_{variant}_mw"),
+        vm_set_pu=table.floats("vm_set_pu", above=0.0),
+        slack=slack.astype(np.bool_),
+        base_mva=dynamic.floats("base_mva", above=0.0)[row],
+        h_s=dynamic.floats("h_s", above=0.0)[row],
+        xd_pu=dynamic.floats("xd_pu", above=0.0)[row],
+        xd1_pu=dynamic.floats("xd1_pu", above=0.0)[row],
+        rating_mva=dynamic.floats("rating_mva", above=0.0)[row],
+        is_equivalent=np.array([n in EQUIVALENT_MACHINES for n in name]),
+        cost_linear=cost.floats("cost_linear_usd_per_mwh", at_least=0.0)[cost_row],
+        cost_quadratic=cost.floats("cost_quadratic_usd_per_mw2h", above=0.0)[cost_row],
+    )
+
+
+def _loads(table: _Table, variant: str) -> LoadTable:
+    """One load for each bus whose active or reactive load is not zero."""
+    number = table.integers("bus_number")
+    p_mw = table.floats(f"p_load_{variant}_mw", at_least=0.0)
+    q_mvar = table.floats(f"q_load_{variant}_mvar")
+    bus = np.flatnonzero((p_mw != 0.0) | (q_mvar != 0.0))
+    return LoadTable(
+        name=tuple(f"load {number[k]}" for k in bus), bus=bus, p_mw=p_mw[bus], q_mvar=q_mvar[bus]
+    )
+
+
+def _reactors(table: _Table, position: dict[int, int]) -> ReactorTable:
+    """Switchable reactors; this project's own."""
+    table.require_unique("bus_number")
+    return ReactorTable(bus=table.positions("bus_number", position), q_mvar=table.floats("q_mvar", above=0.0))
+
+
+def _renewables(table: _Table, position: dict[int, int]) -> RenewableTable:
+    """Wind and photovoltaic plants; this project's own."""
+    table.require_unique("plant")
+    return RenewableTable(
+        name=tuple(table.texts("plant")),
+        kind=tuple(table.choices("kind", RENEWABLE_KINDS)),
+        bus=table.positions("bus_number", position),
+        p_max_mw=table.floats("p_max_mw", above=0.0),
+        series=tuple(table.texts("series")),
+    )
+
+
+def _resources(table: _Table, position: dict[int, int]) -> ResourceTable:
+    """The plants the agents control; this project's own."""
+    table.require_unique("resource")
+    return ResourceTable(
+        name=tuple(table.texts("resource")),
+        kind=tuple(table.choices("kind", RESOURCE_KINDS)),
+        bus=table.positions("bus_number", position),
+    )
+
+
+def _read(path: Path) -> _Table:
+    """Read a CSV file whose rows all have the header's number of entries."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            lines = [line for line in csv.reader(handle) if line]
+    except FileNotFoundError:
+        raise CaseDataError(f"{path.name}: no such file in {path.parent}, expected a CSV table.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaseDataError(
+            f"{path.name}: cannot be read ({error}), expected a CSV table in UTF-8."
+        ) from error
+    if len(lines) < 2:
+        raise CaseDataError(f"{path.name}: {len(lines)} rows, expected a header and at least one row.")
+    header = [entry.strip() for entry in lines[0]]
+    for k, line in enumerate(lines[1:]):
+        if len(line) != len(header):
+            raise CaseDataError(
+                f"{path.name}, row {k + 2}: {len(line)} entries, expected {len(header)} as in the header."
+            )
+    columns = {name: [line[c].strip() for line in lines[1:]] for c, name in enumerate(header)}
+    return _Table(file=path.name, n_row=len(lines) - 1, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """Text of a CSV file by column, with getters that convert, check and complain with file and row."""
+
+    file: str
+    n_row: int
+    columns: dict[str, list[str]]
+
+    def error(self, row: int, column: str, expected: str) -> CaseDataError:
+        """Error about one entry; row counts data rows from 0, the message as an editor does."""
+        value = self.columns[column][row]
+        return CaseDataError(
+            f"{self.file}, row {row + 2}: {column} = {value or '(empty)'}, expected {expected}."
+        )
+
+    def texts(self, column: str, may_be_empty: bool = False) -> list[str]:
+        """Entries of a column as they stand."""
+        if column not in self.columns:
+            raise CaseDataError(
+                f"{self.file}, row 1: no column {column}, expected it beside {', '.join(self.columns)}."
+            )
+        if not may_be_empty:
+            for row, value in enumerate(self.columns[column]):
+                if not value:
+                    raise self.error(row, column, "an entry")
+        return self.columns[column]
+
+    def number(self, row: int, column: str, above: float = -math.inf, at_least: float = -math.inf) -> float:
+        """One entry as a finite number within its bounds."""
+        try:
+            value = float(self.columns[column][row])
+        except ValueError:
+            raise self.error(row, column, "a number") from None
+        if not math.isfinite(value):
+            raise self.error(row, column, "a finite number")
+        if not value > above:
+            raise self.error(row, column, f"> {above:g}")
+        if value < at_least:
+            raise self.error(row, column, f">= {at_least:g}")
+        return value
+
+    def floats(self, column: str, above: float = -math.inf, at_least: float = -math.inf) -> FloatArray:
+        """Entries as finite numbers within their bounds."""
+        self.texts(column)
+        return np.array([self.number(row, column, above, at_least) for row in range(self.n_row)])
+
+    def integers(self, column: str, at_least: float = -math.inf) -> IntArray:
+        """Entries as whole numbers."""
+        values = self.floats(column, at_least=at_least)
+        for row in np.flatnonzero(values != np.round(values)):
+            raise self.error(int(row), column, "a whole number")
+        return values.astype(np.int64)
+
+    def choices(self, column: str, allowed: tuple[str, ...]) -> list[str]:
+        """Entries that are each one of the allowed words."""
+        return self._checked(column, lambda value: value in allowed, f"one of {', '.join(allowed)}")
+
+    def positions(self, column: str, position: dict[int, int]) -> IntArray:
+        """Bus numbers, turned into positions in the bus table."""
+        numbers = self.integers(column)
+        for row, number in enumerate(numbers):
+            if int(number) not in position:
+                raise self.error(row, column, "a bus_number of bus.csv")
+        return np.array([position[int(number)] for number in numbers], dtype=np.int64)
+
+    def require_unique(self, column: str) -> None:
+        """No entry of the column occurs twice."""
+        first: dict[str, int] = {}
+        for row, value in enumerate(self.texts(column)):
+            if value in first:
+                raise self.error(row, column, f"it once, but row {first[value] + 2} has it too")
+            first[value] = row
+
+    def rows_by(self, column: str, keys: list[str]) -> IntArray:
+        """Data row of each key; every key has exactly one row and no row is left over."""
+        self.require_unique(column)
+        row_of = {value: row for row, value in enumerate(self.columns[column])}
+        for value, row in row_of.items():
+            if value not in keys:
+                raise self.error(row, column, f"one of {', '.join(keys)}")
+        for key in keys:
+            if key not in row_of:
+                raise CaseDataError(f"{self.file}: no row with {column} = {key}, expected one.")
+        return np.array([row_of[key] for key in keys], dtype=np.int64)
+
+    def _checked(self, column: str, good: Callable[[str], bool], expected: str) -> list[str]:
+        values = self.texts(column)
+        for row, value in enumerate(values):
+            if not good(value):
+                raise self.error(row, column, expected)
+        return values
