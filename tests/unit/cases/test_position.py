@@ -25,7 +25,7 @@ def position() -> dict[int, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def corridors() -> list[tuple[int, int]]:
-    return [(int(row["from_bus"]), int(row["to_bus"])) for row in rows("branch.csv")]
+    return [(int(row["from_bus_number"]), int(row["to_bus_number"])) for row in rows("branch.csv")]
 
 
 def distance_to_segment(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
