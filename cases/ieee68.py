@@ -88,7 +88,7 @@ def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Ca
         base_mva=100.0,
         f0_hz=60.0,
         area_names=AREA_NAMES,
-        bus=_buses(directory, bus_csv, position),
+        bus=_buses(directory, bus_csv),
         branch=branch,
         machine=machine,
         load=_loads(bus_csv, variant),
@@ -109,27 +109,20 @@ def load_published_solution(directory: Path = DATA_DIRECTORY) -> PublishedSoluti
     )
 
 
-def _buses(directory: Path, table: _Table, position: dict[int, int]) -> BusTable:
+def _buses(directory: Path, table: _Table) -> BusTable:
     """Bus table with the drawing positions of position.csv."""
     n = table.n_row
     area = np.array([AREA_NAMES.index(a) for a in table.choices("area", AREA_NAMES)], dtype=np.int64)
-    x, y = np.zeros(n), np.zeros(n)
-    if (directory / "position.csv").exists():
-        drawing = _read(directory / "position.csv")
-        drawing.require_unique("bus_number")
-        bus = drawing.positions("bus_number", position)
-        for number, k in position.items():
-            if k not in bus:
-                raise CaseDataError(f"position.csv: no row for bus {number}, expected one a bus of bus.csv.")
-        x[bus], y[bus] = drawing.floats("x"), drawing.floats("y")
+    drawing = _read(directory / "position.csv")
+    row = drawing.rows_by("bus", table.texts("bus_number"))
     return BusTable(
         bus_number=table.integers("bus_number"),
         area=area,
         vn_kv=np.full(n, NOMINAL_VOLTAGE_KV),
         vm_min_pu=np.full(n, VOLTAGE_BAND_PU[0]),
         vm_max_pu=np.full(n, VOLTAGE_BAND_PU[1]),
-        x=x,
-        y=y,
+        x=drawing.floats("x")[row],
+        y=drawing.floats("y")[row],
     )
 
 
