@@ -1,17 +1,17 @@
 """Case -> pandapower net: the only place that creates network elements.
 
-Rows of the net's tables stand in the order of the case's tables, so a position in the case is an index in the net:
+Rows of the net's tables stand in the order of the case's tables, so a position in the case is an index:
 
-    net.bus      buses                         net.gen      machines (the slack machine has slack=True)
+    net.bus      buses                         net.gen      machines (slack=True on the slack machine)
     net.line     branch rows 0..n_line-1       net.load     loads
     net.trafo    branch rows from n_line on    net.shunt    reactors
     net.sgen     renewable plants, then gas plants, then demand-response units
     net.storage  battery plants
 
-A transformer's high-voltage side is its `from_bus`, which carries the ratio. Ratios are given as one tap step of a
-`Ratio` changer and never as off-nominal `vn_hv_kv`, which lightsim2grid would ignore without a word. Plants that
-this project adds stand in the net with no power; whoever solves it sets theirs. Left out: magnetising branches (none
-are published), reactive limits of the machines (none are published), zero sequence.
+A transformer's high-voltage side is its `from_bus`, which carries the ratio. Ratios are given as one tap step
+of a `Ratio` changer and never as off-nominal `vn_hv_kv`, which lightsim2grid would ignore without a word.
+Plants that this project adds stand in the net with no power; whoever solves it sets theirs. Left out:
+magnetising branches, reactive limits of the machines and zero sequence, none of which are published.
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""The network as a graph: islands, bridges, and the buses that stay alive after an outage.
+
+Nodes are buses, edges are rated circuits, so parallel circuits are parallel edges: losing one of two leaves
+the corridor standing. Drawing and the search for bridges go through networkx; what runs inside a step is a
+compiled union-find. An island without the main part of the grid counts as dead, even if it holds a machine:
+nothing in this project balances a small island.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+import numba
+import numpy as np
+
+from cases.arrays import BoolArray, IntArray
+from cases.case import Case
+
+
+def multigraph(case: Case, branch_in_service: BoolArray | None = None) -> Any:
+    """Networkx multigraph of a case.
+
+    Args:
+        case: the grid.
+        branch_in_service: circuits to keep, [branch]; all if None.
+
+    Returns:
+        nx.MultiGraph. A node is a bus position with `bus_number` and `area`; an edge's key is its row in
+        the branch table, with `name` and `is_transformer`.
+    """
+    graph = nx.MultiGraph(name=case.name)
+    for k in range(case.n_bus):
+        graph.add_node(k, bus_number=int(case.bus.bus_number[k]), area=case.area_names[int(case.bus.area[k])])
+    branch = case.branch
+    for k in range(case.n_branch):
+        if branch_in_service is None or branch_in_service[k]:
+            graph.add_edge(
+                int(branch.from_bus[k]),
+                int(branch.to_bus[k]),
+                key=k,
+                name=branch.name[k],
+                is_transformer=bool(branch.is_transformer[k]),
+            )
+    return graph
+
+
+def bridges(case: Case) -> IntArray:
+    """Rows of the circuits whose loss alone cuts buses off, ascending."""
+    graph = multigraph(case)
+    found = [
+        key for u, v in nx.bridges(nx.Graph(graph)) for key in graph[u][v] if graph.number_of_edges(u, v) == 1
+    ]
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def ties(case: Case) -> IntArray:
+    """Rows of the circuits that join two areas, ascending."""
+    area = case.bus.area
+    return np.flatnonzero(area[case.branch.from_bus] != area[case.branch.to_bus]).astype(np.int64)
+
+
+def islands(case: Case, branch_in_service: BoolArray) -> IntArray:
+    """Island of every bus, named by the lowest bus position in it.
+
+    Args:
+        case: the grid.
+        branch_in_service: [branch].
+
+    Returns:
+        [bus].
+    """
+    return _islands(case.n_bus, case.branch.from_bus, case.branch.to_bus, branch_in_service)
+
+
+def live_buses(case: Case, branch_in_service: BoolArray) -> BoolArray:
+    """Buses of the main island: the one with most machine rating, then most buses, then the lowest bus.
+
+    Args:
+        case: the grid.
+        branch_in_service: [branch].
+
+    Returns:
+        True where the bus belongs to the main island, [bus].
+    """
+    label = islands(case, branch_in_service)
+    if not label.any():  # one island, named by bus 0
+        return np.ones(case.n_bus, dtype=np.bool_)
+    rating_mva = np.bincount(label[case.machine.bus], case.machine.rating_mva, minlength=case.n_bus)
+    n_bus = np.bincount(label, minlength=case.n_bus)
+    order = np.lexsort((np.arange(case.n_bus), -n_bus, -rating_mva))
+    main: BoolArray = label == order[0]
+    return main
+
+
+@numba.njit(cache=True)
+def _islands(n_bus: int, from_bus: IntArray, to_bus: IntArray, in_service: BoolArray) -> IntArray:
+    """Union-find; the lower bus of two becomes the root, so a root is the lowest bus of its island."""
+    root = np.arange(n_bus)
+    for k in range(len(from_bus)):
+        if in_service[k]:
+            a, b = from_bus[k], to_bus[k]
+            while root[a] != a:
+                a = root[a]
+            while root[b] != b:
+                b = root[b]
+            root[max(a, b)] = min(a, b)
+    for k in range(n_bus):  # roots are lower than their members, so they are final when these are reached
+        root[k] = root[root[k]]
+    return root
