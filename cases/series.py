@@ -118,7 +118,8 @@ class Series:
     def load_step_percent(self) -> FloatArray:
         """Change of total load from each sample to the next [% of load], shape [sample]."""
         total_mw = self.load_mw.sum(axis=1, dtype=np.float64)
-        return 100.0 * (np.roll(total_mw, -1) - total_mw) / total_mw
+        step_percent: FloatArray = 100.0 * (np.roll(total_mw, -1) - total_mw) / total_mw
+        return step_percent
 
     def starts_without_load_step(self, max_step_percent: float, length_min: float) -> BoolArray:
         """Samples after which no load step above the limit begins for length_min minutes, shape [sample]."""
@@ -273,7 +274,7 @@ def _read_cache(path: Path) -> Series | None:
                 load_mw=stored["load_mw"], renewable_pu=stored["renewable_pu"], renewable_names=names
             )
     except Exception:
-        # No file, or one cut short, which raises any of half a dozen types (zipfile, zlib, KeyError, our own).
+        # No file, or one cut short (zipfile, zlib, KeyError and more).
         return None
 
 
