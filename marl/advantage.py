@@ -36,9 +36,9 @@ def generalized_advantages(
         delta_t = r_t + gamma (1 - terminated_t) V(s'_t) - V(s_t)
         A_t     = delta_t + gamma lambda (1 - terminated_t)(1 - truncated_t) A_{t+1}
 
-    s'_t is the true last observation of step t: where an episode ended, the old episode's last and not the new
-    one's first. A termination is worth nothing beyond itself; a truncation is worth V(s'_t). Neither lets the
-    next episode's advantages leak back.
+    s'_t is the true last observation of step t: where an episode ended, the old episode's last and not the
+    new one's first. A termination is worth nothing beyond itself; a truncation is worth V(s'_t). Neither
+    lets the next episode's advantages leak back.
 
     Args:
         rewards: r_t, shape [step, env, value].

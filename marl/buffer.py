@@ -1,7 +1,7 @@
 """Rollout storage [step, env, agent, ...], the batch it becomes, and the batch's minibatches.
 
-Everything is allocated once. The true last observation of a truncated episode is kept beside the rollout: it is
-the only observation that is not the start of a next step.
+Everything is allocated once. The true last observation of a truncated episode is kept beside the rollout:
+it is the only observation that is not the start of a next step.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ class RolloutBuffer:
         """
         t = self.position
         if t == self.n_step:
-            raise RuntimeError(f"the buffer's {self.n_step} steps are full: take the rollout before adding more")
+            raise RuntimeError(
+                f"the buffer's {self.n_step} steps are full: take the rollout before adding more"
+            )
         self._put_observed(t, observed)
         for name, value in actions.items():
             self.actions[name][t].copy_(value)
@@ -154,7 +156,9 @@ class RolloutBuffer:
     def rollout(self, last: Observed, device: torch.device) -> Rollout:
         """The full buffer, closed by the observation that follows it; the buffer starts anew."""
         if self.position != self.n_step:
-            raise RuntimeError(f"the buffer holds {self.position} of {self.n_step} steps: it is not a rollout yet")
+            raise RuntimeError(
+                f"the buffer holds {self.position} of {self.n_step} steps: it is not a rollout yet"
+            )
         self._put_observed(self.n_step, last)
         finals, self._finals, self.position = self._finals, [], 0
         return Rollout(

@@ -46,7 +46,8 @@ class NetworkConfig:
     layer_norm: bool = True
     # Orthogonal weights, gain sqrt(2) (Saxe et al., 2014), against torch's uniform default.
     orthogonal_init: bool = True
-    # Gain of the actors' last layer: small, so that a fresh policy acts near zero (Andrychowicz et al., 2021).
+    # Gain of the actors' last layer: small, so that a fresh policy acts near zero (Andrychowicz et al.,
+    # 2021).
     actor_last_gain: float = 0.01
     # Logarithm of the policy's initial standard deviation; actions span [-1, 1].
     log_std_init: float = math.log(0.35)
@@ -101,7 +102,8 @@ class PPOConfig:
     epochs: int = 5
     # Normalise advantages over the buffer, each reward's by itself.
     normalize_advantages: bool = True
-    # Learn values in normalised units, last layer rescaled when units move (PopArt, van Hasselt et al., 2016).
+    # Learn values in normalised units, last layer rescaled when units move (PopArt, van Hasselt et al.,
+    # 2016).
     normalize_values: bool = True
     # Weight of the past in the statistics of returns, per update.
     value_norm_decay: float = 0.9
@@ -115,7 +117,8 @@ class PPOConfig:
     target_kl: float = 0.0
     # Share of exploration noise that the agents of a type have in common; marginals stay as they are.
     noise_correlation: float = 0.8
-    # Robust reward: beyond this size a reward grows with the root only (Huber's cost of the root); 0 leaves it.
+    # Robust reward: beyond this size a reward grows with the root only (Huber's cost of the root); 0 leaves
+    # it.
     robust_reward: float = 0.0
     # Factor on rewards before learning; matters only where values and advantages are not normalised.
     reward_scale: float = 1.0
@@ -127,10 +130,18 @@ class PPOConfig:
         for name in ("entropy_coef", "value_coef", "target_kl", "robust_reward"):
             value = getattr(self, name)
             _require(value >= 0 and math.isfinite(value), f"{name} = {value}, expected >= 0")
-        for name in ("gamma", "gae_lambda", "lr_final_fraction", "entropy_final_fraction", "noise_correlation"):
+        for name in (
+            "gamma",
+            "gae_lambda",
+            "lr_final_fraction",
+            "entropy_final_fraction",
+            "noise_correlation",
+        ):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"{name} = {value}, expected in [0, 1]")
-        _require(0 <= self.value_norm_decay < 1, f"value_norm_decay = {self.value_norm_decay}, expected in [0, 1)")
+        _require(
+            0 <= self.value_norm_decay < 1, f"value_norm_decay = {self.value_norm_decay}, expected in [0, 1)"
+        )
         for name in ("buffer_steps", "minibatch_steps", "epochs"):
             _require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
         _require(
@@ -226,8 +237,8 @@ def recommended() -> TrainingConfig:
 def reference() -> TrainingConfig:
     """The specification's table to the letter; what it leaves open follows Yu et al. (2022).
 
-    Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero, learning
-    rates stay constant, values are normalised, exploration noise is independent, no dead zone.
+    Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero,
+    learning rates stay constant, values are normalised, exploration noise is independent, no dead zone.
     """
     base = TrainingConfig()
     return replace(

@@ -1,11 +1,11 @@
 """Actors with their Gaussian, and the critics.
 
-A network serves one agent or many: an actor shared by a type is one perceptron run over [step, agent] rows, and
-actors of their own are the same layers with a leading [network] axis, run as one batched product. Types may
-differ in observation and action sizes: each has layers of its own sizes, nothing is padded.
+A network serves one agent or many: an actor shared by a type is one perceptron run over [step, agent] rows,
+and actors of their own are the same layers with a leading [network] axis, run as one batched product. Types
+may differ in observation and action sizes: each has layers of its own sizes, nothing is padded.
 
-The layers are Linear -> LayerNorm -> ReLU, then a last Linear. The Gaussian's log standard deviation is a free
-parameter of each network and does not depend on the observation.
+The layers are Linear -> LayerNorm -> ReLU, then a last Linear. The Gaussian's log standard deviation is a
+free parameter of each network and does not depend on the observation.
 """
 
 from __future__ import annotations
@@ -68,13 +68,22 @@ class StackedPerceptron(nn.Module):
     """`n_network` perceptrons of the same shape."""
 
     def __init__(
-        self, n_network: int, n_in: int, hidden: Sequence[int], n_out: int, *, last_gain: float, config: NetworkConfig
+        self,
+        n_network: int,
+        n_in: int,
+        hidden: Sequence[int],
+        n_out: int,
+        *,
+        last_gain: float,
+        config: NetworkConfig,
     ) -> None:
         super().__init__()
         self.n_network = n_network
         layers: list[nn.Module] = []
         for width in hidden:
-            layers.append(StackedLinear(n_network, n_in, width, gain=HIDDEN_GAIN, orthogonal=config.orthogonal_init))
+            layers.append(
+                StackedLinear(n_network, n_in, width, gain=HIDDEN_GAIN, orthogonal=config.orthogonal_init)
+            )
             if config.layer_norm:
                 layers.append(StackedLayerNorm(n_network, width))
             layers.append(nn.ReLU(inplace=True))
@@ -90,7 +99,9 @@ class StackedPerceptron(nn.Module):
 class Actor(nn.Module):
     """Gaussian policy of the agents that share a head: one network for all of them, or one each."""
 
-    def __init__(self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig) -> None:
+    def __init__(
+        self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
+    ) -> None:
         super().__init__()
         self.n_network = n_network
         self.net = StackedPerceptron(
@@ -121,7 +132,7 @@ class Actor(nn.Module):
         return -0.5 * z.square().sum(dim=-1) - constant
 
     def entropy(self) -> Tensor:
-        """Differential entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
+        """Entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
         return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
 
 
@@ -129,7 +140,7 @@ class ActorSet(nn.Module):
     """All actors: which head serves which group, and what it is fed.
 
     sharing "type": a head per group with one network. "agent": a head per group with a network per agent.
-    "all": one head, one network, fed with all groups' observations and, unless switched off, the agent's identity.
+    "all": one head, one network, fed with all groups' observations and, unless switched off, who each agent is.
     """
 
     def __init__(self, groups: tuple[AgentGroup, ...], config: NetworkConfig) -> None:
@@ -150,7 +161,7 @@ class ActorSet(nn.Module):
             sizes = {(g.observation_size, g.action_size) for g in groups}
             if len(sizes) != 1:
                 raise ValueError(
-                    f"one actor for all agents needs equal sizes, but (observation, action) sizes are {sorted(sizes)}; "
+                    f"one actor for all agents needs equal sizes, but their (observation, action) are {sorted(sizes)}; "
                     'use sharing "type" or "agent"'
                 )
             n_agent = sum(g.n_agent for g in groups)
@@ -165,16 +176,26 @@ class ActorSet(nn.Module):
                 self.head_groups[g.name] = (g,)
 
     def scale(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Raw observations {group: [row, agent, observation]} -> inputs of the heads {head: [row, agent, input]}."""
+        """Raw observations {group: [row, agent, observation]} -> {head: [row, agent, input]}."""
         scaled = {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
         inputs = {}
         for head, groups in self.head_groups.items():
-            x = scaled[groups[0].name] if len(groups) == 1 else torch.cat([scaled[g.name] for g in groups], dim=1)
+            x = (
+                scaled[groups[0].name]
+                if len(groups) == 1
+                else torch.cat([scaled[g.name] for g in groups], dim=1)
+            )
             if self.config.sharing == "all" and self.config.agent_id:
                 identity = self.get_buffer("identity")
                 x = torch.cat([x, identity.expand(x.shape[0], *identity.shape)], dim=-1)
             inputs[head] = x
         return inputs
+
+    def update_scaling(self, group: str, observations: Tensor) -> None:
+        """Takes raw observations of one group [..., observation] into its running moments."""
+        scaling = self.scaling[group]
+        assert isinstance(scaling, InputScaling)
+        scaling.update(observations)
 
     def gather(self, by_group: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """{group: [row, agent, ...]} -> {head: [row, agent, ...]}."""
@@ -189,7 +210,7 @@ class ActorSet(nn.Module):
         """{head: [row, agent, ...]} -> {group: [row, agent, ...]}."""
         by_group: dict[str, Tensor] = {}
         for head, groups in self.head_groups.items():
-            pieces = by_head[head].split([g.n_agent for g in groups], dim=1)
+            pieces = torch.split(by_head[head], [g.n_agent for g in groups], dim=1)
             by_group.update({g.name: piece for g, piece in zip(groups, pieces, strict=True)})
         return by_group
 
@@ -206,8 +227,8 @@ class ActorSet(nn.Module):
 class Critic(nn.Module):
     """State values in normalised units, and the units themselves.
 
-    "central": one network sees the state and has one output, or one per agent where agents have rewards of their
-    own. "local": a network per group sees each agent's own observation, and every agent has a value (IPPO).
+    "central": one network sees the state and has one output, or one per agent where agents have rewards of
+    their own. "local": a network per group sees each agent's own observation; every agent has a value (IPPO).
     """
 
     columns: Tensor
@@ -237,14 +258,20 @@ class Critic(nn.Module):
             columns = list(range(n_value))
             n_column = n_value
         if len(columns) != n_value:
-            raise ValueError(f"a local critic gives each of {len(columns)} agents a value, not {n_value} in all")
+            raise ValueError(
+                f"a local critic gives each of {len(columns)} agents a value, not {n_value} in all"
+            )
         self.units = PopArt(n_column, decay=value_norm_decay)
         # Which output of the networks each value belongs to, shape [value].
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
     def _add(self, name: str, n_in: int, n_out: int, config: NetworkConfig) -> None:
-        self.scaling[name] = InputScaling(n_in, compress=config.compress_inputs, normalize=config.normalize_inputs)
-        self.heads[name] = StackedPerceptron(1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config)
+        self.scaling[name] = InputScaling(
+            n_in, compress=config.compress_inputs, normalize=config.normalize_inputs
+        )
+        self.heads[name] = StackedPerceptron(
+            1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config
+        )
 
     def scale(self, observations: Mapping[str, Tensor], state: Tensor) -> dict[str, Tensor]:
         """Raw observations and state -> {head: input}."""
@@ -266,6 +293,12 @@ class Critic(nn.Module):
     def denormalize(self, values: Tensor) -> Tensor:
         """The critic's units -> real ones, shape [..., value]."""
         return self.units.denormalize(values, self.columns)
+
+    def update_scaling(self, observations: Mapping[str, Tensor], state: Tensor) -> None:
+        """Takes raw inputs [..., input] into the running moments."""
+        for name, scaling in self.scaling.items():
+            assert isinstance(scaling, InputScaling)
+            scaling.update(observations[name] if self.local else state)
 
     @torch.no_grad()
     def update_units(self, returns: Tensor, valid: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Running mean and variance: of inputs, of returns (PopArt), and what else is put into comfortable units.
 
-Statistics move only when told to, between updates. While a rollout is gathered, learned from or evaluated they
-stand still, so that the policy that acted is the policy that is learned about.
+Statistics move only when told to, between updates. While a rollout is gathered, learned from or evaluated
+they stand still, so that the policy that acted is the policy that is learned about.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ def normalized(x: Tensor, valid: Tensor) -> Tensor:
 def robust_reward(reward: FloatArray, threshold: float) -> FloatArray:
     """Huber's cost of the root of a quadratic cost: r inside +-threshold, 2 sqrt(c |r|) - c outside.
 
-    For r = -k x^2 this is -k times Huber's function of x: quadratic for small deviations, linear for large ones.
-    Value and slope are continuous at the threshold c. A threshold of zero leaves the reward as it is.
+    For r = -k x^2 this is -k times Huber's function of x: quadratic for small deviations, linear for large
+    ones. Value and slope are continuous at the threshold c. A threshold of zero leaves the reward as it is.
     """
     if threshold == 0.0:
         return reward

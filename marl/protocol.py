@@ -73,14 +73,19 @@ class Transition:
     reward: npt.NDArray[np.floating[Any]]
     terminated: BoolArray  # [env]
     truncated: BoolArray  # [env]
-    # Named reward terms and measurements of this step, each [env]. The learner only logs them: names that begin
-    # with `reward_` add up over an episode, others are averaged over its steps (`rms_` as root mean square).
+    # Named reward terms and measurements of this step, each [env]. The learner only logs them: names that
+    # begin with `reward_` add up over an episode, others are averaged over its steps (`rms_` as root mean
+    # square).
     terms: Mapping[str, FloatArray]
 
 
 @runtime_checkable
 class BatchedEnvironment(Protocol):
-    """`n_env` episodes of one task, stepped together."""
+    """`n_env` episodes of one task, stepped together.
+
+    An environment whose rewards are the agents' own [env, agent] says so by an attribute
+    `per_agent_rewards = True`; without it the reward is the team's [env].
+    """
 
     @property
     def n_env(self) -> int: ...
@@ -92,7 +97,7 @@ class BatchedEnvironment(Protocol):
     def state_size(self) -> int: ...
 
     def reset(self, seeds: IntArray | None = None) -> Observed:
-        """Starts a new episode everywhere: from these seeds [env], or from the environments' own generators."""
+        """Starts new episodes: from these seeds [env], or from the environments' own generators."""
         ...
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:

@@ -1,0 +1,114 @@
+"""Files that a run can be resumed from and a policy loaded from.
+
+A checkpoint holds plain tensors, numbers, strings, lists and dictionaries, and loads with
+`weights_only=True`: opening a stranger's file runs none of its code. numpy arrays travel as tensors and
+come back as arrays. A file is written beside its final name, flushed and then renamed over it: whatever
+happens on the way, the previous checkpoint stays whole.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+FORMAT = "marl-checkpoint-1"
+_ARRAY, _INTEGER, _TUPLE = "__array__", "__integer__", "__tuple__"
+# Integers beyond 64 bits, such as the state of a random generator, are stored as text.
+_LARGEST_INTEGER = 2**63 - 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written or read."""
+
+
+def _encode(value: Any, where: str) -> Any:
+    """Plain data from plain data with numpy in it; `where` names the spot for the error message."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise CheckpointError(f"{where} is an array of {value.dtype}, expected numbers or booleans")
+        return {_ARRAY: torch.from_numpy(np.array(value, order="C", copy=True))}
+    if isinstance(value, np.generic):
+        return _encode(value.item(), where)
+    if isinstance(value, bool | float | str | torch.Tensor) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_INTEGER else {_INTEGER: str(value)}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str | int):
+                raise CheckpointError(f"{where} has the key {key!r}, expected a string or an integer")
+        return {key: _encode(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, tuple):
+        return {_TUPLE: [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]}
+    if isinstance(value, list):
+        return [_encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    raise CheckpointError(
+        f"{where} is a {type(value).__name__}, expected tensors, arrays, numbers, strings or lists"
+    )
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY}:
+            return value[_ARRAY].numpy().copy()
+        if value.keys() == {_INTEGER}:
+            return int(value[_INTEGER])
+        if value.keys() == {_TUPLE}:
+            return tuple(_decode(item) for item in value[_TUPLE])
+        return {key: _decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    return value
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces a file in one step; on any failure the old one stays and the half-written one goes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        kept = "the previous file is intact" if path.exists() else "there was no previous file"
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; {kept}") from error
+
+
+def save(path: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Writes a checkpoint of this kind ("policy", "run", "dump") atomically."""
+    stream = io.BytesIO()
+    torch.save({"format": FORMAT, "kind": kind, "content": _encode(content, kind)}, stream)
+    write_atomically(path, stream.getvalue())
+
+
+def load(path: Path, kind: str) -> dict[str, Any]:
+    """Reads a checkpoint and returns its content on the CPU."""
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    # torch reports a truncated archive, a foreign pickle and a damaged header through these.
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"{path} is broken or no checkpoint ({reason[0] if reason else type(error).__name__}); "
+            "use another one, such as best_model.pt or checkpoint_last.pt of the same run"
+        ) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is no checkpoint of this project in format {FORMAT}")
+    if data["kind"] != kind:
+        raise CheckpointError(f"{path} holds a {data['kind']}, expected a {kind}")
+    content: dict[str, Any] = _decode(data["content"])
+    return content

@@ -1,0 +1,128 @@
+"""Episodes: summing up the terms of their steps, and playing whole ones with a given way to act.
+
+How a term is summed up follows from its name: `reward_...` and `violations...` add up over an episode,
+`rms_...` is a root mean square, `max_...` and `min_...` are extremes, every other term is averaged over the
+steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from marl.protocol import BatchedEnvironment, Float32Array, FloatArray, IntArray, Transition
+
+Act = Callable[[Mapping[str, Float32Array]], Mapping[str, Float32Array]]
+
+SUMMED = ("reward_", "violations")
+# Longer than any episode here: an environment that never ends one is a mistake, not patience to be had.
+MOST_STEPS = 1_000_000
+
+
+class EpisodeSums:
+    """Running sums of every environment's current episode, and what the finished ones came to.
+
+    Terms: `return` is the sum of rewards (their mean over agents where agents have rewards of their own),
+    `length` the number of steps; the rest are the environment's.
+    """
+
+    def __init__(self, n_env: int) -> None:
+        self.n_env = n_env
+        self.length = np.zeros(n_env)
+        self.sums: dict[str, FloatArray] = {}
+
+    def add(self, transition: Transition) -> dict[str, FloatArray]:
+        """Takes one step in; returns the terms of the episodes it ended, each [finished episode]."""
+        reward = np.asarray(transition.reward, dtype=np.float64)
+        team = reward if reward.ndim == 1 else reward.mean(axis=1)
+        self.length += 1.0
+        for name, value in {"return": team, **transition.terms}.items():
+            step = np.square(value) if name.startswith("rms_") else np.asarray(value, dtype=np.float64)
+            if name not in self.sums:
+                self.sums[name] = np.full(self.n_env, _empty(name))
+            if name.startswith("max_"):
+                np.maximum(self.sums[name], step, out=self.sums[name])
+            elif name.startswith("min_"):
+                np.minimum(self.sums[name], step, out=self.sums[name])
+            else:
+                self.sums[name] += step
+        done = np.asarray(transition.terminated | transition.truncated)
+        if not done.any():
+            return {}
+        finished = {"length": self.length[done].copy()}
+        for name, total in self.sums.items():
+            finished[name] = _summary(name, total[done], finished["length"])
+            total[done] = _empty(name)
+        self.length[done] = 0.0
+        return finished
+
+    def state(self) -> dict[str, Any]:
+        return {"length": self.length.copy(), "sums": {name: x.copy() for name, x in self.sums.items()}}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.length = state["length"].copy()
+        self.sums = {name: x.copy() for name, x in state["sums"].items()}
+
+
+def _empty(name: str) -> float:
+    return -np.inf if name.startswith("max_") else np.inf if name.startswith("min_") else 0.0
+
+
+def _summary(name: str, total: FloatArray, length: FloatArray) -> FloatArray:
+    if name == "return" or name.startswith((*SUMMED, "max_", "min_")):
+        return total.copy()
+    mean = total / length
+    return np.sqrt(mean) if name.startswith("rms_") else mean
+
+
+def mean_over_steps(terms: Mapping[str, list[FloatArray]], episode_steps: int) -> dict[str, float]:
+    """What an episode of this many steps comes to at the rates of a few steps, {name: list of [env]}."""
+    means = {}
+    for name, steps in terms.items():
+        x = np.asarray(steps, dtype=np.float64)
+        if name.startswith("max_"):
+            means[name] = float(x.max())
+        elif name.startswith("min_"):
+            means[name] = float(x.min())
+        elif name.startswith("rms_"):
+            means[name] = float(np.sqrt(np.square(x).mean()))
+        elif name == "return" or name.startswith(SUMMED):
+            means[name] = float(x.mean()) * episode_steps
+        else:
+            means[name] = float(x.mean())
+    return means
+
+
+def play(act: Act, environment: BatchedEnvironment, seeds: IntArray) -> dict[str, FloatArray]:
+    """Plays the episodes of these seeds to their ends; returns each term as [episode], in the seeds' order.
+
+    Batches as large as the environment are played one after the other; the last one is filled up with repeats
+    of its first seed, which are not counted.
+    """
+    n_env = environment.n_env
+    collected: dict[str, list[FloatArray]] = {}
+    for start in range(0, len(seeds), n_env):
+        mine = np.asarray(seeds[start : start + n_env], dtype=np.int64)
+        padded = np.concatenate([mine, np.full(n_env - len(mine), mine[0], dtype=np.int64)])
+        observed = environment.reset(padded)
+        sums = EpisodeSums(n_env)
+        results: dict[str, FloatArray] = {}
+        open_episodes = np.arange(n_env) < len(mine)
+        for _ in range(MOST_STEPS):
+            transition = environment.step(dict(act(observed.observations)))
+            finished = sums.add(transition)
+            done = np.flatnonzero(transition.terminated | transition.truncated)
+            first = open_episodes[done]  # later episodes of an environment belong to no seed
+            for name, values in finished.items():
+                results.setdefault(name, np.zeros(n_env))[done[first]] = values[first]
+            open_episodes[done] = False
+            if not open_episodes.any():
+                break
+            observed = transition.observed
+        else:
+            raise RuntimeError(f"no end of the episodes after {MOST_STEPS} steps")
+        for name, values in results.items():
+            collected.setdefault(name, []).append(values[: len(mine)])
+    return {name: np.concatenate(pieces) for name, pieces in collected.items()}

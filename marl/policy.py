@@ -1,0 +1,128 @@
+"""A team's policy by itself: what acts in evaluation, and what a model file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from marl import checkpoint
+from marl.config import NetworkConfig
+from marl.networks import Actor, ActorSet
+from marl.protocol import AgentGroup, Float32Array
+
+
+class Policy(nn.Module):
+    """Decentralised actors of all groups; every agent acts on its own observation."""
+
+    def __init__(
+        self, groups: tuple[AgentGroup, ...], config: NetworkConfig, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.groups = groups
+        self.config = config
+        # What the file should say about where the policy comes from: scenario, observation, score.
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.actors = ActorSet(groups, config)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def observations_to_tensors(self, observations: Mapping[str, Float32Array]) -> dict[str, Tensor]:
+        """{group: [env, agent, observation]} on the policy's device, sizes checked."""
+        tensors = {}
+        for g in self.groups:
+            if g.name not in observations:
+                raise ValueError(f"no observations for group {g.name!r}, only for {sorted(observations)}")
+            x = np.asarray(observations[g.name], dtype=np.float32)
+            if x.shape[1:] != (g.n_agent, g.observation_size):
+                raise ValueError(
+                    f"observations of group {g.name!r} have shape {x.shape}, "
+                    f"expected [env, {g.n_agent}, {g.observation_size}]"
+                )
+            tensors[g.name] = torch.from_numpy(x).to(self.device)
+        return tensors
+
+    @torch.no_grad()
+    def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
+        """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action]."""
+        means = self.means(self.observations_to_tensors(observations))
+        actions = {}
+        for name, mean in means.items():
+            action = mean.cpu().numpy()
+            action[np.abs(action) < self.config.dead_zone] = 0.0
+            actions[name] = np.clip(action, -1.0, 1.0)
+        return actions
+
+    def means(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean actions by group, [env, agent, action]."""
+        inputs = self.actors.scale(observations)
+        return self.actors.split({head: actor(inputs[head]) for head, actor in self.actors.heads.items()})
+
+    @torch.no_grad()
+    def sample(
+        self, observations: Mapping[str, Tensor], *, noise_correlation: float, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Unclipped actions by group [env, agent, action] and their log-probabilities [env, all agents].
+
+        The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
+        agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
+        """
+        inputs = self.actors.scale(observations)
+        noise = {}
+        for g in self.groups:
+            n_env = observations[g.name].shape[0]
+            z = torch.randn(n_env, g.n_agent, g.action_size, generator=generator)
+            if noise_correlation > 0.0:
+                common = torch.randn(n_env, 1, g.action_size, generator=generator)
+                z = z.mul_((1.0 - noise_correlation) ** 0.5).add_(common, alpha=noise_correlation**0.5)
+            noise[g.name] = z.to(self.device)
+        head_noise = self.actors.gather(noise)
+        actions, log_probs = {}, []
+        for head, actor in self.actors.heads.items():
+            assert isinstance(actor, Actor)
+            mean = actor(inputs[head])
+            actions[head] = mean + actor.log_std.exp() * head_noise[head]
+            log_probs.append(actor.log_prob(mean, actions[head]))
+        return self.actors.split(actions), torch.cat(log_probs, dim=1)
+
+    def content(self) -> dict[str, Any]:
+        """Everything `from_content` needs, as plain data."""
+        network = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.config).items()}
+        return {
+            "groups": [{**asdict(g), "agents": list(g.agents)} for g in self.groups],
+            "network": network,
+            "metadata": self.metadata,
+            "weights": {name: x.detach().cpu().clone() for name, x in self.state_dict().items()},
+        }
+
+    def save(self, path: Path) -> None:
+        checkpoint.save(path, "policy", self.content())
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Policy:
+        groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
+        }
+        network = NetworkConfig(**fields)
+        policy = cls(groups, network, content["metadata"])
+        policy.load_state_dict(content["weights"])
+        return policy.eval()
+
+    @classmethod
+    def load(cls, path: Path | str) -> Policy:
+        """The policy of a model file, ready to act on the CPU."""
+        content = checkpoint.load(Path(path), "policy")
+        try:
+            return cls.from_content(content)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path} does not describe a policy of this version: {error}"
+            ) from error

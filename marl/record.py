@@ -1,0 +1,73 @@
+"""What a run writes while it learns: one row per update in metrics.csv, the same tags in TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class MetricsTable:
+    """metrics.csv: `update`, `step` and one column per tag; rows after a resumed update are taken back."""
+
+    def __init__(self, path: Path, *, resume_after: int | None) -> None:
+        self.path = path
+        self.columns: list[str] = ["update", "step"]
+        self.rows: list[dict[str, Any]] = []
+        if resume_after is not None and path.exists():
+            with open(path, newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                self.columns = list(reader.fieldnames or self.columns)
+                # A killed run may have left half a row: it has no update number to go by, or one too late.
+                self.rows = [
+                    r for r in reader if (r["update"] or "").isdigit() and int(r["update"]) <= resume_after
+                ]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        temporary = self.path.with_suffix(".part")
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        temporary.replace(self.path)
+
+    def add(self, update: int, step: int, values: Mapping[str, float]) -> None:
+        """Appends a row; a tag not met before adds its column to the whole table."""
+        row: dict[str, Any] = {
+            "update": update,
+            "step": step,
+            **{tag: f"{x:.8g}" for tag, x in values.items()},
+        }
+        self.rows.append(row)
+        new = [tag for tag in row if tag not in self.columns]
+        if new:
+            self.columns += new
+            self._rewrite()
+        else:
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns, restval="").writerow(row)
+
+
+class Record:
+    """metrics.csv and, where wanted, TensorBoard events of one run directory."""
+
+    def __init__(self, directory: Path, *, tensorboard: bool, resume_after: int | None) -> None:
+        self.table = MetricsTable(directory / "metrics.csv", resume_after=resume_after)
+        self._writer: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter  # a second of imports: only where it is used
+
+            last_step = int(self.table.rows[-1]["step"]) + 1 if self.table.rows else None
+            self._writer = SummaryWriter(str(directory), purge_step=last_step)
+
+    def add(self, update: int, step: int, values: Mapping[str, float]) -> None:
+        self.table.add(update, step, values)
+        if self._writer is not None:
+            for tag, value in values.items():
+                self._writer.add_scalar(tag, value, step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
