@@ -1,0 +1,118 @@
+"""Admittances of a case: of each rated circuit, and of all buses together.
+
+Pi model with an ideal transformer at the from end (Kundur, Power System Stability and Control, 1994, sec. 6.2 and
+6.4): with y = 1/(r + jx), charging b and ratio t,
+
+    y_ff = (y + jb/2) / t^2,   y_ft = y_tf = -y / t,   y_tt = y + jb/2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+
+ComplexArray = npt.NDArray[np.complex128]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchAdmittance:
+    """Two-port admittances on Case.base_mva, every array [branch]."""
+
+    from_bus: IntArray
+    to_bus: IntArray
+    y_ff_pu: ComplexArray
+    y_ft_pu: ComplexArray  # equals y_tf: there are no phase shifters
+    y_tt_pu: ComplexArray
+
+
+def branch_admittance(case: Case) -> BranchAdmittance:
+    """Two-port admittances of all rated circuits of a case."""
+    series = 1.0 / (case.branch.r_pu + 1j * case.branch.x_pu)
+    shunt = 0.5j * case.branch.b_pu
+    return BranchAdmittance(
+        from_bus=case.branch.from_bus,
+        to_bus=case.branch.to_bus,
+        y_ff_pu=(series + shunt) / case.branch.tap**2,
+        y_ft_pu=-series / case.branch.tap,
+        y_tt_pu=series + shunt,
+    )
+
+
+def bus_admittance(case: Case, branch_in_service: BoolArray, reactor_share: float) -> ComplexArray:
+    """Dense bus admittance matrix [bus, bus] on Case.base_mva.
+
+    Args:
+        case: the grid.
+        branch_in_service: [branch].
+        reactor_share: share of every reactor bank that is switched in, 0 to 1.
+    """
+    y = branch_admittance(case)
+    matrix = np.zeros((case.n_bus, case.n_bus), dtype=np.complex128)
+    on = branch_in_service.astype(np.float64)
+    np.add.at(matrix, (y.from_bus, y.from_bus), on * y.y_ff_pu)
+    np.add.at(matrix, (y.to_bus, y.to_bus), on * y.y_tt_pu)
+    np.add.at(matrix, (y.from_bus, y.to_bus), on * y.y_ft_pu)
+    np.add.at(matrix, (y.to_bus, y.from_bus), on * y.y_ft_pu)
+    reactor = -1j * reactor_share * case.reactor.q_mvar / case.base_mva
+    np.add.at(matrix, (case.reactor.bus, case.reactor.bus), reactor)
+    return matrix
+
+
+@numba.njit(cache=True, error_model="numpy")
+def branch_flows(
+    v_pu: ComplexArray,
+    in_service: BoolArray,
+    from_bus: IntArray,
+    to_bus: IntArray,
+    y_ff_pu: ComplexArray,
+    y_ft_pu: ComplexArray,
+    y_tt_pu: ComplexArray,
+    base_mva: float,
+    s_from_mva: ComplexArray,
+    s_to_mva: ComplexArray,
+) -> None:
+    """Complex power entering every circuit at its two ends, S = V conj(I); zero where out of service.
+
+    Args:
+        v_pu: bus voltages, [env, bus]; in_service: [env, branch]; the rest as in `BranchAdmittance`.
+        s_from_mva, s_to_mva: filled in, [env, branch].
+    """
+    n_env, n_branch = in_service.shape
+    for e in range(n_env):
+        for k in range(n_branch):
+            if in_service[e, k]:
+                v_from = v_pu[e, from_bus[k]]
+                v_to = v_pu[e, to_bus[k]]
+                s_from_mva[e, k] = base_mva * v_from * np.conj(y_ff_pu[k] * v_from + y_ft_pu[k] * v_to)
+                s_to_mva[e, k] = base_mva * v_to * np.conj(y_ft_pu[k] * v_from + y_tt_pu[k] * v_to)
+            else:
+                s_from_mva[e, k] = 0.0
+                s_to_mva[e, k] = 0.0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def bus_outflow(
+    s_from_mva: ComplexArray,
+    s_to_mva: ComplexArray,
+    from_bus: IntArray,
+    to_bus: IntArray,
+    s_bus_mva: ComplexArray,
+) -> None:
+    """Complex power that leaves every bus through its circuits.
+
+    Args:
+        s_from_mva, s_to_mva: power entering the circuits at their ends, [env, branch].
+        s_bus_mva: filled in, [env, bus].
+    """
+    n_env, n_branch = s_from_mva.shape
+    s_bus_mva[:] = 0.0
+    for e in range(n_env):
+        for k in range(n_branch):
+            s_bus_mva[e, from_bus[k]] += s_from_mva[e, k]
+            s_bus_mva[e, to_bus[k]] += s_to_mva[e, k]

@@ -1,0 +1,632 @@
+"""Frequency and AC power flow together: one control interval of a batch of grids.
+
+An interval runs in this order, and `CoupledGrid.advance` reads so:
+
+    1. loads, renewables, schedules and set-points move along straight lines to the interval's end;
+    2. the swing equations of the groups are integrated with governors and the resources' lags;
+    3. the electrical power of every machine at the end follows: a group's power is what it had at the last power flow,
+       plus its share Phi of every change of injection, plus what the angles between the groups make flow, and inside a
+       group the accelerating power is shared by inertia;
+    4. the AC power flow is solved at that point. What is left over (the change of losses and the curvature of the
+       network) is shared by the machines by governor gain;
+    5. the machines' powers of that solution, with its losses and tie flows in them, and tie stiffness at its voltages
+       are where the next interval starts.
+
+    M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
+    P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
+
+Since P_elec,a is the sum of what an area's machines send out in the AC solution, it equals load plus losses plus net
+export of the area there; the terms of the textbook equation are this one's parts.
+
+Events are met at their instant, rounded to the integration step: the span before it is integrated and solved, the
+element switched, and the span after it starts from a power flow of its own. At the instant itself rotors stand
+still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
+its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage dependence of loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from grid_model.bus_frequency import machine_reactance_pu
+from grid_model.disturbance import Event
+from grid_model.integration import integrate_areas
+from grid_model.power_flow import PowerFlowEngine
+from grid_model.swing import (
+    SwingConfig,
+    SwingTopology,
+    spring_stiffness,
+    swing_topology,
+    synchronising_matrix,
+)
+
+__all__ = ["CoupledGrid", "GridInputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridInputs:
+    """Everything that acts on the grid at one instant; the axes lead with env."""
+
+    load_mw: FloatArray  # at 60 Hz, [env, load]
+    load_mvar: FloatArray  # [env, load]
+    renewable_mw: FloatArray  # [env, renewable]
+    schedule_mw: FloatArray  # [env, machine]
+    set_point_mw: FloatArray  # of the resources, [env, resource]
+    resource_mw: FloatArray  # their outputs, [env, resource]
+
+    def rows(self, envs: IntArray) -> GridInputs:
+        """The same for some environments only."""
+        return GridInputs(**{name: getattr(self, name)[envs] for name in self.__dataclass_fields__})
+
+
+def lagged_response(
+    start_mw: FloatArray, u0_mw: FloatArray, u1_mw: FloatArray, lag_s: FloatArray, t_s: float, span_s: float
+) -> FloatArray:
+    """Output after t_s of a first-order lag whose set-point moves from u0 to u1 along a line of length span_s.
+
+    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / span:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+    """
+    slope = (u1_mw - u0_mw) / span_s
+    behind = slope * lag_s
+    return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * np.exp(-t_s / lag_s)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _project(values: FloatArray, bus: IntArray, reach: FloatArray, out: FloatArray) -> None:
+    """out[group, env] += sum_i values[env, i] reach[env, bus_i, group]."""
+    n_env, n = values.shape
+    n_group = reach.shape[2]
+    for e in range(n_env):
+        for i in range(n):
+            for g in range(n_group):
+                out[g, e] += values[e, i] * reach[e, bus[i], g]
+
+
+class CoupledGrid:
+    """A batch of grids in which swing equations and AC power flow advance together.
+
+    Attributes (read them, change them only through the methods):
+        engine: the power flows, with voltages, circuit flows and topology of every environment.
+        df_hz: frequency deviation of each group, [group, env].
+        machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
+        slack_mw: what the last power flow had to share out to balance, [env].
+        trace_hz: frequency deviation of the groups at every step of the last interval, [step, group, env].
+        trace_mechanical_mw: governors' power of the groups likewise.
+        second_moment_hz2: mean of f_a f_b over the last interval, symmetric, [group, group, env].
+        df_min_hz, df_max_hz: extremes of the last interval, [group, env].
+        inputs: what acts at the end of the last interval.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        n_env: int,
+        config: SwingConfig,
+        *,
+        resource_lag_s: FloatArray,
+        interval_s: float = 4.0,
+        check: bool = True,
+    ) -> None:
+        """Build engine and frequency model; every environment stands in the published state.
+
+        Args:
+            case: the grid; n_env: number of environments; config: choices of the frequency model.
+            resource_lag_s: time constant of each resource [s], [resource].
+            interval_s: length of a control interval, a whole number of integration steps [s].
+            check: let pandapower confirm the engine, see `PowerFlowEngine`.
+        """
+        n_steps = round(interval_s / config.dt_s)
+        if n_steps < 1 or abs(n_steps * config.dt_s - interval_s) > 1e-9:
+            raise ValueError(
+                f"control interval {interval_s} s is not a whole number of integration steps of {config.dt_s} s"
+            )
+        self.case = case
+        self.n_env = n_env
+        self.config = config
+        self.interval_s = interval_s
+        self.n_steps = n_steps
+        self.engine = PowerFlowEngine(case, n_env, check=check)
+        if config.level == "area":
+            self.group_of_machine = case.bus.area[case.machine.bus]
+            self.group_of_bus = case.bus.area
+            self.n_group = case.n_area
+        else:
+            self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
+            self.group_of_bus = np.zeros(case.n_bus, dtype=np.int64)
+            self.n_group = 1
+        self._member = np.eye(self.n_group)[self.group_of_machine]  # [machine, group]
+        self._lag_s = np.unique(resource_lag_s)
+        self._resource_lag_s = resource_lag_s
+        self._of_lag = [np.flatnonzero(resource_lag_s == lag) for lag in self._lag_s]
+        self._susceptance_pu = 1.0 / machine_reactance_pu(case)
+        self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
+        self._load_at = np.zeros((case.n_load, case.n_bus))
+        self._load_at[np.arange(case.n_load), case.load.bus] = 1.0
+        self._renewable_at = np.zeros((case.n_renewable, case.n_bus))
+        self._renewable_at[np.arange(case.n_renewable), case.renewable.bus] = 1.0
+        self._resource_at = np.zeros((case.n_resource, case.n_bus))
+        self._resource_at[np.arange(case.n_resource), case.resource.bus] = 1.0
+        self._cache: dict[bytes, SwingTopology] = {}
+        self._reference_v_pu = self.engine.v_pu[0].copy()
+        self._reference_q_mvar = self.engine.machine_power(
+            np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        )[0].imag
+
+        g, n_spring = self.n_group, case.n_branch + case.n_machine
+        self.df_hz = np.zeros((g, n_env))
+        self._theta_rad = np.zeros((g, n_env))
+        self._valve_mw = np.zeros((g, n_env))
+        self._reheat_mw = np.zeros((g, n_env))
+        self._p_elec_mw = np.zeros((g, n_env))
+        self._synchronising = np.zeros((g, g, n_env))
+        self._stiffness = np.zeros((n_env, n_spring))
+        self.second_moment_hz2 = np.zeros((g, g, n_env))
+        self.df_min_hz = np.zeros((g, n_env))
+        self.df_max_hz = np.zeros((g, n_env))
+        self.trace_hz = np.zeros((n_steps + 1, g, n_env))
+        self.trace_mechanical_mw = np.zeros((n_steps + 1, g, n_env))
+        self.machine_mw = np.zeros((n_env, case.n_machine))
+        self.machine_mvar = np.zeros((n_env, case.n_machine))
+        self.slack_mw = np.zeros(n_env)
+        self.load_step_mw = np.zeros((n_env, case.n_load))
+        self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
+        self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        # What follows from topology, a row per environment.
+        self.bus_frequency = np.zeros((n_env, case.n_bus, g))
+        self.bus_gram = np.zeros((n_env, g, g))
+        self._reach = np.zeros((n_env, case.n_bus, g))
+        self._shape = np.zeros((n_env, n_spring, g))
+        self._spring_pu = np.zeros((n_env, case.n_branch))
+        self._inertia = np.zeros((g, n_env))
+        self._machine_inertia = np.zeros((n_env, case.n_machine))
+        self._governor_share = np.zeros((n_env, case.n_machine))
+        self._group_share = np.zeros((g, n_env))
+        for env in range(n_env):
+            self._adopt_topology(env)
+        governor = config.governor
+        self.dead_band_hz = np.full(n_env, governor.dead_band_hz)
+        zero = np.zeros
+        self.inputs = GridInputs(
+            load_mw=np.repeat(case.load.p_mw[None, :], n_env, axis=0),
+            load_mvar=np.repeat(case.load.q_mvar[None, :], n_env, axis=0),
+            renewable_mw=zero((n_env, case.n_renewable)),
+            schedule_mw=np.repeat(case.machine.p_mw[None, :], n_env, axis=0),
+            set_point_mw=zero((n_env, case.n_resource)),
+            resource_mw=zero((n_env, case.n_resource)),
+        )
+        self._begin = self._end = self.inputs
+
+    def start(self, envs: IntArray, inputs: GridInputs, reactor_share: FloatArray) -> FloatArray:
+        """Put environments at rest at 60 Hz with everything in service.
+
+        The power flow is solved with the scheduled powers and what it leaves over is shared by governor gain; the
+        machines' powers there are what a schedule in balance would have said.
+
+        Args:
+            envs: positions of the environments to start, [n].
+            inputs: what acts at the start, rows for these environments only.
+            reactor_share: share of the shunt reactors switched in, [n].
+
+        Returns:
+            Machines' powers in balance minus their schedule [MW], [n, machine].
+        """
+        everything = np.ones(self.case.n_branch, dtype=np.bool_)
+        machines = np.ones(self.case.n_machine, dtype=np.bool_)
+        for row, env in enumerate(envs):
+            if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
+                self._branch_wanted[env] = True
+                self._machine_wanted[env] = True
+                self.engine.set_topology(int(env), everything, machines)
+                self._adopt_topology(int(env))
+            self.engine.set_reactors(int(env), float(reactor_share[row]))
+            self.engine.reset_voltages(int(env))
+        for name in GridInputs.__dataclass_fields__:
+            getattr(self.inputs, name)[envs] = getattr(inputs, name)
+        self.load_step_mw[envs] = 0.0
+        for state in (
+            self.df_hz,
+            self._theta_rad,
+            self._valve_mw,
+            self._reheat_mw,
+            self.df_min_hz,
+            self.df_max_hz,
+        ):
+            state[:, envs] = 0.0
+        self.second_moment_hz2[:, :, envs] = 0.0
+        self._begin = self._end = self.inputs
+        self._solve(envs, self.inputs.schedule_mw[envs], 1.0)
+        return self.machine_mw[envs] - inputs.schedule_mw
+
+    def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
+        """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
+        self.inputs.schedule_mw[envs] += offset_mw
+
+    def set_reactors(self, env: int, share: float) -> None:
+        """Switch the shunt reactors of one environment; takes effect at the next power flow."""
+        if self.engine.reactor_share[env] != share:
+            self.engine.set_reactors(env, share)
+
+    def advance(self, inputs: GridInputs, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
+        """One control interval.
+
+        Args:
+            inputs: what acts at the interval's end; it starts where the last one ended.
+            events: switching events and load steps of some environments, in order of time, `time_s` counted from the
+                start of this interval and less than its length.
+
+        Returns:
+            Whether every power flow of the interval found a solution, [env]. Where one did not, the voltages are
+            those of the last that did.
+        """
+        self._begin, self._end = self.inputs, inputs
+        self.second_moment_hz2[:] = 0.0
+        self.df_min_hz[:] = self.df_hz
+        self.df_max_hz[:] = self.df_hz
+        eventful = sorted(events) if events else []
+        quiet = None
+        if eventful:
+            keep = np.ones(self.n_env, dtype=np.bool_)
+            keep[eventful] = False
+            quiet = np.flatnonzero(keep)
+        if quiet is None or len(quiet):
+            self._span(quiet, 0, self.n_steps)
+        converged = self.engine.converged.copy()
+        for env in eventful:
+            assert events is not None
+            only = np.array([env])
+            solved, at = True, 0
+            for event in events[env]:
+                step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
+                if step > at:
+                    self._span(only, at, step)
+                    solved &= bool(self.engine.converged[env])
+                    at = step
+                self._switch(env, event, at / self.n_steps)
+                solved &= bool(self.engine.converged[env])
+            if at < self.n_steps:
+                self._span(only, at, self.n_steps)
+                solved &= bool(self.engine.converged[env])
+            converged[env] = solved
+        self._begin = self.inputs = inputs
+        return converged
+
+    def bus_df_hz(self) -> FloatArray:
+        """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
+        return np.einsum("ebg,ge->eb", self.bus_frequency, self.df_hz)
+
+    def sum_bus_square_hz2(self) -> FloatArray:
+        """Sum over the buses of the interval's mean of Df^2 [Hz^2], [env]."""
+        return np.einsum("eab,abe->e", self.bus_gram, self._moment())
+
+    def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
+        trace = self.bus_frequency[env] @ self.trace_hz[:, :, env].T
+        return trace.min(axis=1), trace.max(axis=1)
+
+    def coi_df_hz(self) -> FloatArray:
+        """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
+        return np.sum(self._inertia * self.df_hz, axis=0) / self._inertia.sum(axis=0)
+
+    def unserved_mw(self) -> FloatArray:
+        """Load on dead buses [MW], [env]."""
+        dead = ~self.engine.bus_live[:, self.case.load.bus]
+        return np.sum(np.where(dead, self.inputs.load_mw + self.load_step_mw, 0.0), axis=1)
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on bit for bit, as arrays."""
+        state = {name: getattr(self, name).copy() for name in _STATE}
+        state |= {
+            f"inputs_{name}": getattr(self.inputs, name).copy() for name in GridInputs.__dataclass_fields__
+        }
+        state["v_pu"] = self.engine.v_pu.copy()
+        state["reactor_share"] = self.engine.reactor_share.copy()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned."""
+        for name in _STATE:
+            getattr(self, name)[...] = state[name]
+        for name in GridInputs.__dataclass_fields__:
+            np.copyto(getattr(self.inputs, name), state[f"inputs_{name}"])
+        self._begin = self._end = self.inputs
+        for env in range(self.n_env):
+            self.engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
+            self.engine.set_reactors(env, float(state["reactor_share"][env]))
+            self._adopt_topology(env)
+        self.engine.restore_voltages(state["v_pu"])
+
+    # One span of an interval --------------------------------------------------------------------------------------
+
+    def _span(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
+        """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
+        case, governor = self.case, self.config.governor
+        rows: Any = slice(None) if envs is None else envs
+        n_env = self.n_env if envs is None else len(envs)
+        a, b = step_a / self.n_steps, step_b / self.n_steps
+        live = self.engine.bus_live[rows]
+        reach = self._reach[rows]
+        load_a = self._at("load_mw", rows, a) + self.load_step_mw[rows]
+        net_change = self._net(rows, b) - self._net(rows, a)
+        delta = np.zeros((self.n_group, n_env))
+        every_bus = np.arange(case.n_bus)
+        _project(np.where(live, net_change, 0.0), every_bus, reach, delta)
+        damping = np.zeros((self.n_group, n_env))
+        _project(load_a * live[:, case.load.bus] * self._per_hz, case.load.bus, reach, damping)
+        on = self.engine.machine_in_service[rows]
+        schedule_a = self._at("schedule_mw", rows, a) * on @ self._member
+        schedule_b = self._at("schedule_mw", rows, b) * on @ self._member
+
+        n_lag = len(self._lag_s)
+        lagged = np.zeros((n_lag, self.n_group, n_env))
+        u_a, u_b = np.zeros_like(lagged), np.zeros_like(lagged)
+        out_a = self._resource_mw(rows, a)
+        set_a, set_b = self._at("set_point_mw", rows, a), self._at("set_point_mw", rows, b)
+        for k, which in enumerate(self._of_lag):
+            at = case.resource.bus[which]
+            on_bus = live[:, at]
+            _project(out_a[:, which] * on_bus, at, reach, lagged[k])
+            _project(set_a[:, which] * on_bus, at, reach, u_a[k])
+            _project(set_b[:, which] * on_bus, at, reach, u_b[k])
+
+        df = np.ascontiguousarray(self.df_hz[:, rows])
+        start_hz = df.copy()
+        theta = np.ascontiguousarray(self._theta_rad[:, rows])
+        valve = np.ascontiguousarray(self._valve_mw[:, rows])
+        reheat = np.ascontiguousarray(self._reheat_mw[:, rows])
+        moment = np.zeros((self.n_group, self.n_group, n_env))
+        lowest = np.ascontiguousarray(self.df_min_hz[:, rows])
+        highest = np.ascontiguousarray(self.df_max_hz[:, rows])
+        n_steps = step_b - step_a
+        trace = np.empty((n_steps + 1, self.n_group, n_env))
+        trace_mechanical = np.empty_like(trace)
+        out_start = lagged.sum(axis=0)
+        p_elec = self._p_elec_mw[:, rows]
+        share = np.ascontiguousarray(self._group_share[:, rows])
+        synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
+        p_a = schedule_a.T - p_elec + damping * start_hz - out_start
+        p_b = p_a + (schedule_b - schedule_a).T - delta
+        integrate_areas(
+            df,
+            theta,
+            valve,
+            reheat,
+            lagged,
+            p_a,
+            p_b,
+            u_a,
+            u_b,
+            np.ascontiguousarray(self._inertia[:, rows]),
+            damping,
+            synchronising,
+            share * governor.gain_mw_per_hz,
+            share * governor.headroom_up_mw,
+            share * governor.headroom_down_mw,
+            share * governor.rate_mw_per_s,
+            np.ascontiguousarray(self.dead_band_hz[rows]),
+            self._lag_s,
+            governor.t_valve_s,
+            governor.t_reheat_s,
+            governor.high_pressure_fraction,
+            self.config.tie_damping_s,
+            self.config.dt_s,
+            n_steps,
+            1.0 / self.n_steps,
+            moment,
+            lowest,
+            highest,
+            trace,
+            trace_mechanical,
+        )
+        exchange = np.einsum("abe,be->ae", synchronising, theta)
+        self._p_elec_mw[:, rows] = (
+            p_elec + delta + damping * (df - start_hz) - (lagged.sum(axis=0) - out_start) + exchange
+        )
+        self.df_hz[:, rows], self._valve_mw[:, rows], self._reheat_mw[:, rows] = df, valve, reheat
+        self._theta_rad[:, rows] = 0.0
+        self.second_moment_hz2[:, :, rows] += moment
+        self.df_min_hz[:, rows], self.df_max_hz[:, rows] = lowest, highest
+        self.trace_hz[step_a : step_b + 1, :, rows] = trace
+        self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
+        self._settle(envs, b)
+
+    def _settle(self, envs: IntArray | None, at: float) -> None:
+        """Power flow at a fraction of the interval, with each group's electrical power shared among its machines."""
+        rows: Any = slice(None) if envs is None else envs
+        on = self.engine.machine_in_service[rows]
+        schedule = self._at("schedule_mw", rows, at) * on
+        f_high = self.config.governor.high_pressure_fraction
+        governor = (f_high * self._valve_mw + (1.0 - f_high) * self._reheat_mw)[:, rows]
+        per_share = governor / np.maximum(self._group_share[:, rows], 1e-12)
+        mechanical = schedule + self._governor_share[rows] * (per_share.T @ self._member.T)
+        accelerating = mechanical @ self._member - self._p_elec_mw[:, rows].T
+        by_inertia = self._machine_inertia[rows] / (self._inertia[:, rows].T @ self._member.T)
+        self._solve(envs, mechanical - by_inertia * (accelerating @ self._member.T), at)
+
+    def _solve(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
+        """AC power flow with these powers of the machines, a row per environment named; adopts what it finds."""
+        case, engine = self.case, self.engine
+        rows: Any = slice(None) if envs is None else envs
+        load_mw = self._at("load_mw", rows, at) + self.load_step_mw[rows]
+        load_mvar = self._at("load_mvar", rows, at)
+        df_load = np.einsum("ebg,ge->eb", self._reach[rows], self.df_hz[:, rows])[:, case.load.bus]
+        load_mw = load_mw * (1.0 + self._per_hz * df_load)
+        plants = (
+            self._at("renewable_mw", rows, at) @ self._renewable_at
+            + self._resource_mw(rows, at) @ self._resource_at
+        )
+        others = np.zeros((self.n_env, case.n_bus), dtype=np.complex128)
+        others[rows] = plants - load_mw @ self._load_at - 1j * (load_mvar @ self._load_at)
+        others = np.where(engine.bus_live, others, 0.0)
+        injection = others.copy()
+        on = engine.machine_in_service[rows]
+        _add_columns(injection, rows, case.machine.bus, machine_mw * on)
+        engine.solve(injection, envs)
+        power = engine.machine_power(others)
+        good = engine.converged[rows]
+        self.machine_mw[rows] = np.where(good[:, None], power.real[rows], self.machine_mw[rows])
+        self.machine_mvar[rows] = np.where(good[:, None], power.imag[rows], self.machine_mvar[rows])
+        self.slack_mw[rows] = np.where(good, (self.machine_mw[rows] - machine_mw * on).sum(axis=1), np.nan)
+        self._p_elec_mw[:, rows] = np.where(
+            good, (self.machine_mw[rows] * on @ self._member).T, self._p_elec_mw[:, rows]
+        )
+        spring_stiffness(
+            engine.v_pu,
+            self.machine_mvar,
+            self._spring_pu,
+            case.branch.from_bus,
+            case.branch.to_bus,
+            case.machine.bus,
+            self._susceptance_pu,
+            engine.machine_in_service,
+            case.base_mva,
+            self._stiffness,
+        )
+        synchronising_matrix(self._stiffness, self._shape, self._synchronising)
+
+    # Events -------------------------------------------------------------------------------------------------------
+
+    def _switch(self, env: int, event: Event, at: float) -> None:
+        """Apply one event of one environment at a fraction of the interval, rotors standing still."""
+        engine, case = self.engine, self.case
+        only = np.array([env])
+        demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
+        if event.kind == "load_step":
+            self.load_step_mw[env, event.index] += event.p_mw
+            demand[0, case.load.bus[event.index]] = event.p_mw
+        else:
+            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
+            wanted[env, event.index] = event.kind.endswith("_in")
+            branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
+            machine_was, share_was = engine.machine_in_service[env].copy(), self._group_share[:, env].copy()
+            p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
+            engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
+            self._adopt_topology(env)
+            gone = branch_was & ~engine.branch_in_service[env]
+            np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
+            np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
+            tripped = machine_was & ~engine.machine_in_service[env]
+            np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
+            back = engine.bus_live[env] & ~live_was
+            demand[0, back] += self._net(only, at)[0, back]
+            demand[0, back] -= (self._resource_mw(only, at) @ self._resource_at)[0, back]
+            demand[0, ~engine.bus_live[env]] = 0.0
+            # A unit that leaves takes its part of the governors along; one that returns brings an idle one.
+            keep = np.minimum(1.0, self._group_share[:, env] / np.maximum(share_was, 1e-12))
+            self._valve_mw[:, env] *= keep
+            self._reheat_mw[:, env] *= keep
+        on = engine.machine_in_service[env]
+        met = np.zeros((self.n_group, 1))
+        _project(demand, np.arange(case.n_bus), self._reach[only], met)
+        self._p_elec_mw[:, env] = (self.machine_mw[env] * on) @ self._member + met[:, 0]
+        self._settle(only, at)
+
+    def _adopt_topology(self, env: int) -> None:
+        """Take over what the frequency model knows of the engine's topology of one environment."""
+        engine = self.engine
+        on, machine_on = engine.branch_in_service[env], engine.machine_in_service[env]
+        key = on.tobytes() + machine_on.tobytes()
+        found = self._cache.get(key)
+        if found is None:
+            found = swing_topology(
+                self.case,
+                self.config,
+                self.group_of_machine,
+                self.n_group,
+                self._reference_v_pu,
+                self._reference_q_mvar,
+                on,
+                machine_on,
+                engine.bus_live[env],
+            )
+            if len(self._cache) > 4096:  # two outages at once: keep memory bounded
+                self._cache.clear()
+            self._cache[key] = found
+        if np.any(found.group_inertia_mws_per_hz <= 0.0):
+            group = int(np.argmin(found.group_inertia_mws_per_hz))
+            raise ValueError(
+                f"area {self.case.area_names[group]} is left without a machine; the area level cannot carry it. "
+                "Use the system level, or leave that outage out."
+            )
+        self.bus_frequency[env] = found.bus_frequency
+        self.bus_gram[env] = found.bus_frequency.T @ found.bus_frequency
+        self._reach[env] = found.reach
+        self._shape[env] = found.shape
+        self._spring_pu[env] = found.spring_pu
+        self._inertia[:, env] = found.group_inertia_mws_per_hz
+        self._machine_inertia[env] = found.machine_inertia_mws_per_hz
+        self._governor_share[env] = found.governor_share
+        self._group_share[:, env] = found.group_governor_share
+
+    # Small parts --------------------------------------------------------------------------------------------------
+
+    def _at(self, name: str, rows: Any, at: float) -> FloatArray:
+        """One of the inputs at a fraction of the interval, rows of the environments named."""
+        return _between(getattr(self._begin, name)[rows], getattr(self._end, name)[rows], at)
+
+    def _net(self, rows: Any, at: float) -> FloatArray:
+        """Load less renewables at a fraction of the interval, at 60 Hz [MW], [env, bus]."""
+        load = self._at("load_mw", rows, at) + self.load_step_mw[rows]
+        net: FloatArray = load @ self._load_at - self._at("renewable_mw", rows, at) @ self._renewable_at
+        return net
+
+    def _resource_mw(self, rows: Any, at: float) -> FloatArray:
+        """Outputs of the resources at a fraction of the interval [MW], [env, resource]."""
+        if at in (0.0, 1.0):
+            return self._at("resource_mw", rows, at)
+        return lagged_response(
+            self._begin.resource_mw[rows],
+            self._begin.set_point_mw[rows],
+            self._end.set_point_mw[rows],
+            self._resource_lag_s,
+            at * self.interval_s,
+            self.interval_s,
+        )
+
+    def _moment(self) -> FloatArray:
+        """Second moments with their upper triangle filled in, [group, group, env]."""
+        m = self.second_moment_hz2
+        full = m + np.swapaxes(m, 0, 1)
+        for a in range(self.n_group):
+            full[a, a] = m[a, a]
+        return full
+
+
+_STATE = (
+    "df_hz",
+    "_theta_rad",
+    "_valve_mw",
+    "_reheat_mw",
+    "_p_elec_mw",
+    "_synchronising",
+    "machine_mw",
+    "machine_mvar",
+    "slack_mw",
+    "load_step_mw",
+    "_branch_wanted",
+    "_machine_wanted",
+    "dead_band_hz",
+)
+
+
+def _between(start: FloatArray, end: FloatArray, at: float) -> FloatArray:
+    """Straight line between two values; exact at both ends."""
+    if at == 0.0:
+        return start
+    if at == 1.0:
+        return end
+    return start + (end - start) * at
+
+
+def _add_columns(target: Any, rows: Any, columns: IntArray, values: FloatArray) -> None:
+    """target[rows, column_i] += values[:, i], also where two machines share a bus."""
+    block = target[rows]
+    for i, column in enumerate(columns):
+        block[:, column] += values[:, i]
+    target[rows] = block

@@ -1,0 +1,369 @@
+"""AC power flow: pandapower as the oracle, lightsim2grid as the engine of the step.
+
+The oracle solves a pandapower network with pandapower's own Newton method; it costs some 30 ms a solve and is
+what everything else is checked against. The engine keeps one compiled solver per environment, takes the complex
+power injected at every bus, starts Newton at the previous voltages and returns voltages for the whole batch.
+When it is built, both solve the case and must agree to 1e-8 pu.
+
+The engine sees plants and loads only as bus injections. Machines hold their voltage, and the power that the
+injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
+injections as 32-bit floats, so each is handed over as the sum of two of them, coarse and rest, which keeps 48
+bits. A result is a function of topology, injections and starting voltages alone: after each change of topology
+the factorisation starts over from the same reference voltages, so neither the size of the batch nor what a
+solver did before shows in the last bit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case, LoadTable, MachineTable
+from grid_model.admittance import ComplexArray, branch_admittance, branch_flows, bus_outflow
+from grid_model.topology import live_buses
+
+if TYPE_CHECKING:
+    from pandapower import pandapowerNet
+
+__all__ = ["EngineMismatch", "PowerFlowDiverged", "PowerFlowEngine", "Solution", "solve_with_pandapower"]
+
+AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
+TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
+MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
+
+
+class PowerFlowDiverged(RuntimeError):
+    """Newton's method found no solution; the message says for what."""
+
+
+class EngineMismatch(RuntimeError):
+    """Engine and oracle disagree on the reference state of a case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """One solved AC power flow in the order of the case tables."""
+
+    v_pu: ComplexArray  # [bus]
+    machine_p_mw: FloatArray  # [machine]
+    machine_q_mvar: FloatArray  # [machine]
+    iterations: int
+
+
+def solve_with_pandapower(
+    net: pandapowerNet,
+    *,
+    distributed_slack: bool = True,
+    tolerance_mva: float = 1e-8,
+) -> Solution:
+    """Solve a network of `grid_model.network.build_network` with pandapower's Newton method.
+
+    Args:
+        net: network, elements in the order of the case tables; its result tables are filled.
+        distributed_slack: share the imbalance by `slack_weight`, or leave it to the slack machine.
+        tolerance_mva: largest mismatch of power at any bus [MVA].
+
+    Raises:
+        PowerFlowDiverged: no solution within 30 iterations.
+    """
+    import pandapower
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pandapower.runpp(
+                net,
+                algorithm="nr",
+                init="dc",
+                calculate_voltage_angles=True,
+                distributed_slack=distributed_slack,
+                tolerance_mva=tolerance_mva,
+                max_iteration=30,
+                trafo_model="pi",
+                numba=False,
+                lightsim2grid=False,  # the oracle must not be the engine in disguise
+            )
+    except pandapower.LoadflowNotConverged as error:
+        raise PowerFlowDiverged(
+            f"pandapower found no solution of {net.name or 'the network'}: {error}"
+        ) from error
+    vm_pu = net.res_bus["vm_pu"].to_numpy()
+    va_rad = np.deg2rad(net.res_bus["va_degree"].to_numpy())
+    return Solution(
+        v_pu=vm_pu * np.exp(1j * va_rad),
+        machine_p_mw=net.res_gen["p_mw"].to_numpy().copy(),
+        machine_q_mvar=net.res_gen["q_mvar"].to_numpy().copy(),
+        iterations=int(net._ppc["iterations"]),
+    )
+
+
+def governor_share(machine: MachineTable, in_service: BoolArray | None = None) -> FloatArray:
+    """Share of each machine in the pick-up of an imbalance: governor gain goes by rating; sums to one, [machine]."""
+    rating = machine.rating_mva if in_service is None else np.where(in_service, machine.rating_mva, 0.0)
+    total = rating.sum()
+    return rating / total if total > 0.0 else rating
+
+
+class PowerFlowEngine:
+    """A batch of warm-started AC power flows on one case, each environment with its own topology.
+
+    Attributes (read them, change them only through the methods):
+        v_pu: last converged voltages, [env, bus]; zero on dead buses.
+        converged: whether the last solve of each environment found a solution, [env].
+        branch_in_service: [env, branch]; machine_in_service: [env, machine]; bus_live: [env, bus].
+        s_from_mva, s_to_mva: complex power entering each circuit at its ends, [env, branch].
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        n_env: int = 1,
+        *,
+        slack_share: FloatArray | None = None,
+        reactor_share: float = 0.0,
+        check: bool = True,
+    ) -> None:
+        """Author the network in pandapower, hand it to the engine, and check that both agree.
+
+        Args:
+            case: the grid.
+            n_env: number of environments.
+            slack_share: share of each machine in the imbalance, [machine]; by governor gain if None. A vector with a
+                single one gives the classical single slack.
+            reactor_share: share of the shunt reactors switched in at the start.
+            check: solve the reference state with pandapower too; only tests of speed switch it off.
+
+        Raises:
+            EngineMismatch: engine and oracle differ by more than 1e-8 pu.
+            PowerFlowDiverged: the reference state has no solution.
+        """
+        from lightsim2grid.network import init_from_pandapower
+
+        from grid_model.network import build_network
+
+        self.case = case
+        self.n_env = n_env
+        self._admittance = branch_admittance(case)
+        self._share = governor_share(case.machine) if slack_share is None else slack_share
+        n = case.n_bus
+        both = np.concatenate([np.arange(n), np.arange(n)]).astype(np.int64)
+        shell = replace(
+            case,
+            load=LoadTable(
+                name=tuple(f"{part} {bus}" for part in ("coarse", "rest") for bus in case.bus.bus_number),
+                bus=both,
+                p_mw=np.zeros(2 * n),
+                q_mvar=np.zeros(2 * n),
+            ),
+            machine=replace(case.machine, p_mw=np.zeros(case.n_machine)),
+        )
+        net = build_network(shell, resources=False, renewables=False, reactors=True, distributed_slack=True)
+        # The conversion reads the slack weights as set here, so both engines share the imbalance alike.
+        net.gen["slack_weight"] = self._share
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            prototype = init_from_pandapower(net, pp_orig_file="pandapower_v3")
+        prototype.deactivate_result_computation()
+        for machine in range(case.n_machine):
+            prototype.remove_gen_slackbus(machine)
+        for machine in np.flatnonzero(self._share > 0.0):
+            prototype.add_gen_slackbus(int(machine), float(self._share[machine]))
+        prototype.set_reference_slack_bus(int(case.machine.bus[case.machine.slack_machine]))
+        for reactor in range(case.n_reactor):
+            prototype.change_q_shunt(reactor, float(reactor_share * case.reactor.q_mvar[reactor]))
+        self._all = np.ones(2 * n, dtype=np.bool_)
+
+        self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
+        self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self.bus_live = np.ones((n_env, n), dtype=np.bool_)
+        self.reactor_share = np.full(n_env, reactor_share)
+        self.converged = np.ones(n_env, dtype=np.bool_)
+        self.s_from_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
+        self.s_to_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
+
+        self._s_bus_mva = np.zeros((n_env, n), dtype=np.complex128)
+        injection = self.reference_injection()
+        self._load_injection(prototype, injection)
+        start = np.ones(n, dtype=np.complex128)
+        start[case.machine.bus] = case.machine.vm_set_pu
+        solved = prototype.ac_pf(start, 30, TOLERANCE_PU)
+        if solved.size == 0:
+            raise PowerFlowDiverged(f"case {case.name}: the engine finds no solution of the published state.")
+        self._reference_v_pu = solved
+        if check:
+            self._check_against_oracle(reactor_share)
+        self._grids: list[Any] = [prototype.copy() for _ in range(n_env)]
+        self.v_pu = np.repeat(solved[None, :], n_env, axis=0)
+        for grid in self._grids:
+            self._restart(grid, solved)
+        self._update_flows()
+
+    def reference_injection(self) -> ComplexArray:
+        """Complex power into every bus at the published state [MVA], [bus]."""
+        case = self.case
+        injection = np.zeros(case.n_bus, dtype=np.complex128)
+        np.add.at(injection, case.machine.bus, case.machine.p_mw)
+        np.add.at(injection, case.load.bus, -(case.load.p_mw + 1j * case.load.q_mvar))
+        return injection
+
+    def solve(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> BoolArray:
+        """Solve the environments named, each from its last voltages.
+
+        A solve that fails is tried once more from the reference voltages; if that fails too the environment keeps
+        its last voltages and `converged` tells.
+
+        Args:
+            injection_mva: complex power into every bus without the slack's share, [env, bus] for all environments.
+                What is injected at a dead bus is ignored.
+            envs: positions to solve; all if None.
+
+        Returns:
+            `converged` of all environments, [env].
+        """
+        live = np.where(self.bus_live, -injection_mva, 0.0)
+        n = self.case.n_bus
+        p_mw = np.empty((self.n_env, 2 * n), dtype=np.float32)
+        q_mvar = np.empty((self.n_env, 2 * n), dtype=np.float32)
+        p_mw[:, :n] = live.real
+        p_mw[:, n:] = live.real - p_mw[:, :n]
+        q_mvar[:, :n] = live.imag
+        q_mvar[:, n:] = live.imag - q_mvar[:, :n]
+        for env in range(self.n_env) if envs is None else envs:
+            grid = self._grids[env]
+            grid.update_loads_p(self._all, p_mw[env])
+            grid.update_loads_q(self._all, q_mvar[env])
+            v_pu = grid.ac_pf(self.v_pu[env], MAX_ITERATION, TOLERANCE_PU)
+            if v_pu.size == 0:
+                v_pu = grid.ac_pf(self._start(env), 2 * MAX_ITERATION, TOLERANCE_PU)
+            self.converged[env] = v_pu.size > 0
+            if v_pu.size > 0:
+                self.v_pu[env] = v_pu
+        self._update_flows()
+        return self.converged
+
+    def set_topology(self, env: int, branch_in_service: BoolArray, machine_in_service: BoolArray) -> None:
+        """Switch circuits and machines of one environment; buses cut off from the main island go dead.
+
+        Args:
+            env: the environment.
+            branch_in_service: [branch]; machine_in_service: [machine]; a machine on a dead bus is switched off too.
+        """
+        case = self.case
+        grid = self._grids[env]
+        live = live_buses(case, branch_in_service)
+        branch_on = branch_in_service & live[case.branch.from_bus] & live[case.branch.to_bus]
+        machine_on = machine_in_service & live[case.machine.bus]
+        n_line = case.n_line
+        for k in np.flatnonzero(branch_on != self.branch_in_service[env]):
+            number = int(k) if k < n_line else int(k) - n_line
+            if k < n_line:
+                (grid.reactivate_powerline if branch_on[k] else grid.deactivate_powerline)(number)
+            else:
+                (grid.reactivate_trafo if branch_on[k] else grid.deactivate_trafo)(number)
+        for bus in np.flatnonzero(live != self.bus_live[env]):
+            (grid.reactivate_bus if live[bus] else grid.deactivate_bus)(int(bus))
+            for load in (int(bus), int(bus) + case.n_bus):
+                (grid.reactivate_load if live[bus] else grid.deactivate_load)(load)
+            for reactor in np.flatnonzero(case.reactor.bus == bus):
+                (grid.reactivate_shunt if live[bus] else grid.deactivate_shunt)(int(reactor))
+        for machine in np.flatnonzero(machine_on != self.machine_in_service[env]):
+            if machine_on[machine]:
+                grid.reactivate_gen(int(machine))
+                grid.add_gen_slackbus(int(machine), float(self._share[machine]))
+            else:
+                grid.remove_gen_slackbus(int(machine))
+                grid.deactivate_gen(int(machine))
+        self.branch_in_service[env] = branch_on
+        self.machine_in_service[env] = machine_on
+        self.bus_live[env] = live
+        self.v_pu[env] = np.where(
+            live, np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env]), 0.0
+        )
+        self._restart(grid, self._start(env))
+
+    def set_reactors(self, env: int, share: float) -> None:
+        """Switch the given share of every shunt reactor of one environment in."""
+        grid = self._grids[env]
+        for reactor in range(self.case.n_reactor):
+            grid.change_q_shunt(reactor, float(share * self.case.reactor.q_mvar[reactor]))
+        self.reactor_share[env] = share
+        self._restart(grid, self._start(env))
+
+    def reset_voltages(self, env: int) -> None:
+        """Start the next solve of one environment at the reference voltages."""
+        self.v_pu[env] = self._start(env)
+
+    def machine_power(self, injection_mva: ComplexArray) -> ComplexArray:
+        """Power of each machine in the last solution: what leaves its bus less what else is injected there.
+
+        Args:
+            injection_mva: complex power into every bus from everything but machines [MVA], [env, bus].
+
+        Returns:
+            [MVA], [env, machine]; zero for machines out of service.
+        """
+        y, bus = self._admittance, self.case.machine.bus
+        bus_outflow(self.s_from_mva, self.s_to_mva, y.from_bus, y.to_bus, self._s_bus_mva)
+        power = self._s_bus_mva[:, bus] - injection_mva[:, bus]
+        for reactor, at in enumerate(self.case.reactor.bus):
+            for machine in np.flatnonzero(bus == at):
+                absorbed_mvar = self.reactor_share * self.case.reactor.q_mvar[reactor]
+                power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[:, at]) ** 2
+        return np.where(self.machine_in_service, power, 0.0)
+
+    def restore_voltages(self, v_pu: ComplexArray) -> None:
+        """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""
+        self.v_pu[...] = v_pu
+        self._update_flows()
+
+    def _start(self, env: int) -> ComplexArray:
+        return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
+
+    def _restart(self, grid: Any, v_pu: ComplexArray) -> None:
+        """Factorise anew at the reference voltages, whatever was solved before."""
+        grid.tell_solver_need_reset()
+        grid.ac_pf(v_pu, 1, TOLERANCE_PU)
+
+    def _load_injection(self, grid: Any, injection_mva: ComplexArray) -> None:
+        for values, update in (
+            (-injection_mva.real, grid.update_loads_p),
+            (-injection_mva.imag, grid.update_loads_q),
+        ):
+            coarse = values.astype(np.float32)
+            update(self._all, np.concatenate([coarse, (values - coarse).astype(np.float32)]))
+
+    def _update_flows(self) -> None:
+        y = self._admittance
+        branch_flows(
+            self.v_pu,
+            self.branch_in_service,
+            y.from_bus,
+            y.to_bus,
+            y.y_ff_pu,
+            y.y_ft_pu,
+            y.y_tt_pu,
+            self.case.base_mva,
+            self.s_from_mva,
+            self.s_to_mva,
+        )
+
+    def _check_against_oracle(self, reactor_share: float) -> None:
+        from grid_model.network import build_network
+
+        net = build_network(
+            self.case, resources=False, renewables=False, reactors=True, distributed_slack=True
+        )
+        net.gen["slack_weight"] = self._share
+        net.shunt["q_mvar"] = reactor_share * self.case.reactor.q_mvar
+        oracle = solve_with_pandapower(net, distributed_slack=True)
+        worst = np.abs(oracle.v_pu - self._reference_v_pu)
+        if worst.max() > AGREEMENT_PU:
+            bus = self.case.bus.bus_number[int(worst.argmax())]
+            raise EngineMismatch(
+                f"case {self.case.name}: engine and pandapower differ by {worst.max():.1e} pu at bus {bus}, "
+                f"expected at most {AGREEMENT_PU:g} pu."
+            )
