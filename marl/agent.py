@@ -257,8 +257,8 @@ class MAPPO:
         }
         for head, actor in self.policy.actors.heads.items():
             assert isinstance(actor, Actor)
-            diagnostics[f"train/entropy_{head}"] = float(actor.entropy().mean())
-            diagnostics[f"train/log_std_{head}"] = float(actor.log_std.mean())
+            diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
+            diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
 
         # Only now: while a rollout is gathered and learned from, inputs keep one scale.
         for g in self.groups:

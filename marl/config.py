@@ -11,8 +11,9 @@ steps of each, and a minibatch of 256 steps holds the samples of all agents in t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 Sharing = Literal["type", "all", "agent"]
 CriticKind = Literal["central", "local"]
@@ -158,6 +159,8 @@ class EvaluationConfig:
     eval_every: int = 10
     # Episodes of one evaluation, all in one batch.
     eval_episodes: int = 16
+    # The grid's operating conditions to evaluate in; empty takes the training's.
+    eval_scenario: str = ""
     # First seed of the evaluation episodes: neither training nor any published suite uses these.
     eval_seed: int = 500_000_000
     # Stop when this many evaluations in a row brought no better model; 0 never stops.
@@ -195,8 +198,11 @@ class TrainingConfig:
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
     torch_threads: int = 1
+    # Actors and critic.
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    # The update.
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    # Periodic evaluation on held-out episodes: it chooses the best model.
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
@@ -267,3 +273,33 @@ def reference() -> TrainingConfig:
 def preset(name: PresetName) -> TrainingConfig:
     """The preset of this name."""
     return {"recommended": recommended, "reference": reference}[name]()
+
+
+def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
+    """The configuration that `dataclasses.asdict` was taken of, also after a round trip through JSON."""
+
+    def build(kind: Any, fields: Mapping[str, Any]) -> Any:
+        try:
+            return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        except TypeError as error:
+            raise ConfigError(f"{kind.__name__} of another version of this project: {error}") from error
+
+    nested = {"network": NetworkConfig, "ppo": PPOConfig, "evaluation": EvaluationConfig}
+    config: TrainingConfig = build(
+        TrainingConfig, {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
+    )
+    return config
+
+
+# What a resumed run cannot change: the checkpoint's arrays and counters are made for it.
+FIXED_ON_RESUME = ("n_envs", "seed", "scenario", "observation", "episode_steps", "network", "ppo.buffer_steps")
+
+
+def check_resume(before: TrainingConfig, now: TrainingConfig) -> None:
+    """Refuses to resume with settings that the checkpoint was not made for."""
+    for path in FIXED_ON_RESUME:
+        old: Any = before
+        new: Any = now
+        for name in path.split("."):
+            old, new = getattr(old, name), getattr(new, name)
+        _require(old == new, f"a resumed run keeps {path}: it was {old}, asked for {new}")

@@ -140,7 +140,7 @@ class ActorSet(nn.Module):
     """All actors: which head serves which group, and what it is fed.
 
     sharing "type": a head per group with one network. "agent": a head per group with a network per agent.
-    "all": one head, one network, fed with all groups' observations and, unless switched off, who each agent is.
+    "all": one head, one network, fed with all groups' observations and, unless switched off, who each is.
     """
 
     def __init__(self, groups: tuple[AgentGroup, ...], config: NetworkConfig) -> None:
@@ -161,7 +161,7 @@ class ActorSet(nn.Module):
             sizes = {(g.observation_size, g.action_size) for g in groups}
             if len(sizes) != 1:
                 raise ValueError(
-                    f"one actor for all agents needs equal sizes, but their (observation, action) are {sorted(sizes)}; "
+                    f"one actor for all agents needs equal sizes, but theirs are {sorted(sizes)}; "
                     'use sharing "type" or "agent"'
                 )
             n_agent = sum(g.n_agent for g in groups)

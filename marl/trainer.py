@@ -303,7 +303,7 @@ class Trainer:
         if reward.shape[1] != self.learner.n_value:
             raise TrainingFailed(
                 f"the environment returned rewards of shape {reward.shape} to a critic with "
-                f"{self.learner.n_value} values; rewards per agent are announced by `per_agent_rewards = True`"
+                f"{self.learner.n_value} values; rewards per agent need `per_agent_rewards = True`"
             )
         return reward.astype(np.float32)
 

@@ -1,0 +1,67 @@
+"""Command lines from dataclasses: every field a flag, `_` and `-` alike, a wrong option one clear line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def parse(
+    config_type: type[T],
+    *,
+    program: str,
+    description: str,
+    arguments: Sequence[str],
+    default: T | None = None,
+) -> T:
+    """Builds a `config_type` from the arguments; --help explains and exits 0, a mistake exits 2."""
+    import tyro
+
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            result: T = tyro.cli(
+                tyro.conf.OmitArgPrefixes[config_type],  # type: ignore[valid-type, misc]
+                prog=program,
+                description=description,
+                args=list(arguments),
+                **options,
+            )
+        return result
+    except SystemExit as error:
+        if error.code in (0, None):
+            raise
+        print(f"{program}: error: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def one_line(box: str) -> str:
+    """tyro's framed message without the frame: its first paragraph, and the flag it thinks was meant."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in box.splitlines()]
+    paragraphs: list[list[str]] = [[]]
+    for line in lines:
+        if not line or set(line) <= set("─ "):
+            paragraphs.append([])
+        elif line[0] not in "╭╰":
+            paragraphs[-1].append(line)
+    found = [" ".join(p) for p in paragraphs if p]
+    message = re.sub(r"^Error parsing (?!-)[\w.]+: ", "", found[0]) if found else "the command line was not understood"
+    guess = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(found[1:]))
+    message = message[0].lower() + message[1:]
+    return message.rstrip(".") + (f" (perhaps you meant {guess.group(1)})" if guess else "")
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value of `--name value` or `--name=value`, before anything else is parsed."""
+    for i, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag.replace("_", "-") == f"--{name}":
+            return value if equals else arguments[i + 1] if i + 1 < len(arguments) else ""
+    return None

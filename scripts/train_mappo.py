@@ -1,0 +1,285 @@
+"""Trains MAPPO on the coupled 68-bus grid.
+
+Without arguments: the recommended preset, 1000 episodes of 500 steps. A run writes its configuration,
+metrics, checkpoints and models to a directory of its own, and its models to checkpoints/ as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import command_line
+from marl.config import (
+    ConfigError,
+    PresetName,
+    TrainingConfig,
+    check_resume,
+    from_dict,
+    preset,
+)
+
+if TYPE_CHECKING:
+    from marl.protocol import BatchedEnvironment
+    from marl.trainer import Progress, Trainer
+
+PROGRAM = "train_mappo.py"
+CASE = "ieee68"
+PUBLISHED = ("best_model.pt", "final_model.pt", "training_stats.json", "training_curves.png")
+SECONDS_BETWEEN_LINES = 10.0
+EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Options of the training run."""
+
+    # Hyper-parameters to start from: recommended learns best on this grid, reference is the specification's.
+    preset: PresetName = "recommended"
+    # Continue the run of this directory from its last checkpoint.
+    resume: str = ""
+    # Directory of the run; without it runs/<case>-seed<k>-<time>.
+    out: str = ""
+    # Directory that receives the newest run's models.
+    checkpoints: Path = Path("checkpoints")
+    # Write TensorBoard events.
+    tensorboard: bool = True
+    # The learner's settings.
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def parse(arguments: Sequence[str]) -> Arguments:
+    """The arguments, with the preset's or the resumed run's values as defaults."""
+    resume = command_line.option(arguments, "resume")
+    name = command_line.option(arguments, "preset") or "recommended"
+    training = preset("reference" if name == "reference" else "recommended")
+    before = None
+    if resume:
+        before = read_config(run_directory(Path(resume)))
+        training = before
+    parsed = command_line.parse(
+        Arguments,
+        program=PROGRAM,
+        description=(__doc__ or "").strip(),
+        arguments=arguments,
+        default=Arguments(training=training),
+    )
+    if before is not None:
+        if command_line.option(arguments, "preset") is not None:
+            raise ConfigError("a resumed run keeps its settings: leave --preset out")
+        check_resume(before, parsed.training)
+    return parsed
+
+
+def run_directory(path: Path) -> Path:
+    """The run's directory, given itself or a file in it."""
+    return path.parent if path.is_file() else path
+
+
+def read_config(directory: Path) -> TrainingConfig:
+    try:
+        values = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{directory} is no run to resume: it has no config.json") from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{directory / 'config.json'} cannot be read: {error}") from error
+    return from_dict(values["training"])
+
+
+def write_config(directory: Path, config: TrainingConfig) -> None:
+    from marl.checkpoint import write_atomically
+
+    content = json.dumps({"case": CASE, "training": dataclasses.asdict(config)}, indent=2) + "\n"
+    write_atomically(directory / "config.json", content.encode("utf-8"))
+
+
+def write_versions(directory: Path) -> None:
+    """What the run was made with: the commit, and the version of everything that could move a result."""
+    import platform
+    import subprocess
+    from importlib import metadata
+
+    from marl.checkpoint import write_atomically
+
+    root = Path(__file__).resolve().parent.parent
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=root, capture_output=True, text=True
+    )
+    names = ("torch", "numpy", "scipy", "pandapower", "lightsim2grid", "numba", "pettingzoo", "tyro")
+    packages = {}
+    for name in names:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            packages[name] = "not installed"
+    content = {
+        "commit": git.stdout.strip() or "unknown",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+    }
+    write_atomically(directory / "versions.json", (json.dumps(content, indent=2) + "\n").encode("utf-8"))
+
+
+def new_directory(config: TrainingConfig, out: Path | None) -> Path:
+    if out is not None:
+        if (out / "config.json").exists():
+            raise ConfigError(f"{out} already holds a run: continue it with --resume {out}, or choose another --out")
+        return out
+    return Path("runs") / f"{CASE}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def publish(directory: Path, checkpoints: Path) -> None:
+    """Copies the run's models and report to checkpoints/, each replaced atomically."""
+    from marl.checkpoint import write_atomically
+
+    for name in PUBLISHED:
+        if (directory / name).exists():
+            write_atomically(checkpoints / name, (directory / name).read_bytes())
+
+
+def describe(progress: Progress) -> str:
+    """Return, rms frequency deviation, violations, speed and time left, as one line."""
+    parts = [f"return {progress.terms['return']:,.0f}"]
+    for prefix in ("rms_", "violations"):
+        for name in progress.terms:
+            if name.startswith(prefix):
+                parts.append(f"{name.replace('_', ' ')} {progress.terms[name]:.4g}")
+                break
+    if progress.eval_return is not None:
+        parts.append(f"held-out {progress.eval_return:,.0f} (best {progress.best_return:,.0f})")
+    parts.append(f"{progress.steps_per_s:,.0f} steps/s")
+    left = int(progress.time_left_s)
+    parts.append(f"{left // 60}:{left % 60:02d} left")
+    return ", ".join(parts)
+
+
+def progress_reporter(config: TrainingConfig) -> Callable[[Progress], None]:
+    """A bar in a terminal, a line every few seconds elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        bar = tqdm(
+            total=config.total_episodes,
+            unit="episode",
+            bar_format="{l_bar}{bar}| {n:.0f}/{total} episodes{postfix}",
+            dynamic_ncols=True,
+        )
+
+        def show(progress: Progress) -> None:
+            bar.n = min(progress.episodes, config.total_episodes)
+            bar.set_postfix_str(describe(progress))
+            if progress.update == progress.n_updates:
+                bar.close()
+
+        return show
+
+    last = [-float("inf")]
+
+    def line(progress: Progress) -> None:
+        now = time.monotonic()
+        if now - last[0] >= SECONDS_BETWEEN_LINES or progress.update == progress.n_updates:
+            last[0] = now
+            print(f"{progress.episodes:.0f}/{config.total_episodes} episodes: {describe(progress)}", flush=True)
+
+    return line
+
+
+def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
+    from marl.environment import make_batch
+    from marl.trainer import Trainer
+
+    config = arguments.training
+
+    def evaluation() -> BatchedEnvironment:
+        settings = config.evaluation
+        return make_batch(
+            settings.eval_scenario or config.scenario, settings.eval_episodes, config.seed, config.observation
+        )
+
+    return Trainer(
+        config,
+        make_batch(config.scenario, config.n_envs, config.seed, config.observation),
+        directory=directory,
+        make_evaluation=evaluation,
+        resume=bool(arguments.resume),
+        metadata={"case": CASE},
+        on_progress=progress_reporter(config),
+        tensorboard=arguments.tensorboard,
+    )
+
+
+def train(arguments: Arguments) -> int:
+    from training_curves import draw_training_curves
+
+    config = arguments.training
+    if arguments.resume:
+        directory = run_directory(Path(arguments.resume))
+    else:
+        directory = new_directory(config, Path(arguments.out) if arguments.out else None)
+    trainer = make_trainer(arguments, directory)
+    if trainer.update >= config.n_updates:
+        raise ConfigError(
+            f"{directory} has trained all of its {config.total_episodes} episodes; ask for more by --total-episodes"
+        )
+    write_config(directory, config)
+    if not arguments.resume:
+        write_versions(directory)
+    print(
+        f"{'Resuming' if arguments.resume else 'Training'} {config.total_episodes} episodes of "
+        f"{config.episode_steps} steps in {config.n_envs} environments on {trainer.device}: {directory}",
+        flush=True,
+    )
+    result = trainer.run()
+    draw_training_curves(directory)
+    publish(directory, arguments.checkpoints)
+    if result.best_return is not None and result.last_return is not None:
+        print(
+            f"Held-out return: best {result.best_return:,.1f} at update {trainer.best_update}, "
+            f"last {result.last_return:,.1f}."
+        )
+    if result.finished:
+        print(f"Done: {directory}, models also in {arguments.checkpoints}/.")
+        return 0
+    print(f"Saved, {result.reason}. To resume: python scripts/{PROGRAM} --resume {directory}")
+    return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 1 failed, 2 wrong option, 130 or 143 stopped by a signal and saved."""
+    try:
+        parsed = parse(arguments)
+    except ConfigError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    import torch
+
+    from marl.checkpoint import CheckpointError
+    from marl.trainer import TrainingFailed
+
+    try:
+        return train(parsed)
+    except ConfigError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    except (CheckpointError, TrainingFailed) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    except torch.cuda.OutOfMemoryError:
+        print(f"{PROGRAM}: error: the GPU is out of memory; use --device cpu", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; what was saved last can be resumed", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
