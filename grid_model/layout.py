@@ -1,4 +1,4 @@
-"""Where things stand in a drawing of the grid: the case as a graph, and places for what is marked beside a bus.
+"""Where things stand in a drawing of the grid: a place for everything that is marked beside a bus.
 
 Bus positions are data of the case. Machines, renewable plants and resources have none: each is marked by a
 badge beside its bus, at a place that no branch, other bus or other badge touches.
@@ -8,24 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
-
-
-def case_graph(case: Case) -> nx.MultiGraph:
-    """The case as a multigraph: nodes are bus positions, one edge a circuit, keyed by its row."""
-    graph = nx.MultiGraph()
-    for bus in range(case.n_bus):
-        graph.add_node(
-            bus, pos=(float(case.bus.x[bus]), float(case.bus.y[bus])), area=int(case.bus.area[bus])
-        )
-    for row in range(case.n_branch):
-        ends = int(case.branch.from_bus[row]), int(case.branch.to_bus[row])
-        graph.add_edge(*ends, key=row, tie=bool(case.bus.area[ends[0]] != case.bus.area[ends[1]]))
-    return graph
 
 
 @dataclass(frozen=True, kw_only=True)

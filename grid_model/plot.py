@@ -32,7 +32,8 @@ from matplotlib.path import Path
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
-from grid_model.layout import Badges, bus_radius, case_graph, distance_to_segments, place_badges
+from grid_model.layout import Badges, bus_radius, distance_to_segments, place_badges
+from grid_model.topology import multigraph, ties
 
 NETWORK_FIGSIZE = (16.0, 8.5)  # inches; the proportions of the 68-bus drawing with its legend
 
@@ -42,6 +43,7 @@ _AREA_MARKERS = ("o", "s", "D", "h", "8", "p")
 _AREA_MARKER_SCALE = {"o": 1.0, "s": 0.88, "D": 0.72, "h": 1.08, "8": 1.0, "p": 1.1}
 _AREA_TINTS = ("#dbe9f6", "#fdebd3", "#e3f1dd", "#f0e2f1", "#f9e0e0", "#ececec")
 _INK = "#222222"
+_DEAD = "#bbbbbb"  # a bus without a value
 # Loading from hardly visible to nearly black: lightness falls all the way, so grey prints keep the order.
 _LOADING_COLORS = LinearSegmentedColormap.from_list(
     "loading", [(0.0, "#b9c2c9"), (0.5, "#e0913a"), (0.8, "#bb2a1c"), (1.0, "#3c0508")]
@@ -163,7 +165,7 @@ def draw_network(
                 f"{name} has shape {np.shape(values)}, expected ({expected},) for case {case.name}"
             )
 
-    graph = case_graph(case)
+    graph = multigraph(case)
     radius = bus_radius(case)
     axes = figure.add_axes((0.01, 0.13, 0.98, 0.83 if title else 0.86))
     axes.set_axis_off()
@@ -251,14 +253,12 @@ def _draw_branches(
     """One stroke a circuit, coloured and widened by loading; ties between areas on an outlined white band."""
     segments = np.empty((case.n_branch, 2, 2))
     xy = np.column_stack([case.bus.x, case.bus.y])
-    is_tie = np.zeros(case.n_branch, dtype=np.bool_)
-    for a, b, row, tie in graph.edges(keys=True, data="tie"):
+    for a, b, row in graph.edges(keys=True):
         low, high = min(a, b), max(a, b)
         along = xy[high] - xy[low]
         sideways = np.array([-along[1], along[0]]) / np.linalg.norm(along)
         shift = _parallel_offsets(graph, (low, high), 0.36 * radius)[row] * sideways
         segments[row] = xy[low] + shift, xy[high] + shift
-        is_tie[row] = tie
     loading = np.zeros(case.n_branch) if loading_percent is None else np.nan_to_num(loading_percent)
     share = np.clip(loading / _LOADING_MAX_PERCENT, 0.0, 1.2)
     unit = points_per_unit * radius  # radius of a bus in points
@@ -270,10 +270,10 @@ def _draw_branches(
     )
 
     ends = np.sort(np.column_stack([case.branch.from_bus, case.branch.to_bus]), axis=1)
-    ties = list(xy[np.unique(ends[is_tie], axis=0)])
+    bands = list(xy[np.unique(ends[ties(case)], axis=0)])
     for line_width, band_color in ((0.95, _TIE_BAND), (0.75, "white")):
         axes.add_collection(
-            LineCollection(ties, colors=band_color, linewidths=line_width * unit, capstyle="butt", zorder=1)
+            LineCollection(bands, colors=band_color, linewidths=line_width * unit, capstyle="butt", zorder=1)
         )
     axes.add_collection(
         LineCollection(
@@ -309,13 +309,13 @@ def _draw_buses(
     buses: BusScale | None,
 ) -> None:
     """Buses with their numbers: shape by area, fill by value; grey where it is nan."""
-    position = nx.get_node_attributes(graph, "pos")
+    position = {bus: (float(case.bus.x[bus]), float(case.bus.y[bus])) for bus in graph}
     if buses is None:
         fill = np.tile(np.array(to_rgba("white")), (case.n_bus, 1))
     else:
         norm = Normalize(buses.low, buses.high)
         fill = np.asarray(_BUS_COLORS(norm(np.nan_to_num(buses.values, nan=buses.low))))
-        fill[np.isnan(buses.values)] = to_rgba("#bbbbbb")
+        fill[np.isnan(buses.values)] = to_rgba(_DEAD)
     diameter = 2.0 * radius * points_per_unit
     for area in range(len(case.area_names)):
         members = [int(bus) for bus in np.flatnonzero(case.bus.area == area)]
@@ -427,6 +427,8 @@ def _draw_keys(
         ]
     if with_outage:
         lines.append(_mark("X", "white", "out of service", 8.0))
+    if buses is not None and np.isnan(buses.values).any():
+        lines.append(_mark("o", _DEAD, "bus cut off", 9.0))
     for height, handles in ((0.072, areas), (0.042, plants), (0.012, lines)):
         figure.legend(
             handles=handles,

@@ -7,24 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from cases.ieee68 import load_ieee68
-from grid_model.layout import bus_radius, case_graph, place_badges
+from grid_model.layout import bus_radius, place_badges
 from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
 
 
 @pytest.fixture(scope="module")
 def case():
     return load_ieee68()
-
-
-def test_graph_has_one_edge_a_circuit_and_the_ties_of_the_one_line_diagram(case):
-    """101 rated circuits; the tie corridors are listed in the report on the benchmark system."""
-    graph = case_graph(case)
-    assert graph.number_of_nodes() == 68
-    assert graph.number_of_edges() == 101
-    number = case.bus.bus_number
-    ties = {frozenset((int(number[a]), int(number[b]))) for a, b, tie in graph.edges(data="tie") if tie}
-    expected = [(54, 53), (61, 60), (27, 53), (40, 41), (49, 18), (50, 18), (41, 42), (42, 18)]
-    assert ties == {frozenset(pair) for pair in expected}
 
 
 def test_every_plant_has_a_badge_that_touches_nothing(case):
