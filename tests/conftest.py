@@ -7,7 +7,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ[variable] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import pytest
+import pytest  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
