@@ -30,6 +30,7 @@ from cases.arrays import BoolArray, FloatArray
 
 SAMPLE_MIN = 5.0  # minutes from one sample to the next
 YEAR_FIRST_WEEKDAY = 2  # 1 January 2020 was a Wednesday; Monday is 0
+NOMINAL_LOAD_MW = 18_234.0  # of the 68-bus case; load level 1
 LOAD_SCALE = 2.594  # 99.9th percentile of the filtered load -> 1.10 x 18,234 MW
 MEDIAN_SAMPLES = 5  # width of the median filter on load
 CACHE_DIRECTORY_VARIABLE = "IEEE68_CACHE_DIR"

@@ -1,0 +1,306 @@
+"""What an episode is made of, as data: the configuration, the named suites, their seeds, a user's own file.
+
+A suite is a configuration and a range of seeds. Seeds below 2³¹ are for training and tuning; the held-out
+ranges above are for evaluation only, one range a suite, and nothing else may draw from them. Episode k of a
+suite depends on its configuration and its seed alone.
+
+A scenario of one's own is a small TOML file that starts from a suite and changes what it names:
+
+    base = "n1"
+    name = "evening peak, G6 trips"
+    start_minute = 281_000.0
+    outage_rate_per_h = 0.0
+    outages_min = 0
+
+    [forecast]
+    dispatch_wind_percent = 6.0
+
+    [[event]]
+    time_s = 120.0
+    kind = "machine_out"
+    element = "G6"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cases.arrays import IntArray
+from cases.case import Case
+from control.dispatch import DispatchConfig
+from control.forecast import ForecastConfig
+from grid_model.disturbance import TABLE_OF_KIND, DisturbanceError, Event, sort_events
+
+Config = TypeVar("Config", "ScenarioConfig", ForecastConfig, DispatchConfig)
+
+
+class ScenarioError(ValueError):
+    """A scenario is unknown or contradicts itself; the message says which and what was expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioConfig:
+    """Everything that shapes an episode apart from its seed. Defaults are those of suite `normal`."""
+
+    name: str = "normal"
+    n_intervals: int = 500
+    interval_s: float = 4.0
+
+    # When in the year it may start.
+    start_minute: float | None = None  # of the year; drawn at random if None
+    start_ramp_quantile: float = 0.0  # only where wind and sun change as fast as in this quantile of the year
+    start_ramp_min: float = 20.0  # the time over which that change is taken
+    max_load_step_percent: float = 3.0  # never over a larger 5-minute load step: artefacts of the data
+
+    # Size and make-up of the grid.
+    renewable_scale: float = 1.0  # of the capacity in the case
+    regional_share: float = 1.0  # 0: all loads follow the total; 1: each area follows its region of the data
+    inertia_scale_to_mws: float | None = None  # sum of H S; as published if None
+    governor_dead_band_hz: float = 0.017
+
+    # Noise inside five minutes, Ornstein-Uhlenbeck.
+    load_slow_percent: float = 0.25  # of each load
+    load_slow_tau_s: float = 150.0
+    load_fast_percent: float = 0.06
+    load_fast_tau_s: float = 20.0
+    load_area_share: float = 0.5  # of the variance of load noise: common to all loads of an area
+    wind_percent: float = 0.8  # of capacity
+    wind_tau_s: float = 180.0
+    pv_percent: float = 1.5  # of output
+    pv_tau_s: float = 60.0
+    forecast: ForecastConfig = field(default_factory=ForecastConfig)
+    dispatch: DispatchConfig = field(default_factory=DispatchConfig)
+
+    # Telemetry.
+    scada_delay_intervals: int = 2
+    packet_loss: float = 0.0  # share of values that do not arrive
+    packet_loss_burst_intervals: float = 1.0  # mean length of a gap; 1 means independent losses
+    scada_noise: float = 0.0  # scales the standard deviations in control/scada.py
+    scada_bias: float = 0.0  # scales the standard deviations of the biases there
+
+    # Outages.
+    outage_rate_per_h: float = 0.0
+    outages_min: int = 0  # at least so many in every episode, whatever the rate
+    outage_unit_share: float = 0.4  # of outages that hit a unit, not a circuit or transformer
+    unit_p_min_mw: float = 500.0  # published output of the units that may trip
+    unit_p_max_mw: float = 800.0
+    outage_first_s: float = 60.0
+    outage_last_s: float = 1400.0
+    repair_probability: float = 0.5  # of a circuit within the episode; units do not return
+    repair_min_s: float = 300.0
+    repair_max_s: float = 900.0
+    events: tuple[Event, ...] = ()  # besides the random ones
+
+    # Batteries.
+    soc_start_min: float = 0.3
+    soc_start_max: float = 0.7
+
+    def __post_init__(self) -> None:
+        def need(condition: bool, name: str, expected: str) -> None:
+            if not condition:
+                raise ScenarioError(
+                    f"scenario {self.name!r}: {name} = {getattr(self, name)!r}, expected {expected}."
+                )
+
+        need(self.n_intervals >= 1, "n_intervals", "at least 1")
+        for name in ("interval_s", "load_slow_tau_s", "load_fast_tau_s", "wind_tau_s", "pv_tau_s"):
+            need(getattr(self, name) > 0.0, name, "> 0")
+        for name in (
+            "renewable_scale",
+            "governor_dead_band_hz",
+            "load_slow_percent",
+            "load_fast_percent",
+            "wind_percent",
+            "pv_percent",
+            "scada_noise",
+            "scada_bias",
+            "outage_rate_per_h",
+            "max_load_step_percent",
+            "repair_min_s",
+        ):
+            need(getattr(self, name) >= 0.0, name, ">= 0")
+        for name in (
+            "regional_share",
+            "load_area_share",
+            "outage_unit_share",
+            "repair_probability",
+            "soc_start_min",
+            "soc_start_max",
+        ):
+            need(0.0 <= getattr(self, name) <= 1.0, name, "0 to 1")
+        need(0.0 <= self.start_ramp_quantile < 1.0, "start_ramp_quantile", "0 to below 1")
+        need(0.0 <= self.packet_loss < 1.0, "packet_loss", "0 to below 1")
+        need(self.packet_loss_burst_intervals >= 1.0, "packet_loss_burst_intervals", "at least 1")
+        need(0 <= self.scada_delay_intervals <= 5, "scada_delay_intervals", "0 to 5")
+        need(self.outages_min >= 0, "outages_min", ">= 0")
+        need(self.soc_start_min <= self.soc_start_max, "soc_start_min", "at most soc_start_max")
+        need(self.unit_p_min_mw <= self.unit_p_max_mw, "unit_p_min_mw", "at most unit_p_max_mw")
+        need(0.0 <= self.outage_first_s <= self.outage_last_s, "outage_first_s", "0 to outage_last_s")
+        need(self.repair_min_s <= self.repair_max_s, "repair_min_s", "at most repair_max_s")
+        if self.inertia_scale_to_mws is not None:
+            need(self.inertia_scale_to_mws > 0.0, "inertia_scale_to_mws", "> 0, or nothing for the published")
+        need(self.interval_s <= 300.0, "interval_s", "at most 300 s, the step of the data")
+        object.__setattr__(self, "events", sort_events(self.events))
+
+    @property
+    def duration_s(self) -> float:
+        """Length of an episode."""
+        return self.n_intervals * self.interval_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRange:
+    """Consecutive seeds."""
+
+    first: int
+    count: int
+
+    @property
+    def seeds(self) -> IntArray:
+        """The seeds themselves."""
+        return np.arange(self.first, self.first + self.count, dtype=np.int64)
+
+    def __contains__(self, seed: int) -> bool:
+        return self.first <= seed < self.first + self.count
+
+
+NORMAL = ScenarioConfig()
+N1 = replace(NORMAL, name="n1", outages_min=1)
+# Ramps are when forecasts are worst, so the dispatch errs by twice as much.
+RENEWABLE_RAMP = replace(
+    NORMAL,
+    name="renewable_ramp",
+    start_ramp_quantile=0.98,
+    forecast=ForecastConfig(dispatch_wind_percent=8.0, dispatch_pv_percent=12.0),
+)
+SHIFT = replace(
+    NORMAL,
+    name="shift",
+    inertia_scale_to_mws=90_000.0,
+    governor_dead_band_hz=0.036,
+    scada_delay_intervals=4,
+    renewable_scale=2.0,
+)
+# The largest real units too, G9, G11 and G12: more than the default reserve is sized for.
+STRESS = replace(N1, name="stress", unit_p_max_mw=1350.0, outage_unit_share=0.7)
+TRAINING = replace(NORMAL, name="training", outage_rate_per_h=0.25)
+TRAINING_N1 = replace(NORMAL, name="training_n1", outage_rate_per_h=0.5, outages_min=1)
+TRAINING_RAMP = replace(RENEWABLE_RAMP, name="training_ramp", start_ramp_quantile=0.9)
+
+SCENARIOS: dict[str, ScenarioConfig] = {
+    config.name: config
+    for config in (NORMAL, N1, RENEWABLE_RAMP, SHIFT, STRESS, TRAINING, TRAINING_N1, TRAINING_RAMP)
+}
+
+FIRST_HELD_OUT_SEED = 2**31  # training and tuning stay below
+HELD_OUT: dict[str, SeedRange] = {
+    "normal": SeedRange(first=FIRST_HELD_OUT_SEED, count=100),
+    "n1": SeedRange(first=FIRST_HELD_OUT_SEED + 1_000, count=50),
+    "renewable_ramp": SeedRange(first=FIRST_HELD_OUT_SEED + 2_000, count=30),
+    "shift": SeedRange(first=FIRST_HELD_OUT_SEED + 3_000, count=50),
+    "stress": SeedRange(first=FIRST_HELD_OUT_SEED + 4_000, count=30),
+}
+# For choosing the best model while training and for tuning baselines; on the training side of the border.
+VALIDATION_SEEDS = SeedRange(first=2**31 - 1_000, count=1_000)
+
+
+def held_out_seeds(suite: str) -> IntArray:
+    """Seeds of a suite, for evaluation only."""
+    if suite not in HELD_OUT:
+        raise ScenarioError(f"no held-out seeds for {suite!r}, expected one of {', '.join(HELD_OUT)}.")
+    return HELD_OUT[suite].seeds
+
+
+def require_training_seed(seed: int) -> None:
+    """Raise ScenarioError if a seed belongs to the evaluation."""
+    if not 0 <= seed < FIRST_HELD_OUT_SEED:
+        raise ScenarioError(
+            f"seed {seed} is not a training seed, expected 0 to {FIRST_HELD_OUT_SEED - 1}; "
+            "larger ones are held out for evaluation."
+        )
+
+
+def scenario_named(name: str, case: Case) -> ScenarioConfig:
+    """A suite or training distribution by its name, or a user's own by the path of its .toml file."""
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    if name.endswith(".toml"):
+        return read_scenario(Path(name), case)
+    raise ScenarioError(
+        f"no scenario is called {name!r}, expected one of {', '.join(SCENARIOS)}, or a file ending in .toml."
+    )
+
+
+def read_scenario(path: Path, case: Case) -> ScenarioConfig:
+    """Read a user's own scenario; elements of events are named as in the tables of the case."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"cannot read {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path} is not TOML: {error}.") from error
+    base_name = content.pop("base", "normal")
+    if base_name not in SCENARIOS:
+        raise ScenarioError(f"{path}: base = {base_name!r}, expected one of {', '.join(SCENARIOS)}.")
+    base = SCENARIOS[base_name]
+    events = tuple(_read_event(path, row, case) for row in content.pop("event", []))
+    changes: dict[str, Any] = {"name": path.stem, "events": base.events + events}
+    for key, value in content.items():
+        if key == "forecast":
+            changes[key] = _changed(path, base.forecast, value, "forecast.")
+        elif key == "dispatch":
+            changes[key] = _changed(path, base.dispatch, value, "dispatch.")
+        else:
+            changes[key] = value
+    return _changed(path, base, changes, "")
+
+
+def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> Config:
+    """A copy with some fields replaced; unknown fields and wrong types are named."""
+    known = {f.name: getattr(base, f.name) for f in fields(base)}
+    checked: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in known:
+            raise ScenarioError(f"{path}: unknown key {prefix}{key}, expected one of {', '.join(known)}.")
+        old = known[key]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(old, float) or key in ("start_minute", "inertia_scale_to_mws"):
+            if not number:
+                raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a number.")
+            value = float(value)
+        elif isinstance(old, int) and not (isinstance(value, int) and number):
+            raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a whole number.")
+        elif isinstance(old, str) and not isinstance(value, str):
+            raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected text.")
+        checked[key] = value
+    try:
+        return replace(base, **checked)
+    except ValueError as error:
+        raise ScenarioError(f"{path}: {error}") from error
+
+
+def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
+    """One [[event]] table; `element` is the name of the circuit, machine, load or plant."""
+    row = dict(row)
+    kind, element = row.get("kind"), row.pop("element", None)
+    if kind not in TABLE_OF_KIND:
+        raise ScenarioError(f"{path}: event kind = {kind!r}, expected one of {', '.join(TABLE_OF_KIND)}.")
+    names: tuple[str, ...] = getattr(case, TABLE_OF_KIND[kind]).name
+    if element not in names:
+        raise ScenarioError(
+            f"{path}: event element = {element!r}, expected a name of the {TABLE_OF_KIND[kind]} table, "
+            f"such as {names[0]!r}."
+        )
+    unknown = set(row) - {"time_s", "kind", "p_mw", "duration_s"}
+    if unknown or "time_s" not in row:
+        what = f"unknown key {sorted(unknown)[0]}" if unknown else "no time_s"
+        raise ScenarioError(f"{path}: event with {what}, expected time_s, kind, element, p_mw, duration_s.")
+    try:
+        return Event(index=names.index(element), **row)
+    except (DisturbanceError, TypeError) as error:
+        raise ScenarioError(f"{path}: {error}") from error

@@ -1,0 +1,321 @@
+"""Episodes and suites: balance, noise, marks, outages, seeds and a user's own file."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cases.arrays import FloatArray
+from cases.case import Case
+from cases.ieee68 import load_ieee68
+from cases.series import NOMINAL_LOAD_MW, Series, load_series
+from control.forecast import ForecastConfig
+from control.scenario import (
+    FIRST_HELD_OUT_SEED,
+    HELD_OUT,
+    SCENARIOS,
+    VALIDATION_SEEDS,
+    Episode,
+    EpisodeBuilder,
+    ScenarioConfig,
+    ScenarioError,
+    build_episode,
+    held_out_seeds,
+    read_scenario,
+    require_training_seed,
+    scenario_named,
+)
+from grid_model.disturbance import DisturbanceError, Event
+
+NOISELESS = ScenarioConfig(
+    name="noiseless",
+    load_slow_percent=0.0,
+    load_fast_percent=0.0,
+    wind_percent=0.0,
+    pv_percent=0.0,
+    forecast=ForecastConfig(
+        load_percent=0.0,
+        wind_percent=0.0,
+        pv_percent=0.0,
+        dispatch_load_percent=0.0,
+        dispatch_wind_percent=0.0,
+        dispatch_pv_percent=0.0,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return load_ieee68()
+
+
+@pytest.fixture(scope="module")
+def series() -> Series:
+    return load_series(progress=False)
+
+
+def losses_mw(p_load: FloatArray, p_renewable: FloatArray, p_machine: FloatArray) -> float:
+    """About what the grid loses: 174 MW at nominal load, falling with its square."""
+    return 174.0 * float(p_load.sum() / NOMINAL_LOAD_MW) ** 2
+
+
+def build(case: Case, series: Series, config: ScenarioConfig, seed: int) -> Episode:
+    return build_episode(case, series, config, np.random.default_rng(seed), losses_mw)
+
+
+def imbalance_mw(episode: Episode) -> FloatArray:
+    """True load and losses, less wind, sun and the schedule [MW], shape [time]."""
+    load = episode.p_load_mw.sum(axis=1)
+    loss = 174.0 * (load / NOMINAL_LOAD_MW) ** 2
+    imbalance: FloatArray = (
+        load + loss - episode.p_renewable_mw.sum(axis=1) - episode.p_schedule_mw.sum(axis=1)
+    )
+    return imbalance
+
+
+def test_an_episode_has_the_agreed_shapes(case: Case, series: Series) -> None:
+    episode = build(case, series, SCENARIOS["normal"], 1)
+    shapes = {
+        f.name: getattr(episode, f.name).shape
+        for f in fields(episode)
+        if isinstance(getattr(episode, f.name), np.ndarray)
+    }
+    assert shapes == {
+        "hour_of_day": (501,),
+        "day_of_week": (501,),
+        "load_level": (501,),
+        "p_load_mw": (501, 35),
+        "p_renewable_mw": (501, 14),
+        "p_schedule_mw": (501, 16),
+        "p_load_schedule_mw": (501,),
+        "p_renewable_schedule_mw": (501,),
+        "reactor_share": (501,),
+        "forecast_load_mw": (501, 5),
+        "forecast_renewable_mw": (501, 5),
+        "schedule_load_ahead_mw": (501, 5),
+        "schedule_renewable_ahead_mw": (501, 5),
+        "soc_start": (5,),
+    }
+
+
+def test_the_same_generator_gives_the_same_episode(case: Case, series: Series) -> None:
+    builder = EpisodeBuilder(case, series, SCENARIOS["n1"])
+    first = builder.build(np.random.default_rng(7), losses_mw)
+    builder.build(np.random.default_rng(8), losses_mw)
+    again = builder.build(np.random.default_rng(7), losses_mw)
+    for f in fields(first):
+        np.testing.assert_array_equal(getattr(first, f.name), getattr(again, f.name))
+
+
+def test_without_noise_and_errors_the_schedule_balances_at_the_marks(case: Case, series: Series) -> None:
+    start = 100 * 1440.0 + 600.0  # at a quarter hour: marks at 0, 900 and 1800 s
+    episode = build(case, series, replace(NOISELESS, start_minute=start), 1)
+    # Losses were taken at a first solution: their second-order change is under 2 % of 60 to 170 MW; here
+    # they depend on load alone, so only rounding of sums of 10,000 MW is left.
+    np.testing.assert_allclose(imbalance_mw(episode)[[0, 225, 450]], 0.0, atol=1e-6)
+    assert np.abs(imbalance_mw(episode)).max() > 1.0  # real ramps between the marks
+
+
+def test_without_noise_loads_sum_to_the_data(case: Case, series: Series) -> None:
+    for share in (0.0, 1.0):
+        config = replace(NOISELESS, start_minute=123_450.0, regional_share=share)
+        episode = build(case, series, config, 1)
+        # Start and 300 s later are samples; the case's loads sum to 18,233.9 and not 18,234 MW.
+        level = series.load_mw[24_690:24_692].sum(axis=1, dtype=np.float64) / NOMINAL_LOAD_MW
+        np.testing.assert_allclose(episode.load_level[[0, 75]], level, rtol=1e-12)
+
+
+def test_the_imbalance_of_normal_operation_is_half_to_one_percent_of_load(case: Case, series: Series) -> None:
+    builder = EpisodeBuilder(case, series, SCENARIOS["normal"])
+    episodes = [builder.build(np.random.default_rng(seed), losses_mw) for seed in range(60)]
+    rms_mw = np.sqrt(np.mean([np.mean(imbalance_mw(e) ** 2) for e in episodes]))
+    load_mw = np.mean([e.p_load_mw.sum(axis=1).mean() for e in episodes])
+    assert 0.005 < rms_mw / load_mw < 0.0125
+    # Design: about 110 MW. An episode holds three independent marks: 60 x 3 give 1/sqrt(360) = 5 % on an rms;
+    # three of them.
+    assert rms_mw == pytest.approx(113.0, rel=0.16)
+
+
+def test_load_noise_has_its_size_and_is_half_common_to_an_area(case: Case, series: Series) -> None:
+    start = 100 * 1440.0 + 600.0
+    noisy = EpisodeBuilder(case, series, replace(SCENARIOS["normal"], start_minute=start))
+    quiet = build(case, series, replace(NOISELESS, start_minute=start), 0)
+    samples = [noisy.build(np.random.default_rng(seed), losses_mw).p_load_mw for seed in range(150)]
+    noise = np.array([p / quiet.p_load_mw - 1.0 for p in samples])[:, ::125]  # 500 s apart: independent
+    # 0.25 % and 0.06 % together, of 150 x 5 x 35 values that hold 150 x 5 x 20 independent ones or more.
+    assert 100.0 * noise.std() == pytest.approx(np.hypot(0.25, 0.06), rel=0.03)
+    area = case.bus.area[case.load.bus]
+    a, b = np.flatnonzero(area == 0)[:2]
+    c = np.flatnonzero(area == 1)[0]
+    flat = noise.reshape(-1, noise.shape[-1])
+    # Four standard errors of a correlation over 750 values.
+    assert np.corrcoef(flat[:, a], flat[:, b])[0, 1] == pytest.approx(0.5, abs=0.12)
+    assert np.corrcoef(flat[:, a], flat[:, c])[0, 1] == pytest.approx(0.0, abs=0.15)
+
+
+def test_wind_and_sun_stay_within_capacity_and_the_sun_sets(case: Case, series: Series) -> None:
+    builder = EpisodeBuilder(case, series, replace(SCENARIOS["shift"], start_minute=50 * 1440.0))
+    episode = builder.build(np.random.default_rng(3), losses_mw)
+    assert np.all(episode.p_renewable_mw >= 0.0)
+    assert np.all(episode.p_renewable_mw <= 2.0 * case.renewable.p_max_mw)
+    assert np.all(episode.p_renewable_mw[:, np.array(case.renewable.kind) == "pv"] == 0.0)  # midnight
+
+
+def test_the_schedule_is_straight_between_quarter_hours(case: Case, series: Series) -> None:
+    episode = build(case, series, replace(SCENARIOS["normal"], start_minute=3000.0 + 5.0), 4)
+    bend = np.abs(np.diff(episode.p_schedule_mw.sum(axis=1), 2))
+    # From five past the hour the marks come after 600 and 1500 s: points 150 and 375 of the 4 s grid.
+    assert set(np.flatnonzero(bend > 1e-6) + 1) == {150, 375}
+    reactor = np.flatnonzero(np.diff(episode.reactor_share))
+    assert set(reactor + 1) <= {150, 375}
+
+
+def test_reactors_follow_the_planned_load_level(case: Case, series: Series) -> None:
+    episode = build(case, series, replace(NOISELESS, start_minute=100 * 1440.0 + 600.0), 1)
+    expected = np.clip((1.0 - episode.load_level[0]) / 0.6, 0.0, 1.0)
+    np.testing.assert_allclose(episode.reactor_share[:225], expected, rtol=1e-12)
+
+
+def test_forecasts_without_errors_are_what_will_be(case: Case, series: Series) -> None:
+    episode = build(case, series, replace(NOISELESS, start_minute=100 * 1440.0 + 601.0), 1)
+    load, renewable = episode.p_load_mw.sum(axis=1), episode.p_renewable_mw.sum(axis=1)
+    for horizon in range(5):
+        steps = 75 * (horizon + 1)  # 300 s of 4 s
+        np.testing.assert_allclose(episode.forecast_load_mw[:-steps, horizon], load[steps:], rtol=1e-12)
+        np.testing.assert_allclose(
+            episode.forecast_renewable_mw[:-steps, horizon], renewable[steps:], rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            episode.schedule_load_ahead_mw[:-steps, horizon], episode.p_load_schedule_mw[steps:], rtol=1e-12
+        )
+
+
+def test_calendar_runs_with_the_clock(case: Case, series: Series) -> None:
+    episode = build(case, series, replace(NOISELESS, start_minute=4 * 1440.0 - 10.0), 1)
+    # 1 January 2020 was a Wednesday, so its fourth day is a Saturday and the fifth a Sunday.
+    assert episode.day_of_week[0] == 5.0
+    assert episode.day_of_week[-1] == 6.0
+    assert episode.hour_of_day[0] == pytest.approx(24.0 - 1.0 / 6.0)
+    assert episode.hour_of_day[-1] == pytest.approx(2000.0 / 3600.0 - 1.0 / 6.0)
+
+
+def test_outages_are_single_elements_of_the_allowed_kind(case: Case, series: Series) -> None:
+    builder = EpisodeBuilder(case, series, replace(SCENARIOS["n1"], outage_rate_per_h=3.0))
+    n_out = 0
+    for seed in range(60):
+        out = 0
+        for event in builder.build(np.random.default_rng(seed), losses_mw).events:
+            out += 1 if event.kind.endswith("_out") else -1
+            assert 0 <= out <= 1
+            n_out += event.kind.endswith("_out")
+            if event.kind == "machine_out":
+                assert not case.machine.is_equivalent[event.index]
+                assert 500.0 <= case.machine.p_mw[event.index] <= 800.0
+    assert n_out >= 60
+
+
+def test_the_schedule_makes_good_an_outage_from_the_mark_after_it(case: Case, series: Series) -> None:
+    trip = Event(time_s=100.0, kind="machine_out", index=5)
+    config = replace(NOISELESS, start_minute=100 * 1440.0 + 600.0)
+    before = build(case, series, config, 1).p_schedule_mw
+    after = build(case, series, replace(config, events=(trip,)), 1).p_schedule_mw
+    np.testing.assert_array_equal(after[:226], before[:226])  # decided before it was known, up to 900 s
+    assert after[450, 5] == 0.0
+    assert after[450].sum() == pytest.approx(before[450].sum(), rel=1e-12)
+
+
+def test_more_sun_and_wind_than_the_grid_can_take_is_curtailed(case: Case, series: Series) -> None:
+    config = replace(NOISELESS, start_minute=100 * 1440.0 + 720.0, renewable_scale=8.0)
+    episode = build(case, series, config, 1)
+    available = series.renewable_at(np.array([100 * 1440.0 + 720.0]))[0] @ (8.0 * case.renewable.p_max_mw)
+    assert episode.p_renewable_mw[0].sum() < available
+    np.testing.assert_allclose(episode.p_schedule_mw[0], 0.1 * case.machine.p_mw, rtol=1e-9)
+    np.testing.assert_allclose(imbalance_mw(episode)[0], 0.0, atol=1e-6)
+
+
+def test_ramp_events_are_folded_into_the_powers(case: Case, series: Series) -> None:
+    ramp = Event(time_s=400.0, kind="load_ramp", index=2, p_mw=60.0, duration_s=200.0)
+    config = replace(NOISELESS, start_minute=100_000.0)
+    plain = build(case, series, config, 1)
+    ramped = build(case, series, replace(config, events=(ramp,)), 1)
+    difference = ramped.p_load_mw - plain.p_load_mw
+    np.testing.assert_allclose(difference[[100, 125, 150, 500], 2], [0.0, 30.0, 60.0, 60.0], atol=1e-9)
+    assert ramped.events == ()
+
+
+def test_ramp_suites_start_where_wind_and_sun_change_fast(case: Case, series: Series) -> None:
+    def mean_change_mw(name: str) -> float:
+        builder = EpisodeBuilder(case, series, SCENARIOS[name])
+        changes = []
+        for seed in range(30):
+            p = builder.build(np.random.default_rng(seed), losses_mw).p_renewable_mw.sum(axis=1)
+            changes.append(abs(p[300] - p[0]))
+        return float(np.mean(changes))
+
+    assert mean_change_mw("renewable_ramp") > 3.0 * mean_change_mw("normal")
+
+
+def test_seeds_of_suites_are_held_out_and_apart() -> None:
+    sizes = {name: len(held_out_seeds(name)) for name in ("normal", "n1", "renewable_ramp", "shift")}
+    assert sizes == {"normal": 100, "n1": 50, "renewable_ramp": 30, "shift": 50}
+    everything = np.concatenate([seeds.seeds for seeds in HELD_OUT.values()])
+    assert len(set(everything)) == len(everything)
+    assert everything.min() >= FIRST_HELD_OUT_SEED
+    assert VALIDATION_SEEDS.seeds.max() < FIRST_HELD_OUT_SEED
+    require_training_seed(int(VALIDATION_SEEDS.seeds[0]))
+    with pytest.raises(ScenarioError, match="held out"):
+        require_training_seed(int(everything[0]))
+
+
+def test_a_scenario_file_changes_what_it_names(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "evening.toml"
+    path.write_text(
+        'base = "n1"\noutages_min = 0\nstart_minute = 1000\n[forecast]\ndispatch_wind_percent = 6.0\n'
+        '[[event]]\ntime_s = 120.0\nkind = "machine_out"\nelement = "G6"\n'
+    )
+    config = scenario_named(str(path), case)
+    assert config.name == "evening"
+    assert config.outages_min == 0
+    assert config.start_minute == 1000.0
+    assert config.forecast == ForecastConfig(dispatch_wind_percent=6.0)
+    assert config.events == (Event(time_s=120.0, kind="machine_out", index=5),)
+    assert config.unit_p_max_mw == SCENARIOS["n1"].unit_p_max_mw
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base = 'nowhere'", "base = 'nowhere', expected one of normal"),
+        ("wind = 3", "unknown key wind"),
+        ("[forecast]\nwind = 3", "unknown key forecast.wind"),
+        ("n_intervals = 2.5", "n_intervals = 2.5, expected a whole number"),
+        ("interval_s = 'long'", "expected a number"),
+        ("packet_loss = 1.5", "packet_loss = 1.5, expected 0 to below 1"),
+        ("[[event]]\ntime_s = 1.0\nkind = 'machine_out'\nelement = 'G99'", "element = 'G99'"),
+        ("[[event]]\nkind = 'machine_out'\nelement = 'G1'", "no time_s"),
+        ("[[event]]\ntime_s = -1.0\nkind = 'machine_out'\nelement = 'G1'", "time_s = -1.0"),
+        ("not toml at all", "is not TOML"),
+    ],
+)
+def test_a_wrong_scenario_file_is_explained(case: Case, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=message) as error:
+        read_scenario(path, case)
+    assert "wrong.toml" in str(error.value)
+
+
+def test_names_that_are_no_scenario_are_explained(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="expected one of normal"):
+        scenario_named("abnormal", case)
+    with pytest.raises(ScenarioError, match="cannot read"):
+        scenario_named(str(tmp_path / "missing.toml"), case)
+
+
+def test_an_equivalent_never_trips(case: Case, series: Series) -> None:
+    trip = Event(time_s=1.0, kind="machine_out", index=12)
+    with pytest.raises(DisturbanceError, match="whole region"):
+        EpisodeBuilder(case, series, replace(NOISELESS, events=(trip,)))
