@@ -1,0 +1,355 @@
+"""Pictures of one episode: frequency, dispatch by class, loadings, reward terms, and all four on one page.
+
+Plain arrays in, a picture out; time leads every array. Classes and terms differ by line pattern as well as by
+colour, units stand on every axis, and legends stand above the axes, never on the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+
+INK = "#222222"
+# Okabe and Ito's colours, which colour-blind readers can tell apart, each with a pattern of its own.
+STYLES: tuple[tuple[str, object], ...] = (
+    ("#0072b2", "-"),
+    ("#d55e00", (0, (5, 1.5))),
+    ("#009e73", (0, (1.2, 1.2))),
+    ("#cc79a7", (0, (6, 1.5, 1.2, 1.5))),
+    ("#56b4e9", (0, (3, 1, 1, 1, 1, 1))),
+    ("#e69f00", (0, (8, 3))),
+)
+CLASS_NAMES = {"bess": "batteries", "gas": "gas plants", "dr": "demand response"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An event on the time axis, for example an outage."""
+
+    time_s: float
+    label: str
+
+
+def draw_frequency(
+    path: Path,
+    time_s: FloatArray,
+    df_hz: FloatArray,
+    *,
+    area: npt.NDArray[np.int64] | None = None,
+    area_names: Sequence[str] = (),
+    f0_hz: float = 60.0,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> None:
+    """Frequency of the grid with the band that all buses fill, and each area against the mean.
+
+    Args:
+        path: picture to write.
+        time_s: [t]; df_hz: deviation of every bus [Hz], [t, bus].
+        area: area of each bus, [bus]; without it the second panel shows the band of all buses.
+        area_names: names of the areas; f0_hz: nominal frequency.
+        marks: events to mark; title: one line above.
+    """
+    figure = new_figure(9.0, 6.0, title)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    plot_frequency(above, time_s, df_hz, f0_hz=f0_hz, marks=marks)
+    apart_mhz = 1e3 * (df_hz - df_hz.mean(axis=1, keepdims=True))
+    if area is None:
+        below.fill_between(time_s, apart_mhz.min(axis=1), apart_mhz.max(axis=1), color="#b9cfe0", linewidth=0)
+        _finish(below, "buses against\ntheir mean [mHz]", marks=marks, with_legend=False)
+    else:
+        present = [position for position in range(len(area_names)) if (area == position).any()]
+        traces = [apart_mhz[:, area == position].mean(axis=1) for position in present]
+        step_mhz = _nice(2.0 * max(float(np.abs(trace).max()) for trace in traces))
+        for row, trace in enumerate(traces):
+            below.plot(time_s, trace / step_mhz - row, color=STYLES[0][0], linewidth=0.8)
+        below.set_yticks(
+            [-row for row in range(len(present))], [area_names[position] for position in present]
+        )
+        below.set_ylim(0.7 - len(present), 0.7)
+        _finish(below, f"areas against the mean\n[{step_mhz:g} mHz a row]", marks=marks, with_legend=False)
+    below.set_xlabel("time in the episode [min]")
+    save(figure, path)
+
+
+def draw_dispatch(
+    path: Path,
+    time_s: FloatArray,
+    p_mw: FloatArray,
+    kinds: Sequence[str],
+    *,
+    energy_share: FloatArray | None = None,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> None:
+    """Output of the controllable plants: totals by class, then every plant of each class.
+
+    Args:
+        path: picture to write.
+        time_s: [t]; p_mw: output around schedule, positive into the grid [MW], [t, resource].
+        kinds: class of each resource, [resource].
+        energy_share: state of charge of the batteries, 0 to 1, [t, battery].
+    """
+    present = list(dict.fromkeys(kinds))
+    rows = 1 + len(present) + (energy_share is not None)
+    figure = new_figure(9.0, 2.2 + 1.75 * (rows - 1), title)
+    all_axes = figure.subplots(rows, 1, sharex=True, height_ratios=[1.5] + [1.0] * (rows - 1), squeeze=False)
+    axes = list(all_axes[:, 0])
+    plot_dispatch(axes[0], time_s, p_mw, kinds, marks=marks)
+    for position, kind in enumerate(present):
+        chosen = np.array([k == kind for k in kinds])
+        panel = axes[1 + position]
+        color, _ = STYLES[position % len(STYLES)]
+        panel.plot(time_s, p_mw[:, chosen], color=color, linewidth=0.8, alpha=0.8)
+        _finish(
+            panel,
+            f"each of {int(chosen.sum())}\n{CLASS_NAMES.get(kind, kind)} [MW]",
+            marks=marks,
+            with_legend=False,
+        )
+    if energy_share is not None:
+        axes[-1].plot(time_s, 100.0 * energy_share, color=STYLES[0][0], linewidth=0.8, alpha=0.8)
+        axes[-1].set_ylim(0.0, 100.0)
+        _finish(axes[-1], "state of charge\nof each battery [%]", marks=marks, with_legend=False)
+    axes[-1].set_xlabel("time in the episode [min]")
+    save(figure, path)
+
+
+def draw_loading(
+    path: Path,
+    time_s: FloatArray,
+    loading_percent: FloatArray,
+    branch_names: Sequence[str],
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> None:
+    """Loading of the circuits that came nearest to their rating, and how the others are spread.
+
+    Args:
+        path: picture to write.
+        time_s: [t]; loading_percent: percent of the rating that applies, [t, branch].
+        branch_names: [branch].
+    """
+    figure = new_figure(9.0, 4.6, title)
+    axes = figure.subplots()
+    plot_loading(axes, time_s, loading_percent, branch_names, marks=marks)
+    axes.set_xlabel("time in the episode [min]")
+    save(figure, path)
+
+
+def draw_reward_terms(
+    path: Path,
+    time_s: FloatArray,
+    terms: Mapping[str, FloatArray],
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> None:
+    """What each reward term took away: added up since the start, and minute by minute.
+
+    Args:
+        path: picture to write.
+        time_s: [t]; terms: each term of the reward as logged, none positive, [t].
+    """
+    figure = new_figure(9.0, 6.0, title)
+    above, below = figure.subplots(2, 1, sharex=True)
+    plot_reward_terms(above, time_s, terms, marks=marks)
+    # Sums of whole minutes: single intervals jitter too much for lines to be told apart.
+    interval_s = float(time_s[1] - time_s[0]) if len(time_s) > 1 else 60.0
+    minute = (time_s - time_s[0] + 0.5 * interval_s) // 60.0
+    start = np.flatnonzero(np.diff(minute, prepend=-1.0))
+    for position, (name, values) in enumerate(terms.items()):
+        sums = np.add.reduceat(values, start)
+        below.step(time_s[start], sums, where="post", linewidth=1.1, label=_plain(name), **_style(position))
+    below.set_yscale("symlog", linthresh=1.0)
+    _finish(below, "reward in a minute [1],\nlog scale beyond ±1", marks=marks, with_legend=False)
+    below.set_xlabel("time in the episode [min]")
+    save(figure, path)
+
+
+def draw_overview(
+    path: Path,
+    time_s: FloatArray,
+    *,
+    df_hz: FloatArray,
+    p_mw: FloatArray,
+    kinds: Sequence[str],
+    loading_percent: FloatArray,
+    branch_names: Sequence[str],
+    terms: Mapping[str, FloatArray],
+    f0_hz: float = 60.0,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> None:
+    """The four pictures of an episode on one page; arguments as above."""
+    figure = new_figure(13.0, 7.6, title)
+    axes = figure.subplots(2, 2, sharex=True)
+    plot_frequency(axes[0, 0], time_s, df_hz, f0_hz=f0_hz, marks=marks)
+    plot_dispatch(axes[0, 1], time_s, p_mw, kinds, marks=marks)
+    plot_loading(axes[1, 0], time_s, loading_percent, branch_names, marks=marks)
+    plot_reward_terms(axes[1, 1], time_s, terms, marks=marks)
+    for panel in axes[1]:
+        panel.set_xlabel("time in the episode [min]")
+    save(figure, path)
+
+
+def plot_frequency(
+    axes: Axes, time_s: FloatArray, df_hz: FloatArray, *, f0_hz: float = 60.0, marks: Sequence[Mark] = ()
+) -> None:
+    """Mean frequency of the buses, the band they fill, and the limits that lie near."""
+    low, high = f0_hz + df_hz.min(axis=1), f0_hz + df_hz.max(axis=1)
+    axes.fill_between(time_s, low, high, color="#b9cfe0", linewidth=0, label="lowest to highest bus")
+    axes.plot(
+        time_s, f0_hz + df_hz.mean(axis=1), color=STYLES[0][0], linewidth=1.0, label="mean of the buses"
+    )
+    axes.axhline(f0_hz, color=INK, linewidth=0.6)
+    reach = max(float(np.abs(df_hz).max()), 0.02)
+    for limit_hz, name, pattern in ((0.2, "aim ±0.2 Hz", (0, (4, 3))), (0.5, "limit ±0.5 Hz", "-")):
+        if reach > 0.6 * limit_hz:
+            for sign in (-1.0, 1.0):
+                axes.axhline(
+                    f0_hz + sign * limit_hz,
+                    color="#8c2d04",
+                    linewidth=0.9,
+                    linestyle=pattern,
+                    label=name if sign > 0 else None,
+                )
+            reach = max(reach, 1.1 * limit_hz)
+    axes.set_ylim(f0_hz - 1.1 * reach, f0_hz + 1.1 * reach)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    _finish(axes, "frequency [Hz]", marks=marks)
+
+
+def plot_dispatch(
+    axes: Axes, time_s: FloatArray, p_mw: FloatArray, kinds: Sequence[str], *, marks: Sequence[Mark] = ()
+) -> None:
+    """Total output of each class around its schedule."""
+    for position, kind in enumerate(dict.fromkeys(kinds)):
+        chosen = np.array([k == kind for k in kinds])
+        name = f"{CLASS_NAMES.get(kind, kind)} ({int(chosen.sum())})"
+        axes.plot(time_s, p_mw[:, chosen].sum(axis=1), linewidth=1.4, label=name, **_style(position))
+    axes.axhline(0.0, color=INK, linewidth=0.6)
+    _finish(axes, "total into the grid,\naround schedule [MW]", marks=marks)
+
+
+def plot_loading(
+    axes: Axes,
+    time_s: FloatArray,
+    loading_percent: FloatArray,
+    branch_names: Sequence[str],
+    *,
+    n_named: int = 4,
+    marks: Sequence[Mark] = (),
+) -> None:
+    """The circuits nearest to their rating by name, all others as bands."""
+    for low, high, shade, name in ((0, 100, "#e4e7ea", "all circuits"), (25, 75, "#b5bdc4", "middle half")):
+        edges = np.percentile(loading_percent, (low, high), axis=1)
+        axes.fill_between(time_s, edges[0], edges[1], color=shade, linewidth=0, label=name)
+    # Parallel circuits carry the same flow: one of a corridor stands for all.
+    heaviest: dict[str, int] = {}
+    for row in np.argsort(-loading_percent.max(axis=0), kind="stable"):
+        heaviest.setdefault(branch_names[row].split(" ")[0], int(row))
+        if len(heaviest) == n_named:
+            break
+    for position, row in enumerate(heaviest.values()):
+        axes.plot(time_s, loading_percent[:, row], linewidth=1.1, label=branch_names[row], **_style(position))
+    axes.axhline(100.0, color="#8c2d04", linewidth=0.9, label="rating")
+    axes.set_ylim(0.0, max(105.0, 1.05 * float(loading_percent.max())))
+    _finish(axes, "loading [% of rating]", marks=marks)
+
+
+def plot_reward_terms(
+    axes: Axes, time_s: FloatArray, terms: Mapping[str, FloatArray], *, marks: Sequence[Mark] = ()
+) -> None:
+    """Every term added up since the start of the episode, and their sum, the return so far."""
+    for position, (name, values) in enumerate(terms.items()):
+        axes.plot(time_s, np.cumsum(values), linewidth=1.3, label=_plain(name), **_style(position))
+    total = np.sum([np.cumsum(values) for values in terms.values()], axis=0)
+    axes.plot(time_s, total, color=INK, linewidth=1.8, label="return so far", zorder=1)
+    _finish(axes, "reward added up [1]", marks=marks)
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """A figure that makes room for legends above its axes; inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=12, color=INK)
+    return figure
+
+
+def save(figure: Figure, path: Path, dpi: int = 130) -> None:
+    """Write the picture whole or not at all: a reader never finds half a file."""
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    figure.savefig(partial, dpi=dpi)
+    partial.replace(path)
+
+
+def _style(position: int) -> dict[str, Any]:
+    color, pattern = STYLES[position % len(STYLES)]
+    return {"color": color, "linestyle": pattern}
+
+
+def _nice(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, ... that is not smaller."""
+    power = 10.0 ** np.floor(np.log10(max(value, 1e-6)))
+    return float(next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= value))
+
+
+def _plain(name: str) -> str:
+    """Name of a reward term in words: reward_frequency -> frequency."""
+    return name.removeprefix("reward_").replace("_", " ")
+
+
+def _finish(axes: Axes, label: str, *, marks: Sequence[Mark] = (), with_legend: bool = True) -> None:
+    """Axis labels with units, marks of events, time in minutes, and the legend above the axes."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    axes.set_ylabel(label)
+    axes.grid(color="#d9dde0", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.0)
+    end_s = axes.get_xlim()[1]
+    axes.xaxis.set_major_locator(MultipleLocator(300.0 if end_s > 900.0 else 60.0))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds / 60.0:g}"))
+    for mark in marks:
+        axes.axvline(mark.time_s, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    if with_legend:
+        for mark in marks:
+            axes.annotate(
+                mark.label,
+                (mark.time_s, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(2, -3),
+                textcoords="offset points",
+                fontsize=7.5,
+                va="top",
+                color=INK,
+            )
+    if with_legend:
+        # In a grid of panels a wide legend would squeeze the axes; there it breaks into lines.
+        spec = axes.get_subplotspec()
+        columns = 6 if spec is None or spec.get_gridspec().ncols == 1 else 3
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=columns,
+            fontsize=8.5,
+            frameon=False,
+            borderaxespad=0.2,
+            handlelength=2.6,
+            columnspacing=1.2,
+        )
