@@ -9,27 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save, style
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FloatArray = npt.NDArray[np.float64]
 
-INK = "#222222"
-# Okabe and Ito's colours, which colour-blind readers can tell apart, each with a pattern of its own.
-STYLES: tuple[tuple[str, object], ...] = (
-    ("#0072b2", "-"),
-    ("#d55e00", (0, (5, 1.5))),
-    ("#009e73", (0, (1.2, 1.2))),
-    ("#cc79a7", (0, (6, 1.5, 1.2, 1.5))),
-    ("#56b4e9", (0, (3, 1, 1, 1, 1, 1))),
-    ("#e69f00", (0, (8, 3))),
-)
 CLASS_NAMES = {"bess": "batteries", "gas": "gas plants", "dr": "demand response"}
 
 
@@ -172,7 +163,7 @@ def draw_reward_terms(
     start = np.flatnonzero(np.diff(minute, prepend=-1.0))
     for position, (name, values) in enumerate(terms.items()):
         sums = np.add.reduceat(values, start)
-        below.step(time_s[start], sums, where="post", linewidth=1.1, label=_plain(name), **_style(position))
+        below.step(time_s[start], sums, where="post", linewidth=1.1, label=_plain(name), **style(position))
     below.set_yscale("symlog", linthresh=1.0)
     _finish(below, "reward in a minute [1],\nlog scale beyond ±1", marks=marks, with_legend=False)
     below.set_xlabel("time in the episode [min]")
@@ -221,7 +212,7 @@ def plot_frequency(
             for sign in (-1.0, 1.0):
                 axes.axhline(
                     f0_hz + sign * limit_hz,
-                    color="#8c2d04",
+                    color=LIMIT,
                     linewidth=0.9,
                     linestyle=pattern,
                     label=name if sign > 0 else None,
@@ -239,7 +230,7 @@ def plot_dispatch(
     for position, kind in enumerate(dict.fromkeys(kinds)):
         chosen = np.array([k == kind for k in kinds])
         name = f"{CLASS_NAMES.get(kind, kind)} ({int(chosen.sum())})"
-        axes.plot(time_s, p_mw[:, chosen].sum(axis=1), linewidth=1.4, label=name, **_style(position))
+        axes.plot(time_s, p_mw[:, chosen].sum(axis=1), linewidth=1.4, label=name, **style(position))
     axes.axhline(0.0, color=INK, linewidth=0.6)
     _finish(axes, "total into the grid,\naround schedule [MW]", marks=marks)
 
@@ -264,8 +255,8 @@ def plot_loading(
         if len(heaviest) == n_named:
             break
     for position, row in enumerate(heaviest.values()):
-        axes.plot(time_s, loading_percent[:, row], linewidth=1.1, label=branch_names[row], **_style(position))
-    axes.axhline(100.0, color="#8c2d04", linewidth=0.9, label="rating")
+        axes.plot(time_s, loading_percent[:, row], linewidth=1.1, label=branch_names[row], **style(position))
+    axes.axhline(100.0, color=LIMIT, linewidth=0.9, label="rating")
     axes.set_ylim(0.0, max(105.0, 1.05 * float(loading_percent.max())))
     _finish(axes, "loading [% of rating]", marks=marks)
 
@@ -275,32 +266,10 @@ def plot_reward_terms(
 ) -> None:
     """Every term added up since the start of the episode, and their sum, the return so far."""
     for position, (name, values) in enumerate(terms.items()):
-        axes.plot(time_s, np.cumsum(values), linewidth=1.3, label=_plain(name), **_style(position))
+        axes.plot(time_s, np.cumsum(values), linewidth=1.3, label=_plain(name), **style(position))
     total = np.sum([np.cumsum(values) for values in terms.values()], axis=0)
     axes.plot(time_s, total, color=INK, linewidth=1.8, label="return so far", zorder=1)
     _finish(axes, "reward added up [1]", marks=marks)
-
-
-def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """A figure that makes room for legends above its axes; inches."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    if title:
-        figure.suptitle(title, fontsize=12, color=INK)
-    return figure
-
-
-def save(figure: Figure, path: Path, dpi: int = 130) -> None:
-    """Write the picture whole or not at all: a reader never finds half a file."""
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(partial, dpi=dpi)
-    partial.replace(path)
-
-
-def _style(position: int) -> dict[str, Any]:
-    color, pattern = STYLES[position % len(STYLES)]
-    return {"color": color, "linestyle": pattern}
 
 
 def _nice(value: float) -> float:
@@ -340,16 +309,4 @@ def _finish(axes: Axes, label: str, *, marks: Sequence[Mark] = (), with_legend: 
                 color=INK,
             )
     if with_legend:
-        # In a grid of panels a wide legend would squeeze the axes; there it breaks into lines.
-        spec = axes.get_subplotspec()
-        columns = 6 if spec is None or spec.get_gridspec().ncols == 1 else 3
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=columns,
-            fontsize=8.5,
-            frameon=False,
-            borderaxespad=0.2,
-            handlelength=2.6,
-            columnspacing=1.2,
-        )
+        legend_above(axes)

@@ -8,11 +8,32 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from picture_style import INK, legend_above, new_figure, save, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 FloatArray = npt.NDArray[np.float64]
+
+# Panel by panel: axis label with unit, columns to draw (all that begin so, if it ends in _), scale of the axis.
+PANELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("return of an episode [1]", ("train/return", "eval/return"), "symlog"),
+    ("rms frequency deviation [mHz]", ("grid/rms_df_mhz", "eval/rms_df_mhz"), "log"),
+    ("reward terms of an episode [1]", ("grid/reward_",), "symlog"),
+    ("violations in an episode, by kind [1]", ("grid/violations_", "eval/violations"), "linear"),
+    ("moved in an interval [MW]", ("grid/moved_mw_",), "linear"),
+    ("exploration, standard deviation [1]", ("train/log_std_",), "linear"),
+    ("KL divergence of an update [1]", ("train/kl",), "log"),
+    ("explained variance of the critic [1]", ("train/explained_variance",), "linear"),
+)
+# Below this symlog axes are linear: a return of -1000 is what a good policy costs in a few minutes.
+LINEAR_BELOW = {"return of an episode [1]": 1000.0, "reward terms of an episode [1]": 10.0}
+AVERAGED_OVER = 0.03  # training curves are running means over this share of the run
 
 
 def read_metrics(path: Path) -> dict[str, FloatArray]:
@@ -26,57 +47,120 @@ def read_metrics(path: Path) -> dict[str, FloatArray]:
 
 
 def draw_training_curves(directory: Path) -> Path:
-    """Six panels: return, frequency, violations, reward terms, exploration, fit of the critic."""
-    import matplotlib
+    """Eight panels from metrics.csv in a run's directory: what was learned, and how the learner fared.
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    Args:
+        directory: holds metrics.csv; training_curves.png is written beside it.
 
+    Returns:
+        Path of the picture.
+    """
     metrics = read_metrics(directory / "metrics.csv")
     steps = metrics.get("step", np.zeros(0))
-
-    def having(prefix: str) -> list[str]:
-        return [name for name in metrics if name.startswith(prefix)]
-
-    panels: list[tuple[str, list[str]]] = [
-        ("return of an episode", ["train/return", "eval/return"]),
-        ("rms deviation", having("grid/rms_") + having("eval/rms_")),
-        ("violations in an episode", having("grid/violations") + having("eval/violations")),
-        ("reward terms of an episode", having("grid/reward_")),
-        ("log standard deviation", having("train/log_std_")),
-        ("KL divergence, explained variance", ["train/kl", "train/explained_variance"]),
-    ]
-    figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
-    for axis, (title, names) in zip(axes.flat, panels, strict=True):
-        for name in names:
-            if name not in metrics:
-                continue
-            known = np.isfinite(metrics[name])
-            held_out = name.startswith("eval/")
-            axis.plot(
-                steps[known],
-                metrics[name][known],
-                marker="o" if held_out else None,
-                markersize=4,
-                linewidth=1.8 if held_out else 1.0,
-                label=f"{name.split('/', 1)[1].replace('_', ' ')}{', held out' if held_out else ''}",
-            )
-        if title.startswith(("return", "reward")):
-            axis.set_yscale("symlog", linthresh=1000.0)
-        axis.set_title(title)
-        axis.set_xlabel("environment steps")
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8)
+    figure = new_figure(17.0, 8.2, f"Training of {directory.name}")
+    for axes, (label, columns, scale) in zip(figure.subplots(2, 4).flat, PANELS, strict=True):
+        names = [
+            name
+            for column in columns
+            for name in metrics
+            if name == column or (column.endswith("_") and name.startswith(column))
+        ]
+        _plot(axes, steps / 1000.0, {name: metrics[name] for name in names})
+        _scale(axes, scale, LINEAR_BELOW.get(label, 1.0))
+        axes.set_xlabel("environment steps [1000]")
+        axes.set_ylabel(label)
+        axes.grid(color="#d9dde0", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.margins(x=0.01)
+        if axes.lines:
+            legend_above(axes)
+        else:
+            axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=INK)
     path = directory / "training_curves.png"
-    temporary = directory / ".training_curves.part.png"
-    figure.savefig(temporary, dpi=120)
-    plt.close(figure)
-    temporary.replace(path)
+    save(figure, path)
     return path
 
 
+def _plot(axes: Axes, steps: FloatArray, columns: dict[str, FloatArray]) -> None:
+    """Training columns as running means, held-out ones as dots, the best held-out return marked."""
+    for position, (name, values) in enumerate(columns.items()):
+        known = np.isfinite(values)
+        x, y = steps[known], values[known]
+        label = (
+            name.split("/", 1)[1]
+            .replace("reward_", "")
+            .replace("moved_mw_", "")
+            .replace("violations_", "")
+            .replace("_", " ")
+        )
+        if name.startswith("train/log_std_"):
+            y = np.exp(y)
+        if name.startswith("eval/"):
+            axes.plot(x, y, marker="o", markersize=3.5, linewidth=1.0, color=INK, label="held out")
+            if name == "eval/return" and len(y):
+                best = int(np.argmax(y))
+                axes.plot(
+                    x[best],
+                    y[best],
+                    marker="*",
+                    markersize=12,
+                    color="#e69f00",
+                    markeredgecolor=INK,
+                    linestyle="none",
+                    label=f"best {y[best]:,.0f}",
+                )
+        elif len(y):
+            if name in ("train/return", "grid/rms_df_mhz"):
+                label = "training"
+            axes.plot(x, _running_mean(y), linewidth=1.3, label=label, **style(position))
+
+
+def _scale(axes: Axes, scale: str, linear_below: float) -> None:
+    """Scale of the vertical axis, with plain numbers on it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
+
+    positive = all((np.asarray(line.get_ydata()) > 0.0).all() for line in axes.lines)
+    if scale == "symlog":
+        axes.set_yscale("symlog", linthresh=linear_below)
+        axes.yaxis.set_major_locator(
+            SymmetricalLogLocator(base=10.0, linthresh=linear_below, subs=[1.0, 2.0, 5.0])
+        )
+    elif scale == "log" and axes.lines and positive:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]))
+    else:
+        return
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _running_mean(values: FloatArray) -> FloatArray:
+    """Centred mean over a window that shrinks towards both ends, so that no end is bent."""
+    half = int(AVERAGED_OVER * len(values) / 2.0)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    reach = np.minimum(np.minimum(at, len(values) - 1 - at), half)
+    mean: FloatArray = (total[at + reach + 1] - total[at - reach]) / (2 * reach + 1)
+    return mean
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(
+            __doc__ if arguments[:1] in (["-h"], ["--help"]) else "usage: training_curves.py RUN",
+            file=sys.stderr,
+        )
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    directory = Path(arguments[0])
+    if not (directory / "metrics.csv").is_file():
+        print(
+            f"training_curves.py: error: no metrics.csv in {directory}, expected a run's directory",
+            file=sys.stderr,
+        )
+        return 2
+    print(draw_training_curves(directory))
+    return 0
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: training_curves.py RUN")
-    print(draw_training_curves(Path(sys.argv[1])))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,35 @@
+"""training_curves.png from metrics.csv."""
+
+import numpy as np
+import pytest
+
+import training_curves
+
+HEADER = "update,step,train/return,grid/rms_df_mhz,grid/reward_frequency,train/kl,eval/return\n"
+
+
+def test_an_empty_field_is_a_missing_value(tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        HEADER + "1,2048,-9000,30,-8000,0.01,\n2,4096,-8000,28,-7000,0.01,-7500\n"
+    )
+    metrics = training_curves.read_metrics(tmp_path / "metrics.csv")
+    np.testing.assert_array_equal(metrics["step"], [2048.0, 4096.0])
+    np.testing.assert_array_equal(metrics["eval/return"], [np.nan, -7500.0])
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 60])
+def test_curves_of_a_run_of_any_length_are_drawn(tmp_path, n_rows):
+    rows = [
+        f"{k},{2048 * k},{-9000 + 50 * k},30,-8000,0.01,{-9000 if k % 5 == 0 else ''}\n"
+        for k in range(n_rows)
+    ]
+    (tmp_path / "metrics.csv").write_text(HEADER + "".join(rows))
+    path = training_curves.draw_training_curves(tmp_path)
+    assert path == tmp_path / "training_curves.png"
+    assert path.stat().st_size > 10_000
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "training_curves.png"]
+
+
+def test_a_directory_that_is_no_run_is_refused_in_one_line(tmp_path, capsys):
+    assert training_curves.main([str(tmp_path)]) == 2
+    assert "no metrics.csv" in capsys.readouterr().err
