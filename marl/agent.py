@@ -169,6 +169,12 @@ class MAPPO:
     def prepare(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
         """Rollout -> samples with normalised advantages, targets in the critic's units; moves the units."""
         ppo = self.config.ppo
+        rewards = rollout.rewards * ppo.reward_scale
+        # A value of an agent's own does not count while the agent is out of service; the team's always does.
+        own = self.n_value == self.n_agent > 1
+        valid = rollout.in_service if own else torch.ones_like(rewards, dtype=torch.bool)
+        if ppo.normalize_values:
+            self.critic.start_units(rewards, valid, rollout.terminated, ppo.gamma)
         values = self._values(rollout.observations, rollout.state)
         next_values = values[1:].clone()
         if len(rollout.truncated_step):
@@ -177,19 +183,13 @@ class MAPPO:
             )
         values = values[:-1]
         estimated = generalized_advantages(
-            rewards=rollout.rewards * ppo.reward_scale,
+            rewards=rewards,
             values=values,
             next_values=next_values,
             terminated=rollout.terminated,
             truncated=rollout.truncated,
             gamma=ppo.gamma,
             gae_lambda=ppo.gae_lambda,
-        )
-        # A value of an agent's own does not count while the agent is out of service; the team's always does.
-        valid = (
-            rollout.in_service
-            if self.n_value == self.n_agent > 1
-            else torch.ones_like(values, dtype=torch.bool)
         )
         diagnostics = {
             "train/explained_variance": explained_variance(values[valid], estimated.returns[valid]),

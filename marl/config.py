@@ -292,7 +292,15 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
 
 
 # What a resumed run cannot change: the checkpoint's arrays and counters are made for it.
-FIXED_ON_RESUME = ("n_envs", "seed", "scenario", "observation", "episode_steps", "network", "ppo.buffer_steps")
+FIXED_ON_RESUME = (
+    "n_envs",
+    "seed",
+    "scenario",
+    "observation",
+    "episode_steps",
+    "network",
+    "ppo.buffer_steps",
+)
 
 
 def check_resume(before: TrainingConfig, now: TrainingConfig) -> None:

@@ -300,6 +300,16 @@ class Critic(nn.Module):
             assert isinstance(scaling, InputScaling)
             scaling.update(observations[name] if self.local else state)
 
+    def start_units(self, rewards: Tensor, valid: Tensor, terminated: Tensor, gamma: float) -> None:
+        """Before the first rollout is learned from: a guess of the units from its rewards [step, env, value]."""
+        if bool((self.units.weight > 0).any()):
+            return
+        for column in range(len(self.units.mean)):
+            mine = self.columns == column
+            counted = rewards[..., mine][valid[..., mine]]
+            if counted.numel() > 0:
+                self.units.start(column, counted, terminated, gamma)
+
     @torch.no_grad()
     def update_units(self, returns: Tensor, valid: Tensor) -> None:
         """Moves the units towards new returns [..., value] and rescales the outputs so that values stay."""

@@ -16,6 +16,8 @@ from marl.protocol import FloatArray
 
 # Below this standard deviation an input is taken as constant and left unscaled.
 SMALLEST_STD = 1e-6
+# With gamma = 1 the first guess of a value's size counts this share of it as carried on per step.
+LONGEST_MEMORY = 0.999
 # Returns count as spread out by at least this share of their mean.
 SMALLEST_RELATIVE_STD = 1e-4
 # Normalised inputs beyond this many standard deviations are cut, so that one outlier cannot drive a network.
@@ -106,6 +108,22 @@ class PopArt(nn.Module):
         for name in ("first", "second", "weight", "mean"):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         self.register_buffer("std", torch.ones(size, dtype=torch.float64))
+
+    @torch.no_grad()
+    def start(self, column: int, rewards: Tensor, terminated: Tensor, gamma: float) -> None:
+        """First guess of one output's units from rewards alone, before there are returns to speak of.
+
+            mean = E[r] / (1 - c)        std = Std[r] / sqrt(1 - c^2)        c = gamma (1 - share terminated)
+
+        the moments of a discounted sum of independent rewards. A fresh critic then starts at the size of its
+        task, and rewards in other units (a r + b) give the same normalised values from the first step on.
+        """
+        carried = gamma * (1.0 - float(terminated.to(torch.float64).mean()))
+        carried = min(carried, LONGEST_MEMORY)
+        r = rewards.double()
+        self.mean[column] = r.mean() / (1.0 - carried)
+        std = float(r.std(unbiased=False)) / math.sqrt(1.0 - carried**2)
+        self.std[column] = std if std > 0.0 else 1.0
 
     @torch.no_grad()
     def update(self, column: int, x: Tensor) -> None:

@@ -122,6 +122,7 @@ class Trainer:
         self.sums = EpisodeSums(environment.n_env)
         self._evaluation: BatchedEnvironment | None = None
         self._stop: str | None = None
+        self._saved_update = -1
 
         content = checkpoint.load(directory / CHECKPOINT, "run") if resume else None
         self.observed = self._start(content)
@@ -179,6 +180,7 @@ class Trainer:
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
+        self._saved_update = self.update
         checkpoint.save(
             self.directory / CHECKPOINT,
             "run",
@@ -254,6 +256,9 @@ class Trainer:
                 if self.update % config.checkpoint_every == 0 or last or self._stop is not None:
                     self.save_checkpoint()
                 self._report(terms)
+            # A signal may have come after the last look at it.
+            if self._saved_update != self.update:
+                self.save_checkpoint()
         return self._finish()
 
     def _collect(self) -> tuple[Rollout, dict[str, float]]:

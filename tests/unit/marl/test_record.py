@@ -1,0 +1,35 @@
+"""metrics.csv: columns that come later, and rows that are taken back on resume."""
+
+from marl.record import MetricsTable, Record
+
+
+def test_a_new_tag_adds_a_column_to_the_rows_before(tmp_path):
+    table = MetricsTable(tmp_path / "m.csv", resume_after=None)
+    table.add(1, 10, {"a": 1.0})
+    table.add(2, 20, {"a": 2.0, "b": 0.1})
+    table.add(3, 30, {"a": 3.0})
+    assert (tmp_path / "m.csv").read_text().splitlines() == [
+        "update,step,a,b", "1,10,1,", "2,20,2,0.1", "3,30,3,",
+    ]  # fmt: skip
+
+
+def test_resuming_takes_back_the_rows_after_the_checkpoint(tmp_path):
+    table = MetricsTable(tmp_path / "m.csv", resume_after=None)
+    for update in (1, 2, 3):
+        table.add(update, 10 * update, {"a": float(update)})
+    with open(tmp_path / "m.csv", "a") as file:
+        file.write("4,4")  # the run was killed while it wrote this row
+    table = MetricsTable(tmp_path / "m.csv", resume_after=2)
+    table.add(3, 30, {"a": 7.0})
+    assert (tmp_path / "m.csv").read_text().splitlines() == ["update,step,a", "1,10,1", "2,20,2", "3,30,7"]
+
+
+def test_tensorboard_receives_the_same_tags(tmp_path):
+    record = Record(tmp_path, tensorboard=True, resume_after=None)
+    record.add(1, 10, {"train/return": -3.0})
+    record.close()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("train/return")] == [(10, -3.0)]

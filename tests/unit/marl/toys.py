@@ -1,0 +1,163 @@
+"""Toy environments that satisfy the learner's protocol, with optima known by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from marl.protocol import AgentGroup, Float32Array, IntArray, Observed, Transition
+
+
+class Target:
+    """Every step is a whole episode: an agent sees a target x in [-1, 1] and is charged (a - sign x)^2.
+
+    `signs` gives each group's sign: the best return is 0, and a policy that cannot tell two groups of opposite
+    sign apart does no better than always acting 0, which costs E[x^2] = 1/3 in each agent's mean.
+    The sizes of groups may differ; the first observation is the target, others are noise, the first action counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_env: int = 16,
+        groups: tuple[AgentGroup, ...] | None = None,
+        signs: Mapping[str, float] | None = None,
+        per_agent_rewards: bool = False,
+        reward_factor: float = 1.0,
+        reward_offset: float = 0.0,
+    ) -> None:
+        self.n_env = n_env
+        self.groups = groups or (
+            AgentGroup(name="mover", agents=("mover_0", "mover_1"), observation_size=2, action_size=1),
+        )
+        self.signs = dict(signs or {g.name: 1.0 for g in self.groups})
+        self.per_agent_rewards = per_agent_rewards
+        self.reward_factor, self.reward_offset = reward_factor, reward_offset
+        self.state_size = sum(g.n_agent for g in self.groups)
+        self.rngs = [np.random.default_rng(k) for k in range(n_env)]
+        self.observations: dict[str, Float32Array] = {}
+
+    def _observed(self) -> Observed:
+        state = np.concatenate([self.observations[g.name][..., 0] for g in self.groups], axis=1)
+        return Observed(observations={k: v.copy() for k, v in self.observations.items()}, state=state)
+
+    def _draw(self) -> None:
+        self.observations = {
+            g.name: np.stack(
+                [rng.uniform(-1.0, 1.0, (g.n_agent, g.observation_size)) for rng in self.rngs]
+            ).astype(np.float32)
+            for g in self.groups
+        }
+
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        if seeds is not None:
+            self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
+        self._draw()
+        return self._observed()
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        final = self._observed()
+        errors = np.concatenate(
+            [
+                np.clip(actions[g.name][..., 0], -1, 1)
+                - self.signs[g.name] * self.observations[g.name][..., 0]
+                for g in self.groups
+            ],
+            axis=1,
+        ).astype(np.float64)
+        reward = -np.square(errors) * self.reward_factor + self.reward_offset
+        self._draw()
+        return Transition(
+            observed=self._observed(),
+            final=final,
+            reward=reward if self.per_agent_rewards else reward.mean(axis=1),
+            terminated=np.ones(self.n_env, dtype=np.bool_),
+            truncated=np.zeros(self.n_env, dtype=np.bool_),
+            terms={"rms_error": np.sqrt(np.square(errors).mean(axis=1))},
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "rngs": [rng.bit_generator.state for rng in self.rngs],
+            "observations": {k: v.copy() for k, v in self.observations.items()},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
+        self.observations = {k: v.copy() for k, v in state["observations"].items()}
+
+
+class Drift:
+    """A mass on a line, x' = x + 0.2 a + noise, charged x^2: episodes of `length` steps that are truncated.
+
+    Its agents share one mass; `in_service` can take one of them out, whose action then has no effect.
+    """
+
+    per_agent_rewards = False
+
+    def __init__(self, *, n_env: int = 8, length: int = 10, out_of_service: tuple[int, ...] = ()) -> None:
+        self.n_env, self.length = n_env, length
+        self.groups = (
+            AgentGroup(name="left", agents=("left_0", "left_1"), observation_size=2, action_size=1),
+            AgentGroup(name="right", agents=("right_0",), observation_size=3, action_size=2),
+        )
+        self.state_size = 2
+        self.rngs = [np.random.default_rng(k) for k in range(n_env)]
+        self.x = np.zeros(n_env)
+        self.t = np.zeros(n_env, dtype=np.int64)
+        self.service = np.ones((n_env, 2), dtype=np.bool_)
+        self.service[:, list(out_of_service)] = False
+
+    def _observed(self) -> Observed:
+        phase = self.t / self.length
+        pair = np.stack([self.x, phase], axis=-1).astype(np.float32)
+        triple = np.stack([self.x, phase, np.ones_like(phase)], axis=-1).astype(np.float32)
+        return Observed(
+            observations={"left": np.repeat(pair[:, None], 2, axis=1), "right": triple[:, None]},
+            state=pair,
+            in_service={"left": self.service.copy(), "right": np.ones((self.n_env, 1), dtype=np.bool_)},
+        )
+
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        if seeds is not None:
+            self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
+        self.x = np.array([rng.uniform(-1, 1) for rng in self.rngs])
+        self.t = np.zeros(self.n_env, dtype=np.int64)
+        return self._observed()
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        left = (np.clip(actions["left"][..., 0], -1, 1) * self.service).sum(axis=1)
+        right = np.clip(actions["right"][:, 0], -1, 1) @ np.array([0.5, 0.5])
+        noise = np.array([rng.normal(0.0, 0.05) for rng in self.rngs])
+        self.x = self.x + 0.2 * (left + right) + noise
+        self.t = self.t + 1
+        reward = -np.square(self.x)
+        final = self._observed()
+        truncated = self.t >= self.length
+        terms = {"reward_position": reward.copy(), "violations": (np.abs(self.x) > 1).astype(np.float64)}
+        for env in np.flatnonzero(truncated):
+            self.x[env] = self.rngs[env].uniform(-1, 1)
+            self.t[env] = 0
+        return Transition(
+            observed=self._observed(),
+            final=final,
+            reward=reward,
+            terminated=np.zeros(self.n_env, dtype=np.bool_),
+            truncated=truncated,
+            terms=terms,
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "rngs": [rng.bit_generator.state for rng in self.rngs],
+            "x": self.x.copy(),
+            "t": self.t.copy(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
+        self.x, self.t = state["x"].copy(), state["t"].copy()
