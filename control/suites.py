@@ -34,6 +34,7 @@ from cases.arrays import IntArray
 from cases.case import Case
 from control.dispatch import DispatchConfig
 from control.forecast import ForecastConfig
+from control.scada import ScadaConfig, scaled_sd
 from grid_model.disturbance import TABLE_OF_KIND, DisturbanceError, Event, sort_events
 
 Config = TypeVar("Config", "ScenarioConfig", ForecastConfig, DispatchConfig)
@@ -78,10 +79,11 @@ class ScenarioConfig:
 
     # Telemetry.
     scada_delay_intervals: int = 2
+    scada_class_delays: tuple[int, int, int] | None = None  # by class, instead of one for all
     packet_loss: float = 0.0  # share of values that do not arrive
     packet_loss_burst_intervals: float = 1.0  # mean length of a gap; 1 means independent losses
-    scada_noise: float = 0.0  # scales the standard deviations in control/scada.py
-    scada_bias: float = 0.0  # scales the standard deviations of the biases there
+    scada_noise: float = 0.0  # in units of the typical standard deviation, TYPICAL_SD in scada.py
+    scada_bias: float = 0.0  # the same
 
     # Outages.
     outage_rate_per_h: float = 0.0
@@ -144,6 +146,10 @@ class ScenarioConfig:
         need(self.repair_min_s <= self.repair_max_s, "repair_min_s", "at most repair_max_s")
         if self.inertia_scale_to_mws is not None:
             need(self.inertia_scale_to_mws > 0.0, "inertia_scale_to_mws", "> 0, or nothing for the published")
+        if self.scada_class_delays is not None:
+            need(len(self.scada_class_delays) == 3, "scada_class_delays", "three numbers")
+            need(all(0 <= d <= 5 for d in self.scada_class_delays), "scada_class_delays", "0 to 5 each")
+            object.__setattr__(self, "scada_class_delays", tuple(self.scada_class_delays))
         need(self.interval_s <= 300.0, "interval_s", "at most 300 s, the step of the data")
         object.__setattr__(self, "events", sort_events(self.events))
 
@@ -151,6 +157,18 @@ class ScenarioConfig:
     def duration_s(self) -> float:
         """Length of an episode."""
         return self.n_intervals * self.interval_s
+
+    @property
+    def scada(self) -> ScadaConfig:
+        """Quality of the telemetry, as control/scada.py wants it."""
+        d = self.scada_delay_intervals
+        return ScadaConfig(
+            delay_intervals=self.scada_class_delays if self.scada_class_delays is not None else (d, d, d),
+            packet_loss=self.packet_loss,
+            mean_gap_intervals=self.packet_loss_burst_intervals,
+            noise_sd=scaled_sd(self.scada_noise),
+            bias_sd=scaled_sd(self.scada_bias),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from scipy.integrate import simpson
 
 from cases.ieee68 import load_ieee68
 from control.battery import BatteryParameters
-from control.fleet import BESS, DR, GAS, Fleet, advance_fleet, make_fleet, start_state
+from control.fleet import BESS, DR, GAS, advance_fleet, make_fleet, start_state
 
 CASE = load_ieee68()
 # Small batteries reach their limits within a short sequence; a slow one tests the anticipation of the lag.

@@ -13,6 +13,7 @@ from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
 from control.forecast import ForecastConfig
+from control.scada import ScadaConfig
 from control.scenario import (
     FIRST_HELD_OUT_SEED,
     HELD_OUT,
@@ -283,6 +284,15 @@ def test_a_scenario_file_changes_what_it_names(case: Case, tmp_path: Path) -> No
     assert config.forecast == ForecastConfig(dispatch_wind_percent=6.0)
     assert config.events == (Event(time_s=120.0, kind="machine_out", index=5),)
     assert config.unit_p_max_mw == SCENARIOS["n1"].unit_p_max_mw
+
+
+def test_a_scenario_sets_the_quality_of_its_telemetry(case: Case, tmp_path: Path) -> None:
+    assert SCENARIOS["normal"].scada == ScadaConfig(delay_intervals=(2, 2, 2))
+    assert SCENARIOS["shift"].scada.delay_intervals == (4, 4, 4)
+    path = tmp_path / "late.toml"
+    path.write_text("scada_class_delays = [0, 1, 5]\npacket_loss = 0.1\nscada_noise = 2.0\n")
+    late = read_scenario(path, case).scada
+    assert late == ScadaConfig(delay_intervals=(0, 1, 5), packet_loss=0.1, noise_sd=(0.002, 0.002, 0.0))
 
 
 @pytest.mark.parametrize(
