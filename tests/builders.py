@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from cases.arrays import IntArray
 from cases.case import (
     BranchTable,
     BusTable,
@@ -163,4 +165,22 @@ def three_area() -> Case:
         areas={11: "A", 12: "A", 21: "B", 22: "B", 31: "C", 32: "C"},
         b_pu=0.05,
         name="three area",
+    )
+
+
+def reorder_buses(case: Case, order: IntArray) -> Case:
+    """The same grid with its bus table in another order: new position k holds what was at order[k]."""
+    new = np.argsort(order)
+    branch = case.branch
+    tap_bus = np.where(branch.tap_bus >= 0, new[branch.tap_bus], -1)
+    bus_columns = {name: getattr(case.bus, name)[order] for name in case.bus.__dataclass_fields__}
+    return replace(
+        case,
+        bus=BusTable(**bus_columns),
+        branch=replace(branch, from_bus=new[branch.from_bus], to_bus=new[branch.to_bus], tap_bus=tap_bus),
+        machine=replace(case.machine, bus=new[case.machine.bus]),
+        load=replace(case.load, bus=new[case.load.bus]),
+        reactor=replace(case.reactor, bus=new[case.reactor.bus]),
+        renewable=replace(case.renewable, bus=new[case.renewable.bus]),
+        resource=replace(case.resource, bus=new[case.resource.bus]),
     )
