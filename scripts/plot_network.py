@@ -1,131 +1,232 @@
-"""Draw the grid: buses by voltage, circuits by loading, areas, ties and plants marked.
+"""Draw the grid: buses by voltage or frequency, circuits by loading, areas, ties and plants marked.
 
 python scripts/plot_network.py --out grid.png
 python scripts/plot_network.py --variant tr18 --out published.svg
-python scripts/plot_network.py --outage G11 "54-53 #2" --out n2.png
+python scripts/plot_network.py --outage "54-53 #2" 21-68 --load-level 0.9 --out n2.png
+python scripts/plot_network.py --color frequency --outage G11 --time-s 0.8 --out wave.png
+
+Exit status 2 if an option is wrong or the power flow has no solution.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a checkout, installed or not
-
-import command_line
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
-    from cases.arrays import BoolArray
+    from cases.arrays import BoolArray, FloatArray
     from cases.case import Case
+    from grid_model.power_flow import PowerFlowEngine
 
+PROGRAM = "plot_network.py"
 SUFFIXES = (".png", ".svg", ".pdf")
+
+
+class OptionError(ValueError):
+    """An option names something that does not exist or cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """A picture of the 68-bus grid."""
+    """What to draw and where to write it."""
 
     variant: Literal["rogers", "tr18"] = "rogers"
     """rogers is the operating case, tr18 the one with a published solution."""
+    color: Literal["voltage", "frequency"] = "voltage"
+    """Colour of the buses: voltage of the state with the outages, or frequency some time after they happened."""
+    time_s: float = 1.0
+    """Time after the outages at which the frequency is shown, a multiple of 0.02 s."""
     load_level: float = 1.0
     """Load and machine power as a share of nominal; shunt reactors follow it."""
     outage: tuple[str, ...] = ()
-    """Circuits and machines that are out, by name: "54-53 #2" or G11."""
-    out: Path = field(default=Path("grid.png"))
+    """Circuits and machines that are lost, by name: "54-53 #2" or G11."""
+    out: Path = Path("grid.png")
     """Picture to write: .png, .svg or .pdf."""
     dpi: int = 150
     """Resolution of a PNG."""
 
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() not in SUFFIXES:
+            raise OptionError(
+                f"--out {self.out} ends in {self.out.suffix!r}, expected one of {', '.join(SUFFIXES)}"
+            )
+        if not self.out.resolve().parent.is_dir():
+            raise OptionError(f"--out {self.out}: its directory does not exist")
+        if not 0.0 < self.load_level <= 2.0:
+            raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 2")
+        if not 0.0 < self.time_s <= 60.0:
+            raise OptionError(f"--time-s {self.time_s:g}, expected more than 0 and at most 60 s")
+        if not 20 <= self.dpi <= 1000:
+            raise OptionError(f"--dpi {self.dpi}, expected 20 to 1000")
+        if self.color == "frequency" and not self.outage:
+            raise OptionError(
+                "--color frequency shows what an outage does to the frequency: name one by --outage"
+            )
 
-def outages(case: Case, names: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
-    """What stays in service, [branch] and [machine], when the elements named are out."""
-    import numpy as np
 
-    branch_in_service = np.ones(case.n_branch, dtype=np.bool_)
-    machine_in_service = np.ones(case.n_machine, dtype=np.bool_)
-    for name in names:
-        if name in case.branch.name:
-            branch_in_service[case.branch.name.index(name)] = False
-        elif name in case.machine.name:
-            machine_in_service[case.machine.name.index(name)] = False
-        else:
-            near = [other for other in case.branch.name if other.split(" ")[0] == name.split(" ")[0]]
-            hint = f"circuits of that corridor: {', '.join(near)}" if near else "e.g. 54-53 #2 or G11"
-            raise SystemExit(f"error: case {case.name} has no element {name!r}; {hint}")
-    return branch_in_service, machine_in_service
+def main(arguments: Sequence[str]) -> int:
+    import command_line
 
-
-def main(options: Options) -> None:
-    if options.out.suffix.lower() not in SUFFIXES:
-        raise SystemExit(
-            f"error: --out {options.out} ends in {options.out.suffix!r}, expected one of {SUFFIXES}"
+    try:
+        options = command_line.parse(
+            Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
         )
-    if not options.out.resolve().parent.is_dir():
-        raise SystemExit(
-            f"error: --out {options.out}: directory {options.out.resolve().parent} does not exist"
-        )
+        draw(options)
+    except OptionError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def draw(options: Options) -> None:
+    """Solve, draw, and say in a few lines what the picture shows."""
     # Imported here, so that --help and a wrong option are answered at once.
     import numpy as np
     from matplotlib.figure import Figure
 
     from cases.ieee68 import load_ieee68
     from grid_model.limits import apparent_power_mva, applicable_rating_mva, loading_percent
-    from grid_model.plot import NETWORK_FIGSIZE, draw_network, voltage_scale
-    from grid_model.power_flow import PowerFlowDiverged, PowerFlowEngine
+    from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
+    from grid_model.power_flow import PowerFlowDiverged
 
     case = load_ieee68(options.variant)
-    branch_in_service, machine_in_service = outages(case, options.outage)
-    reactor_share = float(np.clip((1.0 - options.load_level) / 0.6, 0.0, 1.0))
+    branch_in_service, machine_in_service = in_service(case, options.outage)
     try:
-        # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
-        slack_share = case.machine.slack.astype(np.float64) if options.variant == "tr18" else None
-        engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share)
-        engine.set_topology(0, branch_in_service, machine_in_service)
-        lost = np.zeros(case.n_bus)
-        np.add.at(lost, case.machine.bus, np.where(machine_in_service, 0.0, case.machine.p_mw))
-        injection_mva = options.load_level * (engine.reference_injection() - lost)
-        if not engine.solve(injection_mva[None, :]).all():
-            raise PowerFlowDiverged("no solution with these outages at this load")
+        if options.color == "frequency":
+            engine, df_hz = after_outages(case, options, branch_in_service, machine_in_service)
+        else:
+            engine, df_hz = steady_state(case, options, branch_in_service, machine_in_service), None
     except PowerFlowDiverged as error:
-        raise SystemExit(f"error: {error}") from error
+        raise OptionError(str(error)) from error
 
     live = engine.bus_live[0]
     vm_pu = np.where(live, np.abs(engine.v_pu[0]), np.nan)
-    out = np.array([not (branch_in_service.all() and machine_in_service.all())])
-    rating_mva = applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, out)
+    lost = np.array([bool(options.outage)])
+    rating_mva = applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, lost)
     loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), rating_mva)[0]
-    what = f"without {', '.join(options.outage)}" if options.outage else "whole"
+    without = f" without {', '.join(options.outage)}" if options.outage else ""
+    if df_hz is None:
+        buses, what = voltage_scale(case, vm_pu), "AC power flow"
+    else:
+        buses = frequency_scale(np.where(live, df_hz, np.nan))
+        what = f"{options.time_s:g} s after the loss of {', '.join(options.outage)}"
+        without = ""
     figure = Figure(figsize=NETWORK_FIGSIZE)
     draw_network(
         case,
         figure,
-        buses=voltage_scale(case, vm_pu),
+        buses=buses,
         loading_percent=loading,
         branch_in_service=branch_in_service,
         machine_in_service=machine_in_service,
-        title=f"{case.name}, {what}: AC power flow at {100 * options.load_level:.0f} % of nominal load",
+        title=f"{case.name}{without}: {what} at {100 * options.load_level:.0f} % of nominal load",
     )
     figure.savefig(options.out, dpi=options.dpi)
-    worst = int(np.nanargmax(loading))
-    low, high = int(np.nanargmin(vm_pu)), int(np.nanargmax(vm_pu))
+
     number = case.bus.bus_number
-    print(f"voltage  {vm_pu[low]:.3f} pu at bus {number[low]} to {vm_pu[high]:.3f} pu at bus {number[high]}")
+    shown, unit = (vm_pu, "pu") if df_hz is None else (1e3 * np.where(live, df_hz, np.nan), "mHz")
+    low, high = int(np.nanargmin(shown)), int(np.nanargmax(shown))
+    worst = int(np.nanargmax(loading))
     print(
-        f"loading  at most {loading[worst]:.1f} % of rating {'B' if out[0] else 'A'} on {case.branch.name[worst]}"
+        f"{options.color:10s}{shown[low]:.3f} {unit} at bus {number[low]} to {shown[high]:.3f} {unit} "
+        f"at bus {number[high]}"
+    )
+    print(
+        f"loading   at most {loading[worst]:.1f} % of rating {'B' if lost[0] else 'A'}, on {case.branch.name[worst]}"
     )
     if not live.all():
-        print(f"dead     buses {', '.join(map(str, number[~live]))}, cut off from the grid")
-    print(f"wrote    {options.out}")
+        print(f"cut off   buses {', '.join(map(str, number[~live]))}")
+    print(f"wrote     {options.out}")
+
+
+def in_service(case: Case, lost: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
+    """What stays in service, [branch] and [machine], when the elements named are lost."""
+    import numpy as np
+
+    branch_in_service = np.ones(case.n_branch, dtype=np.bool_)
+    machine_in_service = np.ones(case.n_machine, dtype=np.bool_)
+    for name in lost:
+        if name in case.branch.name:
+            branch_in_service[case.branch.name.index(name)] = False
+        elif name in case.machine.name:
+            machine_in_service[case.machine.name.index(name)] = False
+        else:
+            near = [other for other in case.branch.name if other.split(" ")[0] == name.split(" ")[0]]
+            hint = (
+                f"circuits of that corridor: {', '.join(near)}" if near else "expected e.g. 54-53 #2 or G11"
+            )
+            raise OptionError(f"--outage {name}: case {case.name} has no such element; {hint}")
+    return branch_in_service, machine_in_service
+
+
+def reactor_share(options: Options) -> float:
+    """Share of the shunt reactors at this load, as a re-dispatch would set it."""
+    return min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
+
+
+def steady_state(
+    case: Case, options: Options, branch_in_service: BoolArray, machine_in_service: BoolArray
+) -> PowerFlowEngine:
+    """The AC power flow with what stays in service."""
+    import numpy as np
+
+    from grid_model.power_flow import PowerFlowDiverged, PowerFlowEngine
+
+    # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
+    slack_share = case.machine.slack.astype(np.float64) if options.variant == "tr18" else None
+    engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share(options))
+    engine.set_topology(0, branch_in_service, machine_in_service)
+    injection_mva = engine.reference_injection()
+    np.add.at(injection_mva, case.machine.bus, np.where(machine_in_service, 0.0, -case.machine.p_mw))
+    if not engine.solve(options.load_level * injection_mva[None, :]).all():
+        raise PowerFlowDiverged(
+            f"no solution without {', '.join(options.outage)} at load level {options.load_level:g}"
+        )
+    return engine
+
+
+def after_outages(
+    case: Case, options: Options, branch_in_service: BoolArray, machine_in_service: BoolArray
+) -> tuple[PowerFlowEngine, FloatArray]:
+    """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus]."""
+    import numpy as np
+
+    from grid_model.coupling import CoupledGrid, GridInputs
+    from grid_model.disturbance import Event
+    from grid_model.power_flow import PowerFlowDiverged
+    from grid_model.swing import SwingConfig
+
+    try:
+        grid = CoupledGrid(
+            case, 1, SwingConfig(), resource_lag_s=np.ones(case.n_resource), interval_s=options.time_s
+        )
+    except ValueError as error:
+        raise OptionError(f"--time-s: {error}") from error
+    level = options.load_level
+    inputs = GridInputs(
+        load_mw=level * case.load.p_mw[None, :],
+        load_mvar=level * case.load.q_mvar[None, :],
+        renewable_mw=np.zeros((1, case.n_renewable)),
+        schedule_mw=level * case.machine.p_mw[None, :],
+        set_point_mw=np.zeros((1, case.n_resource)),
+        resource_mw=np.zeros((1, case.n_resource)),
+    )
+    only = np.array([0])
+    unbalanced_mw = grid.start(only, inputs, np.array([reactor_share(options)]))
+    grid.shift_schedule(only, unbalanced_mw)
+    events = [Event(time_s=0.0, kind="branch_out", index=int(k)) for k in np.flatnonzero(~branch_in_service)]
+    events += [
+        Event(time_s=0.0, kind="machine_out", index=int(k)) for k in np.flatnonzero(~machine_in_service)
+    ]
+    if not grid.advance(grid.inputs, {0: events}).all():
+        raise PowerFlowDiverged(f"no solution without {', '.join(options.outage)} at load level {level:g}")
+    return grid.engine, grid.bus_df_hz()[0]
 
 
 if __name__ == "__main__":
-    main(
-        command_line.parse(
-            Options,
-            program="plot_network.py",
-            description=str(__doc__).splitlines()[0],
-            arguments=sys.argv[1:],
-        )
-    )
+    sys.exit(main(sys.argv[1:]))
