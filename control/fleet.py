@@ -12,6 +12,7 @@ the rebound lies between them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -57,14 +58,71 @@ class Fleet:
         """Number of plants."""
         return len(self.name)
 
+    @property
+    def bess(self) -> IntArray:
+        """Positions of the batteries."""
+        return self.of_kind(BESS)
+
+    @property
+    def range_mw(self) -> FloatArray:
+        """The wider side of each plant's range, or one where it has none: to scale outputs by, [resource]."""
+        widest_mw = np.maximum(self.high_mw, -self.low_mw)
+        return np.where(widest_mw > 0.0, widest_mw, 1.0)
+
     def of_kind(self, code: int) -> IntArray:
         """Positions of the plants of one kind: BESS, GAS or DR."""
         return np.flatnonzero(self.kind == code)
 
+    def start(self, n_env: int) -> FleetState:
+        """All plants on schedule, batteries half full."""
+        return start_state(self, np.full((n_env, len(self.bess)), 0.5))
+
+    def reset(self, state: FleetState, envs: IntArray, soc: FloatArray) -> None:
+        """Put the plants of some environments back on schedule, in place; soc has shape [len(envs), bess]."""
+        fresh = start_state(self, soc)
+        for f in fields(state):
+            getattr(state, f.name)[envs] = getattr(fresh, f.name)
+
+    def advance(self, state: FleetState, action: FloatArray) -> FloatArray:
+        """One control interval, in place; `advance_fleet` is the same without touching the state given.
+
+        Args:
+            state: at the beginning of the interval, afterwards at its end.
+            action: share of the largest change, -1 to 1 (cut there), shape [env, resource].
+
+        Returns:
+            Change of each command [MW], the dP of the reward, shape [env, resource].
+        """
+        return _advance(
+            state.command_mw,
+            state.set_point_mw,
+            state.output_mw,
+            state.energy_mwh,
+            np.ascontiguousarray(action, dtype=np.float64),
+            self.interval_s,
+            self.kind,
+            self.step_mw,
+            self.low_mw,
+            self.high_mw,
+            self.lag_s,
+            self.energy_mwh,
+            self.charging_efficiency,
+            self.discharging_efficiency,
+            self.rebound_s,
+        )
+
+    def state_of_charge(self, state: FleetState) -> FloatArray:
+        """Share of its energy that each battery holds, shape [env, bess]."""
+        share: FloatArray = state.energy_mwh[:, self.bess] / self.energy_mwh[self.bess]
+        return share
+
 
 @dataclass(frozen=True, kw_only=True)
 class FleetState:
-    """What the plants remember from interval to interval; every array has shape [env, resource]."""
+    """What the plants remember from interval to interval; every array has shape [env, resource].
+
+    The arrays are changed in place by `Fleet.advance`, `Fleet.reset` and `set_state`, never replaced.
+    """
 
     command_mw: FloatArray  # what agents move
     set_point_mw: FloatArray  # what plants follow
@@ -79,10 +137,13 @@ class FleetState:
         """Plain arrays, for saving."""
         return {f.name: getattr(self, f.name).copy() for f in fields(self)}
 
-    @staticmethod
-    def from_state(state: dict[str, Any]) -> FleetState:
-        """The state that get_state gave."""
-        return FleetState(**{f.name: np.array(state[f.name]) for f in fields(FleetState)})
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what get_state gave, in place."""
+        for f in fields(self):
+            mine, given = getattr(self, f.name), np.asarray(state[f.name])
+            if given.shape != mine.shape:
+                raise ValueError(f"fleet state: {f.name} has shape {given.shape}, expected {mine.shape}.")
+            mine[...] = given
 
 
 def make_fleet(
@@ -143,25 +204,8 @@ def advance_fleet(state: FleetState, action: FloatArray, fleet: Fleet) -> tuple[
     Returns:
         State at the end, and the change of each command [MW], the dP of the reward, shape [env, resource].
     """
-    command, set_point, output, energy, moved = _advance(
-        state.command_mw,
-        state.set_point_mw,
-        state.output_mw,
-        state.energy_mwh,
-        action,
-        fleet.interval_s,
-        fleet.kind,
-        fleet.step_mw,
-        fleet.low_mw,
-        fleet.high_mw,
-        fleet.lag_s,
-        fleet.energy_mwh,
-        fleet.charging_efficiency,
-        fleet.discharging_efficiency,
-        fleet.rebound_s,
-    )
-    after = FleetState(command_mw=command, set_point_mw=set_point, output_mw=output, energy_mwh=energy)
-    return after, moved
+    after = state.copy()
+    return after, fleet.advance(after, action)
 
 
 def capacity_utilisation(state: FleetState, fleet: Fleet) -> FloatArray:
@@ -188,13 +232,9 @@ def _advance(
     charging: FloatArray,
     discharging: FloatArray,
     rebound_s: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Every plant of every environment through one interval; see advance_fleet."""
+) -> FloatArray:
+    """Every plant of every environment through one interval, in place; see Fleet.advance."""
     n_env, n_resource = command_mw.shape
-    command = np.empty_like(command_mw)
-    set_point = np.empty_like(command_mw)
-    output = np.empty_like(command_mw)
-    energy = np.empty_like(command_mw)
     moved = np.empty_like(command_mw)
     for env in range(n_env):
         for i in range(n_resource):
@@ -226,9 +266,9 @@ def _advance(
                     )
                 x1 = lag_end(x0, u0, u1, lag_s[i], h_s)
                 e1 = e0 + lag_integral(x0, x1, u0, u1, lag_s[i], h_s) / S_PER_H
-            command[env, i] = c1
-            set_point[env, i] = u1
-            output[env, i] = x1
-            energy[env, i] = e1
+            command_mw[env, i] = c1
+            set_point_mw[env, i] = u1
+            output_mw[env, i] = x1
+            energy_mwh[env, i] = e1
             moved[env, i] = c1 - c0
-    return command, set_point, output, energy, moved
+    return moved

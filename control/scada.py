@@ -18,6 +18,7 @@ Left out: time stamps (a reader cannot tell a held value from a new one), and de
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +108,7 @@ class Scada:
         self._key = np.zeros(self.n_env, dtype=np.int64)
         self._count = np.zeros(self.n_env, dtype=np.int64)
 
-    def reset(self, env: IntArray, key: IntArray, value: FloatArray) -> FloatArray:
+    def reset(self, env: IntArray, key: IntArray | Sequence[int], value: FloatArray) -> FloatArray:
         """Begin an episode in some environments, as if the first values had stood for long.
 
         Args:
@@ -118,17 +119,21 @@ class Scada:
         Returns:
             What the control room shows, shape [len(env), signal].
         """
-        key = np.asarray(key, dtype=np.int64)
-        self._key[env] = key
+        keys = np.asarray(key, dtype=np.int64)
+        self._key[env] = keys
         self._count[env] = 0
-        self._bias[env] = _draw_bias(key, self._bias_sd)
+        self._bias[env] = _draw_bias(keys, self._bias_sd)
         first = value + self._bias[env]
         self._sent[env] = first[:, None, :]
         self._shown[env] = first
         self._lost[env] = False
         return first
 
-    def step(self, value: FloatArray) -> FloatArray:
+    def received(self) -> FloatArray:
+        """What the control room shows now, shape [env, signal]."""
+        return self._shown.copy()
+
+    def advance(self, value: FloatArray) -> FloatArray:
         """Send the values at the end of an interval and return what the control room then shows.
 
         Args:
@@ -152,13 +157,13 @@ class Scada:
             self.config.failure,
             self.config.recovery,
         )
-        return self._shown.copy()
+        return self.received()
 
     def get_state(self) -> dict[str, Any]:
         """Everything a later `set_state` needs to go on to the bit, as plain arrays."""
         return {name: getattr(self, f"_{name}").copy() for name in _STATE}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what get_state gave."""
         for name in _STATE:
             mine = getattr(self, f"_{name}")

@@ -153,10 +153,21 @@ def test_a_batch_of_eight_equals_eight_runs_of_one(fleet: Fleet) -> None:
         np.testing.assert_array_equal(single.output_mw[0], batch.output_mw[env])
 
 
+def test_a_reset_puts_only_the_named_environments_back_on_schedule(fleet: Fleet) -> None:
+    state = fleet.start(3)
+    fleet.advance(state, np.ones((3, 20)))
+    before = state.copy()
+    fleet.reset(state, np.array([1]), np.full((1, 5), 0.3))
+    np.testing.assert_array_equal(state.output_mw[[0, 2]], before.output_mw[[0, 2]])
+    assert np.all(state.set_point_mw[1] == 0.0)
+    np.testing.assert_allclose(fleet.state_of_charge(state)[1], 0.3)
+
+
 def test_a_saved_state_goes_on_to_the_bit(fleet: Fleet) -> None:
     rng = np.random.default_rng(7)
     state = run(fleet, rng.uniform(-1, 1, (20, 20)))[-1]
-    again = FleetState.from_state(state.get_state())
+    again = fleet.start(1)
+    again.set_state(state.get_state())
     action = rng.uniform(-1, 1, (1, 20))
     np.testing.assert_array_equal(
         advance_fleet(state, action, fleet)[0].output_mw, advance_fleet(again, action, fleet)[0].output_mw
