@@ -89,6 +89,72 @@ def _project(values: FloatArray, bus: IntArray, reach: FloatArray, out: FloatArr
                 out[g, e] += values[e, i] * reach[e, bus[i], g]
 
 
+@numba.njit(cache=True, error_model="numpy")
+def _sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
+    """Sum over the members of each group, [env, n] -> [group, env]."""
+    n_env, n = values.shape
+    out = np.zeros((n_group, n_env))
+    for e in range(n_env):
+        for i in range(n):
+            out[group[i], e] += values[e, i]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
+    """out[env, i] = sum_g weights[env, i, g] of_group[g, env]."""
+    n_env, n, n_group = weights.shape
+    out = np.zeros((n_env, n))
+    for e in range(n_env):
+        for i in range(n):
+            for g in range(n_group):
+                out[e, i] += weights[e, i, g] * of_group[g, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _exchange(synchronising: FloatArray, theta_rad: FloatArray) -> FloatArray:
+    """out[a, env] = sum_b T[a, b, env] theta[b, env]."""
+    n_group, n_env = theta_rad.shape
+    out = np.zeros((n_group, n_env))
+    for a in range(n_group):
+        for b in range(n_group):
+            for e in range(n_env):
+                out[a, e] += synchronising[a, b, e] * theta_rad[b, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
+    """out[env] = sum_ab gram[env, a, b] moment[a, b, env], with only the lower triangle of moment filled in."""
+    n_env, n_group, _ = gram.shape
+    out = np.zeros(n_env)
+    for e in range(n_env):
+        for a in range(n_group):
+            for b in range(a):
+                out[e] += 2.0 * gram[e, a, b] * moment[a, b, e]
+            out[e] += gram[e, a, a] * moment[a, a, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _centre_of_inertia(df_hz: FloatArray, inertia: FloatArray) -> FloatArray:
+    """out[step, env] = sum_g M_g f_g / sum_g M_g, from [step, group, env] and [group, env]."""
+    n_step, n_group, n_env = df_hz.shape
+    out = np.zeros((n_step, n_env))
+    total = np.zeros(n_env)
+    for g in range(n_group):
+        for e in range(n_env):
+            total[e] += inertia[g, e]
+    for s in range(n_step):
+        for g in range(n_group):
+            for e in range(n_env):
+                out[s, e] += df_hz[s, g, e] * inertia[g, e]
+        for e in range(n_env):
+            out[s, e] /= total[e]
+    return out
+
+
 class CoupledGrid:
     """A batch of grids in which swing equations and AC power flow advance together.
 
@@ -141,7 +207,6 @@ class CoupledGrid:
             self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
             self.group_of_bus = np.zeros(case.n_bus, dtype=np.int64)
             self.n_group = 1
-        self._member = np.eye(self.n_group)[self.group_of_machine]  # [machine, group]
         self._lag_s = np.unique(resource_lag_s)
         self._resource_lag_s = resource_lag_s
         self._of_lag = [np.flatnonzero(resource_lag_s == lag) for lag in self._lag_s]
@@ -299,11 +364,11 @@ class CoupledGrid:
 
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
-        return np.einsum("ebg,ge->eb", self.bus_frequency, self.df_hz)
+        return _weigh_groups(self.bus_frequency, self.df_hz)
 
     def sum_bus_square_hz2(self) -> FloatArray:
         """Sum over the buses of the interval's mean of Df^2 [Hz^2], [env]."""
-        return np.einsum("eab,abe->e", self.bus_gram, self._moment())
+        return _sum_square(self.bus_gram, self.second_moment_hz2)
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
@@ -312,7 +377,11 @@ class CoupledGrid:
 
     def coi_df_hz(self) -> FloatArray:
         """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
-        return np.sum(self._inertia * self.df_hz, axis=0) / self._inertia.sum(axis=0)
+        return _centre_of_inertia(self.df_hz[None], self._inertia)[0]
+
+    def coi_trace_hz(self) -> FloatArray:
+        """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
+        return _centre_of_inertia(self.trace_hz[1:], self._inertia)
 
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses [MW], [env]."""
@@ -360,8 +429,8 @@ class CoupledGrid:
         damping = np.zeros((self.n_group, n_env))
         _project(load_a * live[:, case.load.bus] * self._per_hz, case.load.bus, reach, damping)
         on = self.engine.machine_in_service[rows]
-        schedule_a = self._at("schedule_mw", rows, a) * on @ self._member
-        schedule_b = self._at("schedule_mw", rows, b) * on @ self._member
+        schedule_a = _sum_groups(self._at("schedule_mw", rows, a) * on, self.group_of_machine, self.n_group)
+        schedule_b = _sum_groups(self._at("schedule_mw", rows, b) * on, self.group_of_machine, self.n_group)
 
         n_lag = len(self._lag_s)
         lagged = np.zeros((n_lag, self.n_group, n_env))
@@ -390,8 +459,8 @@ class CoupledGrid:
         p_elec = self._p_elec_mw[:, rows]
         share = np.ascontiguousarray(self._group_share[:, rows])
         synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
-        p_a = schedule_a.T - p_elec + damping * start_hz - out_start
-        p_b = p_a + (schedule_b - schedule_a).T - delta
+        p_a = schedule_a - p_elec + damping * start_hz - out_start
+        p_b = p_a + (schedule_b - schedule_a) - delta
         integrate_areas(
             df,
             theta,
@@ -424,7 +493,7 @@ class CoupledGrid:
             trace,
             trace_mechanical,
         )
-        exchange = np.einsum("abe,be->ae", synchronising, theta)
+        exchange = _exchange(synchronising, theta)
         self._p_elec_mw[:, rows] = (
             p_elec + delta + damping * (df - start_hz) - (lagged.sum(axis=0) - out_start) + exchange
         )
@@ -444,10 +513,11 @@ class CoupledGrid:
         f_high = self.config.governor.high_pressure_fraction
         governor = (f_high * self._valve_mw + (1.0 - f_high) * self._reheat_mw)[:, rows]
         per_share = governor / np.maximum(self._group_share[:, rows], 1e-12)
-        mechanical = schedule + self._governor_share[rows] * (per_share.T @ self._member.T)
-        accelerating = mechanical @ self._member - self._p_elec_mw[:, rows].T
-        by_inertia = self._machine_inertia[rows] / (self._inertia[:, rows].T @ self._member.T)
-        self._solve(envs, mechanical - by_inertia * (accelerating @ self._member.T), at)
+        of_machine = self.group_of_machine
+        mechanical = schedule + self._governor_share[rows] * per_share[of_machine].T
+        accelerating = _sum_groups(mechanical, of_machine, self.n_group) - self._p_elec_mw[:, rows]
+        by_inertia = self._machine_inertia[rows] / self._inertia[:, rows][of_machine].T
+        self._solve(envs, mechanical - by_inertia * accelerating[of_machine].T, at)
 
     def _solve(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
         """AC power flow with these powers of the machines, a row per environment named; adopts what it finds."""
@@ -455,7 +525,7 @@ class CoupledGrid:
         rows: Any = slice(None) if envs is None else envs
         load_mw = self._at("load_mw", rows, at) + self.load_step_mw[rows]
         load_mvar = self._at("load_mvar", rows, at)
-        df_load = np.einsum("ebg,ge->eb", self._reach[rows], self.df_hz[:, rows])[:, case.load.bus]
+        df_load = _weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[:, case.load.bus]
         load_mw = load_mw * (1.0 + self._per_hz * df_load)
         plants = (
             self._at("renewable_mw", rows, at) @ self._renewable_at
@@ -474,7 +544,9 @@ class CoupledGrid:
         self.machine_mvar[rows] = np.where(good[:, None], power.imag[rows], self.machine_mvar[rows])
         self.slack_mw[rows] = np.where(good, (self.machine_mw[rows] - machine_mw * on).sum(axis=1), np.nan)
         self._p_elec_mw[:, rows] = np.where(
-            good, (self.machine_mw[rows] * on @ self._member).T, self._p_elec_mw[:, rows]
+            good,
+            _sum_groups(self.machine_mw[rows] * on, self.group_of_machine, self.n_group),
+            self._p_elec_mw[:, rows],
         )
         spring_stiffness(
             engine.v_pu,
@@ -524,7 +596,8 @@ class CoupledGrid:
         on = engine.machine_in_service[env]
         met = np.zeros((self.n_group, 1))
         _project(demand, np.arange(case.n_bus), self._reach[only], met)
-        self._p_elec_mw[:, env] = (self.machine_mw[env] * on) @ self._member + met[:, 0]
+        kept = _sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
+        self._p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         self._settle(only, at)
 
     def _adopt_topology(self, env: int) -> None:
@@ -588,14 +661,6 @@ class CoupledGrid:
             at * self.interval_s,
             self.interval_s,
         )
-
-    def _moment(self) -> FloatArray:
-        """Second moments with their upper triangle filled in, [group, group, env]."""
-        m = self.second_moment_hz2
-        full = m + np.swapaxes(m, 0, 1)
-        for a in range(self.n_group):
-            full[a, a] = m[a, a]
-        return full
 
 
 _STATE = (

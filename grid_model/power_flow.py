@@ -33,6 +33,10 @@ __all__ = ["EngineMismatch", "PowerFlowDiverged", "PowerFlowEngine", "Solution",
 
 AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
 TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
+# lightsim2grid passes over a change of an injection below 1e-7 MW, and a result would depend on what was solved before.
+# On this grid of values a change is either nothing or large enough to be seen.
+INJECTION_STEP_MW = 2.0**-23
+NEVER = 1e-300  # a tolerance that nothing meets
 MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
 
 
@@ -106,6 +110,14 @@ def governor_share(machine: MachineTable, in_service: BoolArray | None = None) -
     rating = machine.rating_mva if in_service is None else np.where(in_service, machine.rating_mva, 0.0)
     total = rating.sum()
     return rating / total if total > 0.0 else rating
+
+
+def _on_step(power_mva: ComplexArray) -> ComplexArray:
+    """Complex powers rounded to whole steps of injection."""
+    rounded = np.empty_like(power_mva)
+    rounded.real = np.rint(power_mva.real / INJECTION_STEP_MW) * INJECTION_STEP_MW
+    rounded.imag = np.rint(power_mva.imag / INJECTION_STEP_MW) * INJECTION_STEP_MW
+    return rounded
 
 
 class PowerFlowEngine:
@@ -224,7 +236,7 @@ class PowerFlowEngine:
         Returns:
             `converged` of all environments, [env].
         """
-        live = np.where(self.bus_live, -injection_mva, 0.0)
+        live = _on_step(np.where(self.bus_live, -injection_mva, 0.0))
         n = self.case.n_bus
         p_mw = np.empty((self.n_env, 2 * n), dtype=np.float32)
         q_mvar = np.empty((self.n_env, 2 * n), dtype=np.float32)
@@ -324,15 +336,16 @@ class PowerFlowEngine:
         return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
 
     def _restart(self, grid: Any, v_pu: ComplexArray) -> None:
-        """Factorise anew at the reference voltages, whatever was solved before."""
+        """Factorise anew at the reference voltages, whatever was solved before.
+
+        One Newton step with a tolerance that nothing meets: the order of pivots is chosen here and kept.
+        """
         grid.tell_solver_need_reset()
-        grid.ac_pf(v_pu, 1, TOLERANCE_PU)
+        grid.ac_pf(v_pu, 1, NEVER)
 
     def _load_injection(self, grid: Any, injection_mva: ComplexArray) -> None:
-        for values, update in (
-            (-injection_mva.real, grid.update_loads_p),
-            (-injection_mva.imag, grid.update_loads_q),
-        ):
+        demand = _on_step(-injection_mva)
+        for values, update in ((demand.real, grid.update_loads_p), (demand.imag, grid.update_loads_q)):
             coarse = values.astype(np.float32)
             update(self._all, np.concatenate([coarse, (values - coarse).astype(np.float32)]))
 
