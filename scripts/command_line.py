@@ -44,15 +44,21 @@ def parse(
 
 def one_line(box: str) -> str:
     """tyro's framed message without the frame: its first paragraph, and the flag it thinks was meant."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in box.splitlines()]
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in box.splitlines()]
     paragraphs: list[list[str]] = [[]]
     for line in lines:
-        if not line or set(line) <= set("─ "):
+        if not line or set(line) <= set("─- "):
             paragraphs.append([])
         elif line[0] not in "╭╰":
             paragraphs[-1].append(line)
     found = [" ".join(p) for p in paragraphs if p]
-    message = re.sub(r"^Error parsing (?!-)[\w.]+: ", "", found[0]) if found else "the command line was not understood"
+    if "╭" not in box:
+        found = found[1:]  # without box characters the title is a paragraph of its own
+    message = (
+        re.sub(r"^Error parsing (?!-)[\w.]+: ", "", found[0])
+        if found
+        else "the command line was not understood"
+    )
     guess = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(found[1:]))
     message = message[0].lower() + message[1:]
     return message.rstrip(".") + (f" (perhaps you meant {guess.group(1)})" if guess else "")

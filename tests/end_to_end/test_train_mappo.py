@@ -1,0 +1,141 @@
+"""scripts/train_mappo.py as its users meet it, on a toy environment so that a run takes a second."""
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from marl.policy import Policy
+from unit.marl.toys import Drift
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "train_mappo.py"
+SMALL = (
+    *(
+        "--total-episodes",
+        "32",
+        "--episode-steps",
+        "10",
+        "--n-envs",
+        "4",
+        "--device",
+        "cpu",
+        "--no-tensorboard",
+    ),
+    *("--buffer-steps", "64", "--minibatch-steps", "32", "--eval-every", "2", "--eval-episodes", "3"),
+    *("--actor-hidden", "8", "--critic-hidden", "8"),
+)
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+    """The script's main, its environments replaced by a toy, in an empty directory."""
+    toy = types.ModuleType("marl.environment")
+    toy.make_batch = lambda scenario, n_env, seed, observation: Drift(n_env=n_env, length=10)
+    monkeypatch.setitem(sys.modules, "marl.environment", toy)
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.chdir(tmp_path)
+    import train_mappo
+
+    return train_mappo.main
+
+
+def test_help_explains_every_flag_without_loading_torch_or_pandapower():
+    """A heavy import would make `--help` take seconds; the interpreter is asked what it loaded."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", SCRIPT, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "marl.config" in loaded
+    assert not {"torch", "pandapower", "matplotlib", "numpy"} & loaded
+    for flag in ("--preset", "--total-episodes", "--n-envs", "--seed", "--device", "--out", "--resume", "--scenario",
+                 "--lr-actor", "--lr-critic", "--gamma", "--gae-lambda", "--clip", "--entropy-coef", "--value-coef",
+                 "--max-grad-norm", "--buffer-steps", "--minibatch-steps", "--epochs", "--actor-hidden",
+                 "--critic-hidden", "--sharing", "--log-std-init"):  # fmt: skip
+        assert flag in done.stdout, flag
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gama", "0.9"], "perhaps you meant --gamma"),
+        (["--gamma", "much"], "--gamma"),
+        (["--gamma", "2"], "gamma = 2.0, expected in [0, 1]"),
+        (["--n_envs", "48"], "n_envs = 48 does not divide buffer_steps = 2048"),
+        (["--preset", "best"], "'recommended', 'reference'"),
+        (["--resume", "nowhere"], "nowhere is no run to resume"),
+        (["--minibatch-steps", "300"], "minibatch_steps = 300 does not divide buffer_steps = 2048"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(train, capsys, arguments, said):
+    try:
+        status = train(arguments)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("train_mappo.py: error: ")
+    assert said in lines[0]
+
+
+def test_a_run_leaves_what_the_design_lists_and_publishes_the_newest_models(train, tmp_path, capsys):
+    assert train(SMALL) == 0
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert directory.name.startswith("ieee68-seed0-")
+    expected = {
+        "config.json", "versions.json", "metrics.csv", "checkpoint_last.pt", "best_model.pt", "final_model.pt",
+        "training_stats.json", "training_curves.png",
+    }  # fmt: skip
+    assert {p.name for p in directory.iterdir()} == expected
+    published = {p.name for p in (tmp_path / "checkpoints").iterdir()}
+    assert published == {"best_model.pt", "final_model.pt", "training_stats.json", "training_curves.png"}
+    assert Policy.load("checkpoints/best_model.pt").metadata["case"] == "ieee68"
+    printed = capsys.readouterr().out
+    for part in ("return", "violations", "steps/s", "left", "held-out"):
+        assert part in printed
+    assert json.loads((directory / "versions.json").read_text())["packages"]["torch"]
+
+
+def test_flags_with_underscores_and_dashes_mean_the_same(train, tmp_path):
+    assert train([*SMALL, "--out", "a", "--lr-actor", "0.002"]) == 0
+    assert (
+        train([*[a.replace("-", "_").replace("__", "--", 1) for a in SMALL], "--out=b", "--lr_actor=0.002"])
+        == 0
+    )
+    one, two = (json.loads((tmp_path / d / "config.json").read_text()) for d in ("a", "b"))
+    assert one == two
+    assert one["training"]["ppo"]["lr_actor"] == 0.002
+
+
+def test_a_run_is_resumed_with_its_own_settings_and_may_train_longer(train, tmp_path):
+    assert train([*SMALL, "--out", "run", "--gamma", "0.8"]) == 0
+    assert train(["--resume", "run", "--no-tensorboard"]) == 2  # nothing left to do
+    assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["training"]
+    assert (config["total_episodes"], config["ppo"]["gamma"]) == (48, 0.8)
+    assert (
+        json.loads((tmp_path / "run" / "training_stats.json").read_text())["updates"] == 8
+    )  # 480 steps / 64
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_as_something_else(train, capsys):
+    assert train([*SMALL, "--out", "run"]) == 0
+    capsys.readouterr()
+    assert train([*SMALL, "--out", "run"]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert train(["--resume", "run", "--n-envs", "8"]) == 2
+    assert "a resumed run keeps n_envs: it was 4, asked for 8" in capsys.readouterr().err
+
+
+def test_a_broken_checkpoint_ends_in_one_clear_line(train, tmp_path, capsys):
+    assert train([*SMALL, "--out", "run"]) == 0
+    path = tmp_path / "run" / "checkpoint_last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    capsys.readouterr()
+    assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 1
+    assert "checkpoint_last.pt is broken" in capsys.readouterr().err
