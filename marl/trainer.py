@@ -26,7 +26,7 @@ import torch
 from marl import checkpoint
 from marl.agent import MAPPO, NonFiniteLoss
 from marl.buffer import Rollout, RolloutBuffer
-from marl.config import TrainingConfig
+from marl.config import FIRST_VALIDATION_SEED, TrainingConfig
 from marl.episodes import EpisodeSums, mean_over_steps, play
 from marl.normalization import robust_reward
 from marl.policy import Policy
@@ -73,11 +73,8 @@ class TrainingResult:
 
 def training_seeds(seed: int, n_env: int) -> IntArray:
     """One seed per environment; environment k's does not depend on how many there are."""
-    words = [
-        int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]) >> 2 for k in range(n_env)
-    ]
-    # Two bits dropped and the top bit set: far above every held-out seed, and within a signed integer.
-    return np.array([w | (1 << 61) for w in words], dtype=np.int64)
+    words = [int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]) for k in range(n_env)]
+    return np.array([word % FIRST_VALIDATION_SEED for word in words], dtype=np.int64)
 
 
 class Trainer:
