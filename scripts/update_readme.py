@@ -1,0 +1,227 @@
+"""Fills the figures of README.md from the results kept in results/*.json, so that no number there is typed.
+
+python scripts/update_readme.py            write README.md anew
+python scripts/update_readme.py --check    write nothing; exit status 1 if README.md is not up to date
+
+A block stands between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->` and holds what the renderer
+of that name makes of results/NAME.json. Each result is written by the command that `BLOCKS` names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+PROGRAM = "update_readme.py"
+ROOT = Path(__file__).resolve().parent.parent
+Result = Mapping[str, Any]
+BEGIN, END = "<!-- figures:begin {} -->", "<!-- figures:end {} -->"
+FOUND = re.compile(
+    r"<!-- figures:begin (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- figures:end (?P=name) -->", re.DOTALL
+)
+
+
+class ReadmeError(ValueError):
+    """README.md and the results do not fit together; the message says where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to fill."""
+
+    readme: Path = ROOT / "README.md"
+    """File with the blocks."""
+    results: Path = ROOT / "results"
+    """Directory of the results, one JSON file a block."""
+    check: bool = False
+    """Only compare; exit status 1 if a block differs from its result."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """How one block comes about."""
+
+    command: str  # writes the result
+    render: Callable[[Result], list[str]]  # result -> lines of Markdown
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table whose first column is text and whose others are figures."""
+    return [
+        "| " + " | ".join(head) + " |",
+        "| --- |" + " ---: |" * (len(head) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def power_flow(result: Result) -> list[str]:
+    """Both variants of the case side by side, and the distance from the published solution."""
+    variants = [name for name in ("tr18", "rogers") if name in result]
+
+    def row(what: str, text: Callable[[Result], str]) -> list[str]:
+        return [what, *(text(result[name]) for name in variants)]
+
+    def published(key: str) -> Callable[[Result], str]:
+        return lambda figures: f"{figures[key]:.2e}" if key in figures else "not published"
+
+    return table(
+        ["power flow", *variants],
+        [
+            row("farthest from the published voltages [pu]", published("max_dv_pu")),
+            row("farthest from the published angles [degree]", published("max_dva_degree")),
+            row("pandapower against lightsim2grid [pu]", lambda f: f"{f['engine_max_dv_pu']:.1e}"),
+            row("load [MW]", lambda f: f"{f['total_load_mw']:,.1f}"),
+            row("losses [MW]", lambda f: f"{f['losses_mw']:,.1f}"),
+            row("slack machine [MW]", lambda f: f"{f['slack_p_mw']:,.1f}"),
+            row("lowest voltage [pu]", lambda f: f"{f['vm_min_pu']:.4f} at bus {f['vm_min_bus']}"),
+            row("highest voltage [pu]", lambda f: f"{f['vm_max_pu']:.4f} at bus {f['vm_max_bus']}"),
+        ],
+    )
+
+
+def comparison(result: Result) -> list[str]:
+    """The trained policy beside random agents and agents that do nothing, on the same episodes."""
+    names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
+    rows = []
+    for key, name in names.items():
+        figures = result[key]
+        low, high = figures["return_ci95"]
+        rows.append(
+            [
+                name,
+                f"{figures['return_mean']:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{figures['rms_mhz']:.1f}",
+                f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                f"{figures['violations_per_episode']:.2f}",
+            ]
+        )
+    return table(
+        [
+            "agents",
+            "return",
+            "95 % interval",
+            "rms deviation [mHz]",
+            "time within 200 mHz",
+            "violations an episode",
+        ],
+        rows,
+    )
+
+
+def training(result: Result) -> list[str]:
+    """How long the default training took and where it ended."""
+    return table(
+        ["training", ""],
+        [
+            ["episodes", f"{result['episodes']:,.0f}"],
+            ["environment steps", f"{result['steps']:,}"],
+            ["duration [min]", f"{result['elapsed_s'] / 60.0:.1f}"],
+            ["steps a second, everything included", f"{result['steps_per_s']['overall']:,.0f}"],
+            ["best held-out return", f"{result['best_return']:,.0f}"],
+            ["last held-out return", f"{result['last_return']:,.0f}"],
+        ],
+    )
+
+
+# Words and format of what scripts/benchmark.py measures.
+MEASURED: Mapping[str, tuple[str, str]] = {
+    "env_steps_per_s_64": ("environment steps a second, 64 environments", "{:,.0f}"),
+    "env_steps_per_s_1": ("environment steps a second, 1 environment", "{:,.0f}"),
+    "ratio_to_runpp_64": ("a coupled step of 64 environments, times faster than on `runpp`", "{:,.0f}"),
+    "power_flow_us": ("warm AC power flow [us]", "{:,.0f}"),
+    "update_s": ("update of the learner [s]", "{:.2f}"),
+    "act_64_ms": ("acting for 64 environments of 20 agents [ms]", "{:.2f}"),
+}
+
+
+def benchmark(result: Result) -> list[str]:
+    """Speeds on one core."""
+    rows = [[text, form.format(result[key])] for key, (text, form) in MEASURED.items() if key in result]
+    return table(["one core", ""], rows)
+
+
+BLOCKS: Mapping[str, Block] = {
+    "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
+    "comparison": Block(
+        "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
+        "--json results/comparison.json",
+        comparison,
+    ),
+    "training": Block("make train, then cp checkpoints/training_stats.json results/training.json", training),
+    "benchmark": Block("python scripts/benchmark.py --json results/benchmark.json", benchmark),
+}
+
+
+def filled(readme: str, results: Path) -> str:
+    """The text with every block made anew from its result."""
+    for marker in ("begin", "end"):
+        names = re.findall(rf"<!-- figures:{marker} ([\w-]+) -->", readme)
+        for name in names:
+            if name not in BLOCKS:
+                raise ReadmeError(f"block {name!r} is unknown, expected one of {', '.join(BLOCKS)}")
+    complete = {match["name"] for match in FOUND.finditer(readme)}
+    opened = set(re.findall(r"<!-- figures:begin ([\w-]+) -->", readme))
+    if opened != complete:
+        raise ReadmeError(f"block {min(opened - complete)!r} begins and never ends")
+
+    def block(match: re.Match[str]) -> str:
+        name = match["name"]
+        lines = contents(name, results / f"{name}.json")
+        return "\n".join([BEGIN.format(name), *lines, "", f"`{BLOCKS[name].command}`", END.format(name)])
+
+    return FOUND.sub(block, readme)
+
+
+def contents(name: str, path: Path) -> list[str]:
+    """Lines of one block."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ["Not measured yet:"]
+    except json.JSONDecodeError as error:
+        raise ReadmeError(f"{path.name}, line {error.lineno}: {error.msg}, expected JSON") from error
+    try:
+        return BLOCKS[name].render(result)
+    except (KeyError, TypeError) as error:
+        raise ReadmeError(
+            f"{path.name}: {error} is missing; write it anew by: {BLOCKS[name].command}"
+        ) from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    import command_line
+
+    options = command_line.parse(
+        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
+    )
+    try:
+        before = options.readme.read_text(encoding="utf-8")
+        after = filled(before, options.results)
+    except (ReadmeError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    if options.check:
+        if before != after:
+            print(
+                f"{PROGRAM}: {options.readme.name} is not up to date: run python scripts/{PROGRAM}",
+                file=sys.stderr,
+            )
+        return int(before != after)
+    if before != after:
+        options.readme.write_text(after, encoding="utf-8")
+    print(
+        f"{options.readme.name}: {len(FOUND.findall(after))} blocks {'updated' if before != after else 'up to date'}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
