@@ -20,5 +20,5 @@ def test_the_map_names_every_module_and_no_other():
 
 def test_every_file_the_readme_points_to_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"python (scripts/\w+\.py)", text):
+    for path in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / path).exists(), path
