@@ -30,7 +30,7 @@ class CheckpointError(RuntimeError):
 def _encode(value: Any, where: str) -> Any:
     """Plain data from plain data with numpy in it; `where` names the spot for the error message."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
+        if value.dtype.kind not in "biufc":
             raise CheckpointError(f"{where} is an array of {value.dtype}, expected numbers or booleans")
         return {_ARRAY: torch.from_numpy(np.array(value, order="C", copy=True))}
     if isinstance(value, np.generic):

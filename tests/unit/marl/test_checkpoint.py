@@ -15,6 +15,7 @@ CONTENT = {
     "array": np.arange(6, dtype=np.int64).reshape(2, 3),
     "mask": np.array([True, False]),
     "generator": np.random.default_rng(7).bit_generator.state,  # holds 128-bit integers
+    "phasors": np.array([1.0 + 0.5j, -0.2j]),
     "pair": (0.9, 0.999),
     "nested": [{"a": None, 3: "text"}, 1.5, True],
     "scalar": np.float64(2.5),
@@ -28,6 +29,7 @@ def test_everything_comes_back_as_it_was(tmp_path):
     np.testing.assert_array_equal(found["array"], CONTENT["array"])
     assert found["array"].dtype == np.int64
     assert found["mask"].dtype == np.bool_
+    np.testing.assert_array_equal(found["phasors"], CONTENT["phasors"])
     for key in ("generator", "pair", "nested", "scalar"):
         assert found[key] == CONTENT[key]
     again = np.random.default_rng(0)
