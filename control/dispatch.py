@@ -2,12 +2,18 @@
 
 Each machine costs c1 P + c2 P² an hour. At the optimum all machines that are not at a limit have the same
 marginal cost λ, so the problem has one unknown. With the case's costs (c1 equal for all, c2 inversely
-proportional to the published output) the published schedule is the optimum of the base case, and wind and
-sun displace machines in proportion to their published output: P_i = P_i,published x demand / base demand.
+proportional to the published output) the published schedule is the optimum of the base case.
+
+Every area dispatches its own machines: for its own load, less its own wind and sun, plus the interchange it has
+in the published case, scaled with the load level. Within an area machines give way in proportion to their
+published output; P_i = P_i,published x demand / base demand there. One dispatch for the whole grid was tried
+first and lets the ties carry what wind and regional loads happen to leave over: in 5 % of the hours of a
+normal year bus 48 then rose above 1.10 pu, and with loads that follow their regions the power flow had no
+solution in 3 %. Only what an area cannot meet within its limits is spread over the others.
 
 Limits, all ours: no machine below 10 % of its published output, so that every rotor keeps turning and the
-published inertia stays true, which a load of 0.38 with all 4300 MW of wind and sun still allows (15 %); none
-above 0.95 of its rating; no more than 2 % of that a minute from mark to mark. Where limits leave no
+published inertia stays true, which a load of 0.38 with all 4300 MW of wind and sun still allows (15 % in the
+mean); none above 0.95 of its rating; no more than 2 % of that a minute from mark to mark. Where limits leave no
 solution the nearest one is returned and the rest stays as an imbalance, for the frequency to show.
 
 Left out: the network (flows are checked by the power flow), unit commitment, and reserves.
@@ -20,8 +26,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import MachineTable
+
+ROUNDING_MW = 1e-6  # of sums of some 10,000 MW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,4 +151,67 @@ def economic_dispatch(
         for i in range(n_machine):
             p = (price - cost_linear[i]) / (2.0 * cost_quadratic[i])
             p_mw[env, i] = min(max(p, p_low_mw[env, i]), p_high_mw[env, i])
+    return p_mw
+
+
+def area_demand(
+    p_load_mw: FloatArray,
+    p_renewable_mw: FloatArray,
+    loss_mw: float,
+    nominal_load_mw: FloatArray,
+    p_published_mw: FloatArray,
+) -> FloatArray:
+    """What the machines of each area are to give together.
+
+        D_a = share_a (Σ L + loss) + (L_a - level L_a,nominal) - R_a,    share_a = P_a,published / Σ P_published
+
+    The first term less level x L_a,nominal is the published interchange (and the area's part of the losses),
+    scaled with the load level Σ L / Σ L_nominal. The sum over areas is Σ L + loss - Σ R.
+
+    Args:
+        p_load_mw: L_a [MW], shape [area].
+        p_renewable_mw: R_a [MW], shape [area].
+        loss_mw: losses of the whole grid [MW].
+        nominal_load_mw: L_a,nominal [MW], shape [area].
+        p_published_mw: P_a,published, of all machines of the area [MW], shape [area].
+    """
+    total_mw = float(p_load_mw.sum())
+    level = total_mw / float(nominal_load_mw.sum())
+    share = p_published_mw / p_published_mw.sum()
+    demand_mw: FloatArray = share * (total_mw + loss_mw) + p_load_mw - level * nominal_load_mw - p_renewable_mw
+    return demand_mw
+
+
+def dispatch_by_area(
+    demand_mw: FloatArray,
+    machine_area: IntArray,
+    cost_linear: FloatArray,
+    cost_quadratic: FloatArray,
+    p_low_mw: FloatArray,
+    p_high_mw: FloatArray,
+) -> FloatArray:
+    """Economic dispatch of each area, and of the whole grid for what areas cannot meet on their own.
+
+    Args:
+        demand_mw: of each area [MW], shape [area].
+        machine_area: position of each machine's area, shape [machine].
+        cost_linear: c1 [USD/MWh], shape [machine].
+        cost_quadratic: c2 > 0 [USD/MW²h], shape [machine].
+        p_low_mw: lowest outputs [MW], shape [machine].
+        p_high_mw: highest outputs [MW], shape [machine].
+
+    Returns:
+        Outputs [MW], shape [machine].
+    """
+    member = machine_area == np.arange(len(demand_mw))[:, None]
+    p_mw: FloatArray = economic_dispatch(
+        demand_mw, cost_linear, cost_quadratic, p_low_mw * member, p_high_mw * member
+    ).sum(axis=0)
+    unmet_mw = float(demand_mw.sum() - p_mw.sum())
+    if abs(unmet_mw) > ROUNDING_MW:
+        # Machines move only the way that helps, so areas that were met do not pay each other's way.
+        low_mw, high_mw = (p_mw, p_high_mw) if unmet_mw > 0.0 else (p_low_mw, p_mw)
+        p_mw = economic_dispatch(
+            np.array([p_mw.sum() + unmet_mw]), cost_linear, cost_quadratic, low_mw[None], high_mw[None]
+        )[0]
     return p_mw

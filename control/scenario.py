@@ -23,7 +23,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
 from cases.case import Case
 from cases.series import NOMINAL_LOAD_MW, SAMPLE_MIN, YEAR_FIRST_WEEKDAY, Series
-from control.dispatch import bounds_at_mark, dispatch_limits, economic_dispatch
+from control.dispatch import area_demand, bounds_at_mark, dispatch_by_area, dispatch_limits
 from control.forecast import (
     HORIZON_S,
     LOAD,
@@ -74,7 +74,6 @@ __all__ = [
 LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
 
 REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
-REACTORS_ALL_IN_AT = 0.4  # load level below which all reactors are in; none are at 1
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
 
 
@@ -93,7 +92,6 @@ class Episode:
     p_schedule_mw: FloatArray  # [time, machine]; meaningless for a machine that is out
     p_load_schedule_mw: FloatArray  # [time], load that the dispatch assumed
     p_renewable_schedule_mw: FloatArray  # [time], wind and sun that it assumed
-    reactor_share: FloatArray  # [time], steps at each re-dispatch
 
     forecast_load_mw: FloatArray  # [time, horizon], 5 to 25 minutes ahead as known at that time
     forecast_renewable_mw: FloatArray  # [time, horizon]
@@ -162,6 +160,14 @@ class EpisodeBuilder:
             ),
         )
         self._limits = dispatch_limits(case.machine, config.dispatch)
+        area = np.arange(n_area)
+        self._machine_area = case.bus.area[case.machine.bus]
+        self._area_of_load = (self._load_area[:, None] == area).astype(np.float64)  # [load, area]
+        self._area_of_renewable = (case.bus.area[case.renewable.bus][:, None] == area).astype(np.float64)
+        self._nominal_area_mw = case.load.p_mw @ self._area_of_load
+        self._published_area_mw: FloatArray = np.bincount(
+            self._machine_area, case.machine.p_mw, minlength=n_area
+        ).astype(np.float64)
         self._start_samples = self._allowed_starts()
 
         in_range = (case.machine.p_mw >= config.unit_p_min_mw) & (case.machine.p_mw <= config.unit_p_max_mw)
@@ -247,9 +253,6 @@ class EpisodeBuilder:
             )
 
         minute = start_minute + time_s / 60.0
-        planned_level = planned_load_mw / self._nominal_mw
-        reactor_share = np.clip((1.0 - planned_level) / (1.0 - REACTORS_ALL_IN_AT), 0.0, 1.0)
-        latest_mark = np.searchsorted(mark_s, time_s, side="right") - 1
         return Episode(
             start_minute=start_minute,
             hour_of_day=minute / 60.0 % 24.0,
@@ -260,7 +263,6 @@ class EpisodeBuilder:
             p_schedule_mw=_at(time_s, mark_s[:n_machine_mark], p_mark_mw),
             p_load_schedule_mw=np.interp(time_s, mark_s, planned_load_mw),
             p_renewable_schedule_mw=np.interp(time_s, mark_s, planned_renewable_mw),
-            reactor_share=reactor_share[latest_mark],
             forecast_load_mw=np.maximum(load_ahead_mw + short[:, LOAD] * self._mean_load_mw, 0.0),
             forecast_renewable_mw=renewable_ahead_mw * np.interp(ahead_s, mark_s, keep),
             schedule_load_ahead_mw=np.interp(ahead_s, mark_s, planned_load_mw),
@@ -392,6 +394,8 @@ class EpisodeBuilder:
             * self.case.load.p_mw
             * (planned_load_mw[:n_mark] / actual_load_mw)[:, None]
         )
+        planned_area_mw = planned_bus_mw @ self._area_of_load
+        planned_renewable_area_mw = planned_plant_mw @ self._area_of_renewable
         loss_mw = FIRST_LOSS_SHARE * float(planned_load_mw[0])
         before_mw: FloatArray | None = None
         for k in range(n_mark):
@@ -404,14 +408,21 @@ class EpisodeBuilder:
                 room_mw = planned_load_mw[k] + loss_mw - float((self._limits.p_min_mw * in_service).sum())
                 if planned_renewable_mw[k] > room_mw:
                     keep[k] = max(room_mw, 0.0) / planned_renewable_mw[k]
-                demand_mw = planned_load_mw[k] + loss_mw - keep[k] * planned_renewable_mw[k]
-                p_mw[k] = economic_dispatch(
-                    np.array([demand_mw]),
+                demand_mw = area_demand(
+                    planned_area_mw[k],
+                    keep[k] * planned_renewable_area_mw[k],
+                    loss_mw,
+                    self._nominal_area_mw,
+                    self._published_area_mw,
+                )
+                p_mw[k] = dispatch_by_area(
+                    demand_mw,
+                    self._machine_area,
                     machine.cost_linear,
                     machine.cost_quadratic,
-                    low_mw[None],
-                    high_mw[None],
-                )[0]
+                    low_mw,
+                    high_mw,
+                )
                 if not final:
                     loss_mw = losses_mw(planned_bus_mw[k], keep[k] * planned_plant_mw[k], p_mw[k])
             before_mw = p_mw[k]

@@ -8,7 +8,14 @@ from scipy.optimize import minimize
 
 from cases.case import MachineTable
 from cases.ieee68 import load_ieee68
-from control.dispatch import DispatchConfig, bounds_at_mark, dispatch_limits, economic_dispatch
+from control.dispatch import (
+    DispatchConfig,
+    area_demand,
+    bounds_at_mark,
+    dispatch_by_area,
+    dispatch_limits,
+    economic_dispatch,
+)
 
 ALL_SIXTEEN = np.ones(16, dtype=np.bool_)
 
@@ -105,3 +112,40 @@ def test_a_batch_equals_its_rows(machine: MachineTable) -> None:
     )
     for row, d in zip(batch, demand, strict=True):
         np.testing.assert_array_equal(row, solve(machine, float(d)))
+
+
+def test_area_demands_add_up_and_keep_the_published_interchange() -> None:
+    load, nominal = np.array([90.0, 60.0]), np.array([100.0, 200.0])
+    renewable, published = np.array([10.0, 5.0]), np.array([220.0, 90.0])
+    demand = area_demand(load, renewable, 4.0, nominal, published)
+    # By hand, level 0.5: 154 x 220/310 + 90 - 50 - 10 and 154 x 90/310 + 60 - 100 - 5.
+    np.testing.assert_allclose(demand, [139.2903, -0.2903], atol=5e-5)
+    assert demand.sum() == pytest.approx(90.0 + 60.0 + 4.0 - 15.0, rel=1e-12)
+
+
+def test_the_base_case_dispatched_by_area_is_the_published_schedule() -> None:
+    case = load_ieee68()
+    n_area, machine_area = case.n_area, case.bus.area[case.machine.bus]
+    load = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=n_area)
+    published = np.bincount(machine_area, case.machine.p_mw, minlength=n_area)
+    loss = float(published.sum() - load.sum())
+    demand = area_demand(load, np.zeros(n_area), loss, load, published)
+    low, high = bounds_at_mark(dispatch_limits(case.machine, DispatchConfig()), None, ALL_SIXTEEN)
+    p = dispatch_by_area(
+        demand, machine_area, case.machine.cost_linear, case.machine.cost_quadratic, low, high
+    )
+    np.testing.assert_allclose(p, case.machine.p_mw, atol=0.02)  # digits of dispatch_cost.csv, as above
+
+
+def test_what_an_area_cannot_meet_is_spread_over_the_others() -> None:
+    machine_area = np.array([0, 0, 1, 1])
+    cost, low, high = np.full(4, 0.01), np.full(4, 10.0), np.full(4, 100.0)
+
+    def solve_areas(*demand: float) -> list[float]:
+        p = dispatch_by_area(np.array(demand), machine_area, np.zeros(4), cost, low, high)
+        return [float(v) for v in p]
+
+    assert solve_areas(60.0, 100.0) == pytest.approx([30.0, 30.0, 50.0, 50.0])
+    assert solve_areas(260.0, 100.0) == pytest.approx([100.0, 100.0, 80.0, 80.0])
+    assert solve_areas(-20.0, 100.0) == pytest.approx([10.0, 10.0, 30.0, 30.0])
+    assert solve_areas(500.0, 500.0) == pytest.approx([100.0] * 4)

@@ -93,7 +93,6 @@ def test_an_episode_has_the_agreed_shapes(case: Case, series: Series) -> None:
         "p_schedule_mw": (501, 16),
         "p_load_schedule_mw": (501,),
         "p_renewable_schedule_mw": (501,),
-        "reactor_share": (501,),
         "forecast_load_mw": (501, 5),
         "forecast_renewable_mw": (501, 5),
         "schedule_load_ahead_mw": (501, 5),
@@ -170,14 +169,6 @@ def test_the_schedule_is_straight_between_quarter_hours(case: Case, series: Seri
     bend = np.abs(np.diff(episode.p_schedule_mw.sum(axis=1), 2))
     # From five past the hour the marks come after 600 and 1500 s: points 150 and 375 of the 4 s grid.
     assert set(np.flatnonzero(bend > 1e-6) + 1) == {150, 375}
-    reactor = np.flatnonzero(np.diff(episode.reactor_share))
-    assert set(reactor + 1) <= {150, 375}
-
-
-def test_reactors_follow_the_planned_load_level(case: Case, series: Series) -> None:
-    episode = build(case, series, replace(NOISELESS, start_minute=100 * 1440.0 + 600.0), 1)
-    expected = np.clip((1.0 - episode.load_level[0]) / 0.6, 0.0, 1.0)
-    np.testing.assert_allclose(episode.reactor_share[:225], expected, rtol=1e-12)
 
 
 def test_forecasts_without_errors_are_what_will_be(case: Case, series: Series) -> None:
@@ -235,6 +226,24 @@ def test_more_sun_and_wind_than_the_grid_can_take_is_curtailed(case: Case, serie
     assert episode.p_renewable_mw[0].sum() < available
     np.testing.assert_allclose(episode.p_schedule_mw[0], 0.1 * case.machine.p_mw, rtol=1e-9)
     np.testing.assert_allclose(imbalance_mw(episode)[0], 0.0, atol=1e-6)
+
+
+def test_areas_keep_their_interchange_whatever_the_wind_does(case: Case, series: Series) -> None:
+    start = 100 * 1440.0 + 600.0
+    config = replace(NOISELESS, start_minute=start, regional_share=0.0)
+    exports = []
+    for scale in (0.0, 1.0):
+        episode = build(case, series, replace(config, renewable_scale=scale), 1)
+        exports.append(
+            [
+                episode.p_schedule_mw[0, case.bus.area[case.machine.bus] == area].sum()
+                + episode.p_renewable_mw[0, case.bus.area[case.renewable.bus] == area].sum()
+                - episode.p_load_mw[0, case.bus.area[case.load.bus] == area].sum()
+                for area in range(case.n_area)
+            ]
+        )
+    # The losses assumed here depend on the load alone; rounding of sums of 10,000 MW.
+    np.testing.assert_allclose(exports[1], exports[0], atol=1e-6)
 
 
 def test_ramp_events_are_folded_into_the_powers(case: Case, series: Series) -> None:
