@@ -44,13 +44,13 @@ def branch_admittance(case: Case) -> BranchAdmittance:
     )
 
 
-def bus_admittance(case: Case, branch_in_service: BoolArray, reactor_share: float) -> ComplexArray:
+def bus_admittance(case: Case, branch_in_service: BoolArray, reactor_share: FloatArray | float) -> ComplexArray:
     """Dense bus admittance matrix [bus, bus] on Case.base_mva.
 
     Args:
         case: the grid.
         branch_in_service: [branch].
-        reactor_share: share of every reactor bank that is switched in, 0 to 1.
+        reactor_share: share of each reactor bank that is switched in, 0 to 1, [reactor] or one for all.
     """
     y = branch_admittance(case)
     matrix = np.zeros((case.n_bus, case.n_bus), dtype=np.complex128)

@@ -277,7 +277,7 @@ class CoupledGrid:
         Args:
             envs: positions of the environments to start, [n].
             inputs: what acts at the start, rows for these environments only.
-            reactor_share: share of the shunt reactors switched in, [n].
+            reactor_share: share of each shunt reactor switched in, [n, reactor] or [n, 1].
 
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
@@ -290,7 +290,7 @@ class CoupledGrid:
                 self._machine_wanted[env] = True
                 self.engine.set_topology(int(env), everything, machines)
                 self._adopt_topology(int(env))
-            self.engine.set_reactors(int(env), float(reactor_share[row]))
+            self.engine.set_reactors(int(env), reactor_share[row])
             self.engine.reset_voltages(int(env))
         for name in GridInputs.__dataclass_fields__:
             getattr(self.inputs, name)[envs] = getattr(inputs, name)
@@ -313,10 +313,9 @@ class CoupledGrid:
         """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
         self.inputs.schedule_mw[envs] += offset_mw
 
-    def set_reactors(self, env: int, share: float) -> None:
-        """Switch the shunt reactors of one environment; takes effect at the next power flow."""
-        if self.engine.reactor_share[env] != share:
-            self.engine.set_reactors(env, share)
+    def set_reactors(self, env: int, share: FloatArray) -> None:
+        """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
+        self.engine.set_reactors(env, share)
 
     def advance(self, inputs: GridInputs, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
         """One control interval.
@@ -407,7 +406,7 @@ class CoupledGrid:
         self._begin = self._end = self.inputs
         for env in range(self.n_env):
             self.engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
-            self.engine.set_reactors(env, float(state["reactor_share"][env]))
+            self.engine.set_reactors(env, state["reactor_share"][env])
             self._adopt_topology(env)
         self.engine.restore_voltages(state["v_pu"])
 
@@ -525,7 +524,9 @@ class CoupledGrid:
         rows: Any = slice(None) if envs is None else envs
         load_mw = self._at("load_mw", rows, at) + self.load_step_mw[rows]
         load_mvar = self._at("load_mvar", rows, at)
-        df_load = _weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[:, case.load.bus]
+        df_load = _weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[
+            :, case.load.bus
+        ]
         load_mw = load_mw * (1.0 + self._per_hz * df_load)
         plants = (
             self._at("renewable_mw", rows, at) @ self._renewable_at

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from cases.arrays import FloatArray
 from cases.case import Case
 
 # Size of a battery plant's store in the net's table; power flow does not use it.
@@ -89,8 +90,8 @@ def build_network(
     return net
 
 
-def set_reactor_share(net: Any, case: Case, share: float) -> None:
-    """Switch in this share of every reactor bank: none at nominal load, all of it at 0.4 of nominal load."""
+def set_reactor_share(net: Any, case: Case, share: FloatArray | float) -> None:
+    """Switch in this share of the reactor banks, [reactor] or one for all."""
     net.shunt["q_mvar"] = share * case.reactor.q_mvar
 
 

@@ -192,7 +192,7 @@ class PowerFlowEngine:
         self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
         self.bus_live = np.ones((n_env, n), dtype=np.bool_)
-        self.reactor_share = np.full(n_env, reactor_share)
+        self.reactor_share = np.full((n_env, case.n_reactor), reactor_share)
         self.converged = np.ones(n_env, dtype=np.bool_)
         self.s_from_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
         self.s_to_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
@@ -297,12 +297,12 @@ class PowerFlowEngine:
         )
         self._restart(grid, self._start(env))
 
-    def set_reactors(self, env: int, share: float) -> None:
-        """Switch the given share of every shunt reactor of one environment in."""
+    def set_reactors(self, env: int, share: FloatArray | float) -> None:
+        """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
         grid = self._grids[env]
-        for reactor in range(self.case.n_reactor):
-            grid.change_q_shunt(reactor, float(share * self.case.reactor.q_mvar[reactor]))
         self.reactor_share[env] = share
+        for reactor, q_mvar in enumerate(self.reactor_share[env] * self.case.reactor.q_mvar):
+            grid.change_q_shunt(reactor, float(q_mvar))
         self._restart(grid, self._start(env))
 
     def reset_voltages(self, env: int) -> None:
@@ -323,7 +323,7 @@ class PowerFlowEngine:
         power = self._s_bus_mva[:, bus] - injection_mva[:, bus]
         for reactor, at in enumerate(self.case.reactor.bus):
             for machine in np.flatnonzero(bus == at):
-                absorbed_mvar = self.reactor_share * self.case.reactor.q_mvar[reactor]
+                absorbed_mvar = self.reactor_share[:, reactor] * self.case.reactor.q_mvar[reactor]
                 power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[:, at]) ** 2
         return np.where(self.machine_in_service, power, 0.0)
 

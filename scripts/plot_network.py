@@ -217,7 +217,7 @@ def after_outages(
         resource_mw=np.zeros((1, case.n_resource)),
     )
     only = np.array([0])
-    unbalanced_mw = grid.start(only, inputs, np.array([reactor_share(options)]))
+    unbalanced_mw = grid.start(only, inputs, np.array([[reactor_share(options)]]))
     grid.shift_schedule(only, unbalanced_mw)
     events = [Event(time_s=0.0, kind="branch_out", index=int(k)) for k in np.flatnonzero(~branch_in_service)]
     events += [

@@ -31,7 +31,7 @@ def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[Coupl
         set_point_mw=np.zeros((n_env, CASE.n_resource)),
         resource_mw=np.zeros((n_env, CASE.n_resource)),
     )
-    offset_mw = grid.start(np.arange(n_env), inputs, np.full(n_env, (1.0 - level) / 0.6))
+    offset_mw = grid.start(np.arange(n_env), inputs, np.full((n_env, 1), (1.0 - level) / 0.6))
     grid.shift_schedule(np.arange(n_env), offset_mw)
     return grid, replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
 

@@ -1,0 +1,351 @@
+"""Grid, governors, resources and telemetry together: one control interval of a batch of episodes.
+
+`ClosedLoop.step` reads like the sentence that describes it: move the resources' set-points within their limits, let
+loads, renewables and schedules go to the interval's end, integrate frequency and solve the power flow with the
+events of the interval, judge the limits, and pass the measurements on. Everything that happens whatever the
+controllers do is laid down in an `Episode` when an environment is reset.
+
+Three levels of control meet here: primary control is inside the grid model, secondary control is the `action` of
+whoever calls `step`, tertiary control is the machines' schedule of the episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from cases.series import Series
+from control.fleet import capacity_utilisation, make_fleet
+from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada, ScadaConfig, scaled_sd
+from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
+from control.voltage import initial_reactor_share, next_reactor_share
+from grid_model.coupling import CoupledGrid, GridInputs
+from grid_model.disturbance import Event
+from grid_model.limits import (
+    apparent_power_mva,
+    applicable_rating_mva,
+    branch_violations,
+    loading_percent,
+    voltage_violations,
+)
+from grid_model.power_flow import PowerFlowEngine
+from grid_model.swing import SwingConfig
+
+__all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "IntervalResult"]
+
+BALANCE_S = (
+    300.0  # an episode starts in balance; what was added to the schedule for that is taken out over this time
+)
+SETTLING_STEPS = 5  # re-dispatches of the reactors that lie behind the first interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrequencyLimits:
+    """Deviations from nominal that count as a violation, and that end an episode [Hz]."""
+
+    violation_hz: float = 0.5
+    lost_hz: float = 2.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalResult:
+    """What one control interval came to; the axes lead with env."""
+
+    sum_bus_square_hz2: FloatArray  # sum over buses of the interval's mean of Df^2, [env]
+    set_point_change_mw: FloatArray  # dP of the resources, [env, resource]
+    frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
+    branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
+    voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
+    grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
+    max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
+    within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
+    within_200_mhz: FloatArray
+    loading_percent: FloatArray  # of the applicable rating, [env, branch]
+    vm_pu: FloatArray  # [env, bus]
+    unserved_mw: FloatArray  # load not served at the interval's end, [env]
+
+    @property
+    def violations(self) -> IntArray:
+        """Kinds of limit broken, 0 to 3, [env]."""
+        kinds = (self.frequency_violation, self.branch_violation, self.voltage_violation)
+        return np.sum(np.stack(kinds), axis=0, dtype=np.int64)
+
+
+class ClosedLoop:
+    """A batch of episodes of one scenario.
+
+    Attributes (read them, change them only through the methods):
+        grid: the coupled grids; fleet: the resources' data; resources: their state.
+        interval: intervals done in the current episode, [env].
+        episode: the episode of each environment.
+        scada: what the control centre has of SIGNALS: centre of inertia, every bus, the forecasts' deviations.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        series: Series,
+        scenario: ScenarioConfig,
+        n_env: int,
+        *,
+        swing: SwingConfig | None = None,
+        limits: FrequencyLimits | None = None,
+        check: bool = True,
+    ) -> None:
+        """Build the batch; call `reset` for all environments before the first `step`.
+
+        Args:
+            case: the grid; series: the real year behind the scenario; n_env: number of environments.
+            swing: frequency model; the scenario's inertia and dead band replace its own.
+            limits: of frequency. check: let pandapower confirm the power-flow engine.
+        """
+        swing = swing or SwingConfig()
+        swing = replace(
+            swing,
+            inertia_to_mws=scenario.inertia_scale_to_mws,
+            governor=replace(swing.governor, dead_band_hz=scenario.governor_dead_band_hz),
+        )
+        self.case = case
+        self.scenario = scenario
+        self.n_env = n_env
+        self.limits = limits or FrequencyLimits()
+        self.fleet = make_fleet(case, scenario.interval_s)
+        self.grid = CoupledGrid(
+            case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
+        )
+        self._losses = PowerFlowEngine(case, 1, check=False)
+        self._builder = EpisodeBuilder(case, series, scenario)
+        self._balance = np.maximum(
+            0.0, 1.0 - np.arange(scenario.n_intervals + 1) * scenario.interval_s / BALANCE_S
+        )
+        self._mvar_per_mw = case.load.q_mvar / case.load.p_mw
+        n_time = scenario.n_intervals + 1
+        self.interval = np.zeros(n_env, dtype=np.int64)
+        self.episode: list[Episode | None] = [None] * n_env
+        # The episodes' powers side by side, so that one step reads one row of each environment.
+        self._load_mw = np.zeros((n_env, n_time, case.n_load))
+        self._renewable_mw = np.zeros((n_env, n_time, case.n_renewable))
+        self._schedule_mw = np.zeros((n_env, n_time, case.n_machine))
+        self._clock = np.zeros((n_env, n_time, 2))  # hour, weekday
+        self._redispatched = np.zeros((n_env, n_time), dtype=np.bool_)
+        self._nominal_area_mw = np.zeros(case.n_area)
+        np.add.at(self._nominal_area_mw, case.bus.area[case.load.bus], case.load.p_mw)
+        self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
+        self.forecast_load_deviation_mw = np.zeros((n_env, n_time, 5))
+        self._next_event = np.zeros(n_env, dtype=np.int64)
+        self.resources = self.fleet.start(n_env)
+        self.scada = Scada(
+            config=ScadaConfig(
+                delay_intervals=(scenario.scada_delay_intervals,) * 3,
+                packet_loss=scenario.packet_loss,
+                mean_gap_intervals=scenario.packet_loss_burst_intervals,
+                noise_sd=scaled_sd(scenario.scada_noise),
+                bias_sd=scaled_sd(scenario.scada_bias),
+            ),
+            signal_class=np.array([SYSTEM_FREQUENCY] + [NEIGHBOUR_FREQUENCY] * case.n_bus + [FORECAST] * 5),
+            n_env=n_env,
+        )
+        self._all = np.arange(n_env)
+
+    @property
+    def intervals_left(self) -> IntArray:
+        """Intervals of the episode still to come, [env]."""
+        return self.scenario.n_intervals - self.interval
+
+    @property
+    def hour(self) -> FloatArray:
+        """Hour of the day, 0 to 24, [env]."""
+        return self._clock[self._all, self.interval, 0]
+
+    @property
+    def weekday(self) -> FloatArray:
+        """Day of the week, Monday 0 to Sunday 6, [env]."""
+        return self._clock[self._all, self.interval, 1]
+
+    @property
+    def schedule_slope_mw(self) -> FloatArray:
+        """Change of all machines' schedule in the coming interval [MW], [env]."""
+        last = self.scenario.n_intervals
+        now, then = self.interval, np.minimum(self.interval + 1, last)
+        return (self._schedule_mw[self._all, then] - self._schedule_mw[self._all, now]).sum(axis=1)
+
+    @property
+    def utilisation(self) -> FloatArray:
+        """State of charge of batteries, share of the range in use of the others, [env, resource]."""
+        return capacity_utilisation(self.resources, self.fleet)
+
+    @property
+    def elements_out(self) -> IntArray:
+        """Circuits, transformers and units out of service, [env]."""
+        engine = self.grid.engine
+        return np.count_nonzero(~engine.branch_in_service, axis=1) + np.count_nonzero(
+            ~engine.machine_in_service, axis=1
+        )
+
+    def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
+        """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
+        case, engine = self.case, self._losses
+        injection = np.zeros((1, case.n_bus), dtype=np.complex128)
+        np.add.at(injection[0], case.load.bus, -p_load_mw * (1.0 + 1j * self._mvar_per_mw))
+        np.add.at(injection[0], case.renewable.bus, p_renewable_mw)
+        np.add.at(injection[0], case.machine.bus, p_machine_mw)
+        engine.set_reactors(0, self._first_reactor_share(p_load_mw))
+        engine.reset_voltages(0)
+        if not engine.solve(injection)[0]:
+            return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
+        return float((engine.s_from_mva + engine.s_to_mva).real.sum())
+
+    def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
+        """Start a new episode in each environment named, drawn from its own generator."""
+        for env, rng in zip(envs, generators, strict=True):
+            episode = self._builder.build(rng, self.losses_mw)
+            self.episode[env] = episode
+            self._load_mw[env] = episode.p_load_mw
+            self._renewable_mw[env] = episode.p_renewable_mw
+            self._schedule_mw[env] = episode.p_schedule_mw
+            self._clock[env, :, 0], self._clock[env, :, 1] = episode.hour_of_day, episode.day_of_week
+            time_s = 60.0 * episode.start_minute + self.scenario.interval_s * np.arange(
+                self.scenario.n_intervals + 1
+            )
+            self._redispatched[env, 1:] = np.diff(time_s // self.scenario.dispatch.interval_s) > 0.0
+            self.forecast_renewable_deviation_mw[env] = (
+                episode.forecast_renewable_mw - episode.schedule_renewable_ahead_mw
+            )
+            self.forecast_load_deviation_mw[env] = episode.forecast_load_mw - episode.schedule_load_ahead_mw
+        self.interval[envs] = 0
+        self._next_event[envs] = 0
+        self.fleet.reset(self.resources, envs, np.stack([self._episode(env).soc_start for env in envs]))
+        inputs, engine = self._inputs(envs), self.grid.engine
+        share = np.stack([self._first_reactor_share(load_mw) for load_mw in inputs.load_mw])
+        for _ in range(SETTLING_STEPS):
+            offset_mw = self.grid.start(envs, inputs, share)
+            share = next_reactor_share(share, np.abs(engine.v_pu[envs][:, self.case.reactor.bus]))
+        self._schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
+        self.grid.shift_schedule(envs, offset_mw)
+        self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals()[envs])
+
+    def step(self, action: FloatArray) -> IntervalResult:
+        """One control interval.
+
+        Args:
+            action: wish of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
+        """
+        grid, case = self.grid, self.case
+        change_mw = self.fleet.advance(self.resources, action)
+        self.interval += 1
+        events = self._events()
+        for env in np.flatnonzero(self._redispatched[self._all, self.interval]):
+            vm_pu = np.abs(grid.engine.v_pu[env, case.reactor.bus])
+            share = next_reactor_share(grid.engine.reactor_share[env], vm_pu)
+            if np.any(share != grid.engine.reactor_share[env]):
+                grid.set_reactors(int(env), share)
+        solved = grid.advance(self._inputs(self._all), events)
+
+        limit, lost = self.limits.violation_hz, self.limits.lost_hz
+        max_abs_hz = np.maximum(-grid.df_min_hz.min(axis=0), grid.df_max_hz.max(axis=0))
+        # A bus lies between the groups, so only where a group leaves the limits need the buses be looked at.
+        for env in np.flatnonzero(max_abs_hz > limit):
+            lowest, highest = grid.bus_extremes_hz(int(env))
+            max_abs_hz[env] = max(-lowest.min(), highest.max())
+        coi_mhz = 1e3 * np.abs(grid.coi_trace_hz())
+        engine = grid.engine
+        loading = loading_percent(
+            apparent_power_mva(engine.s_from_mva, engine.s_to_mva),
+            applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, self.elements_out > 0),
+        )
+        vm_pu = np.abs(engine.v_pu)
+        voltage = voltage_violations(vm_pu, case.bus.vm_min_pu, case.bus.vm_max_pu, engine.bus_live)
+        result = IntervalResult(
+            sum_bus_square_hz2=grid.sum_bus_square_hz2(),
+            set_point_change_mw=change_mw,
+            frequency_violation=max_abs_hz > limit,
+            branch_violation=branch_violations(loading).flag,
+            voltage_violation=voltage.flag,
+            grid_lost=~solved | (max_abs_hz > lost),
+            max_abs_df_hz=max_abs_hz,
+            within_36_mhz=np.mean(coi_mhz <= 36.0, axis=0),
+            within_200_mhz=np.mean(coi_mhz <= 200.0, axis=0),
+            loading_percent=loading,
+            vm_pu=vm_pu,
+            unserved_mw=grid.unserved_mw(),
+        )
+        self.scada.advance(self._signals())
+        return result
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything but the episodes, which a generator's state rebuilds, see `set_state`."""
+        return {
+            "interval": self.interval.copy(),
+            "next_event": self._next_event.copy(),
+            "grid": self.grid.get_state(),
+            "resources": self.resources.get_state(),
+            "scada": self.scada.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any], generators: Sequence[np.random.Generator]) -> None:
+        """Continue from a state that `get_state` returned.
+
+        Args:
+            generators: one per environment, in the state it had before the current episode was drawn.
+        """
+        self.reset(self._all, generators)
+        self.interval[:] = state["interval"]
+        self._next_event[:] = state["next_event"]
+        self.grid.set_state(state["grid"])
+        self.resources.set_state(state["resources"])
+        self.scada.set_state(state["scada"])
+
+    def _first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
+        """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""
+        case = self.case
+        area_mw = np.zeros(case.n_area)
+        np.add.at(area_mw, case.bus.area[case.load.bus], p_load_mw)
+        level = area_mw / np.maximum(self._nominal_area_mw, 1e-9)
+        return initial_reactor_share(level[case.bus.area[case.reactor.bus]])
+
+    def _episode(self, env: int) -> Episode:
+        episode = self.episode[env]
+        if episode is None:
+            raise RuntimeError(f"environment {env} has no episode yet, call reset first")
+        return episode
+
+    def _inputs(self, envs: IntArray) -> GridInputs:
+        at = self.interval[envs]
+        load_mw = self._load_mw[envs, at]
+        return GridInputs(
+            load_mw=load_mw,
+            load_mvar=load_mw * self._mvar_per_mw,
+            renewable_mw=self._renewable_mw[envs, at],
+            schedule_mw=self._schedule_mw[envs, at],
+            set_point_mw=self.resources.set_point_mw[envs],
+            resource_mw=self.resources.output_mw[envs],
+        )
+
+    def _events(self) -> dict[int, list[Event]]:
+        """Events of the interval that has just begun, their time counted from its start."""
+        found: dict[int, list[Event]] = {}
+        for env in range(self.n_env):
+            events = self._episode(env).events
+            start_s = (self.interval[env] - 1) * self.scenario.interval_s
+            end_s = start_s + self.scenario.interval_s
+            while self._next_event[env] < len(events) and events[self._next_event[env]].time_s < end_s:
+                event = events[self._next_event[env]]
+                found.setdefault(env, []).append(replace(event, time_s=max(event.time_s - start_s, 0.0)))
+                self._next_event[env] += 1
+        return found
+
+    def _signals(self) -> FloatArray:
+        """What is sent to the control centre now, [env, signal]."""
+        return np.concatenate(
+            [
+                self.grid.coi_df_hz()[:, None],
+                self.grid.bus_df_hz(),
+                self.forecast_renewable_deviation_mw[self._all, self.interval],
+            ],
+            axis=1,
+        )

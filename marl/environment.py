@@ -1,0 +1,524 @@
+"""The closed loop as an environment: a batch for the learner, and its PettingZoo twin for everyone.
+
+`GridBatch` steps many episodes at once and speaks the learner's protocol; `GridParallelEnv` is one episode behind
+PettingZoo's parallel interface. Both rest on the same code, and the same seed gives the same episode through both.
+This is the only module of the package that knows the grid and the only one that turns float64 into float32.
+
+An episode is a function of its scenario and its seed. Environment k of a batch draws from its own generator, so what
+it meets does not depend on the size of the batch; a finished episode is followed by the generator's next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from cases.arrays import FloatArray, IntArray
+from cases.case import Case
+from cases.ieee68 import load_ieee68
+from cases.series import Series, load_series
+from control.closed_loop import ClosedLoop, IntervalResult
+from control.scenario import ScenarioConfig, scenario_named
+from grid_model.swing import SwingConfig
+from marl.observation import (
+    DF_HZ,
+    EXTENDED_SIZE,
+    FORECAST_STEPS,
+    N_LARGEST_LOADS,
+    OBSERVATION_SIZE,
+    SLOPE_MW,
+    electrically_nearest_buses,
+    observe_agents,
+    observe_state,
+    state_size,
+)
+from marl.protocol import AgentGroup, Float32Array, Observed, Transition
+from marl.reward import RewardConfig, reward_terms
+
+__all__ = ["ActionError", "GridBatch", "GridParallelEnv", "make_batch", "parallel_env"]
+
+OBSERVATIONS = ("default", "extended")
+
+
+class ActionError(ValueError):
+    """An action cannot be carried out; the environment is as it was before."""
+
+
+class GridBatch:
+    """A batch of episodes of one scenario, as the learner knows environments (`marl.protocol`)."""
+
+    def __init__(
+        self,
+        case: Case,
+        series: Series,
+        scenario: ScenarioConfig,
+        n_env: int,
+        *,
+        seed: int = 0,
+        observation: str = "default",
+        swing: SwingConfig | None = None,
+        reward: RewardConfig | None = None,
+        check: bool = True,
+    ) -> None:
+        """Build the batch; `reset` starts the first episodes.
+
+        Args:
+            case: the grid; series: the real year; scenario: what episodes are made of; n_env: episodes at once.
+            seed: environment k draws its episodes from child k of this seed.
+            observation: `default`, the 15 numbers of `marl.observation`, or `extended`, 18.
+            swing: frequency model; reward: weights; check: let pandapower confirm the power-flow engine.
+        """
+        if observation not in OBSERVATIONS:
+            raise ValueError(f"observation = {observation!r}, expected one of {', '.join(OBSERVATIONS)}")
+        self.loop = ClosedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        self.case = case
+        self.scenario = scenario
+        self.observation = observation
+        self.reward_config = reward or RewardConfig()
+        fleet = self.loop.fleet
+        self._size = OBSERVATION_SIZE if observation == "default" else EXTENDED_SIZE
+        kinds = list(dict.fromkeys(case.resource.kind))
+        self._of_group = {kind: case.resource.of_kind(kind) for kind in kinds}
+        self._groups = tuple(
+            AgentGroup(
+                name=kind,
+                agents=tuple(case.resource.name[i] for i in self._of_group[kind]),
+                observation_size=self._size,
+                action_size=1,
+            )
+            for kind in kinds
+        )
+        self._nearest = electrically_nearest_buses(case, case.resource.bus)
+        nominal_mw = np.zeros(case.n_bus)
+        np.add.at(nominal_mw, case.load.bus, case.load.p_mw)
+        self._own_load = np.zeros(
+            (case.n_load, case.n_resource)
+        )  # share of the nominal load at the resource's bus
+        for i, bus in enumerate(case.resource.bus):
+            for k in np.flatnonzero(case.load.bus == bus):
+                self._own_load[k, i] = 1.0 / nominal_mw[bus]
+        self._largest = np.argsort(-case.load.p_mw, kind="stable")[:N_LARGEST_LOADS]
+        self._cost = fleet.cost_per_mw, fleet.cost_per_mw2
+        self._generators = [
+            np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
+        ]
+        self._before_episode: list[dict[str, Any]] = [g.bit_generator.state for g in self._generators]
+        self._last_action = np.zeros((n_env, case.n_resource))
+        self._before_hz = np.zeros((n_env, case.n_resource))
+        self.last_result: IntervalResult | None = None
+
+    @property
+    def n_env(self) -> int:
+        """Episodes stepped together."""
+        return self.loop.n_env
+
+    @property
+    def groups(self) -> tuple[AgentGroup, ...]:
+        """Agents by kind of resource: batteries, gas plants, demand response."""
+        return self._groups
+
+    @property
+    def state_size(self) -> int:
+        """Length of the critic's view."""
+        return state_size(self.case)
+
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        """Start a new episode everywhere, from these seeds [env] or from where the generators stand."""
+        if seeds is not None:
+            if len(seeds) != self.n_env:
+                raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
+            self._generators = [np.random.default_rng(int(seed)) for seed in seeds]
+        self._start(np.arange(self.n_env))
+        return self._observe()
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        """One control interval of every episode; finished ones start anew.
+
+        Args:
+            actions: {group: [env, agent, 1]}, clipped to -1..1.
+
+        Raises:
+            ActionError: a group is missing, a shape is wrong, or a number is not finite.
+        """
+        action = self._action_array(actions)
+        loop = self.loop
+        self._before_hz = self._own_df_hz()
+        result = loop.step(action)
+        self._last_action = action
+        self.last_result = result
+        left = loop.intervals_left
+        terminated = result.grid_lost
+        truncated = (left == 0) & ~terminated
+        terms = reward_terms(
+            result.sum_bus_square_hz2,
+            result.set_point_change_mw,
+            *self._cost,
+            result.violations,
+            result.grid_lost,
+            left,
+            self.reward_config,
+        )
+        reward = np.sum(np.stack(list(terms.values())), axis=0)
+        logged = {f"reward_{name}": value for name, value in terms.items()} | self._measurements(result)
+        final = observed = self._observe()
+        done = np.flatnonzero(terminated | truncated)
+        if len(done):
+            self._start(done)
+            observed = self._observe()
+        return Transition(
+            observed=observed,
+            final=final,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            terms=logged,
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on bit for bit: arrays, numbers, strings and dictionaries."""
+        return {
+            "generators": [g.bit_generator.state for g in self._generators],
+            "before_episode": list(self._before_episode),
+            "last_action": self._last_action.copy(),
+            "before_hz": self._before_hz.copy(),
+            "loop": self.loop.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned, also in another process."""
+        self._generators = [_generator(s) for s in state["before_episode"]]
+        self._before_episode = list(state["before_episode"])
+        self.loop.set_state(state["loop"], self._generators)
+        self._generators = [_generator(s) for s in state["generators"]]
+        self._last_action = np.array(state["last_action"])
+        self._before_hz = np.array(state["before_hz"])
+
+    def _start(self, envs: IntArray) -> None:
+        for env in envs:
+            self._before_episode[env] = self._generators[env].bit_generator.state
+        self.loop.reset(envs, [self._generators[env] for env in envs])
+        self._last_action[envs] = 0.0
+        self._before_hz[envs] = 0.0
+
+    def _action_array(self, actions: Mapping[str, Float32Array]) -> FloatArray:
+        action = np.zeros((self.n_env, self.case.n_resource))
+        for group in self._groups:
+            if group.name not in actions:
+                raise ActionError(f"no action for group {group.name!r}, found {sorted(actions)}")
+            given = np.asarray(actions[group.name], dtype=np.float64)
+            if given.shape != (self.n_env, group.n_agent, 1):
+                raise ActionError(
+                    f"actions of group {group.name!r} have shape {given.shape}, "
+                    f"expected {(self.n_env, group.n_agent, 1)}"
+                )
+            if not np.isfinite(given).all():
+                env, agent, _ = np.argwhere(~np.isfinite(given))[0]
+                raise ActionError(
+                    f"action of {group.agents[agent]} in environment {env} is {given[env, agent, 0]}, "
+                    "expected a number from -1 to 1"
+                )
+            action[:, self._of_group[group.name]] = given[:, :, 0]
+        return np.clip(action, -1.0, 1.0)
+
+    def _own_df_hz(self) -> FloatArray:
+        return self.loop.grid.bus_df_hz()[:, self.case.resource.bus]
+
+    def _observe(self) -> Observed:
+        loop, case, fleet = self.loop, self.case, self.loop.fleet
+        bus_df_hz = loop.grid.bus_df_hz()
+        load_mw = loop.grid.inputs.load_mw
+        late = loop.scada.received()
+        hour, weekday = loop.hour, loop.weekday
+        state = loop.resources
+        output_share = state.output_mw / fleet.range_mw
+        utilisation = loop.utilisation
+        soc = utilisation[:, self._of_group["bess"]]
+        utilisation[:, self._of_group["bess"]] = 2.0 * soc - 1.0
+        n_bus = case.n_bus
+        agents = observe_agents(
+            own_df_hz=bus_df_hz[:, case.resource.bus],
+            own_load_share=load_mw @ self._own_load,
+            own_output_share=output_share,
+            system_df_hz=late[:, 0],
+            nearest_df_hz=late[:, 1 : 1 + n_bus][:, self._nearest],
+            forecast_deviation_mw=late[:, 1 + n_bus :][:, FORECAST_STEPS],
+            hour=hour,
+            weekday=weekday,
+            utilisation=utilisation,
+        )
+        if self.observation == "extended":
+            more = np.empty((self.n_env, case.n_resource, EXTENDED_SIZE - OBSERVATION_SIZE))
+            more[:, :, 0] = self._before_hz / DF_HZ
+            more[:, :, 1] = self._last_action
+            more[:, :, 2] = (loop.schedule_slope_mw / SLOPE_MW)[:, None]
+            agents = np.concatenate([agents, more], axis=2)
+        renewable_mw = loop.grid.inputs.renewable_mw
+        total_load_mw = load_mw.sum(axis=1)
+        critic = observe_state(
+            bus_df_hz=bus_df_hz,
+            output_share=output_share,
+            renewable_share=renewable_mw / (case.renewable.p_max_mw * self.scenario.renewable_scale),
+            largest_load_share=load_mw[:, self._largest] / case.load.p_mw[self._largest],
+            hour=hour,
+            weekday=weekday,
+            load_level=total_load_mw / case.load.p_mw.sum(),
+            renewable_of_load=renewable_mw.sum(axis=1) / total_load_mw,
+            mean_soc=soc.mean(axis=1),
+            elements_out=loop.elements_out.astype(np.float64),
+        )
+        single = agents.astype(np.float32)
+        return Observed(
+            observations={kind: single[:, rows] for kind, rows in self._of_group.items()},
+            state=critic.astype(np.float32),
+        )
+
+    def _measurements(self, result: IntervalResult) -> dict[str, FloatArray]:
+        moved = np.abs(result.set_point_change_mw)
+        values = {
+            "rms_df_mhz": 1e3 * np.sqrt(result.sum_bus_square_hz2 / self.case.n_bus),
+            "max_df_mhz": 1e3 * result.max_abs_df_hz,
+            "within_36_mhz": result.within_36_mhz,
+            "within_200_mhz": result.within_200_mhz,
+            "violations": result.violations.astype(np.float64),
+            "violations_frequency": result.frequency_violation.astype(np.float64),
+            "violations_branch": result.branch_violation.astype(np.float64),
+            "violations_voltage": result.voltage_violation.astype(np.float64),
+            "max_loading_percent": result.loading_percent.max(axis=1),
+            "unserved_mw": result.unserved_mw,
+            "grid_lost": result.grid_lost.astype(np.float64),
+        }
+        for kind, rows in self._of_group.items():
+            values[f"moved_mw_{kind}"] = moved[:, rows].sum(axis=1)
+        return values
+
+
+class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):
+    """One episode behind PettingZoo's parallel interface.
+
+    Agents are named `bess_0`.. `gas_0`.. `dr_0`..; actions lie in [-1, 1]; every agent gets the shared reward.
+    `state()` is the critic's view. `terminated` means the grid was lost, `truncated` that the clock ran out.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "name": "ieee68_frequency_v0",
+        "render_modes": ["ansi", "human"],
+        "is_parallelizable": True,
+    }
+
+    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+        """Args: render_mode: None, `ansi` (render returns text) or `human` (prints it); options: see `make_batch`."""
+        if render_mode not in (None, "ansi", "human"):
+            raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
+        self.render_mode = render_mode
+        self._options = dict(options)
+        self._batch = make_batch(n_env=1, **options)
+        self.possible_agents = [agent for group in self._batch.groups for agent in group.agents]
+        self.agents: list[str] = []
+        size = self._batch.groups[0].observation_size
+        self.observation_spaces = {
+            agent: gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+            for agent in self.possible_agents
+        }
+        self.action_spaces = {
+            agent: gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents
+        }
+        self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
+        self._observed: Observed | None = None
+
+    @property
+    def unwrapped(self) -> GridParallelEnv:
+        return self
+
+    def observation_space(self, agent: str) -> gymnasium.spaces.Space[Any]:
+        """Space of one agent's observation."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gymnasium.spaces.Space[Any]:
+        """Space of one agent's action."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
+        """Start an episode: the one of this seed, or the next one of the environment's generator."""
+        self._observed = self._batch.reset(None if seed is None else np.array([seed]))
+        self.agents = list(self.possible_agents)
+        return self._by_agent(self._observed), {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: Mapping[str, Float32Array]
+    ) -> tuple[
+        dict[str, Float32Array],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """One control interval with one action per agent.
+
+        Raises:
+            ActionError: an agent has no action, or its action has the wrong shape or is not a finite number.
+        """
+        if not self.agents:
+            raise ActionError("the episode is over or has not begun; call reset first")
+        joint = {}
+        for group in self._batch.groups:
+            rows = []
+            for agent in group.agents:
+                if agent not in actions:
+                    raise ActionError(f"no action for agent {agent!r}")
+                row = np.asarray(actions[agent], dtype=np.float64)
+                if row.shape != (1,):
+                    raise ActionError(f"action of {agent!r} has shape {row.shape}, expected (1,)")
+                rows.append(row)
+            joint[group.name] = np.stack(rows)[None]
+        transition = self._batch.step(joint)  # type: ignore[arg-type]
+        self._observed = transition.final
+        terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
+        agents, reward = self.agents, float(transition.reward[0])
+        info = {name: float(value[0]) for name, value in transition.terms.items()}
+        if terminated or truncated:
+            self.agents = []
+        return (
+            self._by_agent(transition.final),
+            dict.fromkeys(agents, reward),
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated),
+            dict.fromkeys(agents, info),
+        )
+
+    def state(self) -> Float32Array:
+        """The critic's view of the grid, see `marl.observation`."""
+        if self._observed is None:
+            raise RuntimeError("call reset first")
+        return self._observed.state[0]
+
+    def render(self) -> str | None:
+        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`)."""
+        text = describe(self._batch, 0)
+        if self.render_mode == "human":
+            print(text)
+            return None
+        return text
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _by_agent(self, observed: Observed) -> dict[str, Float32Array]:
+        return {
+            agent: observed.observations[group.name][0, i]
+            for group in self._batch.groups
+            for i, agent in enumerate(group.agents)
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "options": self._options,
+            "render_mode": self.render_mode,
+            "agents": list(self.agents),
+            "started": self._observed is not None,
+            "batch": self._batch.get_state() if self._observed is not None else None,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
+        self.agents = state["agents"]
+        if state["started"]:
+            self._batch.set_state(state["batch"])
+            self._observed = self._batch._observe()
+
+
+def describe(batch: GridBatch, env: int) -> str:
+    """The condition of one environment's grid in a few lines."""
+    loop, case = batch.loop, batch.case
+    grid, result = loop.grid, batch.last_result
+    f_hz = case.f0_hz + float(grid.coi_df_hz()[env])
+    load_mw = float(grid.inputs.load_mw[env].sum())
+    lines = [
+        f"interval {int(loop.interval[env])}/{batch.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
+        f"load {load_mw:.0f} MW   renewables {float(grid.inputs.renewable_mw[env].sum()):.0f} MW   "
+        f"elements out {int(loop.elements_out[env])}",
+        "   ".join(
+            f"{kind} {float(loop.resources.output_mw[env, rows].sum()):+.1f} MW"
+            for kind, rows in batch._of_group.items()
+        )
+        + f"   state of charge {100.0 * float(loop.utilisation[env, batch._of_group['bess']].mean()):.0f} %",
+    ]
+    if result is not None:
+        worst = int(result.loading_percent[env].argmax())
+        vm_pu = np.where(grid.engine.bus_live[env], result.vm_pu[env], np.nan)
+        low, high = int(np.nanargmin(vm_pu)), int(np.nanargmax(vm_pu))
+        broken = [
+            name
+            for name, flag in (
+                ("frequency", result.frequency_violation),
+                ("branch", result.branch_violation),
+                ("voltage", result.voltage_violation),
+            )
+            if flag[env]
+        ]
+        lines.append(
+            f"heaviest branch {case.branch.name[worst]} {result.loading_percent[env, worst]:.0f} %   "
+            f"voltage {vm_pu[low]:.3f} pu at bus {case.bus.bus_number[low]} to {vm_pu[high]:.3f} pu at bus "
+            f"{case.bus.bus_number[high]}   limits broken: {', '.join(broken) or 'none'}"
+        )
+    return "\n".join(lines)
+
+
+@lru_cache(maxsize=4)
+def _case(variant: str) -> Case:
+    return load_ieee68(variant)
+
+
+@lru_cache(maxsize=1)
+def _series() -> Series:
+    return load_series()
+
+
+def make_batch(
+    scenario: str | ScenarioConfig = "training",
+    n_env: int = 1,
+    seed: int = 0,
+    observation: str = "default",
+    *,
+    variant: str = "rogers",
+    swing: SwingConfig | None = None,
+    reward: RewardConfig | None = None,
+    check: bool = True,
+) -> GridBatch:
+    """A batch of episodes on the 68-bus system.
+
+    Args:
+        scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
+        n_env, seed, observation, swing, reward, check: see `GridBatch`.
+        variant: of the case, `rogers` or `tr18`.
+    """
+    case = _case(variant)
+    config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
+    return GridBatch(
+        case,
+        _series(),
+        config,
+        n_env,
+        seed=seed,
+        observation=observation,
+        swing=swing,
+        reward=reward,
+        check=check,
+    )
+
+
+def parallel_env(**options: Any) -> GridParallelEnv:
+    """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
+    return GridParallelEnv(**options)
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    generator = np.random.default_rng()
+    generator.bit_generator.state = state
+    return generator

@@ -1,0 +1,64 @@
+"""The reward all agents share, as a sum of named terms.
+
+    R = -( 1000 sum_bus mean(Df^2) + sum_i C_i |dP_i| + 0.1 sum_i W_i dP_i^2 + 10000 violations )
+
+The mean of Df^2 is over the interval's integration steps, dP_i is the interval's change of the set-point of resource i,
+and `violations` counts the kinds of limit broken in the interval: frequency at any bus, loading of any branch,
+voltage of any bus. An episode that loses the grid is charged 10000 for every interval left, so that ending
+early never pays. Terms are returned as they enter R, so they are negative or zero and their sum is R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+
+__all__ = ["RewardConfig", "reward_terms"]
+
+REWARD_TERMS = ("frequency", "movement", "effort", "violations", "lost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """Weights of the terms."""
+
+    frequency_per_hz2: float = 1000.0
+    movement: float = 1.0  # multiplies C_i, which is per MW moved
+    effort: float = 0.1  # multiplies W_i, which is per MW^2
+    violation: float = 10_000.0  # per kind of limit and interval
+
+
+def reward_terms(
+    sum_bus_square_hz2: FloatArray,
+    set_point_change_mw: FloatArray,
+    cost_per_mw: FloatArray,
+    cost_per_mw2: FloatArray,
+    violations: IntArray,
+    grid_lost: BoolArray,
+    intervals_left: IntArray,
+    config: RewardConfig,
+) -> dict[str, FloatArray]:
+    """Terms of R of one interval.
+
+    Args:
+        sum_bus_square_hz2: sum over buses of the interval's mean of Df^2 [Hz^2], [env].
+        set_point_change_mw: dP [MW], [env, resource].
+        cost_per_mw, cost_per_mw2: C [1/MW] and W [1/MW^2], [resource].
+        violations: kinds of limit broken, 0 to 3, [env].
+        grid_lost: whether the episode ended in this interval because the grid was lost, [env].
+        intervals_left: intervals of the episode that will not be played for it, [env].
+        config: weights.
+
+    Returns:
+        {term: [env]} for `frequency`, `movement`, `effort`, `violations`, `lost`.
+    """
+    return {
+        "frequency": -config.frequency_per_hz2 * sum_bus_square_hz2,
+        "movement": -config.movement * np.abs(set_point_change_mw) @ cost_per_mw,
+        "effort": -config.effort * np.square(set_point_change_mw) @ cost_per_mw2,
+        "violations": -config.violation * violations.astype(np.float64),
+        "lost": -config.violation * np.where(grid_lost, intervals_left, 0).astype(np.float64),
+    }
