@@ -134,6 +134,7 @@ def draw_network(
     *,
     buses: BusScale | None = None,
     loading_percent: FloatArray | None = None,
+    loading_label: str = "loading of the circuit [% of rating]",
     branch_in_service: BoolArray | None = None,
     machine_in_service: BoolArray | None = None,
     title: str | None = None,
@@ -145,6 +146,7 @@ def draw_network(
         figure: empty figure, best of NETWORK_FIGSIZE's proportions.
         buses: value and scale of the buses' colour; white buses without it.
         loading_percent: loading of each circuit in percent of the rating that applies, shape [branch].
+        loading_label: name of its colour bar; say there whose ratings they are.
         branch_in_service: False for circuits that are out; they are dotted and crossed out, shape [branch].
         machine_in_service: False for machines that are out; crossed out as well, shape [machine].
         title: one line above the drawing.
@@ -187,7 +189,7 @@ def draw_network(
         figure,
         badges,
         buses,
-        loading_percent is not None,
+        loading_label if loading_percent is not None else None,
         bool((~in_service).any() or (~running).any()),
     )
     return axes
@@ -397,7 +399,7 @@ def _draw_keys(
     figure: Figure | SubFigure,
     badges: Badges,
     buses: BusScale | None,
-    with_loading: bool,
+    loading_label: str | None,
     with_outage: bool,
 ) -> None:
     """Legend and colour bars in the strip under the drawing."""
@@ -414,7 +416,7 @@ def _draw_keys(
     lines: list[Any] = [
         Patch(facecolor="white", edgecolor=_TIE_BAND, linewidth=1.0, label="tie between areas")
     ]
-    if with_loading:
+    if loading_label is not None:
         lines += [
             Line2D(
                 [],
@@ -444,14 +446,14 @@ def _draw_keys(
         )
     if buses is not None:
         _color_bar(figure, (0.735, 0.088, 0.235, 0.016), _BUS_COLORS, buses.low, buses.high, buses.label)
-    if with_loading:
+    if loading_label is not None:
         _color_bar(
             figure,
             (0.735, 0.026, 0.235, 0.016),
             _LOADING_COLORS,
             0.0,
             _LOADING_MAX_PERCENT,
-            "loading of the circuit [% of rating]",
+            loading_label,
         )
 
 
