@@ -122,6 +122,7 @@ def draw(options: Options) -> None:
         figure,
         buses=buses,
         loading_percent=loading,
+        loading_label="loading of the circuit [% of this project's rating]",
         branch_in_service=branch_in_service,
         machine_in_service=machine_in_service,
         title=f"{case.name}{without}: {what} at {100 * options.load_level:.0f} % of nominal load",
@@ -137,7 +138,7 @@ def draw(options: Options) -> None:
         f"at bus {number[high]}"
     )
     print(
-        f"loading   at most {loading[worst]:.1f} % of rating {'B' if lost[0] else 'A'}, on {case.branch.name[worst]}"
+        f"loading   at most {loading[worst]:.1f} % of our rating {'B' if lost[0] else 'A'}, on {case.branch.name[worst]}"
     )
     if not live.all():
         print(f"cut off   buses {', '.join(map(str, number[~live]))}")
