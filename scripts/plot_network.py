@@ -137,9 +137,8 @@ def draw(options: Options) -> None:
         f"{options.color:10s}{shown[low]:.3f} {unit} at bus {number[low]} to {shown[high]:.3f} {unit} "
         f"at bus {number[high]}"
     )
-    print(
-        f"loading   at most {loading[worst]:.1f} % of our rating {'B' if lost[0] else 'A'}, on {case.branch.name[worst]}"
-    )
+    rating = "B" if lost[0] else "A"
+    print(f"loading   at most {loading[worst]:.1f} % of our rating {rating}, on {case.branch.name[worst]}")
     if not live.all():
         print(f"cut off   buses {', '.join(map(str, number[~live]))}")
     print(f"wrote     {options.out}")
