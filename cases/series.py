@@ -198,6 +198,11 @@ def read_source(*, progress: bool = True) -> Series:
     )
 
 
+def read_raw_load() -> FloatArray:
+    """Load of the regions as published but for the scale [MW], shape [sample, region]: to compare with."""
+    return LOAD_SCALE * _read_columns(source_directory(), "Load/REAL_TIME_regional_Load.csv", REGIONS)
+
+
 def clean_load(load_mw: FloatArray) -> FloatArray:
     """Median over MEDIAN_SAMPLES samples of each region: removes short spikes, keeps ramps."""
     from scipy.ndimage import median_filter

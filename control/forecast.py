@@ -24,6 +24,7 @@ from control.noise import autoregress, memory
 
 N_HORIZON = 5  # steps ahead
 HORIZON_S = 300.0  # length of one step
+RENEWAL_S = 60.0  # the short forecast is made anew once a minute and turns into the next one gradually
 N_QUANTITY = 3  # load, wind, sun: the order of every [.., quantity] axis here
 LOAD, WIND, PV = range(N_QUANTITY)
 
@@ -90,6 +91,31 @@ def forecast_errors(white: FloatArray, config: ForecastConfig, dt_s: float) -> F
     slow = autoregress(white, np.full(n, memory(dt_s, config.memory_s)))
     z: FloatArray = slow.reshape(-1, N_HORIZON) @ config.mixing.T
     return config.sigma * z.reshape(-1, N_QUANTITY, N_HORIZON)
+
+
+def between_renewals(error: FloatArray, time_s: FloatArray, config: ForecastConfig) -> FloatArray:
+    """Errors at any time from those at the renewals, one every RENEWAL_S from 0 on, without loss of size.
+
+        e(t) = ((1 - w) e_k + w e_k+1) / sqrt((1 - w)² + w² + 2 w (1 - w) a),   a = exp(-renewal / memory)
+
+    The root is the standard deviation of the mean of two values with correlation a; dividing by it keeps the
+    stated size between renewals too. A new error every 4 s would make forecasts flicker as no forecast does.
+
+    Args:
+        error: at the renewals, shape [renewal, quantity, horizon].
+        time_s: within the renewals' span, shape [time].
+        config: holds the memory.
+
+    Returns:
+        Errors, shape [time, quantity, horizon].
+    """
+    position = time_s / RENEWAL_S
+    k = np.minimum(position.astype(np.int64), len(error) - 2)
+    w = position - k
+    root = np.sqrt((1.0 - w) ** 2 + w**2 + 2.0 * w * (1.0 - w) * memory(RENEWAL_S, config.memory_s))
+    early, late = (1.0 - w) / root, w / root
+    between: FloatArray = early[:, None, None] * error[k] + late[:, None, None] * error[k + 1]
+    return between
 
 
 def renewable_forecast_mw(actual_mw: FloatArray, error_mw: FloatArray, capacity_mw: float) -> FloatArray:

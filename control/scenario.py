@@ -30,7 +30,9 @@ from control.forecast import (
     N_HORIZON,
     N_QUANTITY,
     PV,
+    RENEWAL_S,
     WIND,
+    between_renewals,
     dispatch_errors,
     forecast_errors,
     renewable_forecast_mw,
@@ -189,7 +191,8 @@ class EpisodeBuilder:
         start_minute = self._draw_start(rng)
         events = self._draw_events(rng)
         white = rng.standard_normal((len(self.time_s), len(self._noise_memory)))
-        white_forecast = rng.standard_normal((len(self.time_s), N_QUANTITY * N_HORIZON))
+        n_renewal = int(np.ceil(config.duration_s / RENEWAL_S)) + 2
+        white_forecast = rng.standard_normal((n_renewal, N_QUANTITY * N_HORIZON))
         mark_s = self._mark_times(start_minute)
         white_dispatch = rng.standard_normal((len(mark_s), N_QUANTITY))
         n_battery = len(case.resource.of_kind("bess"))
@@ -240,7 +243,8 @@ class EpisodeBuilder:
             np.clip(p_renewable_mw, 0.0, self._capacity_mw, out=p_renewable_mw)
 
         # What agents are told about the next 25 minutes.
-        short = forecast_errors(white_forecast, config.forecast, config.interval_s)
+        renewed = forecast_errors(white_forecast, config.forecast, RENEWAL_S)
+        short = between_renewals(renewed, time_s, config.forecast)
         ahead_s = self._ahead_s
         load_ahead_mw = np.interp(ahead_s, knot_s, total_mw[:, LOAD])
         renewable_ahead_mw = np.zeros_like(load_ahead_mw)

@@ -8,8 +8,10 @@ import pytest
 from control.forecast import (
     LOAD,
     PV,
+    RENEWAL_S,
     WIND,
     ForecastConfig,
+    between_renewals,
     dispatch_errors,
     forecast_errors,
     renewable_forecast_mw,
@@ -61,6 +63,18 @@ def test_errors_fade_in_time_with_their_memory() -> None:
         found = np.corrcoef(error[:-steps, WIND, 0], error[steps:, WIND, 0])[0, 1]
         # About 200,000 x 60 s / (2 x 1200 s) = 5000 independent samples: four standard errors.
         assert found == pytest.approx(np.exp(-steps * dt_s / 1200.0), abs=4.0 / np.sqrt(5000.0))
+
+
+def test_errors_keep_their_size_between_renewals() -> None:
+    config = ForecastConfig()
+    white = np.random.default_rng(9).standard_normal((200_000, 15))
+    error = forecast_errors(white, config, RENEWAL_S)
+    midway = between_renewals(error, RENEWAL_S * (np.arange(199_000) + 0.5), config)
+    # 12,000,000 s hold about 5000 independent values: 1 % on a standard deviation; four of them.
+    np.testing.assert_allclose(midway.std(axis=0), config.sigma, rtol=0.04)
+    np.testing.assert_allclose(midway.std(axis=0), error.std(axis=0), rtol=2e-3)
+    on_time = between_renewals(error[:10], RENEWAL_S * np.arange(9.0), config)
+    np.testing.assert_allclose(on_time, error[:9], rtol=1e-12)
 
 
 def test_a_forecast_stays_within_the_plants_and_is_dark_at_night() -> None:

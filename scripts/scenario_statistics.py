@@ -1,0 +1,189 @@
+"""Figures that describe the real series and the noise laid over them; arrays in, named numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from cases.case import Case
+    from cases.series import Series
+    from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
+
+FloatArray = npt.NDArray[np.float64]
+
+SAMPLES_PER_DAY = 288
+RAMP_MINUTES = (5, 15, 60)
+# AC losses of the base case and how they fall with load: enough for a balance that is shown, not simulated.
+BASE_LOSSES_MW = 174.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFigures:
+    """Load of a year and its changes."""
+
+    min_mw: float
+    mean_mw: float
+    max_mw: float
+    largest_5min_change_percent: float
+    changes_over_3_percent: int
+    ramp_rms_mw: tuple[float, ...]  # of load less wind and sun, over RAMP_MINUTES
+    ramp_999_mw: tuple[float, ...]  # exceeded by one change in a thousand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """Power spectral density of one noise, per unit of its variance."""
+
+    name: str
+    frequency_hz: FloatArray
+    found_s: FloatArray
+    designed_s: FloatArray
+    found_sd: float  # in the unit of designed_sd
+    designed_sd: float
+    unit: str
+
+
+def net_load_mw(load_mw: FloatArray, series: Series, case: Case) -> FloatArray:
+    """Load less wind and sun at the case's capacities [MW], shape [sample]."""
+    plants = series.renewable_pu[:, series.columns(case.renewable.series)].astype(np.float64)
+    net: FloatArray = load_mw.sum(axis=1) - plants @ case.renewable.p_max_mw
+    return net
+
+
+def load_figures(load_mw: FloatArray, net_mw: FloatArray) -> LoadFigures:
+    """What the year looks like."""
+    total = load_mw.sum(axis=1)
+    change = 100.0 * np.abs(np.diff(total)) / total[:-1]
+    ramps = [net_mw[m // 5 :] - net_mw[: -(m // 5)] for m in RAMP_MINUTES]
+    return LoadFigures(
+        min_mw=float(total.min()),
+        mean_mw=float(total.mean()),
+        max_mw=float(total.max()),
+        largest_5min_change_percent=float(change.max()),
+        changes_over_3_percent=int(np.count_nonzero(change > 3.0)),
+        ramp_rms_mw=tuple(float(np.sqrt(np.mean(r**2))) for r in ramps),
+        ramp_999_mw=tuple(float(np.quantile(np.abs(r), 0.999)) for r in ramps),
+    )
+
+
+def by_day(values: FloatArray) -> FloatArray:
+    """A year in rows of days, shape [day, sample of the day]."""
+    return values[: len(values) // SAMPLES_PER_DAY * SAMPLES_PER_DAY].reshape(-1, SAMPLES_PER_DAY)
+
+
+def losses_mw(p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
+    """Losses of the base case, scaled with the square of the load [MW]."""
+    from cases.series import NOMINAL_LOAD_MW
+
+    return BASE_LOSSES_MW * float(p_load_mw.sum() / NOMINAL_LOAD_MW) ** 2
+
+
+def imbalance_mw(episode: Episode) -> FloatArray:
+    """What load and losses take beyond wind, sun and the machines' schedule [MW], shape [time]."""
+    from cases.series import NOMINAL_LOAD_MW
+
+    load = episode.p_load_mw.sum(axis=1)
+    loss = BASE_LOSSES_MW * (load / NOMINAL_LOAD_MW) ** 2
+    left: FloatArray = load + loss - episode.p_renewable_mw.sum(axis=1) - episode.p_schedule_mw.sum(axis=1)
+    return left
+
+
+def spectra(case: Case, noisy: EpisodeBuilder, quiet: Episode, seeds: Sequence[int]) -> list[Spectrum]:
+    """Spectra of the noise inside five minutes, from episodes that differ from a quiet one by noise alone."""
+    episodes = [noisy.build(np.random.default_rng(seed), losses_mw) for seed in seeds]
+    config, dt_s = noisy.config, noisy.config.interval_s
+    load = np.array([e.p_load_mw / quiet.p_load_mw - 1.0 for e in episodes]) * 100.0
+    slow, fast = config.load_slow_percent**2, config.load_fast_percent**2
+    kind = np.array(case.renewable.kind)
+    found = [
+        _spectrum(
+            "each load",
+            load,
+            "% of load",
+            dt_s,
+            [(slow, config.load_slow_tau_s), (fast, config.load_fast_tau_s)],
+        )
+    ]
+    for name, percent, tau_s in (
+        ("wind", config.wind_percent, config.wind_tau_s),
+        ("pv", config.pv_percent, config.pv_tau_s),
+    ):
+        base = quiet.p_renewable_mw[:, kind == name]
+        capacity = case.renewable.p_max_mw[kind == name] * config.renewable_scale
+        # Only plants that no limit cuts: in the middle of their range for the whole of the episode.
+        inside = np.all((base > 0.1 * capacity) & (base < 0.9 * capacity), axis=0)
+        if inside.any():
+            unit = capacity[inside] if name == "wind" else base[:, inside]
+            noise = np.array(
+                [(e.p_renewable_mw[:, kind == name][:, inside] - base[:, inside]) / unit for e in episodes]
+            )
+            what = "% of capacity" if name == "wind" else "% of output"
+            found.append(_spectrum(f"each {name} plant", 100.0 * noise, what, dt_s, [(percent**2, tau_s)]))
+    return found
+
+
+def _spectrum(
+    name: str, noise: FloatArray, unit: str, dt_s: float, parts: Sequence[tuple[float, float]]
+) -> Spectrum:
+    """Mean periodogram of noise [episode, time, process], and that of AR(1) processes (variance, τ)."""
+    from scipy.signal import periodogram
+
+    frequency, power = periodogram(noise, fs=1.0 / dt_s, window="hann", detrend=False, axis=1)
+    designed = np.zeros_like(frequency)
+    for variance, tau_s in parts:
+        a = np.exp(-dt_s / tau_s)
+        turn = 2.0 * np.pi * frequency * dt_s
+        designed += 2.0 * dt_s * variance * (1.0 - a * a) / (1.0 - 2.0 * a * np.cos(turn) + a * a)
+    total = sum(variance for variance, _ in parts)
+    return Spectrum(
+        name=name,
+        frequency_hz=frequency[2:-1],  # the window smears what is constant into the first two
+        found_s=power.mean(axis=(0, 2))[2:-1] / total,
+        designed_s=designed[2:-1] / total,
+        found_sd=float(noise.std()),
+        designed_sd=float(np.sqrt(total)),
+        unit=unit,
+    )
+
+
+def forecast_error_mw(episodes: Sequence[Episode], quiet_ahead: FloatArray) -> FloatArray:
+    """Standard deviation of the short forecast of wind and sun, over episodes of one stretch of time [MW].
+
+    quiet_ahead is the forecast without errors, [time, horizon].
+    """
+    error = np.array([e.forecast_renewable_mw - quiet_ahead for e in episodes])
+    deviation: FloatArray = error.std(axis=(0, 1))
+    return deviation
+
+
+def quiet_config(config: ScenarioConfig, start_minute: float) -> ScenarioConfig:
+    """The same scenario at one moment of the year, without noise, errors and outages."""
+    from dataclasses import replace
+
+    from control.forecast import ForecastConfig
+
+    none = ForecastConfig(
+        load_percent=0.0,
+        wind_percent=0.0,
+        pv_percent=0.0,
+        dispatch_load_percent=0.0,
+        dispatch_wind_percent=0.0,
+        dispatch_pv_percent=0.0,
+    )
+    return replace(
+        config,
+        start_minute=start_minute,
+        load_slow_percent=0.0,
+        load_fast_percent=0.0,
+        wind_percent=0.0,
+        pv_percent=0.0,
+        forecast=none,
+        outage_rate_per_h=0.0,
+        outages_min=0,
+        events=(),
+    )

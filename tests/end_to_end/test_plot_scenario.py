@@ -1,0 +1,44 @@
+"""scripts/plot_scenario.py as its user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "plot_scenario.py"
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_year_the_noise_and_an_episode_are_shown(tmp_path):
+    done = run("--scenario", "n1", "--episodes", "40", "--out", "s.svg", "--json", "s.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s.svg").read_text(encoding="utf-8").startswith("<?xml")
+    figures = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    for noise in figures["noise"].values():
+        # 40 episodes of 500 steps hold some 40 x 6 independent values of the slowest noise, times the plants.
+        assert noise["found"] == pytest.approx(noise["designed"], rel=0.15)
+    assert figures["clean"]["changes_over_3_percent"] < figures["raw"]["changes_over_3_percent"] / 3
+    assert 0.5 < figures["imbalance_percent_of_load"] < 1.4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--scenario", "abnormal"), "expected one of normal"),
+        (("--out", "s.gif"), "ends in '.gif'"),
+        (("--json", "nowhere/s.json"), "does not exist"),
+        (("--episodes", "1"), "expected 2 to 10000"),
+    ],
+)
+def test_a_wrong_option_ends_in_one_line_that_says_what_is_wrong(tmp_path, arguments, words):
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
