@@ -20,8 +20,7 @@ from cases.case import Case
 from grid_model.outage import (
     OperatingPoint,
     bus_injection_mva,
-    outage_effects,
-    published_point,
+    outage_topology,
     single_outages,
 )
 from grid_model.topology import live_buses
@@ -207,22 +206,22 @@ class LinearScreen:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.outages = single_outages(case)
-        effect = outage_effects(case, published_point(case), self.outages)
+        topology = outage_topology(case, self.outages)
         self._transfer = transfer_factors(case)
         self._bus_factor = np.ascontiguousarray(self._transfer.T)
         self._outage_factor = np.ascontiguousarray(outage_factors(case, self._transfer).T)
         self._share = self._bus_share(np.ones((1, case.n_machine), dtype=np.bool_))
-        islanding = effect.islanding
+        islanding = topology.islanding
         plant = np.arange(case.n_branch, len(self.outages))
         self._bridge = np.flatnonzero(islanding)
         self._power_loss = np.concatenate([self._bridge, plant])
-        self._dead = (~effect.bus_live[self._bridge]).astype(np.float64)
-        from_live = effect.bus_live[self._bridge, case.branch.from_bus[self._bridge]]
+        self._dead = (~topology.bus_live[self._bridge]).astype(np.float64)
+        from_live = topology.bus_live[self._bridge, case.branch.from_bus[self._bridge]]
         live_end = np.where(from_live, case.branch.from_bus[self._bridge], case.branch.to_bus[self._bridge])
         plant_bus = np.concatenate([case.machine.bus, case.renewable.bus, case.resource.bus])
         self._lost_at = np.concatenate([live_end, plant_bus])
-        self._in_service = effect.branch_in_service[self._power_loss]
-        pick_up = self._bus_share(effect.machine_in_service[self._power_loss])
+        self._in_service = topology.branch_in_service[self._power_loss]
+        pick_up = self._bus_share(topology.machine_in_service[self._power_loss])
         self._pick_up_factor = np.ascontiguousarray(pick_up @ self._transfer.T)
 
     def worst(self, points: tuple[OperatingPoint, ...]) -> tuple[FloatArray, IntArray]:

@@ -44,17 +44,14 @@ class Outage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutageEffect:
-    """What is left in service after each outage, and what is lost with it; the first axis is the outage."""
+class OutageTopology:
+    """What is left in service after each outage of a list; the first axis is the outage."""
 
     branch_in_service: BoolArray  # [outage, branch]
     machine_in_service: BoolArray  # [outage, machine]
     renewable_in_service: BoolArray  # [outage, renewable]
     resource_in_service: BoolArray  # [outage, resource]
     bus_live: BoolArray  # [outage, bus]
-    injection_mva: ComplexArray  # [outage, bus], zero on dead buses
-    lost_load_mw: FloatArray  # [outage]
-    lost_generation_mw: FloatArray  # [outage], machines, wind, sun and plants that fed in
 
     @property
     def islanding(self) -> BoolArray:
@@ -62,6 +59,15 @@ class OutageEffect:
         n_live: IntArray = np.count_nonzero(self.bus_live, axis=1)
         cut: BoolArray = n_live < self.bus_live.shape[1]
         return cut
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutagePower:
+    """What each outage leaves and takes at one operating point; the first axis is the outage."""
+
+    injection_mva: ComplexArray  # [outage, bus], zero on dead buses
+    lost_load_mw: FloatArray  # [outage]
+    lost_generation_mw: FloatArray  # [outage], machines, wind, sun and plants that fed in
 
 
 def published_point(case: Case) -> OperatingPoint:
@@ -130,50 +136,48 @@ def single_outages(case: Case) -> tuple[Outage, ...]:
     return tuple(found)
 
 
-def outage_effects(case: Case, point: OperatingPoint, outages: tuple[Outage, ...]) -> OutageEffect:
-    """What each outage takes away."""
+def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
+    """What each outage leaves in service; what stands on buses that are cut off goes with them."""
     n = len(outages)
-    branch_in_service = np.ones((n, case.n_branch), dtype=np.bool_)
-    machine_in_service = np.ones((n, case.n_machine), dtype=np.bool_)
-    renewable_in_service = np.ones((n, case.n_renewable), dtype=np.bool_)
-    resource_in_service = np.ones((n, case.n_resource), dtype=np.bool_)
+    branch = np.ones((n, case.n_branch), dtype=np.bool_)
+    plants = {
+        "machine": np.ones((n, case.n_machine), dtype=np.bool_),
+        "renewable": np.ones((n, case.n_renewable), dtype=np.bool_),
+        "resource": np.ones((n, case.n_resource), dtype=np.bool_),
+    }
     bus_live = np.ones((n, case.n_bus), dtype=np.bool_)
     for k, outage in enumerate(outages):
-        if outage.kind in ("line", "transformer"):
-            branch_in_service[k, outage.row] = False
-            bus_live[k] = live_buses(case, branch_in_service[k])
-        elif outage.kind == "machine":
-            machine_in_service[k, outage.row] = False
-        elif outage.kind == "renewable":
-            renewable_in_service[k, outage.row] = False
+        if outage.kind in plants:
+            plants[outage.kind][k, outage.row] = False
         else:
-            resource_in_service[k, outage.row] = False
-    branch_in_service &= bus_live[:, case.branch.from_bus] & bus_live[:, case.branch.to_bus]
-    machine_in_service &= bus_live[:, case.machine.bus]
-    renewable_in_service &= bus_live[:, case.renewable.bus]
-    resource_in_service &= bus_live[:, case.resource.bus]
-    load_in_service = bus_live[:, case.load.bus]
-    injection = np.zeros((n, case.n_bus), dtype=np.complex128)
-    load_mva = point.p_load_mw + 1j * point.q_load_mvar
-    for bus, s_mva, in_service in (
-        (case.load.bus, -load_mva, load_in_service),
-        (case.machine.bus, point.p_machine_mw, machine_in_service),
-        (case.renewable.bus, point.p_renewable_mw, renewable_in_service),
-        (case.resource.bus, point.p_resource_mw, resource_in_service),
-    ):
-        np.add.at(injection.T, bus, (in_service * s_mva).T)
-    lost_generation_mw = (
-        ~machine_in_service @ np.maximum(point.p_machine_mw, 0.0)
-        + ~renewable_in_service @ point.p_renewable_mw
-        + ~resource_in_service @ np.maximum(point.p_resource_mw, 0.0)
-    )
-    return OutageEffect(
-        branch_in_service=branch_in_service,
-        machine_in_service=machine_in_service,
-        renewable_in_service=renewable_in_service,
-        resource_in_service=resource_in_service,
+            branch[k, outage.row] = False
+            bus_live[k] = live_buses(case, branch[k])
+    return OutageTopology(
+        branch_in_service=branch & bus_live[:, case.branch.from_bus] & bus_live[:, case.branch.to_bus],
+        machine_in_service=plants["machine"] & bus_live[:, case.machine.bus],
+        renewable_in_service=plants["renewable"] & bus_live[:, case.renewable.bus],
+        resource_in_service=plants["resource"] & bus_live[:, case.resource.bus],
         bus_live=bus_live,
+    )
+
+
+def outage_power(case: Case, point: OperatingPoint, topology: OutageTopology) -> OutagePower:
+    """What each outage leaves of the scheduled powers, and what it takes."""
+    load_in_service = topology.bus_live[:, case.load.bus]
+    injection = np.zeros(topology.bus_live.shape, dtype=np.complex128)
+    for bus, s_mva, in_service in (
+        (case.load.bus, -(point.p_load_mw + 1j * point.q_load_mvar), load_in_service),
+        (case.machine.bus, point.p_machine_mw, topology.machine_in_service),
+        (case.renewable.bus, point.p_renewable_mw, topology.renewable_in_service),
+        (case.resource.bus, point.p_resource_mw, topology.resource_in_service),
+    ):
+        at_bus = np.zeros((len(bus), case.n_bus))
+        at_bus[np.arange(len(bus)), bus] = 1.0
+        injection += (in_service * s_mva) @ at_bus
+    return OutagePower(
         injection_mva=injection,
         lost_load_mw=~load_in_service @ point.p_load_mw,
-        lost_generation_mw=lost_generation_mw,
+        lost_generation_mw=~topology.machine_in_service @ np.maximum(point.p_machine_mw, 0.0)
+        + ~topology.renewable_in_service @ point.p_renewable_mw
+        + ~topology.resource_in_service @ np.maximum(point.p_resource_mw, 0.0),
     )
