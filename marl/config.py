@@ -123,7 +123,7 @@ class PPOConfig:
     noise_correlation: float = 0.8
     # Robust reward: beyond this size a reward grows with the root only (Huber's cost of the root); 0 leaves
     # it.
-    robust_reward: float = 0.0
+    robust_reward: float = 100.0
     # Factor on rewards before learning; matters only where values and advantages are not normalised.
     reward_scale: float = 1.0
 
@@ -247,7 +247,8 @@ def reference() -> TrainingConfig:
     """The specification's table to the letter; what it leaves open follows Yu et al. (2022).
 
     Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero,
-    learning rates stay constant, values are normalised, exploration noise is independent, no dead zone.
+    learning rates stay constant, values are normalised, rewards enter as they are, the value loss is squared,
+    exploration noise is independent, no dead zone.
     """
     base = TrainingConfig()
     return replace(
@@ -269,6 +270,8 @@ def reference() -> TrainingConfig:
             minibatch_steps=256,
             epochs=10,
             noise_correlation=0.0,
+            robust_reward=0.0,
+            value_loss="squared",
         ),
     )
 

@@ -27,6 +27,13 @@ SIGNS = {"plus": 1.0, "minus": -1.0}
 
 
 def settings(*, episodes=4000, steps=1, n_envs=16, network=None, evaluation=None, seed=0, **ppo):
+    defaults = {
+        "buffer_steps": 128,
+        "minibatch_steps": 64,
+        "lr_actor": 3e-3,
+        "lr_critic": 3e-3,
+        "robust_reward": 0.0,
+    }
     network = network or NetworkConfig()
     return TrainingConfig(
         total_episodes=episodes,
@@ -35,9 +42,7 @@ def settings(*, episodes=4000, steps=1, n_envs=16, network=None, evaluation=None
         seed=seed,
         device="cpu",
         network=dataclasses.replace(network, actor_hidden=(32,), critic_hidden=(32,), dead_zone=0.0),
-        ppo=PPOConfig(
-            **({"buffer_steps": 128, "minibatch_steps": 64, "lr_actor": 3e-3, "lr_critic": 3e-3} | ppo)
-        ),
+        ppo=PPOConfig(**(defaults | ppo)),
         evaluation=evaluation or EvaluationConfig(eval_every=0),
     )
 
