@@ -175,7 +175,14 @@ class EpisodeBuilder:
         in_range = (case.machine.p_mw >= config.unit_p_min_mw) & (case.machine.p_mw <= config.unit_p_max_mw)
         self._units = np.flatnonzero(in_range & ~case.machine.is_equivalent)
         # A circuit whose loss islands a bus is a step-up, and its loss is that of its unit, drawn as such.
-        self._circuits = np.setdiff1d(np.arange(case.n_branch), bridges(case))
+        unknown = [name for name in config.outage_spared if name not in case.branch.name]
+        if unknown:
+            raise ScenarioError(
+                f"scenario {config.name!r}: outage_spared names {unknown[0]!r}, expected circuits of "
+                f"{case.name}, such as {case.branch.name[0]!r}."
+            )
+        spared = [case.branch.name.index(name) for name in config.outage_spared]
+        self._circuits = np.setdiff1d(np.arange(case.n_branch), np.append(bridges(case), spared))
         check_events(
             config.events,
             n_branch=case.n_branch,

@@ -203,6 +203,8 @@ def test_outages_are_single_elements_of_the_allowed_kind(case: Case, series: Ser
             out += 1 if event.kind.endswith("_out") else -1
             assert 0 <= out <= 1
             n_out += event.kind.endswith("_out")
+            if event.kind == "branch_out":
+                assert case.branch.name[event.index] not in ("34-35", "38-31")
             if event.kind == "machine_out":
                 assert not case.machine.is_equivalent[event.index]
                 assert 500.0 <= case.machine.p_mw[event.index] <= 800.0
@@ -332,6 +334,11 @@ def test_names_that_are_no_scenario_are_explained(case: Case, tmp_path: Path) ->
         scenario_named("abnormal", case)
     with pytest.raises(ScenarioError, match="cannot read"):
         scenario_named(str(tmp_path / "missing.toml"), case)
+
+
+def test_circuits_to_spare_must_exist(case: Case, series: Series) -> None:
+    with pytest.raises(ScenarioError, match="outage_spared names '1-99'"):
+        EpisodeBuilder(case, series, replace(NOISELESS, outage_spared=("1-99",)))
 
 
 def test_an_equivalent_never_trips(case: Case, series: Series) -> None:
