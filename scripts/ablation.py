@@ -1,0 +1,219 @@
+"""Trains the recommended recipe with one switch changed at a time, and says what each switch is worth.
+
+    python scripts/ablation.py [--variants a,b] [--seeds 3] [--total-episodes 500] [--out runs/ablation]
+
+Every variant is trained with every seed on the same episodes and judged on the same validation episodes, by the
+policy the run ends with and by its best one. Runs that are already in --out are not repeated. The table goes to
+--out/ablation.json and to the terminal. Validation seeds, not the published suites': this chooses recipes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import command_line
+from marl.config import ConfigError, TrainingConfig, recommended
+
+PROGRAM = "ablation.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What to compare."""
+
+    # Names of the variants, separated by commas; all of them if empty.
+    variants: str = ""
+    # Runs of each variant, with seeds 0, 1, ...
+    seeds: int = 3
+    # Episodes of each run.
+    total_episodes: int = 500
+    # The grid's operating conditions to train in.
+    scenario: str = "training"
+    # The grid's operating conditions to judge in.
+    judge_scenario: str = "normal"
+    # Validation episodes to judge by.
+    judge_episodes: int = 64
+    # Directory of the runs and the table.
+    out: str = "runs/ablation"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One switch: the fields it changes, by part of the configuration, and where the idea comes from."""
+
+    source: str
+    network: dict[str, Any] = dataclasses.field(default_factory=dict)
+    ppo: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+VARIANTS: dict[str, Variant] = {
+    "recommended": Variant("the preset as it is"),
+    "no_value_normalisation": Variant(
+        "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
+    ),
+    "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
+    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": True}),
+    "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
+    "large_last_layer": Variant(
+        "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}
+    ),
+    "squared_value_loss": Variant("against Huber 1964", ppo={"value_loss": "squared"}),
+    "clipped_value_loss": Variant("Yu et al. 2022, eq. 3", ppo={"clip_value": True}),
+    "no_advantage_normalisation": Variant("against Yu et al. 2022", ppo={"normalize_advantages": False}),
+    "kl_early_stop": Variant("Achiam, Spinning Up, 2018", ppo={"target_kl": 0.01}),
+    "constant_learning_rate": Variant("against linear decay", ppo={"lr_final_fraction": 1.0}),
+    "entropy_bonus": Variant("Schulman et al. 2017, eq. 9", ppo={"entropy_coef": 0.01}),
+    "entropy_bonus_decaying": Variant(
+        "entropy schedule", ppo={"entropy_coef": 0.01, "entropy_final_fraction": 0.0}
+    ),
+    "initial_spread_one": Variant("the usual log-std of zero", network={"log_std_init": 0.0}),
+    "independent_noise": Variant("against noise shared in a type", ppo={"noise_correlation": 0.0}),
+    "no_dead_zone": Variant("the mean action as it is", network={"dead_zone": 0.0}),
+    "plain_reward": Variant("against the robust reward", ppo={"robust_reward": 0.0}),
+    "local_critic": Variant("IPPO, de Witt et al. 2020", network={"critic": "local"}),
+    "one_actor_for_all": Variant("Gupta et al. 2017, with agent id", network={"sharing": "all"}),
+    "one_actor_each": Variant("no sharing", network={"sharing": "agent"}),
+    "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
+    "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
+    "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
+    "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
+    "large_buffer": Variant(
+        "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
+    ),
+    "no_layer_norm": Variant("against Ba et al. 2016", network={"layer_norm": False}),
+    "extended_observation": Variant("own recent past", training={"observation": "extended"}),
+}
+
+
+def configuration(variant: Variant, arguments: Arguments, seed: int) -> TrainingConfig:
+    base = recommended()
+    return dataclasses.replace(
+        base,
+        total_episodes=arguments.total_episodes,
+        seed=seed,
+        scenario=arguments.scenario,
+        device="cpu",
+        checkpoint_every=10**6,
+        network=dataclasses.replace(base.network, **variant.network),
+        ppo=dataclasses.replace(base.ppo, **variant.ppo),
+        **variant.training,
+    )
+
+
+def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
+    """Trains one variant with one seed, unless its result is there, and judges its last and its best policy."""
+    import numpy as np
+
+    from marl.checkpoint import write_atomically
+    from marl.config import FIRST_VALIDATION_SEED
+    from marl.environment import make_batch
+    from marl.episodes import play
+    from marl.policy import Policy
+    from marl.trainer import Trainer
+
+    directory = Path(arguments.out) / f"{name}-seed{seed}"
+    path = directory / "result.json"
+    config = configuration(VARIANTS[name], arguments, seed)
+    described = dataclasses.asdict(config) | {"judge": [arguments.judge_scenario, arguments.judge_episodes]}
+    described = json.loads(json.dumps(described))
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if known["config"] == described:
+            return known
+    began = time.perf_counter()
+    trainer = Trainer(
+        config,
+        make_batch(config.scenario, config.n_envs, seed, config.observation),
+        directory=directory,
+        make_evaluation=lambda: make_batch(
+            config.scenario, config.evaluation.eval_episodes, seed, config.observation
+        ),
+        tensorboard=False,
+    )
+    training = trainer.run()
+    judge = make_batch(arguments.judge_scenario, arguments.judge_episodes, seed, config.observation)
+    # Past the seeds that chose the best model during training.
+    first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
+    seeds = np.arange(first, first + arguments.judge_episodes)
+    result: dict[str, Any] = {"variant": name, "seed": seed, "config": described}
+    for which in ("final", "best"):
+        terms = play(Policy.load(directory / f"{which}_model.pt").act, judge, seeds)
+        result[which] = {term: float(x.mean()) for term, x in terms.items()}
+    result["last_behind_best_percent"] = training.statistics["last_behind_best_percent"]
+    result["elapsed_s"] = time.perf_counter() - began
+    write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
+    return result
+
+
+def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per variant: mean, smallest and largest return over seeds."""
+    import numpy as np
+
+    rows = []
+    for name in dict.fromkeys(r["variant"] for r in results):
+        mine = [r for r in results if r["variant"] == name]
+        final = np.array([r["final"]["return"] for r in mine])
+        rows.append(
+            {
+                "variant": name,
+                "source": VARIANTS[name].source,
+                "seeds": len(mine),
+                "return_final": float(final.mean()),
+                "return_final_min": float(final.min()),
+                "return_final_max": float(final.max()),
+                "return_best": float(np.mean([r["best"]["return"] for r in mine])),
+                "rms_df_mhz": float(np.mean([r["final"].get("rms_df_mhz", np.nan) for r in mine])),
+                "last_behind_best_percent": float(np.mean([r["last_behind_best_percent"] for r in mine])),
+            }
+        )
+    return rows
+
+
+def main(arguments: Sequence[str]) -> int:
+    parsed = command_line.parse(
+        Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
+    )
+    names = [n.strip() for n in parsed.variants.split(",") if n.strip()] or list(VARIANTS)
+    unknown = [n for n in names if n not in VARIANTS]
+    if unknown:
+        print(f"{PROGRAM}: error: no variant {unknown[0]}, only {', '.join(VARIANTS)}", file=sys.stderr)
+        return 2
+    results = []
+    try:
+        for seed in range(parsed.seeds):
+            for name in names:
+                results.append(run(name, parsed, seed))
+                r = results[-1]
+                print(
+                    f"{name} seed {seed}: final {r['final']['return']:,.0f}, best {r['best']['return']:,.0f}, "
+                    f"rms {r['final'].get('rms_df_mhz', float('nan')):.2f} mHz, {r['elapsed_s']:.0f} s",
+                    flush=True,
+                )
+    except ConfigError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    rows = table(results)
+    path = Path(parsed.out) / "ablation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(f"{'variant':28s} {'final':>9s} {'worst seed':>11s} {'best model':>11s} {'rms mHz':>8s}")
+    for row in rows:
+        print(
+            f"{row['variant']:28s} {row['return_final']:9,.0f} {row['return_final_min']:11,.0f} "
+            f"{row['return_best']:11,.0f} {row['rms_df_mhz']:8.2f}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
