@@ -68,6 +68,9 @@ class IntervalResult:
     loading_percent: FloatArray  # of the applicable rating, [env, branch]
     vm_pu: FloatArray  # [env, bus]
     unserved_mw: FloatArray  # load not served at the interval's end, [env]
+    bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
+    resource_mw: FloatArray  # outputs of the resources there, [env, resource]
+    utilisation: FloatArray  # state of charge, or share of the range in use, [env, resource]
 
     @property
     def violations(self) -> IntArray:
@@ -273,6 +276,9 @@ class ClosedLoop:
             loading_percent=loading,
             vm_pu=vm_pu,
             unserved_mw=grid.unserved_mw(),
+            bus_df_hz=grid.bus_df_hz(),
+            resource_mw=self.resources.output_mw.copy(),
+            utilisation=self.utilisation,
         )
         self.scada.advance(self._signals())
         return result

@@ -1,0 +1,204 @@
+"""Measures how fast the simulator and the learner are on one core, absolutely and against the same work on `runpp`.
+
+Everything is measured in one run, in turns, and medians are reported: on a busy machine trust the ratios. The step on
+`runpp` is the coupled step with its power flow replaced by pandapower's, warm-started from its last result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")  # before numpy is imported anywhere
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import command_line
+
+if TYPE_CHECKING:
+    from marl.environment import GridBatch
+
+PROGRAM = "benchmark.py"
+WORDS = {
+    "env_steps_per_s_64": ("environment steps a second, 64 environments", ",.0f"),
+    "env_steps_per_s_1": ("environment steps a second, 1 environment", ",.0f"),
+    "pettingzoo_steps_per_s": ("steps a second through PettingZoo's dictionaries", ",.0f"),
+    "ratio_to_runpp_64": ("a step of 64 environments, times faster than on runpp", ",.0f"),
+    "ratio_to_runpp_1": ("a step of 1 environment, times faster than on runpp", ",.0f"),
+    "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
+    "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
+    "dynamics_us": ("frequency dynamics of an interval, per environment [us]", ",.1f"),
+    "update_s": ("learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
+    "update_ratio_to_floor": ("learner: times a plain torch loop of the same arithmetic", ".2f"),
+    "act_64_ms": ("learner: acting for 64 environments [ms]", ".2f"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure."""
+
+    json: Path | None = None
+    """File to write the figures to."""
+    repeats: int = 5
+    """Rounds; the median of the rounds is reported."""
+    learner: bool = True
+    """Measure the learner too."""
+
+
+def median(values: Sequence[float]) -> float:
+    """Middle value."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call [s]."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def step_time_s(batch: GridBatch, n_step: int) -> float:
+    """Time of one step of one environment in a batch [s], automatic resets included."""
+    from marl.evaluation import random_agents
+
+    act = random_agents(batch)
+    actions = [act({}) for _ in range(8)]
+    batch.step(dict(actions[0]))
+    began = time.perf_counter()
+    for k in range(n_step):
+        batch.step(dict(actions[k % 8]))
+    return (time.perf_counter() - began) / (n_step * batch.n_env)
+
+
+def parts_s(batch: GridBatch) -> dict[str, float]:
+    """Time of power flow and dynamics alone, per environment [s]."""
+    grid = batch.loop.grid
+    engine, n_env = grid.engine, batch.n_env
+    spent = {"power_flow": 0.0, "dynamics": 0.0}
+    import grid_model.coupling as coupling
+
+    original_solve, original_integrate = engine.solve, coupling.integrate_areas
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*arguments, **keywords)
+            spent[name] += time.perf_counter() - began
+            return result
+
+        return call
+
+    engine.solve = timed("power_flow", original_solve)  # type: ignore[method-assign]
+    coupling.integrate_areas = timed("dynamics", original_integrate)
+    n_step = max(1, 1000 // n_env)
+    try:
+        step_time_s(batch, n_step)
+    finally:
+        del engine.solve
+        coupling.integrate_areas = original_integrate
+    return {name: value / ((n_step + 1) * n_env) for name, value in spent.items()}
+
+
+def runpp_s(batch: GridBatch, n: int) -> float:
+    """Time of one power flow of the same grid with pandapower, warm-started, loads changing [s]."""
+    import numpy as np
+    import pandapower
+
+    from grid_model.network import build_network
+    from grid_model.power_flow import solve_with_pandapower
+
+    net = build_network(batch.case)
+    net.shunt["q_mvar"] = 0.0
+    solve_with_pandapower(net)
+    rng = np.random.default_rng(0)
+    nominal = net.load["p_mw"].to_numpy().copy()
+    times = []
+    for _ in range(n):
+        net.load["p_mw"] = nominal * (1.0 + 0.002 * rng.standard_normal(len(nominal)))
+        began = time.perf_counter()
+        pandapower.runpp(net, init="results", distributed_slack=True, lightsim2grid=False)
+        times.append(time.perf_counter() - began)
+    return median(times)
+
+
+def measure(options: Options) -> dict[str, float]:
+    """All figures, {key: value}."""
+    import warnings
+
+    from tqdm import tqdm
+
+    from marl.environment import make_batch, parallel_env
+
+    warnings.simplefilter("ignore", DeprecationWarning)
+    many, one = make_batch("training", 64), make_batch("training", 1, check=False)
+    zoo = parallel_env(scenario="training", check=False)
+    many.reset()
+    one.reset()
+    zoo.reset(seed=0)
+    idle = {agent: zoo.action_space(agent).sample() for agent in zoo.agents}
+
+    def zoo_steps() -> None:
+        for _ in range(200):
+            if not zoo.agents:
+                zoo.reset()
+            zoo.step(idle)
+
+    step_time_s(many, 2), step_time_s(one, 20), parts_s(many), zoo_steps()  # compile and warm up
+    found: dict[str, list[float]] = {}
+    for _ in tqdm(range(options.repeats), unit=" rounds", disable=not sys.stderr.isatty()):
+        step_64, step_1 = step_time_s(many, 60), step_time_s(one, 300)
+        parts = parts_s(many)
+        runpp = runpp_s(many, 8)
+        for key, value in {
+            "env_steps_per_s_64": 1.0 / step_64,
+            "env_steps_per_s_1": 1.0 / step_1,
+            "pettingzoo_steps_per_s": 200.0 / seconds(zoo_steps),
+            "ratio_to_runpp_64": (step_64 - parts["power_flow"] + runpp) / step_64,
+            "ratio_to_runpp_1": (step_1 - parts["power_flow"] + runpp) / step_1,
+            "power_flow_us": 1e6 * parts["power_flow"],
+            "runpp_us": 1e6 * runpp,
+            "dynamics_us": 1e6 * parts["dynamics"],
+        }.items():
+            found.setdefault(key, []).append(value)
+    if options.learner:
+        from learner_floor import our_act, our_update, plain_update
+
+        for _ in range(max(1, options.repeats // 2)):
+            floor, ours = plain_update(), our_update()
+            found.setdefault("update_s", []).append(ours)
+            found.setdefault("update_ratio_to_floor", []).append(ours / floor)
+            found.setdefault("act_64_ms", []).append(our_act())
+    return {key: median(values) for key, values in found.items()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    )
+    try:
+        figures = measure(options)
+    except (ValueError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    for key, value in figures.items():
+        text, form = WORDS.get(key, (key, ",.3g"))
+        print(f"{text:62s}{value:>14{form}}")
+    if options.json is not None:
+        from marl.checkpoint import write_atomically
+
+        write_atomically(options.json, (json.dumps(figures, indent=2) + "\n").encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

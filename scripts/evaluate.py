@@ -1,0 +1,233 @@
+"""Evaluates a trained policy on held-out episodes of the coupled 68-bus grid.
+
+Without further options it prints the policy's figures. --compare sets it beside random agents and agents that do
+nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import command_line
+
+if TYPE_CHECKING:
+    from marl.environment import GridBatch
+    from marl.policy import Policy
+
+PROGRAM = "evaluate.py"
+MOST_AT_ONCE = 64
+NAMES = {"trained": "trained policy", "random": "random agents", "do_nothing": "do nothing"}
+
+
+class EvaluationError(ValueError):
+    """The evaluation cannot be done as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to evaluate, and how."""
+
+    model_path: Path = Path("checkpoints/best_model.pt")
+    """Model file that a training run wrote."""
+    n_episodes: int = 20
+    """Held-out episodes to play."""
+    seed: int = 0
+    """Number of the first held-out episode of the suite."""
+    scenario: str = "normal"
+    """Suite (normal, n1, renewable_ramp, shift, stress) or path of a scenario file."""
+    compare: bool = False
+    """Set the policy beside random agents and agents that do nothing, on the same episodes."""
+    visualize: bool = False
+    """Draw the first episode: frequency, dispatch by class, loadings, reward terms and the grid, as PNG."""
+    render: bool = False
+    """Print the grid's condition live while the first episode is played."""
+    out: Path = Path("evaluation")
+    """Directory of the pictures."""
+    json: Path | None = None
+    """File to write the figures to."""
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy of a model file, or an error that says where one comes from."""
+    from marl.checkpoint import CheckpointError
+    from marl.policy import Policy
+
+    if not path.is_file():
+        raise EvaluationError(f"no model at {path}; train one with: python scripts/train_mappo.py")
+    try:
+        return Policy.load(path)
+    except CheckpointError as error:
+        raise EvaluationError(str(error)) from error
+
+
+def make(policy: Policy, scenario: str, n_env: int) -> GridBatch:
+    """Environments that look to the policy as those it was trained in."""
+    from cases.arrays import CaseDataError
+    from control.scenario import ScenarioError
+    from marl.environment import make_batch
+
+    try:
+        batch = make_batch(scenario, n_env, observation=policy.metadata.get("observation", "default"))
+    except (ScenarioError, CaseDataError) as error:
+        raise EvaluationError(str(error)) from error
+    known = [(g.name, g.n_agent, g.observation_size) for g in policy.groups]
+    here = [(g.name, g.n_agent, g.observation_size) for g in batch.groups]
+    if known != here:
+        raise EvaluationError(f"the policy was trained for agents {known}, this grid has {here}")
+    return batch
+
+
+def compare(options: Options, policy: Policy) -> dict[str, Any]:
+    """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
+    from tqdm import tqdm
+
+    from marl.evaluation import do_nothing, evaluate, evaluation_seeds, random_agents, summarise
+
+    try:
+        seeds = evaluation_seeds(options.scenario, options.n_episodes, options.seed)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+    batch = make(policy, options.scenario, min(options.n_episodes, MOST_AT_ONCE))
+    acts = {"trained": policy.act}
+    if options.compare:
+        acts |= {"random": random_agents(batch, options.seed), "do_nothing": do_nothing(batch)}
+    rounds = -(-len(seeds) // batch.n_env)
+    total = len(acts) * rounds * batch.scenario.n_intervals
+    figures: dict[str, Any] = {}
+    with tqdm(total=total, unit=" intervals", disable=not sys.stderr.isatty()) as bar:
+        for name, act in acts.items():
+            bar.set_description(NAMES[name])
+
+            def watched(observations: Any, act: Any = act) -> Any:
+                bar.update()
+                return act(observations)
+
+            figures[name] = summarise(evaluate(watched, batch, seeds))
+    return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Figures as text."""
+    head = (
+        f"{'':16s}{'return':>14s}{'95 % interval':>28s}{'rms mHz':>9s}{'in 200 mHz':>12s}{'violations':>12s}"
+    )
+    lines = [head]
+    for name, f in figures.items():
+        low, high = f["return_ci95"]
+        lines.append(
+            f"{NAMES[name]:16s}{f['return_mean']:14,.0f}{f'{low:,.0f} to {high:,.0f}':>28s}{f['rms_mhz']:9.1f}"
+            f"{100.0 * f['share_within_200mhz']:10.2f} %{f['violations_per_episode']:12.2f}"
+        )
+    return "\n".join(lines)
+
+
+def show_episode(options: Options, policy: Policy) -> None:
+    """Plays the first episode by itself, live or for pictures or both."""
+    from marl.environment import describe
+    from marl.evaluation import evaluation_seeds, record_episode
+
+    batch = make(policy, options.scenario, 1)
+    live = sys.stdout.isatty()
+    shown = 0
+
+    def render(grid: GridBatch) -> None:
+        nonlocal shown
+        interval = int(grid.loop.interval[0])
+        if not live and interval % 25:
+            return
+        text = describe(grid, 0)
+        if live and shown:
+            print(f"\x1b[{shown}A\x1b[J", end="")
+        print(text if live else text + "\n", flush=True)
+        shown = text.count("\n") + 1
+
+    seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
+    record = record_episode(policy.act, batch, seed, render if options.render else None)
+    if not options.visualize:
+        return
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from episode_pictures import Mark, draw_dispatch, draw_frequency, draw_loading, draw_reward_terms
+    from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale
+
+    case, out = batch.case, options.out
+    out.mkdir(parents=True, exist_ok=True)
+    marks = [Mark(time_s, label) for time_s, label in record.marks]
+    title = f"suite {options.scenario}, held-out episode {options.seed}, {options.model_path.name}"
+    draw_frequency(
+        out / "frequency.png",
+        record.time_s,
+        record.df_hz,
+        area=case.bus.area,
+        area_names=case.area_names,
+        f0_hz=case.f0_hz,
+        marks=marks,
+        title=title,
+    )
+    kinds = case.resource.kind
+    draw_dispatch(
+        out / "dispatch.png",
+        record.time_s,
+        record.p_mw,
+        kinds,
+        energy_share=record.energy_share,
+        marks=marks,
+        title=title,
+    )
+    draw_loading(
+        out / "loading.png", record.time_s, record.loading_percent, case.branch.name, marks=marks, title=title
+    )
+    draw_reward_terms(out / "reward.png", record.time_s, record.terms, marks=marks, title=title)
+    worst = int(np.abs(record.df_hz).max(axis=1).argmax())
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    draw_network(
+        case,
+        figure,
+        buses=frequency_scale(record.df_hz[worst]),
+        loading_percent=record.loading_percent[worst],
+        title=f"{title}: {record.time_s[worst]:.0f} s, the largest deviation",
+    )
+    figure.savefig(out / "network.png", dpi=120)
+    print(f"Pictures of the episode: {out}/frequency.png, dispatch.png, loading.png, reward.png, network.png")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    )
+    try:
+        if options.n_episodes < 1 or options.seed < 0:
+            raise EvaluationError("--n_episodes must be at least 1 and --seed at least 0")
+        policy = load_policy(options.model_path)
+        figures = compare(options, policy)
+        print(
+            f"Suite {options.scenario}, {options.n_episodes} held-out episodes from number {options.seed} on."
+        )
+        print(table(figures))
+        if options.json is not None:
+            from marl.checkpoint import write_atomically
+
+            content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
+            write_atomically(options.json, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
+        if options.visualize or options.render:
+            show_episode(options, policy)
+    except (EvaluationError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
