@@ -154,6 +154,7 @@ def economic_dispatch(
     return p_mw
 
 
+@numba.njit(cache=True)
 def area_demand(
     p_load_mw: FloatArray,
     p_renewable_mw: FloatArray,
@@ -175,13 +176,16 @@ def area_demand(
         nominal_load_mw: L_a,nominal [MW], shape [area].
         p_published_mw: P_a,published, of all machines of the area [MW], shape [area].
     """
-    total_mw = float(p_load_mw.sum())
-    level = total_mw / float(nominal_load_mw.sum())
+    total_mw = p_load_mw.sum()
+    level = total_mw / nominal_load_mw.sum()
     share = p_published_mw / p_published_mw.sum()
-    demand_mw: FloatArray = share * (total_mw + loss_mw) + p_load_mw - level * nominal_load_mw - p_renewable_mw
+    demand_mw: FloatArray = (
+        share * (total_mw + loss_mw) + p_load_mw - level * nominal_load_mw - p_renewable_mw
+    )
     return demand_mw
 
 
+@numba.njit(cache=True)
 def dispatch_by_area(
     demand_mw: FloatArray,
     machine_area: IntArray,
@@ -203,15 +207,22 @@ def dispatch_by_area(
     Returns:
         Outputs [MW], shape [machine].
     """
-    member = machine_area == np.arange(len(demand_mw))[:, None]
-    p_mw: FloatArray = economic_dispatch(
-        demand_mw, cost_linear, cost_quadratic, p_low_mw * member, p_high_mw * member
-    ).sum(axis=0)
-    unmet_mw = float(demand_mw.sum() - p_mw.sum())
+    n_area = len(demand_mw)
+    low_mw, high_mw = np.zeros((n_area, len(p_low_mw))), np.zeros((n_area, len(p_low_mw)))
+    for i in range(len(p_low_mw)):
+        low_mw[machine_area[i], i] = p_low_mw[i]
+        high_mw[machine_area[i], i] = p_high_mw[i]
+    p_mw: FloatArray = economic_dispatch(demand_mw, cost_linear, cost_quadratic, low_mw, high_mw).sum(axis=0)
+    unmet_mw = demand_mw.sum() - p_mw.sum()
     if abs(unmet_mw) > ROUNDING_MW:
         # Machines move only the way that helps, so areas that were met do not pay each other's way.
-        low_mw, high_mw = (p_mw, p_high_mw) if unmet_mw > 0.0 else (p_low_mw, p_mw)
+        low = p_mw if unmet_mw > 0.0 else p_low_mw
+        high = p_high_mw if unmet_mw > 0.0 else p_mw
         p_mw = economic_dispatch(
-            np.array([p_mw.sum() + unmet_mw]), cost_linear, cost_quadratic, low_mw[None], high_mw[None]
+            np.array([p_mw.sum() + unmet_mw]),
+            cost_linear,
+            cost_quadratic,
+            low.reshape(1, -1),
+            high.reshape(1, -1),
         )[0]
     return p_mw
