@@ -121,9 +121,10 @@ class PPOConfig:
     target_kl: float = 0.0
     # Share of exploration noise that the agents of a type have in common; marginals stay as they are.
     noise_correlation: float = 0.8
-    # Robust reward: beyond this size a reward grows with the root only (Huber's cost of the root); 0 leaves
-    # it.
+    # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is.
     robust_reward: float = 100.0
+    # It grows with its root (Huber's cost of the root), or with its logarithm, which tames penalties too.
+    robust_shape: Literal["root", "log"] = "root"
     # Factor on rewards before learning; matters only where values and advantages are not normalised.
     reward_scale: float = 1.0
 

@@ -186,14 +186,21 @@ def normalized(x: Tensor, valid: Tensor) -> Tensor:
     return (centred * scale).to(x.dtype)
 
 
-def robust_reward(reward: FloatArray, threshold: float) -> FloatArray:
-    """Huber's cost of the root of a quadratic cost: r inside +-threshold, 2 sqrt(c |r|) - c outside.
+def robust_reward(reward: FloatArray, threshold: float, shape: str = "root") -> FloatArray:
+    """Keeps rare large rewards from drowning the everyday ones; the threshold c = 0 leaves all as they are.
 
-    For r = -k x^2 this is -k times Huber's function of x: quadratic for small deviations, linear for large
-    ones. Value and slope are continuous at the threshold c. A threshold of zero leaves the reward as it is.
+        r' = r                               |r| <= c
+        r' = sign(r) (2 sqrt(c |r|) - c)     |r| > c, shape "root"
+        r' = sign(r) c (1 + ln(|r| / c))     |r| > c, shape "log"
+
+    Value and slope are continuous at c, and larger rewards stay larger. For r = -k x^2 the root is -k times
+    Huber's function of x: quadratic for small deviations, linear for large ones.
     """
     if threshold == 0.0:
         return reward
     size = np.abs(reward)
-    large = np.sign(reward) * (2.0 * np.sqrt(threshold * size) - threshold)
-    return np.where(size <= threshold, reward, large)
+    beyond = np.maximum(size, threshold)
+    grown = 2.0 * np.sqrt(threshold * beyond) - threshold
+    if shape == "log":
+        grown = threshold * (1.0 + np.log(beyond / threshold))
+    return np.where(size <= threshold, reward, np.sign(reward) * grown)

@@ -280,7 +280,7 @@ class Trainer:
                 self.observed,
                 actions=actions,
                 log_probs=log_probs,
-                rewards=self._per_value(robust_reward(reward, ppo.robust_reward)),
+                rewards=self._per_value(robust_reward(reward, ppo.robust_reward, ppo.robust_shape)),
                 terminated=np.asarray(transition.terminated),
                 truncated=np.asarray(transition.truncated),
                 final=transition.final,

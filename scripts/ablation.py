@@ -87,6 +87,14 @@ VARIANTS: dict[str, Variant] = {
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
+    "logarithmic_reward": Variant("log beyond 20", ppo={"robust_reward": 20.0, "robust_shape": "log"}),
+    "logarithmic_middle_horizon": Variant(
+        "log beyond 20, gamma 0.96", ppo={"robust_reward": 20.0, "robust_shape": "log", "gamma": 0.96}
+    ),
+    "logarithmic_large_minibatches": Variant(
+        "log beyond 20, five epochs of 1024",
+        ppo={"robust_reward": 20.0, "robust_shape": "log", "minibatch_steps": 1024},
+    ),
     "large_buffer": Variant(
         "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
     ),

@@ -128,6 +128,15 @@ def test_a_robust_reward_is_hubers_function_of_the_root():
     np.testing.assert_allclose(robust_reward(-k * x**2, k * x0**2), expected, rtol=1e-14)
 
 
+def test_a_logarithmic_reward_joins_the_straight_line_smoothly():
+    """At c = 20: r' = r up to 20, then 20 (1 + ln(r/20)): 20 e -> 40, 20 e^2 -> 60, with slope 1 at the joint."""
+    r = np.array([-19.0, -20.0, -20.0 * np.e, 20.0 * np.e**2])
+    np.testing.assert_allclose(robust_reward(r, 20.0, "log"), [-19.0, -20.0, -40.0, 60.0], rtol=1e-14)
+    h = 1e-6
+    slope = (robust_reward(np.array([20.0 + h]), 20.0, "log") - 20.0) / h
+    np.testing.assert_allclose(slope, 1.0, rtol=1e-7)  # next term of the series: h/(2 c) = 2.5e-8
+
+
 def test_a_robust_reward_without_threshold_is_the_reward():
     r = np.array([-1e9, 3.0])
     assert robust_reward(r, 0.0) is r
