@@ -33,13 +33,14 @@ class BranchAdmittance:
 
 def branch_admittance(case: Case) -> BranchAdmittance:
     """Two-port admittances of all rated circuits of a case."""
-    series = 1.0 / (case.branch.r_pu + 1j * case.branch.x_pu)
+    series = np.complex128(1.0) / (case.branch.r_pu + 1j * case.branch.x_pu)
+    tap: ComplexArray = case.branch.tap.astype(np.complex128)
     shunt = 0.5j * case.branch.b_pu
     return BranchAdmittance(
         from_bus=case.branch.from_bus,
         to_bus=case.branch.to_bus,
-        y_ff_pu=(series + shunt) / case.branch.tap**2,
-        y_ft_pu=-series / case.branch.tap,
+        y_ff_pu=(series + shunt) / tap**2,
+        y_ft_pu=-series / tap,
         y_tt_pu=series + shunt,
     )
 

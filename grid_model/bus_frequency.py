@@ -4,9 +4,9 @@
 
 L is the Laplacian of the series reactances 1/x of all circuits in service, with every machine behind its transient
 reactance x'd; B are the buses, G the internal nodes of the machines. F. Milano, A. Ortega, Frequency Divider, IEEE
-Trans. Power Systems 32(2), 2017, eq. 12, writes it with the full susceptance matrix. Charging, shunts and
-off-nominal ratios are left out here on purpose: they make the rows of F sum to something other than one, and a deviation that is the
-same everywhere would be reported wrong by up to a fifth. Without them F is a weighted mean: entries are not
+Trans. Power Systems 32(2), 2017, eq. 12, writes it with the full susceptance matrix. Charging, shunts and off-nominal
+ratios are left out here on purpose: they make the rows of F sum to something other than one, and a deviation that is
+the same everywhere would be reported wrong by up to a fifth. Without them F is a weighted mean: entries are not
 negative and every row of a live bus sums to one.
 """
 

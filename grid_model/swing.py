@@ -11,11 +11,11 @@ coupling), which makes the network a set of springs
 
     k_l = V_f V_t cos(th_f - th_t) x / (r^2 + x^2) / t     circuit,          k_i = V^2 / x'd + Q_i     machine,
 
-and T the springs as seen from the rotors. By reciprocity the same angles Phi say who meets a change of power at a bus
-at the first instant, while the rotors stand: group a takes the share Phi_ba, and every live bus's shares sum to one. The
-springs are renewed at every power flow, their settled shape
-psi only when topology changes: T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle the error of keeping the
-shape is of second order in the change of the springs.
+and T the springs as seen from the rotors. By reciprocity the same angles Phi say who meets a change of power at a
+bus at the first instant, while the rotors stand: group a takes the share Phi_ba, and every live bus's shares sum to
+one. The springs are renewed at every power flow, their settled shape psi only when topology changes:
+T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle the error of keeping the shape is of second order in the
+change of the springs.
 
 Tie damping stands for what damper windings and stabilisers take out of inter-area swings; the published system with
 its stabilisers damps most of them by 3 to 10 %. It is a torque, not a power on the ties.

@@ -107,7 +107,7 @@ class GridBatch:
         self._generators = [
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
         ]
-        self._before_episode: list[dict[str, Any]] = [g.bit_generator.state for g in self._generators]
+        self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
         self.last_result: IntervalResult | None = None
@@ -297,7 +297,7 @@ class GridBatch:
         return values
 
 
-class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):
+class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ignore[misc]
     """One episode behind PettingZoo's parallel interface.
 
     Agents are named `bess_0`.. `gas_0`.. `dr_0`..; actions lie in [-1, 1]; every agent gets the shared reward.
@@ -518,7 +518,7 @@ def parallel_env(**options: Any) -> GridParallelEnv:
     return GridParallelEnv(**options)
 
 
-def _generator(state: dict[str, Any]) -> np.random.Generator:
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
     generator = np.random.default_rng()
-    generator.bit_generator.state = state
+    generator.bit_generator.state = dict(state)
     return generator

@@ -17,9 +17,9 @@ centre and are as late as the scenario says (two intervals by default):
 `observation="extended"` appends the own frequency deviation one interval ago (/ 0.05 Hz), the own last action, and the
 slope of the machines' total schedule (/ 100 MW per interval).
 
-The state for the critic has 140 numbers, all fresh: 68 bus frequency deviations, 20 outputs, 14 renewable outputs,
-the 30 largest loads, and 8 features: sine and cosine of hour and weekday, load level, renewable share, mean state of charge,
-elements out of service.
+The state for the critic has 140 numbers, all fresh: 68 bus frequency deviations, 20 outputs, 14 renewable
+outputs, the 30 largest loads, and 8 features: sine and cosine of hour and weekday, load level, renewable share,
+mean state of charge, elements out of service.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command_line
+import command_line  # noqa: E402
 
 if TYPE_CHECKING:
     from marl.environment import GridBatch
@@ -34,7 +34,9 @@ WORDS = {
     "ratio_to_runpp_1": ("a step of 1 environment, times faster than on runpp", ",.0f"),
     "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
     "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
-    "dynamics_us": ("frequency dynamics of an interval, per environment [us]", ",.1f"),
+    "dynamics_us": ("frequency dynamics and coupling, per environment [us]", ",.1f"),
+    "observation_us": ("observations and state, per environment [us]", ",.1f"),
+    "rest_us": ("resources, limits, reward, telemetry and resets, per environment [us]", ",.1f"),
     "update_s": ("learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
     "update_ratio_to_floor": ("learner: times a plain torch loop of the same arithmetic", ".2f"),
     "act_64_ms": ("learner: acting for 64 environments [ms]", ".2f"),
@@ -80,32 +82,42 @@ def step_time_s(batch: GridBatch, n_step: int) -> float:
 
 
 def parts_s(batch: GridBatch) -> dict[str, float]:
-    """Time of power flow and dynamics alone, per environment [s]."""
-    grid = batch.loop.grid
-    engine, n_env = grid.engine, batch.n_env
-    spent = {"power_flow": 0.0, "dynamics": 0.0}
-    import grid_model.coupling as coupling
-
-    original_solve, original_integrate = engine.solve, coupling.integrate_areas
+    """Where the time of a step goes, per environment [s]: power flow, dynamics, observation and the rest."""
+    engine, grid = batch.loop.grid.engine, batch.loop.grid
+    spent: dict[str, float] = {}
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:
             began = time.perf_counter()
             result = function(*arguments, **keywords)
-            spent[name] += time.perf_counter() - began
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - began
             return result
 
         return call
 
-    engine.solve = timed("power_flow", original_solve)  # type: ignore[method-assign]
-    coupling.integrate_areas = timed("dynamics", original_integrate)
-    n_step = max(1, 1000 // n_env)
+    watched: list[tuple[Any, str, str]] = [
+        (engine, "solve", "power_flow"),
+        (grid, "advance", "grid"),
+        (batch, "_observe", "observation"),
+        (batch, "step", "step"),
+    ]
+    for owner, method, name in watched:
+        setattr(owner, method, timed(name, getattr(owner, method)))
+    n_step = max(1, 1000 // batch.n_env)
     try:
         step_time_s(batch, n_step)
     finally:
-        del engine.solve
-        coupling.integrate_areas = original_integrate
-    return {name: value / ((n_step + 1) * n_env) for name, value in spent.items()}
+        for owner, method, _ in watched:
+            delattr(owner, method)
+    spent = {name: value / ((n_step + 1) * batch.n_env) for name, value in spent.items()}
+    dynamics = spent["grid"] - spent["power_flow"]
+    rest = spent["step"] - spent["grid"] - spent["observation"]
+    return {
+        "power_flow": spent["power_flow"],
+        "dynamics": dynamics,
+        "observation": spent["observation"],
+        "rest": rest,
+    }
 
 
 def runpp_s(batch: GridBatch, n: int) -> float:
@@ -152,7 +164,9 @@ def measure(options: Options) -> dict[str, float]:
                 zoo.reset()
             zoo.step(idle)
 
-    step_time_s(many, 2), step_time_s(one, 20), parts_s(many), zoo_steps()  # compile and warm up
+    step_time_s(one, 20)  # the first rounds compile
+    parts_s(many)
+    zoo_steps()
     found: dict[str, list[float]] = {}
     for _ in tqdm(range(options.repeats), unit=" rounds", disable=not sys.stderr.isatty()):
         step_64, step_1 = step_time_s(many, 60), step_time_s(one, 300)
@@ -167,6 +181,8 @@ def measure(options: Options) -> dict[str, float]:
             "power_flow_us": 1e6 * parts["power_flow"],
             "runpp_us": 1e6 * runpp,
             "dynamics_us": 1e6 * parts["dynamics"],
+            "observation_us": 1e6 * parts["observation"],
+            "rest_us": 1e6 * parts["rest"],
         }.items():
             found.setdefault(key, []).append(value)
     if options.learner:
@@ -192,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     for key, value in figures.items():
         text, form = WORDS.get(key, (key, ",.3g"))
-        print(f"{text:62s}{value:>14{form}}")
+        print(f"{text:68s}{value:>14{form}}")
     if options.json is not None:
         from marl.checkpoint import write_atomically
 

@@ -19,6 +19,7 @@ import command_line
 
 if TYPE_CHECKING:
     from marl.environment import GridBatch
+    from marl.episodes import Act
     from marl.policy import Policy
 
 PROGRAM = "evaluate.py"
@@ -95,7 +96,7 @@ def compare(options: Options, policy: Policy) -> dict[str, Any]:
     except ValueError as error:
         raise EvaluationError(str(error)) from error
     batch = make(policy, options.scenario, min(options.n_episodes, MOST_AT_ONCE))
-    acts = {"trained": policy.act}
+    acts: dict[str, Act] = {"trained": policy.act}
     if options.compare:
         acts |= {"random": random_agents(batch, options.seed), "do_nothing": do_nothing(batch)}
     rounds = -(-len(seeds) // batch.n_env)

@@ -48,7 +48,7 @@ def plain_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10) -> f
 
     began = time.perf_counter()
     for _ in range(epochs):
-        for index in torch.randperm(steps).split(minibatch):
+        for index in torch.randperm(steps).split(minibatch):  # type: ignore[no-untyped-call]
             total = 0.5 * (critic(state[index]) - returns[index]).square().mean() * 0.5
             a = advantages[index]
             for name in AGENTS:

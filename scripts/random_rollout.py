@@ -9,10 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import command_line
+
+if TYPE_CHECKING:
+    from marl.environment import GridBatch
 
 PROGRAM = "random_rollout.py"
 
@@ -64,9 +68,12 @@ def run(options: Options) -> None:
         )
     print(f"Critic's state: {batch.state_size} numbers. Actions in [-1, 1].")
     with tqdm(total=scenario.n_intervals, unit=" intervals", disable=not sys.stderr.isatty()) as bar:
-        record = record_episode(
-            random_agents(batch, options.seed), batch, options.seed, lambda _: bar.update() and None
-        )
+        act = random_agents(batch, options.seed)
+
+        def count(_: GridBatch) -> None:
+            bar.update()
+
+        record = record_episode(act, batch, options.seed, count)
     print(
         f"\nEpisode of seed {options.seed}: {len(record.time_s)} intervals, return {record.reward.sum():,.0f}"
     )
