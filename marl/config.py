@@ -190,6 +190,8 @@ class TrainingConfig:
     episode_steps: int = 500
     # Environments stepped together.
     n_envs: int = 64
+    # Processes that step the environments beside the learner; 0 steps them in the learner's own.
+    n_workers: int = 0
     # Seed of everything random in the run.
     seed: int = 0
     # Where the networks live; auto takes cuda if there is one.
@@ -213,6 +215,10 @@ class TrainingConfig:
         for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
             _require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
         _require(self.seed >= 0, f"seed = {self.seed}, expected >= 0")
+        _require(
+            0 <= self.n_workers <= self.n_envs,
+            f"n_workers = {self.n_workers}, expected from 0 to n_envs = {self.n_envs}",
+        )
         if self.ppo.buffer_steps % self.n_envs != 0:
             near = min(
                 (n for n in range(1, self.ppo.buffer_steps + 1) if self.ppo.buffer_steps % n == 0),
@@ -300,6 +306,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
 
 # What a resumed run cannot change: the checkpoint's arrays and counters are made for it.
 FIXED_ON_RESUME = (
+    "n_workers",
     "n_envs",
     "seed",
     "scenario",

@@ -7,6 +7,7 @@ metrics, checkpoints and models to a directory of its own, and its models to che
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -132,7 +133,9 @@ def write_versions(directory: Path) -> None:
 def new_directory(config: TrainingConfig, out: Path | None) -> Path:
     if out is not None:
         if (out / "config.json").exists():
-            raise ConfigError(f"{out} already holds a run: continue it with --resume {out}, or choose another --out")
+            raise ConfigError(
+                f"{out} already holds a run: continue it with --resume {out}, or choose another --out"
+            )
         return out
     return Path("runs") / f"{CASE}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -188,26 +191,38 @@ def progress_reporter(config: TrainingConfig) -> Callable[[Progress], None]:
         now = time.monotonic()
         if now - last[0] >= SECONDS_BETWEEN_LINES or progress.update == progress.n_updates:
             last[0] = now
-            print(f"{progress.episodes:.0f}/{config.total_episodes} episodes: {describe(progress)}", flush=True)
+            print(
+                f"{progress.episodes:.0f}/{config.total_episodes} episodes: {describe(progress)}", flush=True
+            )
 
     return line
 
 
-def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
+def environments(config: TrainingConfig, scenario: str, n_env: int) -> BatchedEnvironment:
+    """A batch of the grid, in this process or in workers."""
     from marl.environment import make_batch
+
+    if config.n_workers == 0:
+        return make_batch(scenario, n_env, config.seed, config.observation)
+    from marl.workers import WorkerBatch
+
+    # A partial of a function that workers can import by name.
+    make = functools.partial(make_batch, scenario, seed=config.seed, observation=config.observation)
+    return WorkerBatch(make, n_env, min(config.n_workers, n_env))
+
+
+def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
     from marl.trainer import Trainer
 
     config = arguments.training
 
     def evaluation() -> BatchedEnvironment:
         settings = config.evaluation
-        return make_batch(
-            settings.eval_scenario or config.scenario, settings.eval_episodes, config.seed, config.observation
-        )
+        return environments(config, settings.eval_scenario or config.scenario, settings.eval_episodes)
 
     return Trainer(
         config,
-        make_batch(config.scenario, config.n_envs, config.seed, config.observation),
+        environments(config, config.scenario, config.n_envs),
         directory=directory,
         make_evaluation=evaluation,
         resume=bool(arguments.resume),

@@ -1,0 +1,77 @@
+"""Environments in worker processes: the same episodes, whatever the number of workers."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from marl.workers import WorkerBatch, WorkerError
+from unit.marl.toys import Drift
+
+
+def make(n_env: int) -> Drift:
+    """At module level: spawned workers import it by name."""
+    return Drift(n_env=n_env, length=4)
+
+
+class Fragile(Drift):
+    def step(self, actions):
+        if self.t[0] == 2:
+            raise ArithmeticError("no solution in environment 0")
+        return super().step(actions)
+
+
+def make_fragile(n_env: int) -> Fragile:
+    return Fragile(n_env=n_env)
+
+
+def actions(k: int, n_env: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(k)
+    return {
+        "left": rng.uniform(-1, 1, (n_env, 2, 1)).astype(np.float32),
+        "right": rng.uniform(-1, 1, (n_env, 1, 2)).astype(np.float32),
+    }
+
+
+def assert_equal(a, b) -> None:
+    for name in a.observed.observations:
+        np.testing.assert_array_equal(a.observed.observations[name], b.observed.observations[name])
+        np.testing.assert_array_equal(a.final.observations[name], b.final.observations[name])
+        np.testing.assert_array_equal(a.observed.in_service[name], b.observed.in_service[name])
+    np.testing.assert_array_equal(a.observed.state, b.observed.state)
+    np.testing.assert_array_equal(a.reward, b.reward)
+    np.testing.assert_array_equal(a.truncated, b.truncated)
+    for name in a.terms:
+        np.testing.assert_array_equal(a.terms[name], b.terms[name])
+
+
+def test_workers_give_the_same_episodes_as_one_process_and_resume():
+    """Five environments over two workers, over the end of episodes, then continued in new workers."""
+    alone, seeds = make(5), np.arange(5) + 40
+    alone.reset(seeds)
+    with WorkerBatch(make, 5, 2) as batch:
+        with pytest.raises(ValueError, match="needs a seed"):
+            batch.reset()
+        batch.reset(seeds)
+        for k in range(6):
+            assert_equal(batch.step(actions(k, 5)), alone.step(actions(k, 5)))
+        saved = batch.get_state()
+    with WorkerBatch(make, 5, 2) as batch:
+        with pytest.raises(ValueError, match="had 1 workers, this one has 2"):
+            batch.set_state({"workers": saved["workers"][:1]})
+        batch.set_state(saved)
+        for k in range(6, 9):
+            assert_equal(batch.step(actions(k, 5)), alone.step(actions(k, 5)))
+
+
+def test_a_workers_exception_arrives_and_a_dead_worker_is_named():
+    with WorkerBatch(make_fragile, 2, 2) as batch:
+        batch.reset(np.arange(2))
+        batch.step(actions(0, 2))
+        batch.step(actions(1, 2))
+        with pytest.raises(ArithmeticError, match="no solution"):
+            batch.step(actions(2, 2))
+        os.kill(batch._processes[1].pid, signal.SIGKILL)
+        with pytest.raises(WorkerError, match="worker 1 of environments 1 to 1 died with exit status -9"):
+            batch.reset(np.arange(2))
