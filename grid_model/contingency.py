@@ -99,7 +99,8 @@ class EngineScreen:
         meshed = ~self.topology.islanding
         meshed[case.n_branch :] = False
         self._meshed: IntArray = np.flatnonzero(meshed)
-        self._own: IntArray = np.flatnonzero(~meshed)  # outage of environment 1, 2, ...
+        powered = self.topology.machine_in_service.any(axis=1)  # without a machine there is nothing to solve
+        self._own: IntArray = np.flatnonzero(~meshed & powered)  # outage of environment 1, 2, ...
         self._engine = PowerFlowEngine(case, 2 + len(self._own), check=False)
         self._scratch = 1 + len(self._own)
         for env, k in enumerate(self._own, start=1):
@@ -143,7 +144,7 @@ class EngineScreen:
         v_pu, solved, solved_by = solutions.v_pu.copy(), solutions.solved.copy(), list(solutions.solved_by)
         flat = np.ones(case.n_bus, dtype=np.complex128)
         flat[case.machine.bus] = case.machine.vm_set_pu
-        for k in np.flatnonzero(~solved):
+        for k in np.flatnonzero(~solved & self.topology.machine_in_service.any(axis=1)):
             live = self.topology.bus_live[k]
             self._set_topology(env, int(k))
             start = engine.v_pu.copy()
@@ -237,6 +238,8 @@ class PandapowerScreen:
 
     def voltages(self, point: OperatingPoint, outage: int | None) -> ComplexArray | None:
         """Voltages after one outage, or before any; dead buses at zero. None if there is no solution."""
+        if outage is not None and not self.topology.machine_in_service[outage].any():
+            return None
         self._set_power(point)
         self._set_topology(outage)
         try:

@@ -1,0 +1,119 @@
+"""scripts/screen_contingencies.py as a user runs it."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+from cases.ieee68 import load_ieee68
+from grid_model.topology import multigraph
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "screen_contingencies.py"
+KEYS = {
+    "element", "kind", "from_bus", "to_bus", "verdict", "worst_branch", "worst_loading_percent",
+    "vm_min_pu", "vm_min_bus", "lost_load_mw", "lost_generation_mw",
+}  # fmt: skip
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """The script in this process, which spares the imports: exit status, output and errors."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    main = importlib.import_module("screen_contingencies").main
+
+    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            status = main(arguments)
+        except SystemExit as error:
+            status = error.code
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    return called
+
+
+def test_every_outage_is_in_the_file_and_the_islanding_ones_are_the_bridges(tmp_path, call):
+    out, picture = tmp_path / "n1.json", tmp_path / "n1.png"
+    done = call("--json", str(out), "--plot", str(picture), "--top", "5")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert all(set(outage) >= KEYS for outage in found["outages"])
+    case = load_ieee68()
+    names = [*case.branch.name, *case.machine.name, *case.renewable.name, *case.resource.name]
+    assert [outage["element"] for outage in found["outages"]] == names
+    assert {outage["verdict"] for outage in found["outages"]} == {
+        "secure",
+        "violated",
+        "islanded",
+        "diverged",
+    }
+
+    graph = multigraph(case)
+    number = case.bus.bus_number
+    bridges = {
+        frozenset((int(number[u]), int(number[v])))
+        for u, v in nx.bridges(nx.Graph(graph))
+        if graph.number_of_edges(u, v) == 1
+    }
+    assert {frozenset(ends) for ends in found["bridges"]} == bridges
+    islanded = {
+        frozenset((o["from_bus"], o["to_bus"])) for o in found["outages"] if o["verdict"] == "islanded"
+    }
+    assert islanded == bridges
+    by_name = {outage["element"]: outage for outage in found["outages"]}
+    assert by_name["9-29"]["lost_generation_mw"] == 800.0
+    assert by_name["20-19"]["lost_load_mw"] == 680.0
+    assert (
+        by_name["40-41"]["verdict"] == "diverged"
+    )  # the tie without which the published loads find no solution
+
+    ranks = [line.split()[:2] for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert [int(rank) for rank, _ in ranks] == [1, 2, 3, 4, 5]
+    assert picture.stat().st_size > 50_000
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_dc_screening_takes_the_same_options_and_has_no_voltages(tmp_path, call):
+    out = tmp_path / "dc.json"
+    done = call("--engine", "dc", "--load_level", "0.6", "--wind", "0.5", "--sun", "0.3", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    outages = json.loads(out.read_text())["outages"]
+    assert len(outages) == 151
+    assert {outage["vm_min_pu"] for outage in outages} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--variant", "ieee"), "--variant"),
+        (("--engine", "magic"), "--engine"),
+        (("--json", "no_such_directory/out.json"), "its directory does not exist"),
+        (("--plot", "grid.gif"), "expected one of .png, .svg, .pdf"),
+        (("--wind", "1.5"), "--wind 1.5: expected a share of capacity from 0 to 1"),
+        (("--load-level", "-1"), "expected a share of nominal load"),
+        (("--load-level", "1.6"), "no solution before any outage"),
+    ],
+)
+def test_a_mistake_ends_in_one_clear_line(arguments, message, call):
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_script_runs_from_anywhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--engine", "dc", "--top", "3"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "totals:" in done.stdout
