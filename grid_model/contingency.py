@@ -2,9 +2,9 @@
 
 Three engines stand behind `screen`: lightsim2grid's contingency analysis (quick), pandapower outage by
 outage (the oracle), and DC sensitivities (`dc_power_flow.LinearScreen`, the quickest, blind to voltages and
-losses). An outage that
-the quick one leaves unsolved is never dropped: it is tried from a second start, then by pandapower. Power
-that is lost is picked up by the remaining machines by governor gain, without regard to their headroom.
+losses). An outage that the quick one leaves unsolved is never dropped: it is tried from a second start, then
+by pandapower. Power that is lost is picked up by the remaining machines by governor gain, without regard to
+their headroom. Verdicts are told in `security.py`.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class EngineScreen:
         return self._solutions(v_pu, solved, [BY_ENGINE if s else BY_NONE for s in solved])
 
     def confirm(self, point: OperatingPoint, solutions: AcSolutions) -> AcSolutions:
-        """Try what is unsolved from a flat start, then with pandapower; only what fails there too has diverged."""
+        """Try what is unsolved from a flat start, then with pandapower; what fails there too has diverged."""
         case, engine, env = self.case, self._engine, self._scratch
         power = outage_power(case, point, self.topology)
         v_pu, solved, solved_by = solutions.v_pu.copy(), solutions.solved.copy(), list(solutions.solved_by)
@@ -191,7 +191,7 @@ class EngineScreen:
         self.base_v_pu = engine.v_pu[0].copy()
 
     def _contingency_analysis(self) -> tuple[ComplexArray, BoolArray]:
-        """Voltages and success of each meshed circuit's outage; lightsim2grid numbers lines first, as we do."""
+        """Voltages and success of each meshed circuit's outage; lightsim2grid too numbers lines first."""
         from lightsim2grid.contingencyAnalysis import ContingencyAnalysisCPP
 
         analysis: Any = ContingencyAnalysisCPP(self._engine._grids[0])

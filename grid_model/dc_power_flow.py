@@ -27,7 +27,7 @@ from grid_model.topology import live_buses
 
 
 def branch_susceptance_mw(case: Case, branch_in_service: BoolArray) -> FloatArray:
-    """Active power per radian across each circuit, S_base / (x t) [MW/rad], zero where out; shape [branch]."""
+    """Active power per radian across each circuit, S_base / (x t) [MW/rad], zero where out, [branch]."""
     return np.where(branch_in_service, case.base_mva / (case.branch.x_pu * case.branch.tap), 0.0)
 
 
@@ -78,7 +78,7 @@ def outage_factors(case: Case, transfer: FloatArray) -> FloatArray:
     """
     exchange = transfer[:, case.branch.from_bus] - transfer[:, case.branch.to_bus]
     own = np.diag(exchange)
-    # Rounding leaves a bridge some 1e-15 away from 1; the closest meshed circuit of the 68 buses is 1e-2 away.
+    # Rounding leaves a bridge some 1e-15 away from 1; the closest mesh of the 68 buses is 1e-2 away.
     bridge = np.abs(1.0 - own) < 1e-9
     factors: FloatArray = exchange / np.where(bridge, np.nan, 1.0 - own)[None, :]
     np.fill_diagonal(factors, np.where(bridge, np.nan, -1.0))
@@ -225,7 +225,7 @@ class LinearScreen:
         self._pick_up_factor = np.ascontiguousarray(pick_up @ self._transfer.T)
 
     def worst(self, points: tuple[OperatingPoint, ...]) -> tuple[FloatArray, IntArray]:
-        """Highest loading of rate B [percent] after each outage, and the row of that circuit, both [env, outage]."""
+        """Highest loading of rate B [percent] after each outage and the row it is in, both [env, outage]."""
         p_bus_mw = np.stack([self._bus_power(point) for point in points])
         p_plant_mw = np.stack(
             [np.concatenate([p.p_machine_mw, p.p_renewable_mw, p.p_resource_mw]) for p in points]

@@ -116,7 +116,7 @@ def bus_injection_mva(case: Case, point: OperatingPoint) -> ComplexArray:
 
 
 def single_outages(case: Case) -> tuple[Outage, ...]:
-    """Every single outage: circuits in table order, then machines, renewable plants and controllable plants."""
+    """Every single outage: circuits in table order, then machines, renewable and controllable plants."""
     number = case.bus.bus_number
     found = []
     for row, name in enumerate(case.branch.name):

@@ -1,9 +1,9 @@
-"""How far the power flow can be trusted: against a published solution, between engines, and against Kirchhoff.
+"""How far the power flow can be trusted: a published solution, two engines, and Kirchhoff.
 
 The case is solved as published: one slack machine, none of this project's own plants and reactors. Three
-questions are asked of the result. Does it agree with the printed table, where there is one? Do pandapower and the
-engine agree, with a single slack and with a distributed one? And do the voltages fulfil Kirchhoff's laws by an
-admittance matrix that is built from the case's tables alone, without either engine?
+questions are asked of the result. Does it agree with the printed table, where there is one? Do pandapower
+and the engine agree, with a single slack and with a distributed one? And do the voltages fulfil Kirchhoff's
+laws by an admittance matrix that is built from the case's tables alone, without either engine?
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ def kirchhoff_mismatch_mva(case: Case, v_pu: ComplexArray, slack_share: FloatArr
 
         S_b = V_b conj(sum_c Y_bc V_c) S_base,      dS_b = S_b - (scheduled machines - loads)
 
-    A machine's bus has free reactive power. What all machines' buses together send beyond their schedule is the
-    imbalance; each may keep its share of it, and no more.
+    A machine's bus has free reactive power. What all machines' buses together send beyond their schedule is
+    the imbalance; each may keep its share of it, and no more.
 
     Args:
         case: the grid, its own plants and reactors left out.

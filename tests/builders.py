@@ -40,8 +40,8 @@ def grid(
     """Any small grid.
 
     Args:
-        branches: (from, to, x) a circuit; equal pairs are parallel circuits. The first n_line are lines (all if
-            None), the rest transformers with the ratio `tap` at their from bus.
+        branches: (from, to, x) a circuit; equal pairs are parallel circuits. The first n_line are lines
+            (all if None), the rest transformers with the ratio `tap` at their from bus.
         machines: scheduled power [MW] by bus number; the first is the slack. Each holds 1 pu.
         loads: (p [MW], q [Mvar]) by bus number.
         areas: area by bus number; one area if None.
@@ -134,7 +134,7 @@ def two_bus(
 
 
 def one_area() -> Case:
-    """A triangle 1-2-3 with a machine at 1 and 2, loads at 2 and 3, and a radial bus 4 with a load behind 3."""
+    """A triangle 1-2-3 with machines at 1 and 2, loads at 2 and 3, and one at the radial bus 4 behind 3."""
     return grid(
         branches=[(1, 2, 0.1), (2, 3, 0.1), (1, 3, 0.1), (3, 4, 0.05)],
         machines={1: 150.0, 2: 100.0},
