@@ -182,8 +182,9 @@ class PowerFlowEngine:
         prototype.deactivate_result_computation()
         for machine in range(case.n_machine):
             prototype.remove_gen_slackbus(machine)
-        for machine in np.flatnonzero(self._share > 0.0):
-            prototype.add_gen_slackbus(int(machine), float(self._share[machine]))
+        for machine, share in enumerate(self._share):
+            if share > 0.0:
+                prototype.add_gen_slackbus(machine, float(share))
         prototype.set_reference_slack_bus(int(case.machine.bus[case.machine.slack_machine]))
         for reactor in range(case.n_reactor):
             prototype.change_q_shunt(reactor, float(reactor_share * case.reactor.q_mvar[reactor]))

@@ -63,6 +63,7 @@ class GridBatch:
         observation: str = "default",
         swing: SwingConfig | None = None,
         reward: RewardConfig | None = None,
+        stagger: bool = False,
         check: bool = True,
     ) -> None:
         """Build the batch; `reset` starts the first episodes.
@@ -72,6 +73,8 @@ class GridBatch:
             seed: environment k draws its episodes from child k of this seed.
             observation: `default`, the 15 numbers of `marl.observation`, or `extended`, 18.
             swing: frequency model; reward: weights; check: let pandapower confirm the power-flow engine.
+            stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
+                so that the environments of a learner's batch stand at different times of their episodes.
         """
         if observation not in OBSERVATIONS:
             raise ValueError(f"observation = {observation!r}, expected one of {', '.join(OBSERVATIONS)}")
@@ -108,6 +111,8 @@ class GridBatch:
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
         ]
         self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
+        self._stagger = stagger
+        self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
         self.last_result: IntervalResult | None = None
@@ -133,6 +138,11 @@ class GridBatch:
             if len(seeds) != self.n_env:
                 raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
             self._generators = [np.random.default_rng(int(seed)) for seed in seeds]
+        whole = self.scenario.n_intervals
+        self._length = np.full(self.n_env, whole)
+        if seeds is not None and self._stagger:
+            words = [int(np.random.SeedSequence(int(seed)).generate_state(1)[0]) for seed in seeds]
+            self._length = np.array([1 + word % whole for word in words])
         self._start(np.arange(self.n_env))
         return self._observe()
 
@@ -153,7 +163,7 @@ class GridBatch:
         self.last_result = result
         left = loop.intervals_left
         terminated = result.grid_lost
-        truncated = (left == 0) & ~terminated
+        truncated = (loop.interval >= self._length) & ~terminated
         terms = reward_terms(
             result.sum_bus_square_hz2,
             result.set_point_change_mw,
@@ -168,6 +178,7 @@ class GridBatch:
         final = observed = self._observe()
         done = np.flatnonzero(terminated | truncated)
         if len(done):
+            self._length[done] = self.scenario.n_intervals
             self._start(done)
             observed = self._observe()
         return Transition(
@@ -184,6 +195,7 @@ class GridBatch:
         return {
             "generators": [g.bit_generator.state for g in self._generators],
             "before_episode": list(self._before_episode),
+            "length": self._length.copy(),
             "last_action": self._last_action.copy(),
             "before_hz": self._before_hz.copy(),
             "loop": self.loop.get_state(),
@@ -195,6 +207,7 @@ class GridBatch:
         self._before_episode = list(state["before_episode"])
         self.loop.set_state(state["loop"], self._generators)
         self._generators = [_generator(s) for s in state["generators"]]
+        self._length = np.array(state["length"])
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
 
@@ -489,13 +502,14 @@ def make_batch(
     variant: str = "rogers",
     swing: SwingConfig | None = None,
     reward: RewardConfig | None = None,
+    stagger: bool = False,
     check: bool = True,
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system.
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
-        n_env, seed, observation, swing, reward, check: see `GridBatch`.
+        n_env, seed, observation, swing, reward, stagger, check: see `GridBatch`.
         variant: of the case, `rogers` or `tr18`.
     """
     case = _case(variant)
@@ -509,6 +523,7 @@ def make_batch(
         observation=observation,
         swing=swing,
         reward=reward,
+        stagger=stagger,
         check=check,
     )
 

@@ -198,16 +198,18 @@ def progress_reporter(config: TrainingConfig) -> Callable[[Progress], None]:
     return line
 
 
-def environments(config: TrainingConfig, scenario: str, n_env: int) -> BatchedEnvironment:
-    """A batch of the grid, in this process or in workers."""
+def environments(config: TrainingConfig, scenario: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
+    """A batch of the grid, in this process or in workers; staggered ones stand at different times."""
     from marl.environment import make_batch
 
     if config.n_workers == 0:
-        return make_batch(scenario, n_env, config.seed, config.observation)
+        return make_batch(scenario, n_env, config.seed, config.observation, stagger=stagger)
     from marl.workers import WorkerBatch
 
     # A partial of a function that workers can import by name.
-    make = functools.partial(make_batch, scenario, seed=config.seed, observation=config.observation)
+    make = functools.partial(
+        make_batch, scenario, seed=config.seed, observation=config.observation, stagger=stagger
+    )
     return WorkerBatch(make, n_env, min(config.n_workers, n_env))
 
 
@@ -218,11 +220,13 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
 
     def evaluation() -> BatchedEnvironment:
         settings = config.evaluation
-        return environments(config, settings.eval_scenario or config.scenario, settings.eval_episodes)
+        return environments(
+            config, settings.eval_scenario or config.scenario, settings.eval_episodes, stagger=False
+        )
 
     return Trainer(
         config,
-        environments(config, config.scenario, config.n_envs),
+        environments(config, config.scenario, config.n_envs, stagger=True),
         directory=directory,
         make_evaluation=evaluation,
         resume=bool(arguments.resume),
