@@ -24,11 +24,13 @@ Departures from the papers:
   environment's business.
 * Gradients are clipped for each network by itself, so that one type's surprise does not slow another's
   learning.
+* What is evaluated and saved may be an average of the actors over recent updates (Polyak & Juditsky 1992).
 * Deterministic actions have a dead zone (config.NetworkConfig.dead_zone); the learning itself never sees it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -142,7 +144,17 @@ class MAPPO:
         self.critic_optimizer = torch.optim.Adam(
             self.critic.parameters(), lr=config.ppo.lr_critic, eps=ADAM_EPS, fused=True
         )
+        # The policy to evaluate and keep: an average over recent updates, or the last itself.
+        self.averaged = (
+            copy.deepcopy(self.policy).requires_grad_(False) if config.ppo.policy_average > 0 else None
+        )
+        self.n_averaged = 0
         self.agent_slices = self.policy.actors.agent_slices()
+
+    @property
+    def kept_policy(self) -> Policy:
+        """The policy that is evaluated and saved."""
+        return self.policy if self.averaged is None else self.averaged
 
     # -- acting ------------------------------------------------
 
@@ -264,7 +276,26 @@ class MAPPO:
         for g in self.groups:
             self.policy.actors.update_scaling(g.name, rollout.observations[g.name][:-1])
         self.critic.update_scaling({k: x[:-1] for k, x in rollout.observations.items()}, rollout.state[:-1])
+        self._average()
         return diagnostics
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Moves the average towards the actors as they are now.
+
+            average' = average + (1 - d) (actors - average),      d = min(decay, n / (n + 1)) after n updates
+
+        The small random walk that noisy gradients keep up around a good policy averages out (Polyak, Juditsky,
+        Acceleration of stochastic approximation by averaging, 1992). At first it is the plain mean.
+        """
+        if self.averaged is None:
+            return
+        decay = min(self.config.ppo.policy_average, self.n_averaged / (self.n_averaged + 1))
+        self.n_averaged += 1
+        for mean, weight in zip(self.averaged.parameters(), self.policy.parameters(), strict=True):
+            mean.lerp_(weight, 1.0 - decay)
+        for kept, value in zip(self.averaged.buffers(), self.policy.buffers(), strict=True):
+            kept.copy_(value)
 
     def _learn(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
         """One gradient step of every network on one minibatch."""
@@ -335,6 +366,8 @@ class MAPPO:
                 "critic": self.critic.state_dict(),
                 "actor_optimizer": self.actor_optimizer.state_dict(),
                 "critic_optimizer": self.critic_optimizer.state_dict(),
+                "averaged": None if self.averaged is None else self.averaged.state_dict(),
+                "n_averaged": self.n_averaged,
                 "noise": self.noise.get_state(),
                 "shuffle": self.shuffle.get_state(),
             }
@@ -347,5 +380,8 @@ class MAPPO:
         self.critic.load_state_dict(state["critic"])
         self.actor_optimizer.load_state_dict(state["actor_optimizer"])
         self.critic_optimizer.load_state_dict(state["critic_optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.n_averaged = state["n_averaged"]
         self.noise.set_state(state["noise"])
         self.shuffle.set_state(state["shuffle"])

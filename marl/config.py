@@ -122,9 +122,11 @@ class PPOConfig:
     # Share of exploration noise that the agents of a type have in common; marginals stay as they are.
     noise_correlation: float = 0.8
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is.
-    robust_reward: float = 100.0
+    robust_reward: float = 20.0
     # It grows with its root (Huber's cost of the root), or with its logarithm, which tames penalties too.
-    robust_shape: Literal["root", "log"] = "root"
+    robust_shape: Literal["root", "log"] = "log"
+    # Weight of the past, per update, in the average of the actors that is evaluated and saved; 0 saves the last.
+    policy_average: float = 0.95
     # Factor on rewards before learning; matters only where values and advantages are not normalised.
     reward_scale: float = 1.0
 
@@ -147,6 +149,7 @@ class PPOConfig:
         _require(
             0 <= self.value_norm_decay < 1, f"value_norm_decay = {self.value_norm_decay}, expected in [0, 1)"
         )
+        _require(0 <= self.policy_average < 1, f"policy_average = {self.policy_average}, expected in [0, 1)")
         for name in ("buffer_steps", "minibatch_steps", "epochs"):
             _require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
         _require(
@@ -255,7 +258,7 @@ def reference() -> TrainingConfig:
 
     Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero,
     learning rates stay constant, values are normalised, rewards enter as they are, the value loss is squared,
-    exploration noise is independent, no dead zone.
+    exploration noise is independent, the last policy is the one to keep, no dead zone.
     """
     base = TrainingConfig()
     return replace(
@@ -278,6 +281,7 @@ def reference() -> TrainingConfig:
             epochs=10,
             noise_correlation=0.0,
             robust_reward=0.0,
+            policy_average=0.0,
             value_loss="squared",
         ),
     )

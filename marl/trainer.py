@@ -204,7 +204,7 @@ class Trainer:
         )
 
     def policy_content(self) -> dict[str, Any]:
-        policy = self.learner.policy
+        policy = self.learner.kept_policy
         policy.metadata = {
             **self.metadata,
             "scenario": self.config.scenario,
@@ -334,7 +334,7 @@ class Trainer:
             self._evaluation = self.make_evaluation()
         settings = self.config.evaluation
         seeds = np.arange(settings.eval_seed, settings.eval_seed + settings.eval_episodes, dtype=np.int64)
-        terms = play(self.learner.policy.act, self._evaluation, seeds)
+        terms = play(self.learner.kept_policy.act, self._evaluation, seeds)
         score = float(terms["return"].mean())
         self.last_return = score
         if self.best_return is None or score > self.best_return:

@@ -87,14 +87,9 @@ VARIANTS: dict[str, Variant] = {
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "logarithmic_reward": Variant("log beyond 20", ppo={"robust_reward": 20.0, "robust_shape": "log"}),
-    "logarithmic_middle_horizon": Variant(
-        "log beyond 20, gamma 0.96", ppo={"robust_reward": 20.0, "robust_shape": "log", "gamma": 0.96}
-    ),
-    "logarithmic_large_minibatches": Variant(
-        "log beyond 20, five epochs of 1024",
-        ppo={"robust_reward": 20.0, "robust_shape": "log", "minibatch_steps": 1024},
-    ),
+    "middle_horizon": Variant("gamma 0.96, lambda 0.9", ppo={"gamma": 0.96}),
+    "rooted_reward": Variant("Huber beyond 100", ppo={"robust_reward": 100.0, "robust_shape": "root"}),
+    "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
     "large_buffer": Variant(
         "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
     ),

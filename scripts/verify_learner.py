@@ -154,7 +154,7 @@ def train(frames: int, seed: int) -> float:
         trainer = Trainer(config, navigation(config.n_envs), directory=Path(directory), tensorboard=False)
         trainer.run()
         held_out = navigation(EVALUATION_EPISODES)
-        terms = play(trainer.learner.policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES))
+        terms = play(trainer.learner.kept_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES))
         return float(terms["return"].mean())
 
 

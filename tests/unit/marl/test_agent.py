@@ -303,6 +303,19 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_moves():
     assert before.shape == moved.shape
 
 
+def test_the_kept_policy_is_the_mean_of_recent_ones():
+    """Decay 0.5: after updates 1, 2, 3 the average is p1, (p1 + p2)/2, (p1 + p2)/4 + p3/2."""
+    learner = make(config(policy_average=0.5))
+    seen = []
+    for k in range(3):
+        learner.update(rollout_of(learner, seed=k), 0.0)
+        seen.append(weights(learner))
+    kept = torch.cat([p.flatten() for p in learner.kept_policy.parameters()])
+    np.testing.assert_allclose(kept, seen[0] / 4 + seen[1] / 4 + seen[2] / 2, atol=1e-7)  # float32
+    plain = make()
+    assert plain.kept_policy is plain.policy
+
+
 def test_a_local_critic_ignores_the_state():
     settings = config(NetworkConfig(critic="local"))
     results = []

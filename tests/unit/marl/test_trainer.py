@@ -33,6 +33,7 @@ def settings(*, episodes=4000, steps=1, n_envs=16, network=None, evaluation=None
         "lr_actor": 3e-3,
         "lr_critic": 3e-3,
         "robust_reward": 0.0,
+        "policy_average": 0.0,
     }
     network = network or NetworkConfig()
     return TrainingConfig(
@@ -133,6 +134,7 @@ def small(**changes):
         evaluation=EvaluationConfig(eval_every=3, eval_episodes=4),
         lr_final_fraction=0.1,
         entropy_coef=0.01,
+        policy_average=0.8,
     )
     return dataclasses.replace(base, checkpoint_every=2, **changes)
 
@@ -250,7 +252,7 @@ def test_a_loaded_policy_acts_as_the_saved_one(tmp_path):
     )
     trainer.run()
     observed = environment.reset(np.arange(8))
-    expected = trainer.learner.policy.act(observed.observations)
+    expected = trainer.learner.kept_policy.act(observed.observations)
     for loaded in (Policy.load(tmp_path / "final_model.pt"), load_policy_of_run(tmp_path)):
         found = loaded.act(observed.observations)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
