@@ -136,7 +136,7 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     trainer = Trainer(
         config,
-        make_batch(config.scenario, config.n_envs, seed, config.observation),
+        make_batch(config.scenario, config.n_envs, seed, config.observation, stagger=True),
         directory=directory,
         make_evaluation=lambda: make_batch(
             config.scenario, config.evaluation.eval_episodes, seed, config.observation

@@ -34,7 +34,7 @@ SMALL = (
 def train(monkeypatch, tmp_path):
     """The script's main, its environments replaced by a toy, in an empty directory."""
     toy = types.ModuleType("marl.environment")
-    toy.make_batch = lambda scenario, n_env, seed, observation: Drift(n_env=n_env, length=10)
+    toy.make_batch = lambda scenario, n_env, seed, observation, **options: Drift(n_env=n_env, length=10)
     monkeypatch.setitem(sys.modules, "marl.environment", toy)
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.chdir(tmp_path)
