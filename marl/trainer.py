@@ -229,6 +229,7 @@ class Trainer:
                 self._evaluate()
             while self.update < config.n_updates and self._stop is None:
                 began = time.perf_counter()
+                before_s = dict(self.time_s)
                 rollout, terms = self._collect()
                 values = self._learn(rollout)
                 self.update += 1
@@ -245,7 +246,10 @@ class Trainer:
                 spent = time.perf_counter() - began
                 self.elapsed_s += spent
                 values["time/steps_per_s"] = config.ppo.buffer_steps / spent
-                values |= {f"time/{part}_s": total for part, total in self.time_s.items()}
+                for part, total in self.time_s.items():
+                    if total > before_s[part]:
+                        rate = config.ppo.buffer_steps / (total - before_s[part])
+                        values[f"time/steps_per_s_{part}"] = rate
                 self.record.add(self.update, self.steps, values)
                 patience = config.evaluation.patience
                 if patience > 0 and self.evaluations_without_gain >= patience:
