@@ -169,13 +169,13 @@ class LoadTable:
         n = len(self.name)
         require_length("load table", n, {f: getattr(self, f) for f in self.__dataclass_fields__})
         require_unique("name", self.name, label="load table")
-        require_non_negative("p_mw", self.p_mw, label="load", of=self.name)
+        require_finite("p_mw", self.p_mw, label="load", of=self.name)
         require_finite("q_mvar", self.q_mvar, label="load", of=self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReactorTable:
-    """Switchable shunt reactors; q_mvar is what the whole bank absorbs at 1 pu, shape [reactor]."""
+    """Switchable shunts; q_mvar is what the whole bank absorbs at 1 pu, negative for capacitors, [reactor]."""
 
     bus: IntArray
     q_mvar: FloatArray
@@ -184,7 +184,7 @@ class ReactorTable:
         freeze_arrays(self)
         require_length("reactor table", len(self.bus), {"q_mvar": self.q_mvar})
         require_unique("bus", self.bus, label="reactor table")
-        require_positive("q_mvar", self.q_mvar, label="reactor at bus position", of=self.bus)
+        require_finite("q_mvar", self.q_mvar, label="reactor at bus position", of=self.bus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +240,7 @@ class Case:
     reactor: ReactorTable
     renewable: RenewableTable
     resource: ResourceTable
+    base_reactor_share: float = 0.0  # of every shunt, switched in at the published state
 
     def __post_init__(self) -> None:
         if not self.base_mva > 0.0:

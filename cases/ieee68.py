@@ -12,9 +12,6 @@ power-flow solution, which only validation may read (`load_published_solution`).
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +31,7 @@ from cases.case import (
     ResourceTable,
     unreached_buses,
 )
+from cases.csv_table import CsvTable, read_csv_table
 
 DATA_DIRECTORY = Path(__file__).parent / "data" / "ieee68"
 VARIANTS = ("rogers", "tr18")
@@ -70,12 +68,12 @@ def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Ca
     if variant not in VARIANTS:
         raise CaseDataError(f"variant = {variant!r}, expected one of {', '.join(VARIANTS)}.")
     directory = Path(directory)
-    bus_csv = _read(directory / "bus.csv")
+    bus_csv = read_csv_table(directory / "bus.csv")
     bus_number = bus_csv.integers("bus_number")
     bus_csv.require_unique("bus_number")
     position = {int(number): k for k, number in enumerate(bus_number)}
-    machine_csv = _read(directory / "generator.csv")
-    branch_csv = _read(directory / "branch.csv")
+    machine_csv = read_csv_table(directory / "generator.csv")
+    branch_csv = read_csv_table(directory / "branch.csv")
     branch = _branches(branch_csv, position, variant)
     machine = _machines(directory, machine_csv, position, variant)
     root = int(machine.bus[machine.slack_machine])
@@ -92,15 +90,15 @@ def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Ca
         branch=branch,
         machine=machine,
         load=_loads(bus_csv, variant),
-        reactor=_reactors(_read(directory / "reactor.csv"), position),
-        renewable=_renewables(_read(directory / "renewable.csv"), position),
-        resource=_resources(_read(directory / "resource.csv"), position),
+        reactor=_reactors(read_csv_table(directory / "reactor.csv"), position),
+        renewable=_renewables(read_csv_table(directory / "renewable.csv"), position),
+        resource=_resources(read_csv_table(directory / "resource.csv"), position),
     )
 
 
 def load_published_solution(directory: Path = DATA_DIRECTORY) -> PublishedSolution:
     """Read the published solution of variant tr18; for validation only, the model never sees it."""
-    table = _read(Path(directory) / "published_solution_tr18.csv")
+    table = read_csv_table(Path(directory) / "published_solution_tr18.csv")
     table.require_unique("bus_number")
     return PublishedSolution(
         bus_number=table.integers("bus_number"),
@@ -109,11 +107,11 @@ def load_published_solution(directory: Path = DATA_DIRECTORY) -> PublishedSoluti
     )
 
 
-def _buses(directory: Path, table: _Table) -> BusTable:
+def _buses(directory: Path, table: CsvTable) -> BusTable:
     """Bus table with the drawing positions of position.csv."""
     n = table.n_row
     area = np.array([AREA_NAMES.index(a) for a in table.choices("area", AREA_NAMES)], dtype=np.int64)
-    drawing = _read(directory / "position.csv")
+    drawing = read_csv_table(directory / "position.csv")
     row = drawing.rows_by("bus", table.texts("bus_number"))
     return BusTable(
         bus_number=table.integers("bus_number"),
@@ -126,7 +124,7 @@ def _buses(directory: Path, table: _Table) -> BusTable:
     )
 
 
-def _branches(table: _Table, position: dict[int, int], variant: str) -> BranchTable:
+def _branches(table: CsvTable, position: dict[int, int], variant: str) -> BranchTable:
     """One row a rated circuit, lines first. A corridor of n circuits has r/n, x/n and b n."""
     table.require_unique("corridor")
     from_bus = table.positions("from_bus_number", position)
@@ -196,7 +194,7 @@ def _branches(table: _Table, position: dict[int, int], variant: str) -> BranchTa
     )
 
 
-def _machines(directory: Path, table: _Table, position: dict[int, int], variant: str) -> MachineTable:
+def _machines(directory: Path, table: CsvTable, position: dict[int, int], variant: str) -> MachineTable:
     """Schedule of generator.csv, dynamic data of machine.csv, cost of dispatch_cost.csv, joined by name."""
     table.require_unique("machine")
     name = table.texts("machine")
@@ -206,13 +204,13 @@ def _machines(directory: Path, table: _Table, position: dict[int, int], variant:
         raise CaseDataError(
             f"{table.file}: slack_{variant} marks {np.count_nonzero(slack)} machines, expected exactly one."
         )
-    dynamic = _read(directory / "machine.csv")
+    dynamic = read_csv_table(directory / "machine.csv")
     row = dynamic.rows_by("machine", name)
     dynamic_bus = dynamic.positions("bus_number", position)
     for k, r in enumerate(row):
         if dynamic_bus[r] != bus[k]:
             raise dynamic.error(int(r), "bus_number", f"the bus of {name[k]} in {table.file}")
-    cost = _read(directory / "dispatch_cost.csv")
+    cost = read_csv_table(directory / "dispatch_cost.csv")
     cost_row = cost.rows_by("machine", name)
     return MachineTable(
         name=tuple(name),
@@ -231,7 +229,7 @@ def _machines(directory: Path, table: _Table, position: dict[int, int], variant:
     )
 
 
-def _loads(table: _Table, variant: str) -> LoadTable:
+def _loads(table: CsvTable, variant: str) -> LoadTable:
     """One load for each bus whose active or reactive load is not zero."""
     number = table.integers("bus_number")
     p_mw = table.floats(f"p_load_{variant}_mw", at_least=0.0)
@@ -242,13 +240,13 @@ def _loads(table: _Table, variant: str) -> LoadTable:
     )
 
 
-def _reactors(table: _Table, position: dict[int, int]) -> ReactorTable:
+def _reactors(table: CsvTable, position: dict[int, int]) -> ReactorTable:
     """Switchable reactors; this project's own."""
     table.require_unique("bus_number")
     return ReactorTable(bus=table.positions("bus_number", position), q_mvar=table.floats("q_mvar", above=0.0))
 
 
-def _renewables(table: _Table, position: dict[int, int]) -> RenewableTable:
+def _renewables(table: CsvTable, position: dict[int, int]) -> RenewableTable:
     """Wind and photovoltaic plants; this project's own."""
     table.require_unique("plant")
     return RenewableTable(
@@ -260,7 +258,7 @@ def _renewables(table: _Table, position: dict[int, int]) -> RenewableTable:
     )
 
 
-def _resources(table: _Table, position: dict[int, int]) -> ResourceTable:
+def _resources(table: CsvTable, position: dict[int, int]) -> ResourceTable:
     """The plants the agents control; this project's own."""
     table.require_unique("resource")
     return ResourceTable(
@@ -268,119 +266,3 @@ def _resources(table: _Table, position: dict[int, int]) -> ResourceTable:
         kind=tuple(table.choices("kind", RESOURCE_KINDS)),
         bus=table.positions("bus_number", position),
     )
-
-
-def _read(path: Path) -> _Table:
-    """Read a CSV file whose rows all have the header's number of entries."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = [line for line in csv.reader(handle) if line]
-    except FileNotFoundError:
-        raise CaseDataError(f"{path.name}: no such file in {path.parent}, expected a CSV table.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseDataError(
-            f"{path.name}: cannot be read ({error}), expected a CSV table in UTF-8."
-        ) from error
-    if len(lines) < 2:
-        raise CaseDataError(f"{path.name}: {len(lines)} rows, expected a header and at least one row.")
-    header = [entry.strip() for entry in lines[0]]
-    for k, line in enumerate(lines[1:]):
-        if len(line) != len(header):
-            raise CaseDataError(
-                f"{path.name}, row {k + 2}: {len(line)} entries, expected {len(header)} as in the header."
-            )
-    columns = {name: [line[c].strip() for line in lines[1:]] for c, name in enumerate(header)}
-    return _Table(file=path.name, n_row=len(lines) - 1, columns=columns)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    """Text of a CSV file by column, with getters that convert, check and complain with file and row."""
-
-    file: str
-    n_row: int
-    columns: dict[str, list[str]]
-
-    def error(self, row: int, column: str, expected: str) -> CaseDataError:
-        """Error about one entry; row counts data rows from 0, the message as an editor does."""
-        value = self.columns[column][row]
-        return CaseDataError(
-            f"{self.file}, row {row + 2}: {column} = {value or '(empty)'}, expected {expected}."
-        )
-
-    def texts(self, column: str, may_be_empty: bool = False) -> list[str]:
-        """Entries of a column as they stand."""
-        if column not in self.columns:
-            raise CaseDataError(
-                f"{self.file}, row 1: no column {column}, expected it beside {', '.join(self.columns)}."
-            )
-        if not may_be_empty:
-            for row, value in enumerate(self.columns[column]):
-                if not value:
-                    raise self.error(row, column, "an entry")
-        return self.columns[column]
-
-    def number(self, row: int, column: str, above: float = -math.inf, at_least: float = -math.inf) -> float:
-        """One entry as a finite number within its bounds."""
-        try:
-            value = float(self.columns[column][row])
-        except ValueError:
-            raise self.error(row, column, "a number") from None
-        if not math.isfinite(value):
-            raise self.error(row, column, "a finite number")
-        if not value > above:
-            raise self.error(row, column, f"> {above:g}")
-        if value < at_least:
-            raise self.error(row, column, f">= {at_least:g}")
-        return value
-
-    def floats(self, column: str, above: float = -math.inf, at_least: float = -math.inf) -> FloatArray:
-        """Entries as finite numbers within their bounds."""
-        self.texts(column)
-        return np.array([self.number(row, column, above, at_least) for row in range(self.n_row)])
-
-    def integers(self, column: str, at_least: float = -math.inf) -> IntArray:
-        """Entries as whole numbers."""
-        values = self.floats(column, at_least=at_least)
-        for row in np.flatnonzero(values != np.round(values)):
-            raise self.error(int(row), column, "a whole number")
-        return values.astype(np.int64)
-
-    def choices(self, column: str, allowed: tuple[str, ...]) -> list[str]:
-        """Entries that are each one of the allowed words."""
-        return self._checked(column, lambda value: value in allowed, f"one of {', '.join(allowed)}")
-
-    def positions(self, column: str, position: dict[int, int]) -> IntArray:
-        """Bus numbers, turned into positions in the bus table."""
-        numbers = self.integers(column)
-        for row, number in enumerate(numbers):
-            if int(number) not in position:
-                raise self.error(row, column, "a bus_number of bus.csv")
-        return np.array([position[int(number)] for number in numbers], dtype=np.int64)
-
-    def require_unique(self, column: str) -> None:
-        """No entry of the column occurs twice."""
-        first: dict[str, int] = {}
-        for row, value in enumerate(self.texts(column)):
-            if value in first:
-                raise self.error(row, column, f"it once, but row {first[value] + 2} has it too")
-            first[value] = row
-
-    def rows_by(self, column: str, keys: list[str]) -> IntArray:
-        """Data row of each key; every key has exactly one row and no row is left over."""
-        self.require_unique(column)
-        row_of = {value: row for row, value in enumerate(self.columns[column])}
-        for value, row in row_of.items():
-            if value not in keys:
-                raise self.error(row, column, f"one of {', '.join(keys)}")
-        for key in keys:
-            if key not in row_of:
-                raise CaseDataError(f"{self.file}: no row with {column} = {key}, expected one.")
-        return np.array([row_of[key] for key in keys], dtype=np.int64)
-
-    def _checked(self, column: str, good: Callable[[str], bool], expected: str) -> list[str]:
-        values = self.texts(column)
-        for row, value in enumerate(values):
-            if not good(value):
-                raise self.error(row, column, expected)
-        return values

@@ -1,0 +1,132 @@
+"""CSV tables that are checked entry by entry: an error names file, row, column, value and what was expected.
+
+Rows are counted as an editor counts lines: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cases.arrays import CaseDataError, FloatArray, IntArray
+
+
+def read_csv_table(path: Path) -> CsvTable:
+    """Read a CSV file whose rows all have the header's number of entries."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            lines = [line for line in csv.reader(handle) if line]
+    except FileNotFoundError:
+        raise CaseDataError(f"{path.name}: no such file in {path.parent}, expected a CSV table.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaseDataError(
+            f"{path.name}: cannot be read ({error}), expected a CSV table in UTF-8."
+        ) from error
+    if len(lines) < 2:
+        raise CaseDataError(f"{path.name}: {len(lines)} rows, expected a header and at least one row.")
+    header = [entry.strip() for entry in lines[0]]
+    for k, line in enumerate(lines[1:]):
+        if len(line) != len(header):
+            raise CaseDataError(
+                f"{path.name}, row {k + 2}: {len(line)} entries, expected {len(header)} as in the header."
+            )
+    columns = {name: [line[c].strip() for line in lines[1:]] for c, name in enumerate(header)}
+    return CsvTable(file=path.name, n_row=len(lines) - 1, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvTable:
+    """Text of a CSV file by column, with getters that convert, check and complain with file and row."""
+
+    file: str
+    n_row: int
+    columns: dict[str, list[str]]
+
+    def error(self, row: int, column: str, expected: str) -> CaseDataError:
+        """Error about one entry; row counts data rows from 0, the message as an editor does."""
+        value = self.columns[column][row]
+        return CaseDataError(
+            f"{self.file}, row {row + 2}: {column} = {value or '(empty)'}, expected {expected}."
+        )
+
+    def texts(self, column: str, may_be_empty: bool = False) -> list[str]:
+        """Entries of a column as they stand."""
+        if column not in self.columns:
+            raise CaseDataError(
+                f"{self.file}, row 1: no column {column}, expected it beside {', '.join(self.columns)}."
+            )
+        if not may_be_empty:
+            for row, value in enumerate(self.columns[column]):
+                if not value:
+                    raise self.error(row, column, "an entry")
+        return self.columns[column]
+
+    def number(self, row: int, column: str, above: float = -math.inf, at_least: float = -math.inf) -> float:
+        """One entry as a finite number within its bounds."""
+        try:
+            value = float(self.columns[column][row])
+        except ValueError:
+            raise self.error(row, column, "a number") from None
+        if not math.isfinite(value):
+            raise self.error(row, column, "a finite number")
+        if not value > above:
+            raise self.error(row, column, f"> {above:g}")
+        if value < at_least:
+            raise self.error(row, column, f">= {at_least:g}")
+        return value
+
+    def floats(self, column: str, above: float = -math.inf, at_least: float = -math.inf) -> FloatArray:
+        """Entries as finite numbers within their bounds."""
+        self.texts(column)
+        return np.array([self.number(row, column, above, at_least) for row in range(self.n_row)])
+
+    def integers(self, column: str, at_least: float = -math.inf) -> IntArray:
+        """Entries as whole numbers."""
+        values = self.floats(column, at_least=at_least)
+        for row in np.flatnonzero(values != np.round(values)):
+            raise self.error(int(row), column, "a whole number")
+        return values.astype(np.int64)
+
+    def choices(self, column: str, allowed: tuple[str, ...]) -> list[str]:
+        """Entries that are each one of the allowed words."""
+        return self._checked(column, lambda value: value in allowed, f"one of {', '.join(allowed)}")
+
+    def positions(self, column: str, position: dict[int, int]) -> IntArray:
+        """Bus numbers, turned into positions in the bus table."""
+        numbers = self.integers(column)
+        for row, number in enumerate(numbers):
+            if int(number) not in position:
+                raise self.error(row, column, "a bus_number of bus.csv")
+        return np.array([position[int(number)] for number in numbers], dtype=np.int64)
+
+    def require_unique(self, column: str) -> None:
+        """No entry of the column occurs twice."""
+        first: dict[str, int] = {}
+        for row, value in enumerate(self.texts(column)):
+            if value in first:
+                raise self.error(row, column, f"it once, but row {first[value] + 2} has it too")
+            first[value] = row
+
+    def rows_by(self, column: str, keys: list[str]) -> IntArray:
+        """Data row of each key; every key has exactly one row and no row is left over."""
+        self.require_unique(column)
+        row_of = {value: row for row, value in enumerate(self.columns[column])}
+        for value, row in row_of.items():
+            if value not in keys:
+                raise self.error(row, column, f"one of {', '.join(keys)}")
+        for key in keys:
+            if key not in row_of:
+                raise CaseDataError(f"{self.file}: no row with {column} = {key}, expected one.")
+        return np.array([row_of[key] for key in keys], dtype=np.int64)
+
+    def _checked(self, column: str, good: Callable[[str], bool], expected: str) -> list[str]:
+        values = self.texts(column)
+        for row, value in enumerate(values):
+            if not good(value):
+                raise self.error(row, column, expected)
+        return values
