@@ -1,0 +1,61 @@
+"""The scripts about the learner: the ablation's variants, the interval of the verification, the floor."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
+
+
+def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_preset(script):
+    ablation = script("ablation")
+    arguments = ablation.Arguments()
+    recipes = {
+        name: ablation.configuration(variant, arguments, seed=3)
+        for name, variant in ablation.VARIANTS.items()
+    }
+    same = [name for name, recipe in recipes.items() if recipe == recipes["recommended"]]
+    assert same == ["recommended"]
+    assert all(recipe.seed == 3 for recipe in recipes.values())
+
+
+def test_an_unknown_variant_is_one_clear_line(script, capsys):
+    assert script("ablation").main(["--variants", "recommended,wishful"]) == 2
+    assert "no variant wishful, only recommended" in capsys.readouterr().err
+
+
+def test_the_ablations_table_says_mean_and_extremes_over_seeds(script):
+    results = [
+        {"variant": "recommended", "seed": k, "last_behind_best_percent": 0.0,
+         "final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}}
+        for k, r in enumerate((-10.0, -20.0, -60.0))
+    ]  # fmt: skip
+    (row,) = script("ablation").table(results)
+    assert (row["return_final"], row["return_final_min"], row["return_final_max"]) == (-30.0, -60.0, -10.0)
+    assert (row["return_best"], row["seeds"]) == (-29.0, 3)
+
+
+def test_the_interquartile_mean_drops_a_quarter_at_each_end(script):
+    """Of eight runs the middle four: (3 + 4 + 5 + 6)/4 = 4.5, whatever the extremes are."""
+    verify = script("verify_learner")
+    x = np.array([-100.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 1000.0])
+    assert verify.interquartile_mean(x) == 4.5
+    low, high = verify.bootstrap_interval(np.full(5, 0.9))
+    assert low == pytest.approx(0.9)
+    assert high == pytest.approx(0.9)
+
+
+def test_the_floor_and_the_learner_run_on_the_same_sizes(script):
+    floor = script("learner_floor")
+    small = {"steps": 128, "minibatch": 64, "epochs": 1}
+    assert floor.plain_update(**small) > 0.0
+    assert floor.our_update(**small, n_env=16) > 0.0
+    assert floor.our_act(n_env=2, repeats=3) > 0.0
