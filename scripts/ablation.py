@@ -144,6 +144,8 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
         tensorboard=False,
     )
     training = trainer.run()
+    if not training.finished:
+        raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
     judge = make_batch(arguments.judge_scenario, arguments.judge_episodes, seed, config.observation)
     # Past the seeds that chose the best model during training.
     first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
@@ -202,6 +204,9 @@ def main(arguments: Sequence[str]) -> int:
                     f"rms {r['final'].get('rms_df_mhz', float('nan')):.2f} mHz, {r['elapsed_s']:.0f} s",
                     flush=True,
                 )
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; the same command goes on with the runs that are missing", file=sys.stderr)
+        return 130
     except ConfigError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
