@@ -21,7 +21,7 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.fleet import capacity_utilisation, make_fleet
-from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada, ScadaConfig, scaled_sd
+from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 from control.voltage import initial_reactor_share, next_reactor_share
 from grid_model.coupling import CoupledGrid, GridInputs
@@ -143,13 +143,7 @@ class ClosedLoop:
         self._next_event = np.zeros(n_env, dtype=np.int64)
         self.resources = self.fleet.start(n_env)
         self.scada = Scada(
-            config=ScadaConfig(
-                delay_intervals=(scenario.scada_delay_intervals,) * 3,
-                packet_loss=scenario.packet_loss,
-                mean_gap_intervals=scenario.packet_loss_burst_intervals,
-                noise_sd=scaled_sd(scenario.scada_noise),
-                bias_sd=scaled_sd(scenario.scada_bias),
-            ),
+            config=scenario.scada,
             signal_class=np.array([SYSTEM_FREQUENCY] + [NEIGHBOUR_FREQUENCY] * case.n_bus + [FORECAST] * 5),
             n_env=n_env,
         )

@@ -43,6 +43,7 @@ from marl.reward import RewardConfig, reward_terms
 __all__ = ["ActionError", "GridBatch", "GridParallelEnv", "make_batch", "parallel_env"]
 
 OBSERVATIONS = ("default", "extended")
+ROUNDING = 1e-6  # by which an action computed in float32 may miss the ends of its range
 
 
 class ActionError(ValueError):
@@ -99,12 +100,11 @@ class GridBatch:
         self._nearest = electrically_nearest_buses(case, case.resource.bus)
         nominal_mw = np.zeros(case.n_bus)
         np.add.at(nominal_mw, case.load.bus, case.load.p_mw)
-        self._own_load = np.zeros(
-            (case.n_load, case.n_resource)
-        )  # share of the nominal load at the resource's bus
-        for i, bus in enumerate(case.resource.bus):
-            for k in np.flatnonzero(case.load.bus == bus):
-                self._own_load[k, i] = 1.0 / nominal_mw[bus]
+        # Row of the load at each resource's bus (the cases have one at most), and one over its nominal power.
+        at_bus = case.load.bus[:, None] == case.resource.bus
+        self._own_load = at_bus.argmax(axis=0)
+        own_mw = nominal_mw[case.resource.bus]
+        self._per_own_load = np.where(at_bus.any(axis=0), 1.0 / np.maximum(own_mw, 1e-9), 0.0)
         self._largest = np.argsort(-case.load.p_mw, kind="stable")[:N_LARGEST_LOADS]
         self._cost = fleet.cost_per_mw, fleet.cost_per_mw2
         self._generators = [
@@ -223,7 +223,7 @@ class GridBatch:
         for group in self._groups:
             if group.name not in actions:
                 raise ActionError(f"no action for group {group.name!r}, found {sorted(actions)}")
-            given = np.asarray(actions[group.name], dtype=np.float64)
+            given = _numbers(actions[group.name], f"actions of group {group.name!r}")
             if given.shape != (self.n_env, group.n_agent, 1):
                 raise ActionError(
                     f"actions of group {group.name!r} have shape {given.shape}, "
@@ -255,7 +255,7 @@ class GridBatch:
         n_bus = case.n_bus
         agents = observe_agents(
             own_df_hz=bus_df_hz[:, case.resource.bus],
-            own_load_share=load_mw @ self._own_load,
+            own_load_share=load_mw[:, self._own_load] * self._per_own_load,
             own_output_share=output_share,
             system_df_hz=late[:, 0],
             nearest_df_hz=late[:, 1 : 1 + n_bus][:, self._nearest],
@@ -281,7 +281,7 @@ class GridBatch:
             weekday=weekday,
             load_level=total_load_mw / case.load.p_mw.sum(),
             renewable_of_load=renewable_mw.sum(axis=1) / total_load_mw,
-            mean_soc=soc.mean(axis=1),
+            mean_soc=_total(loop.utilisation, self._of_group["bess"]) / len(self._of_group["bess"]),
             elements_out=loop.elements_out.astype(np.float64),
         )
         single = agents.astype(np.float32)
@@ -306,7 +306,7 @@ class GridBatch:
             "grid_lost": result.grid_lost.astype(np.float64),
         }
         for kind, rows in self._of_group.items():
-            values[f"moved_mw_{kind}"] = moved[:, rows].sum(axis=1)
+            values[f"moved_mw_{kind}"] = _total(moved, rows)
         return values
 
 
@@ -342,6 +342,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         }
         self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
         self._observed: Observed | None = None
+        self._next: Observed | None = None  # beginning of the episode that follows the one that has ended
 
     @property
     def unwrapped(self) -> GridParallelEnv:
@@ -359,7 +360,11 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
         """Start an episode: the one of this seed, or the next one of the environment's generator."""
-        self._observed = self._batch.reset(None if seed is None else np.array([seed]))
+        if seed is None and self._next is not None:
+            self._observed = self._next  # the batch has begun it already
+        else:
+            self._observed = self._batch.reset(None if seed is None else np.array([seed]))
+        self._next = None
         self.agents = list(self.possible_agents)
         return self._by_agent(self._observed), {agent: {} for agent in self.agents}
 
@@ -375,7 +380,8 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         """One control interval with one action per agent.
 
         Raises:
-            ActionError: an agent has no action, or its action has the wrong shape or is not a finite number.
+            ActionError: an agent has no action, or its action has the wrong shape, is not a finite number or lies
+                outside [-1, 1]. The environment is as it was before.
         """
         if not self.agents:
             raise ActionError("the episode is over or has not begun; call reset first")
@@ -385,9 +391,13 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             for agent in group.agents:
                 if agent not in actions:
                     raise ActionError(f"no action for agent {agent!r}")
-                row = np.asarray(actions[agent], dtype=np.float64)
+                row = _numbers(actions[agent], f"action of {agent!r}")
                 if row.shape != (1,):
                     raise ActionError(f"action of {agent!r} has shape {row.shape}, expected (1,)")
+                if abs(row[0]) > 1.0 + ROUNDING:
+                    raise ActionError(
+                        f"action of {agent!r} is {row[0]}, expected -1 to 1; clip it, or wrap the environment"
+                    )
                 rows.append(row)
             joint[group.name] = np.stack(rows)[None]
         transition = self._batch.step(joint)  # type: ignore[arg-type]
@@ -396,7 +406,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         agents, reward = self.agents, float(transition.reward[0])
         info = {name: float(value[0]) for name, value in transition.terms.items()}
         if terminated or truncated:
-            self.agents = []
+            self.agents, self._next = [], transition.observed
         return (
             self._by_agent(transition.final),
             dict.fromkeys(agents, reward),
@@ -434,16 +444,16 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "options": self._options,
             "render_mode": self.render_mode,
             "agents": list(self.agents),
-            "started": self._observed is not None,
+            "observed": self._observed,
+            "next": self._next,
             "batch": self._batch.get_state() if self._observed is not None else None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
-        self.agents = state["agents"]
-        if state["started"]:
+        self.agents, self._observed, self._next = state["agents"], state["observed"], state["next"]
+        if self._observed is not None:
             self._batch.set_state(state["batch"])
-            self._observed = self._batch._observe()
 
 
 def describe(batch: GridBatch, env: int) -> str:
@@ -531,6 +541,22 @@ def make_batch(
 def parallel_env(**options: Any) -> GridParallelEnv:
     """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
     return GridParallelEnv(**options)
+
+
+def _total(values: FloatArray, columns: IntArray) -> FloatArray:
+    """Sum over some columns, one after the other: numpy's own order, and so its bits, varies with the rows."""
+    total = np.zeros(len(values))
+    for column in columns:
+        total += values[:, column]
+    return total
+
+
+def _numbers(given: Any, what: str) -> FloatArray:
+    """As float64, or an error that says whose they are."""
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ActionError(f"{what}: {given!r} is not a number or an array of numbers") from None
 
 
 def _generator(state: Mapping[str, Any]) -> np.random.Generator:

@@ -1,0 +1,138 @@
+"""One control interval of grid, governors, resources and telemetry."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cases.ieee68 import load_ieee68
+from cases.series import load_series
+from control.closed_loop import ClosedLoop, FrequencyLimits
+from control.scenario import SCENARIOS
+from grid_model.disturbance import Event
+
+CASE = load_ieee68()
+CIRCUIT = CASE.branch.name.index("30-61 #1")
+UNIT = CASE.machine.name.index("G6")
+QUIET = replace(SCENARIOS["normal"], name="short", n_intervals=6)
+
+
+def make_loop(n_env=1, seed=3, limits=None, **changes):
+    loop = ClosedLoop(CASE, load_series(), replace(QUIET, **changes), n_env, limits=limits, check=False)
+    loop.reset(np.arange(n_env), [np.random.default_rng(seed + k) for k in range(n_env)])
+    return loop
+
+
+def idle(loop):
+    return np.zeros((loop.n_env, loop.case.n_resource))
+
+
+def test_an_episode_starts_at_rest_and_in_balance():
+    """At reset every bus stands at 60 Hz and the machines' schedule, with its offset, is what the grid takes."""
+    loop = make_loop()
+    assert np.all(loop.grid.bus_df_hz() == 0.0)
+    # Reactors settle in five power flows of 1e-7 MW mismatch; what is left is the last share's change of losses.
+    assert loop.grid.inputs.schedule_mw[0] == pytest.approx(loop.grid.machine_mw[0], abs=1e-6)
+
+
+def test_an_action_moves_set_points_by_its_share_of_the_ramp():
+    """50, 10 and 5 MW/min make 3.33, 0.67 and 0.33 MW in 4 s; half the action, half of it."""
+    loop = make_loop()
+    result = loop.step(np.full((1, 20), 0.5))
+    expected = np.repeat([50.0, 10.0, 5.0], [5, 8, 7]) * 4.0 / 60.0 * 0.5
+    np.testing.assert_allclose(result.set_point_change_mw[0], expected, rtol=1e-12)  # rounding of a product
+
+
+def test_a_circuit_is_out_between_its_events_and_no_longer():
+    loop = make_loop(
+        events=(
+            Event(time_s=5.0, kind="branch_out", index=CIRCUIT),
+            Event(time_s=13.0, kind="branch_in", index=CIRCUIT),
+        )
+    )
+    out, carried = [], []
+    for _ in range(6):
+        loop.step(idle(loop))
+        out.append(int(loop.elements_out[0]))
+        carried.append(float(np.abs(loop.grid.engine.s_from_mva[0, CIRCUIT])))
+    assert out == [0, 1, 1, 0, 0, 0]  # intervals end at 4, 8, .. s
+    assert [value == 0.0 for value in carried] == [False, True, True, False, False, False]
+
+
+def test_a_lost_unit_takes_its_power_and_inertia_along():
+    loop = make_loop(events=(Event(time_s=4.0, kind="machine_out", index=UNIT),))
+    loop.step(idle(loop))
+    before_mw = float(loop.grid.machine_mw[0, UNIT])
+    inertia = loop.grid._inertia.sum()
+    loop.step(idle(loop))
+    assert before_mw > 100.0
+    assert loop.grid.machine_mw[0, UNIT] == 0.0
+    assert loop.grid.coi_df_hz()[0] < -0.02  # 100 MW and more are missing on 2800 MW/Hz
+    m = CASE.machine
+    share = (m.h_s * m.base_mva)[UNIT] / (m.h_s * m.base_mva).sum()
+    assert loop.grid._inertia.sum() / inertia == pytest.approx(1.0 - share, rel=1e-12)
+
+
+def test_signals_arrive_as_late_as_the_scenario_says():
+    for delay in (0, 2, 4):
+        loop = make_loop(scada_delay_intervals=delay)
+        true_hz = [loop.grid.coi_df_hz()[0]]
+        for t in range(1, 7):
+            loop.step(idle(loop))
+            true_hz.append(loop.grid.coi_df_hz()[0])
+            assert loop.scada.received()[0, 0] == true_hz[max(t - delay, 0)]
+
+
+def test_classes_of_signals_have_delays_of_their_own():
+    loop = make_loop(scada_class_delays=(1, 3, 0))
+    frequency, forecast = [], loop.forecast_renewable_deviation_mw[0]
+    frequency.append((loop.grid.coi_df_hz()[0], loop.grid.bus_df_hz()[0, 7]))
+    for t in range(1, 7):
+        loop.step(idle(loop))
+        frequency.append((loop.grid.coi_df_hz()[0], loop.grid.bus_df_hz()[0, 7]))
+        shown = loop.scada.received()[0]
+        assert shown[0] == frequency[max(t - 1, 0)][0]
+        assert shown[1 + 7] == frequency[max(t - 3, 0)][1]
+        np.testing.assert_array_equal(shown[1 + CASE.n_bus :], forecast[t])
+
+
+def test_losing_the_load_of_a_region_loses_the_grid():
+    """60 GW more at one bus have no AC solution."""
+    loop = make_loop(events=(Event(time_s=4.0, kind="load_step", index=3, p_mw=60_000.0),))
+    assert not loop.step(idle(loop)).grid_lost[0]
+    assert loop.step(idle(loop)).grid_lost[0]
+
+
+def test_limits_of_frequency_are_judged_on_the_worst_moment_of_the_interval():
+    loop = make_loop(limits=FrequencyLimits(violation_hz=1e-4))
+    for _ in range(4):
+        result = loop.step(idle(loop))
+    lowest, highest = loop.grid.bus_extremes_hz(0)
+    assert result.frequency_violation[0]
+    assert result.max_abs_df_hz[0] == max(-lowest.min(), highest.max()) >= np.abs(result.bus_df_hz[0]).max()
+
+
+def test_violations_count_kinds_of_limit_not_places():
+    result = make_loop().step(np.zeros((1, 20)))
+    twice = replace(
+        result,
+        frequency_violation=np.array([True]),
+        branch_violation=np.array([False]),
+        voltage_violation=np.array([True]),
+    )
+    assert twice.violations.tolist() == [2]
+
+
+def test_power_balances_at_the_end_of_every_interval():
+    """Machines + renewables + resources = load at its frequency + losses, to the solver's mismatch at 68 buses."""
+    loop = make_loop(n_env=3, events=(Event(time_s=5.0, kind="branch_out", index=CIRCUIT),))
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        loop.step(rng.uniform(-1.0, 1.0, (3, 20)))
+        grid, inputs = loop.grid, loop.grid.inputs
+        given_mw = grid.machine_mw.sum(1) + inputs.renewable_mw.sum(1) + inputs.resource_mw.sum(1)
+        # Loads feel the frequency of their area, 1 % a percent.
+        df_hz = np.einsum("ebg,ge->eb", grid._reach, grid.df_hz)[:, CASE.load.bus]
+        load_mw = (inputs.load_mw * (1.0 + df_hz / 60.0)).sum(1)
+        loss_mw = (grid.engine.s_from_mva + grid.engine.s_to_mva).real.sum(1)
+        np.testing.assert_allclose(given_mw, load_mw + loss_mw, rtol=0.0, atol=68 * 1e-7)

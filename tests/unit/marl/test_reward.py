@@ -1,0 +1,77 @@
+"""The shared reward's terms against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from marl.reward import RewardConfig, reward_terms
+
+
+def terms(**changes):
+    arguments = {
+        "sum_bus_square_hz2": np.array([0.0]),
+        "set_point_change_mw": np.zeros((1, 3)),
+        "cost_per_mw": np.array([0.5, 1.0, 2.0]),
+        "cost_per_mw2": np.array([0.5, 1.0, 1.5]),
+        "violations": np.array([0]),
+        "grid_lost": np.array([False]),
+        "intervals_left": np.array([100]),
+        "config": RewardConfig(),
+    } | changes
+    return {name: value.tolist() for name, value in reward_terms(**arguments).items()}
+
+
+def test_nothing_happening_costs_nothing():
+    assert terms() == {key: [0.0] for key in ("frequency", "movement", "effort", "violations", "lost")}
+
+
+def test_frequency_costs_a_thousand_for_each_square_hertz_of_each_bus():
+    """68 buses 10 mHz away: 1000 x 68 x 1e-4 = 6.8."""
+    assert terms(sum_bus_square_hz2=np.array([68 * 1e-4]))["frequency"] == pytest.approx([-6.8], rel=1e-15)
+
+
+def test_movement_costs_by_the_size_of_the_change_whichever_way_it_goes():
+    """0.5 x 2 + 1 x 0.5 + 2 x 0.25 = 2."""
+    change_mw = np.array([[2.0, -0.5, 0.25], [-2.0, 0.5, -0.25]])
+    two = {name: np.zeros(2) for name in ("sum_bus_square_hz2",)}
+    found = terms(
+        set_point_change_mw=change_mw,
+        violations=np.zeros(2, dtype=np.int64),
+        grid_lost=np.zeros(2, dtype=np.bool_),
+        intervals_left=np.array([9, 9]),
+        **two,
+    )
+    assert found["movement"] == [-2.0, -2.0]
+
+
+def test_effort_costs_a_tenth_of_the_weighted_squares():
+    """0.1 (0.5 x 2^2 + 1 x 2^2 + 1.5 x 2^2) = 0.1 x 12 = 1.2."""
+    found = terms(set_point_change_mw=np.full((1, 3), 2.0))
+    assert found["effort"] == pytest.approx([-1.2], rel=1e-15)
+
+
+def test_every_kind_of_limit_broken_costs_ten_thousand():
+    assert [terms(violations=np.array([n]))["violations"][0] for n in range(4)] == [
+        0.0, -10_000.0, -20_000.0, -30_000.0,
+    ]  # fmt: skip
+
+
+def test_a_lost_grid_pays_for_every_interval_left_and_ending_early_never_gains():
+    """With 100 intervals to go it costs a million; all three limits broken to the end would cost no less each."""
+    assert terms(grid_lost=np.array([True]))["lost"] == [-1_000_000.0]
+    assert terms(grid_lost=np.array([True]), intervals_left=np.array([0]))["lost"] == [0.0]
+    assert terms(grid_lost=np.array([False]))["lost"] == [0.0]
+
+
+def test_weights_belong_to_the_configuration():
+    config = RewardConfig(frequency_per_hz2=1.0, movement=3.0, effort=2.0, violation=5.0)
+    found = terms(
+        sum_bus_square_hz2=np.array([0.25]),
+        set_point_change_mw=np.array([[1.0, 0.0, 0.0]]),
+        violations=np.array([2]),
+        grid_lost=np.array([True]),
+        intervals_left=np.array([3]),
+        config=config,
+    )
+    assert found == {
+        "frequency": [-0.25], "movement": [-1.5], "effort": [-1.0], "violations": [-10.0], "lost": [-15.0],
+    }  # fmt: skip
