@@ -281,16 +281,21 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     import torch
 
+    from control.suites import ScenarioError
     from marl.checkpoint import CheckpointError
     from marl.trainer import TrainingFailed
 
     try:
         return train(parsed)
-    except ConfigError as error:
+    except (ConfigError, ScenarioError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
     except (CheckpointError, TrainingFailed) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # A full disk may also meet the metrics: what was saved before is whole.
+        print(f"{PROGRAM}: error: {error}; the last checkpoint is intact", file=sys.stderr)
         return 1
     except torch.cuda.OutOfMemoryError:
         print(f"{PROGRAM}: error: the GPU is out of memory; use --device cpu", file=sys.stderr)

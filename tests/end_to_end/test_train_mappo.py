@@ -1,6 +1,8 @@
 """scripts/train_mappo.py as its users meet it, on a toy environment so that a run takes a second."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import types
@@ -139,3 +141,34 @@ def test_a_broken_checkpoint_ends_in_one_clear_line(train, tmp_path, capsys):
     capsys.readouterr()
     assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 1
     assert "checkpoint_last.pt is broken" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_in_one_clear_line_and_the_run_can_go_on(train, monkeypatch, capsys):
+    """The disk fills up while the fourth row of metrics is written; with room again the run is resumed."""
+    from marl.record import MetricsTable
+
+    add = MetricsTable.add
+
+    def full(self, update, step, values):
+        if update == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        add(self, update, step, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsTable, "add", full)
+        assert train([*SMALL, "--out", "run", "--checkpoint-every", "1"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "No space left on device" in line
+    assert "the last checkpoint is intact" in line
+    assert train(["--resume", "run", "--no-tensorboard"]) == 0
+
+
+def test_an_unknown_scenario_is_one_clear_line(monkeypatch, tmp_path, capsys):
+    """With the real environment: the name is looked up before anything is built."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.chdir(tmp_path)
+    import train_mappo
+
+    assert train_mappo.main(["--scenario", "calm", "--no-tensorboard"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "no scenario is called 'calm'" in line
