@@ -101,7 +101,9 @@ class EngineScreen:
         self._meshed: IntArray = np.flatnonzero(meshed)
         powered = self.topology.machine_in_service.any(axis=1)  # without a machine there is nothing to solve
         self._own: IntArray = np.flatnonzero(~meshed & powered)  # outage of environment 1, 2, ...
-        self._engine = PowerFlowEngine(case, 2 + len(self._own), check=False)
+        self._engine = PowerFlowEngine(
+            case, 2 + len(self._own), reactor_share=case.base_reactor_share, check=False
+        )
         self._scratch = 1 + len(self._own)
         for env, k in enumerate(self._own, start=1):
             self._set_topology(env, int(k))

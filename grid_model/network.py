@@ -16,12 +16,15 @@ magnetising branches, reactive limits of the machines and zero sequence, none of
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cases.arrays import FloatArray
+from cases.arrays import CaseDataError, FloatArray
 from cases.case import Case
+from cases.grid_tables import GridTables
 
 # Size of a battery plant's store in the net's table; power flow does not use it.
 STORAGE_MWH = 25.0
@@ -201,3 +204,127 @@ def _create_resources(net: Any, case: Case) -> None:
             name=[resource.name[r] for r in row],
             type="bess",
         )
+
+
+def read_pandapower(source: str) -> Any:
+    """A pandapower net from a JSON file, or one of pandapower's own by its name (case39, case118, ...).
+
+    Raises:
+        CaseDataError: there is no such file or net, or the file is something else.
+    """
+    import pandapower as pp
+    import pandapower.networks
+
+    path = Path(source)
+    if path.suffix == ".json":
+        if not path.exists():
+            raise CaseDataError(f"{source}: no such file, expected a pandapower net.")
+        try:
+            net = pp.from_json(str(path))
+        except Exception as error:  # pandapower raises whatever a broken file leads it to
+            raise CaseDataError(
+                f"{path.name}: cannot be read ({error}), expected a pandapower net."
+            ) from error
+        if not isinstance(net, pp.pandapowerNet):
+            raise CaseDataError(f"{path.name}: holds a {type(net).__name__}, expected a pandapower net.")
+        net.name = net.name or path.stem
+        return net
+    known = sorted(name for name in dir(pandapower.networks) if name.startswith("case"))
+    if source not in known:
+        raise CaseDataError(
+            f"{source}: expected rogers, tr18, a file that ends in .json, .m or .mat, or one of pandapower's "
+            f"nets: {', '.join(known)}."
+        )
+    net = getattr(pandapower.networks, source)()
+    net.name = source
+    return net
+
+
+def solved_tables(net: Any) -> tuple[GridTables, FloatArray, FloatArray]:
+    """Solve a net and give its internal matrices, with voltages [pu] and angles [degree] of every bus.
+
+    Loads, static generators and storage are netted at their buses; buses joined by closed switches are one.
+    Ratings come from `max_i_ka` of lines and `sn_mva` of transformers.
+
+    Raises:
+        CaseDataError: pandapower finds no solution.
+    """
+    import pandapower as pp
+
+    try:
+        pp.runpp(
+            net, trafo_model="pi", calculate_voltage_angles=True, tolerance_mva=1e-8, max_iteration=30,
+            numba=False, lightsim2grid=False,
+        )  # fmt: skip
+    except Exception as error:  # pandapower raises whatever broken tables lead it to
+        raise CaseDataError(
+            f"{net.name}: pandapower cannot solve it ({error}), expected a healthy net."
+        ) from error
+    ppc, lookup = net._ppc, net._pd2ppc_lookups
+    bus, branch = ppc["bus"].real.copy(), ppc["branch"].real.copy()
+    vm_pu, va_degree = bus[:, 7].copy(), bus[:, 8].copy()
+    branch[:, 5:8] = 0.0
+    for element in ("line", "trafo"):
+        if element in lookup["branch"]:
+            first, last = lookup["branch"][element]
+            branch[first:last, 5] = _net_rating_mva(net, element)
+    # pandapower numbers its internal buses from 0; use the names if they are distinct numbers.
+    first_of: dict[int, int] = {}
+    for index in net.bus.index[net.bus["in_service"]]:
+        first_of.setdefault(int(lookup["bus"][index]), int(index))
+    spare = int(net.bus.index.max()) + 1
+    label = {row: first_of.get(row, spare + row) for row in range(len(bus))}
+    names = {row: str(net.bus.at[index, "name"]) for row, index in first_of.items()}
+    distinct = len(set(names.values())) == len(bus)
+    if distinct and all(name.isdigit() for name in names.values()):
+        label = {row: int(name) for row, name in names.items()}
+    for row, index in first_of.items():
+        bus[row, 11], bus[row, 12] = (
+            net.bus[limit].get(index, np.nan) if limit in net.bus else np.nan
+            for limit in ("max_vm_pu", "min_vm_pu")
+        )
+    gen = ppc["gen"].real.copy()
+    if "max_p_mw" in net.ext_grid:
+        for index, p_mw in net.ext_grid["max_p_mw"].dropna().items():
+            gen[int(lookup["ext_grid"][index]), 8] = p_mw
+    gen[:, 0] = [label[int(b)] for b in gen[:, 0]]
+    branch[:, 0], branch[:, 1] = ([label[int(b)] for b in branch[:, end]] for end in (0, 1))
+    bus[:, 0] = [label[row] for row in range(len(bus))]
+    in_service = bus[:, 1] != 4
+    tables = GridTables(
+        source=str(net.name),
+        base_mva=float(ppc["baseMVA"]),
+        f0_hz=float(net.f_hz),
+        bus=bus,
+        gen=gen,
+        branch=branch,
+        xy=_net_positions(net, [first_of.get(int(row)) for row in np.flatnonzero(in_service)]),
+    )
+    return tables, vm_pu[in_service], va_degree[in_service]
+
+
+def _net_rating_mva(net: Any, element: str) -> FloatArray:
+    """Thermal rating of each line or transformer of a net [MVA], zero where none is given."""
+    table = net[element]
+    if element == "line":
+        vn_kv = net.bus["vn_kv"].loc[table["from_bus"]].to_numpy()
+        rating = np.sqrt(3.0) * vn_kv * table["max_i_ka"].to_numpy(np.float64)
+    else:
+        rating = table["sn_mva"].to_numpy(np.float64)
+    rating = rating * table["parallel"].to_numpy(np.float64) * table["df"].to_numpy(np.float64)
+    return np.nan_to_num(rating, nan=0.0)
+
+
+def _net_positions(net: Any, indices: list[int | None]) -> FloatArray | None:
+    """Drawing position of the named buses, None unless all have one and no two the same."""
+    if "geo" not in net.bus or any(index is None for index in indices):
+        return None
+    try:
+        xy = np.array(
+            [json.loads(net.bus.at[index, "geo"])["coordinates"][:2] for index in indices], dtype=np.float64
+        )
+    except (TypeError, ValueError, KeyError):
+        return None
+    if xy.shape != (len(indices), 2) or not np.all(np.isfinite(xy)) or len(np.unique(xy, axis=0)) < len(xy):
+        return None
+    return xy

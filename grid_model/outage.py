@@ -71,14 +71,14 @@ class OutagePower:
 
 
 def published_point(case: Case) -> OperatingPoint:
-    """Loads and machines as published; plants of this project's own at zero, reactors out."""
+    """Loads, machines and shunts as published; plants of this project's own at zero."""
     return OperatingPoint(
         p_load_mw=case.load.p_mw,
         q_load_mvar=case.load.q_mvar,
         p_machine_mw=case.machine.p_mw,
         p_renewable_mw=np.zeros(case.n_renewable),
         p_resource_mw=np.zeros(case.n_resource),
-        reactor_share=0.0,
+        reactor_share=case.base_reactor_share,
     )
 
 
@@ -101,7 +101,7 @@ def scaled_point(
         p_machine_mw=case.machine.p_mw * demand_mw / published_mw,
         p_renewable_mw=p_renewable_mw,
         p_resource_mw=np.zeros(case.n_resource),
-        reactor_share=float(np.clip((1.0 - load_level) / 0.6, 0.0, 1.0)),
+        reactor_share=max(case.base_reactor_share, float(np.clip((1.0 - load_level) / 0.6, 0.0, 1.0))),
     )
 
 

@@ -16,7 +16,7 @@ from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from grid_model.admittance import ComplexArray, bus_admittance
 from grid_model.limits import apparent_power_mva, loading_percent
-from grid_model.network import build_network
+from grid_model.network import build_network, set_reactor_share
 from grid_model.power_flow import PowerFlowEngine, governor_share, solve_with_pandapower
 
 # Half a unit of the fourth decimal, the last one printed, and what 1e-8 MVA of solver mismatch adds to it.
@@ -115,11 +115,10 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
     shared = governor_share(case.machine)
     dv_pu, mismatch_mva = np.zeros(case.n_bus), np.zeros(case.n_bus)
     for share in (shared, single):  # the single slack last: its solution is the one reported
-        net = build_network(
-            case, resources=False, renewables=False, reactors=False, distributed_slack=share is shared
-        )
+        net = build_network(case, resources=False, renewables=False, distributed_slack=share is shared)
+        set_reactor_share(net, case, case.base_reactor_share)
         oracle = solve_with_pandapower(net, distributed_slack=share is shared)
-        engine = PowerFlowEngine(case, slack_share=share, check=False)
+        engine = PowerFlowEngine(case, slack_share=share, reactor_share=case.base_reactor_share, check=False)
         dv_pu = np.maximum(dv_pu, np.abs(engine.v_pu[0] - oracle.v_pu))
         for v_pu in (oracle.v_pu, engine.v_pu[0]):
             mismatch_mva = np.maximum(mismatch_mva, kirchhoff_mismatch_mva(case, v_pu, share))
@@ -176,14 +175,14 @@ def kirchhoff_mismatch_mva(case: Case, v_pu: ComplexArray, slack_share: FloatArr
     the imbalance; each may keep its share of it, and no more.
 
     Args:
-        case: the grid, its own plants and reactors left out.
+        case: the grid as published: this project's own plants and reactors left out.
         v_pu: complex voltages [pu], shape [bus].
         slack_share: share of each machine in the imbalance, sums to one, shape [machine].
 
     Returns:
         |dS_b| [MVA], shape [bus].
     """
-    y_pu = bus_admittance(case, np.ones(case.n_branch, dtype=np.bool_), 0.0)
+    y_pu = bus_admittance(case, np.ones(case.n_branch, dtype=np.bool_), case.base_reactor_share)
     mismatch = case.base_mva * v_pu * np.conj(y_pu @ v_pu)
     np.add.at(mismatch, case.load.bus, case.load.p_mw + 1j * case.load.q_mvar)
     np.add.at(mismatch, case.machine.bus, -case.machine.p_mw)

@@ -3,6 +3,7 @@
 python scripts/screen_contingencies.py
 python scripts/screen_contingencies.py --variant tr18 --engine pandapower --top 30 --json n1.json
 python scripts/screen_contingencies.py --load-level 0.6 --wind 0.5 --sun 0.3 --plot n1.png
+python scripts/screen_contingencies.py --case case118
 
 Exit status 0 once the table is complete, whatever it says; 2 if the case cannot be read or solved.
 """
@@ -37,6 +38,10 @@ class Options:
 
     variant: Literal["rogers", "tr18"] = "rogers"
     """rogers is the operating case, tr18 the one with a published solution."""
+    case: str | None = None
+    """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    dynamics: Path | None = None
+    """Machine data of your own grid, a CSV: machine,base_mva,h_s,xd_pu,xd1_pu,rating_mva."""
     engine: Literal["lightsim2grid", "pandapower", "dc"] = "lightsim2grid"
     """lightsim2grid is quick, pandapower the oracle (some 10 s), dc judges loading by active power alone."""
     load_level: float = 1.0
@@ -66,14 +71,20 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     # Imported here, so that --help and a wrong option are answered at once.
     from cases.arrays import CaseDataError
-    from cases.ieee68 import load_ieee68
     from grid_model.contingency import screen
-    from grid_model.outage import scaled_point
+    from grid_model.outage import published_point, scaled_point
+    from grid_model.own_grid import open_grid
     from grid_model.power_flow import EngineMismatch, PowerFlowDiverged
 
     try:
-        case = load_ieee68(options.variant)
-        point = scaled_point(case, load_level=options.load_level, wind=options.wind, sun=options.sun)
+        opened = open_grid(options.case or options.variant, options.dynamics)
+        case = opened.case
+        for note in opened.notes:
+            print(f"assumed: {note}")
+        if (options.load_level, options.wind, options.sun) == (1.0, 0.0, 0.0):
+            point = published_point(case)
+        else:
+            point = scaled_point(case, load_level=options.load_level, wind=options.wind, sun=options.sun)
         screening = screen(case, point, options.engine)
         print_table(screening, options.top)
         if options.json is not None:
@@ -217,12 +228,13 @@ def draw(screening: Screening, path: Path) -> None:
             if result.verdict != "secure":
                 ends = np.array([case.branch.from_bus[row], case.branch.to_bus[row]])
                 circuits[result.rest].append((float(case.bus.x[ends].mean()), float(case.bus.y[ends].mean())))
+    whose = ", ours" if case.name.startswith("ieee68") else ""
     figure = Figure(figsize=NETWORK_FIGSIZE)
     axes = draw_network(
         case,
         figure,
         loading_percent=loading,
-        loading_label="worst loading anywhere after losing this circuit [% of rate B, ours]",
+        loading_label=f"worst loading anywhere after losing this circuit [% of rate B{whose}]",
         title=f"{case.name}: single outages that leave the grid insecure or cut buses off",
     )
     for rest, (marker, color, label) in MARKS.items():
