@@ -1,0 +1,100 @@
+"""scripts/evaluate.py and scripts/random_rollout.py as their users run them, on an episode of a few intervals."""
+
+import json
+
+import pytest
+
+import evaluate
+import random_rollout
+from marl.config import NetworkConfig
+from marl.environment import make_batch
+from marl.policy import Policy
+
+SHORT = 'base = "normal"\nname = "short"\nn_intervals = 6\n'
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text(SHORT)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path, scenario):
+    """An untrained policy, which with a small last layer and a dead zone hardly moves anything."""
+    groups = make_batch(str(scenario), 1, check=False).groups
+    path = tmp_path / "model.pt"
+    Policy(groups, NetworkConfig(), {"observation": "default"}).save(path)
+    return path
+
+
+def test_comparison_is_on_the_same_episodes_and_in_the_json_file(tmp_path, model, scenario, capsys):
+    figures = tmp_path / "figures.json"
+    status = evaluate.main(
+        [
+            "--model_path",
+            str(model),
+            "--n_episodes",
+            "3",
+            "--compare",
+            "--scenario",
+            str(scenario),
+            "--json",
+            str(figures),
+        ]
+    )
+    assert status == 0
+    found = json.loads(figures.read_text())
+    for name in ("trained", "random", "do_nothing"):
+        assert set(found[name]) >= {
+            "return_mean",
+            "return_ci95",
+            "rms_mhz",
+            "share_within_200mhz",
+            "violations_per_episode",
+        }
+        low, high = found[name]["return_ci95"]
+        assert low <= found[name]["return_mean"] <= high
+        assert found[name]["episodes"] == 3
+    # The untrained policy stays in its dead zone, so it does nothing on the same episodes.
+    assert found["trained"] == found["do_nothing"]
+    assert found["random"]["return_mean"] != found["do_nothing"]["return_mean"]
+    assert "do nothing" in capsys.readouterr().out
+
+
+def test_pictures_and_live_output_of_one_episode(tmp_path, model, scenario, capsys):
+    out = tmp_path / "pictures"
+    arguments = ["--model-path", str(model), "--n-episodes", "1", "--scenario", str(scenario), "--visualize"]
+    assert evaluate.main([*arguments, "--out", str(out)]) == 0
+    for name in ("frequency", "dispatch", "loading", "reward", "network"):
+        assert (out / f"{name}.png").stat().st_size > 10_000
+
+
+def test_a_missing_model_ends_in_one_line_that_says_how_to_make_one(tmp_path, capsys):
+    assert evaluate.main(["--model_path", str(tmp_path / "none.pt")]) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "train_mappo.py" in message
+
+
+def test_a_file_that_is_no_model_ends_in_one_line(tmp_path, capsys):
+    path = tmp_path / "broken.pt"
+    path.write_bytes(b"not a model")
+    assert evaluate.main(["--model_path", str(path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_more_episodes_than_the_suite_holds_are_refused(model, capsys):
+    assert evaluate.main(["--model_path", str(model), "--n_episodes", "101"]) == 1
+    assert "100 held-out episodes" in capsys.readouterr().err
+
+
+def test_random_rollout_describes_the_environment_and_draws_the_episode(tmp_path, scenario, capsys):
+    picture = tmp_path / "test_results.png"
+    assert random_rollout.main(["--scenario", str(scenario), "--out", str(picture)]) == 0
+    text = capsys.readouterr().out
+    assert "68 buses in 5 areas" in text
+    assert "bess 5 agents at buses 53, 68, 36, 41, 50: 15 observations" in text
+    assert "140 numbers" in text
+    assert picture.stat().st_size > 10_000
