@@ -78,10 +78,10 @@ def _read_mat(path: Path, f0_hz: float) -> GridTables:
     """A .mat file with a structure mpc."""
     from scipy.io import loadmat
 
+    if not path.exists():
+        raise CaseDataError(f"{path}: no such file, expected a MATPOWER case.")
     try:
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    except FileNotFoundError:
-        raise CaseDataError(f"{path}: no such file, expected a MATPOWER case.") from None
     except Exception as error:  # scipy raises whatever a broken file leads it to
         raise CaseDataError(f"{path.name}: cannot be read ({error}), expected a MATLAB file.") from error
     mpc = content.get("mpc")

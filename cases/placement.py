@@ -32,13 +32,12 @@ def place_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray, xy: FloatArray
         graph.add_nodes_from(range(n_bus))
         place = nx.kamada_kawai_layout(graph)
         xy = np.array([place[k] for k in range(n_bus)])
-    span = np.ptp(xy, axis=0)
-    box = np.array([WIDTH, HEIGHT])
-    xy = (xy - xy.min(axis=0)) / np.where(span > 0.0, span, 1.0) * box
+    xy = _fill(xy)
     # Circles of this distance on a square lattice would fill half the picture.
     closest = np.sqrt(0.5 * WIDTH * HEIGHT / n_bus)
     spiral = np.arange(n_bus) * 2.4
-    xy = xy + 1e-6 * np.column_stack([np.cos(spiral), np.sin(spiral)])  # parts buses at one place
+    radius = 0.01 * closest * np.sqrt(np.arange(n_bus))
+    xy = xy + radius[:, None] * np.column_stack([np.cos(spiral), np.sin(spiral)])  # parts buses at one place
     for _ in range(ROUNDS):
         apart = xy[:, None] - xy[None]
         distance = np.linalg.norm(apart, axis=2)
@@ -46,6 +45,14 @@ def place_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray, xy: FloatArray
         lacking = np.maximum(closest - distance, 0.0)
         if not lacking.any():
             break
-        xy = xy + 0.25 * (apart / distance[:, :, None] * lacking[:, :, None]).sum(axis=1)
-        xy = np.clip(xy, 0.0, box)
-    return xy
+        push = lacking / np.maximum(distance, 1e-9 * closest)
+        xy = xy + 0.25 * (apart * push[:, :, None]).sum(axis=1)
+    return _fill(xy)
+
+
+def _fill(xy: FloatArray) -> FloatArray:
+    """Stretched to the whole picture; a row or column of buses stays in its middle."""
+    low, span = xy.min(axis=0), np.ptp(xy, axis=0)
+    share = np.where(span > 0.0, (xy - low) / np.where(span > 0.0, span, 1.0), 0.5)
+    filled: FloatArray = share * np.array([WIDTH, HEIGHT])
+    return filled

@@ -251,6 +251,8 @@ def solved_tables(net: Any) -> tuple[GridTables, FloatArray, FloatArray]:
     """
     import pandapower as pp
 
+    if len(net.trafo) and "tap_dependency_table" not in net.trafo:
+        net.trafo["tap_dependency_table"] = False  # without this column every solve warns that it is missing
     try:
         pp.runpp(
             net, trafo_model="pi", calculate_voltage_angles=True, tolerance_mva=1e-8, max_iteration=30,

@@ -87,6 +87,15 @@ def test_dc_screening_takes_the_same_options_and_has_no_voltages(tmp_path, call)
     assert {outage["vm_min_pu"] for outage in outages} == {None}
 
 
+def test_a_grid_of_ones_own_is_screened_and_drawn_and_what_was_assumed_is_listed(tmp_path, call):
+    out, picture = tmp_path / "n1.json", tmp_path / "n1.svg"
+    done = call("--case", "case39", "--json", str(out), "--plot", str(picture), "--top", "3")
+    assert done.returncode == 0, done.stderr
+    assert "assumed: 10 machines have no dynamic data" in done.stdout
+    assert len(json.loads(out.read_text())["outages"]) == 56
+    assert b"<svg" in picture.read_bytes()[:2000]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +106,7 @@ def test_dc_screening_takes_the_same_options_and_has_no_voltages(tmp_path, call)
         (("--wind", "1.5"), "--wind 1.5: expected a share of capacity from 0 to 1"),
         (("--load-level", "-1"), "expected a share of nominal load"),
         (("--load-level", "1.6"), "no solution before any outage"),
+        (("--case", "no_such_grid.json"), "no_such_grid.json: no such file, expected a pandapower net"),
     ],
 )
 def test_a_mistake_ends_in_one_clear_line(arguments, message, call):
