@@ -200,6 +200,13 @@ def as_json(screening: Screening) -> dict[str, Any]:
     return {
         "case": screening.case.name,
         "engine": screening.engine,
+        "base": {
+            "worst_branch": screening.base.worst_branch,
+            "worst_loading_percent": screening.base.worst_loading_percent,
+            "vm_min_pu": screening.base.vm_min_pu,
+            "vm_max_pu": screening.base.vm_max_pu,
+            "violations": [v.element for v in screening.base.violations],
+        },
         "totals": dict(screening.count()),
         "outages": outages,
         "bridges": [list(ends) for ends in screening.bridges],

@@ -97,6 +97,15 @@ def test_a_case_that_differs_from_the_published_one_fails(tmp_path, call):
     assert "FAILED" in done.stdout
 
 
+def test_a_grid_of_ones_own_is_held_to_the_same_checks(tmp_path, call):
+    out = tmp_path / "validation.json"
+    done = call("--case", "case39", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())["case39"]
+    assert figures["total_load_mw"] == pytest.approx(6254.23)  # as published with the 39 buses
+    assert "assumed: 10 machines have no dynamic data" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
