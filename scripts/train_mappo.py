@@ -30,7 +30,8 @@ from marl.config import (
 
 if TYPE_CHECKING:
     from marl.protocol import BatchedEnvironment
-    from marl.trainer import Progress, Trainer
+    from marl.standing import Progress
+    from marl.trainer import Trainer
 
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
@@ -245,7 +246,7 @@ def train(arguments: Arguments) -> int:
     else:
         directory = new_directory(config, Path(arguments.out) if arguments.out else None)
     trainer = make_trainer(arguments, directory)
-    if trainer.update >= config.n_updates:
+    if trainer.standing.update >= config.n_updates:
         raise ConfigError(
             f"{directory} has trained all of its {config.total_episodes} episodes; ask for more by --total-episodes"
         )
@@ -262,7 +263,7 @@ def train(arguments: Arguments) -> int:
     publish(directory, arguments.checkpoints)
     if result.best_return is not None and result.last_return is not None:
         print(
-            f"Held-out return: best {result.best_return:,.1f} at update {trainer.best_update}, "
+            f"Held-out return: best {result.best_return:,.1f} at update {result.best_update}, "
             f"last {result.last_return:,.1f}."
         )
     if result.finished:

@@ -124,7 +124,7 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
     return TrainingConfig(
         total_episodes=frames // EPISODE_STEPS,
         episode_steps=EPISODE_STEPS,
-        n_envs=60,
+        n_envs=100,
         seed=seed,
         device="cpu",
         checkpoint_every=10**6,

@@ -169,7 +169,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
 
     with pytest.raises(Killed):
         run_small(tmp_path / "killed", on_progress=kill)
-    assert load(tmp_path / "killed" / "checkpoint_last.pt", "run")["counters"]["update"] == 4
+    assert load(tmp_path / "killed" / "checkpoint_last.pt", "run")["standing"]["update"] == 4
     result = run_small(tmp_path / "killed", resume=True)
     assert result.finished
     whole, resumed = (load(tmp_path / name / "checkpoint_last.pt", "run") for name in ("whole", "killed"))
@@ -191,8 +191,9 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
             assert a == b, where
 
     for content in (whole, resumed):  # wall-clock times differ by nature
-        content["counters"].pop("elapsed_s")
-        content["counters"].pop("time_s")
+        content["standing"].pop("elapsed_s")
+        for part in ("environment_s", "act_s", "update_s", "evaluation_s"):
+            content["standing"].pop(part)
     compare(whole, resumed, "checkpoint")
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
@@ -207,7 +208,7 @@ def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
     assert not result.finished
     assert signal.Signals(number).name in result.reason
     # The signal falls after update 3 was reported: the run ends there, and that update is saved.
-    saved = load(tmp_path / "checkpoint_last.pt", "run")["counters"]["update"]
+    saved = load(tmp_path / "checkpoint_last.pt", "run")["standing"]["update"]
     assert saved == result.update == 3
     assert run_small(tmp_path, resume=True).finished
 
@@ -283,7 +284,7 @@ def test_a_loss_that_is_not_finite_leaves_a_dump_that_reproduces_it(tmp_path):
     trainer.on_progress = poison
     with pytest.raises(TrainingFailed, match="nonfinite_dump.pt"):
         trainer.run()
-    assert load(tmp_path / "checkpoint_last.pt", "run")["counters"]["update"] == 2
+    assert load(tmp_path / "checkpoint_last.pt", "run")["standing"]["update"] == 2
     with pytest.raises(NonFiniteLoss):
         replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift(length=7))
 
