@@ -15,8 +15,22 @@ An interval runs in this order, and `CoupledGrid.advance` reads so:
     M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
     P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
 
+At the `machine` level T theta is not linear: it is what the machines' internal voltages E, recomputed from every AC
+solution, exchange through the reduced network of `grid_model.reduction`, sum_j E_i E_j B_ij [sin delta_ij - sin
+delta_ij(power flow)]. Its conductances, which are the loads and the losses, are left out: loads here draw constant
+power and are the power flow's. With them in, voltages that sag in a swing would unload the grid by hundreds of MW for
+as long as the next power flow is away, and it would load it again. At every level the change of losses with the angles
+is there to first order. The classical model with constant-impedance loads, which has none of that, is in
+`grid_model.classical`.
+
+After an event, and while groups swing against each other by more than `renewal_spread_hz`, spans are no longer than
+`renewal_s`.
+
 Since P_elec,a is the sum of what an area's machines send out in the AC solution, it equals load plus losses plus net
 export of the area there; the terms of the textbook equation are this one's parts.
+
+Load-shedding relays act at the integration step at which their pick-up time is over: the span is integrated, looked
+at, and cut there.
 
 Events are met at their instant, rounded to the integration step: the span before it is integrated and solved, the
 element switched, and the span after it starts from a power flow of its own. At the instant itself rotors stand
@@ -30,18 +44,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.admittance import ComplexArray
 from grid_model.bus_frequency import machine_reactance_pu
 from grid_model.disturbance import Event
-from grid_model.integration import integrate_areas
+from grid_model.integration import integrate_groups, integrate_machines
+from grid_model.load_shedding import first_operation
 from grid_model.power_flow import PowerFlowEngine
+from grid_model.projection import (
+    centre_of_inertia,
+    linear_exchange,
+    project,
+    sum_groups,
+    sum_square,
+    weigh_groups,
+)
+from grid_model.reduction import bus_voltages, exchange_coefficients, internal_voltages, reduce_to_machines
 from grid_model.swing import (
     SwingConfig,
     SwingTopology,
+    loss_matrix,
     spring_stiffness,
     swing_topology,
     synchronising_matrix,
@@ -78,83 +103,6 @@ def lagged_response(
     return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * np.exp(-t_s / lag_s)
 
 
-@numba.njit(cache=True, error_model="numpy")
-def _project(values: FloatArray, bus: IntArray, reach: FloatArray, out: FloatArray) -> None:
-    """out[group, env] += sum_i values[env, i] reach[env, bus_i, group]."""
-    n_env, n = values.shape
-    n_group = reach.shape[2]
-    for e in range(n_env):
-        for i in range(n):
-            for g in range(n_group):
-                out[g, e] += values[e, i] * reach[e, bus[i], g]
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
-    """Sum over the members of each group, [env, n] -> [group, env]."""
-    n_env, n = values.shape
-    out = np.zeros((n_group, n_env))
-    for e in range(n_env):
-        for i in range(n):
-            out[group[i], e] += values[e, i]
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
-    """out[env, i] = sum_g weights[env, i, g] of_group[g, env]."""
-    n_env, n, n_group = weights.shape
-    out = np.zeros((n_env, n))
-    for e in range(n_env):
-        for i in range(n):
-            for g in range(n_group):
-                out[e, i] += weights[e, i, g] * of_group[g, e]
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _exchange(synchronising: FloatArray, theta_rad: FloatArray) -> FloatArray:
-    """out[a, env] = sum_b T[a, b, env] theta[b, env]."""
-    n_group, n_env = theta_rad.shape
-    out = np.zeros((n_group, n_env))
-    for a in range(n_group):
-        for b in range(n_group):
-            for e in range(n_env):
-                out[a, e] += synchronising[a, b, e] * theta_rad[b, e]
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
-    """out[env] = sum_ab gram[env, a, b] moment[a, b, env], with only the lower triangle of moment filled in."""
-    n_env, n_group, _ = gram.shape
-    out = np.zeros(n_env)
-    for e in range(n_env):
-        for a in range(n_group):
-            for b in range(a):
-                out[e] += 2.0 * gram[e, a, b] * moment[a, b, e]
-            out[e] += gram[e, a, a] * moment[a, a, e]
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _centre_of_inertia(df_hz: FloatArray, inertia: FloatArray) -> FloatArray:
-    """out[step, env] = sum_g M_g f_g / sum_g M_g, from [step, group, env] and [group, env]."""
-    n_step, n_group, n_env = df_hz.shape
-    out = np.zeros((n_step, n_env))
-    total = np.zeros(n_env)
-    for g in range(n_group):
-        for e in range(n_env):
-            total[e] += inertia[g, e]
-    for s in range(n_step):
-        for g in range(n_group):
-            for e in range(n_env):
-                out[s, e] += df_hz[s, g, e] * inertia[g, e]
-        for e in range(n_env):
-            out[s, e] /= total[e]
-    return out
-
-
 class CoupledGrid:
     """A batch of grids in which swing equations and AC power flow advance together.
 
@@ -165,6 +113,8 @@ class CoupledGrid:
         slack_mw: what the last power flow had to share out to balance, [env].
         trace_hz: frequency deviation of the groups at every step of the last interval, [step, group, env].
         trace_mechanical_mw: governors' power of the groups likewise.
+        shed_stages: stages of load shedding that have operated in each area, [env, area, stage].
+        served_share: share of each load that shedding has left, [env, load].
         second_moment_hz2: mean of f_a f_b over the last interval, symmetric, [group, group, env].
         df_min_hz, df_max_hz: extremes of the last interval, [group, env].
         inputs: what acts at the end of the last interval.
@@ -201,16 +151,17 @@ class CoupledGrid:
         self.engine = PowerFlowEngine(case, n_env, check=check)
         if config.level == "area":
             self.group_of_machine = case.bus.area[case.machine.bus]
-            self.group_of_bus = case.bus.area
             self.n_group = case.n_area
+        elif config.level == "machine":
+            self.group_of_machine = np.arange(case.n_machine)
+            self.n_group = case.n_machine
         else:
             self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
-            self.group_of_bus = np.zeros(case.n_bus, dtype=np.int64)
             self.n_group = 1
         self._lag_s = np.unique(resource_lag_s)
         self._resource_lag_s = resource_lag_s
         self._of_lag = [np.flatnonzero(resource_lag_s == lag) for lag in self._lag_s]
-        self._susceptance_pu = 1.0 / machine_reactance_pu(case)
+        self._reactance_pu = machine_reactance_pu(case)
         self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
         self._load_at = np.zeros((case.n_load, case.n_bus))
         self._load_at[np.arange(case.n_load), case.load.bus] = 1.0
@@ -232,6 +183,12 @@ class CoupledGrid:
         self._p_elec_mw = np.zeros((g, n_env))
         self._synchronising = np.zeros((g, g, n_env))
         self._stiffness = np.zeros((n_env, n_spring))
+        # The reduced network; only the machine level reads it.
+        n_reduced = case.n_machine if config.level == "machine" else 0
+        self._y_reduced = np.zeros((n_env, n_reduced, n_reduced), dtype=np.complex128)
+        self._in_phase = np.zeros((n_reduced, n_reduced, n_env))
+        self._quadrature = np.zeros((n_reduced, n_reduced, n_env))
+        self._stale = np.ones(n_env, dtype=np.bool_)  # the topology changed since the last reduction
         self.second_moment_hz2 = np.zeros((g, g, n_env))
         self.df_min_hz = np.zeros((g, n_env))
         self.df_max_hz = np.zeros((g, n_env))
@@ -249,10 +206,17 @@ class CoupledGrid:
         self._reach = np.zeros((n_env, case.n_bus, g))
         self._shape = np.zeros((n_env, n_spring, g))
         self._spring_pu = np.zeros((n_env, case.n_branch))
+        self._conductance_pu = np.zeros((n_env, case.n_branch))
         self._inertia = np.zeros((g, n_env))
         self._machine_inertia = np.zeros((n_env, case.n_machine))
         self._governor_share = np.zeros((n_env, case.n_machine))
         self._group_share = np.zeros((g, n_env))
+        # Under-frequency load shedding.
+        n_stage = 0 if config.load_shedding is None else config.load_shedding.n_stage
+        self._relay_weight = np.zeros((n_env, case.n_area, g))
+        self._relay_pending = np.zeros((n_env, case.n_area, n_stage), dtype=np.int64)
+        self.shed_stages = np.zeros((n_env, case.n_area, n_stage), dtype=np.bool_)
+        self.served_share = np.ones((n_env, case.n_load))
         for env in range(n_env):
             self._adopt_topology(env)
         governor = config.governor
@@ -295,6 +259,10 @@ class CoupledGrid:
         for name in GridInputs.__dataclass_fields__:
             getattr(self.inputs, name)[envs] = getattr(inputs, name)
         self.load_step_mw[envs] = 0.0
+        self.served_share[envs] = 1.0
+        self.shed_stages[envs] = False
+        self._relay_pending[envs] = 0
+        self._stale[envs] = True
         for state in (
             self.df_hz,
             self._theta_rad,
@@ -334,14 +302,20 @@ class CoupledGrid:
         self.df_min_hz[:] = self.df_hz
         self.df_max_hz[:] = self.df_hz
         eventful = sorted(events) if events else []
-        quiet = None
-        if eventful:
-            keep = np.ones(self.n_env, dtype=np.bool_)
-            keep[eventful] = False
-            quiet = np.flatnonzero(keep)
-        if quiet is None or len(quiet):
-            self._span(quiet, 0, self.n_steps)
+        moving = self._inertia > 0.0
+        highest = np.where(moving, self.df_hz, -np.inf).max(axis=0)
+        lowest = np.where(moving, self.df_hz, np.inf).min(axis=0)
+        swinging = highest - lowest > self.config.renewal_spread_hz
+        swinging[eventful] = False
+        quiet = ~swinging
+        quiet[eventful] = False
+        if quiet.all():
+            self._span(None, 0, self.n_steps)
+        elif quiet.any():
+            self._span(np.flatnonzero(quiet), 0, self.n_steps)
         converged = self.engine.converged.copy()
+        if swinging.any():
+            converged &= self._short_spans(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
             assert events is not None
             only = np.array([env])
@@ -349,43 +323,42 @@ class CoupledGrid:
             for event in events[env]:
                 step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
                 if step > at:
-                    self._span(only, at, step)
-                    solved &= bool(self.engine.converged[env])
+                    solved &= bool(self._short_spans(only, at, step)[env])
                     at = step
                 self._switch(env, event, at / self.n_steps)
                 solved &= bool(self.engine.converged[env])
             if at < self.n_steps:
-                self._span(only, at, self.n_steps)
-                solved &= bool(self.engine.converged[env])
+                solved &= bool(self._short_spans(only, at, self.n_steps)[env])
             converged[env] = solved
         self._begin = self.inputs = inputs
         return converged
 
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
-        return _weigh_groups(self.bus_frequency, self.df_hz)
+        return weigh_groups(self.bus_frequency, self.df_hz)
 
     def sum_bus_square_hz2(self) -> FloatArray:
         """Sum over the buses of the interval's mean of Df^2 [Hz^2], [env]."""
-        return _sum_square(self.bus_gram, self.second_moment_hz2)
+        return sum_square(self.bus_gram, self.second_moment_hz2)
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
-        trace = self.bus_frequency[env] @ self.trace_hz[:, :, env].T
+        trace = self.bus_frequency[env] @ np.ascontiguousarray(self.trace_hz[:, :, env].T)
         return trace.min(axis=1), trace.max(axis=1)
 
     def coi_df_hz(self) -> FloatArray:
         """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
-        return _centre_of_inertia(self.df_hz[None], self._inertia)[0]
+        return centre_of_inertia(self.df_hz[None], self._inertia)[0]
 
     def coi_trace_hz(self) -> FloatArray:
         """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
-        return _centre_of_inertia(self.trace_hz[1:], self._inertia)
+        return centre_of_inertia(self.trace_hz[1:], self._inertia)
 
     def unserved_mw(self) -> FloatArray:
-        """Load on dead buses [MW], [env]."""
-        dead = ~self.engine.bus_live[:, self.case.load.bus]
-        return np.sum(np.where(dead, self.inputs.load_mw + self.load_step_mw, 0.0), axis=1)
+        """Load on dead buses and load that was shed [MW], [env]."""
+        live = self.engine.bus_live[:, self.case.load.bus]
+        wanted = self.inputs.load_mw + self.load_step_mw
+        return np.sum(np.where(live, (1.0 - self.served_share) * wanted, wanted), axis=1)
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit, as arrays."""
@@ -399,7 +372,7 @@ class CoupledGrid:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
-        for name in _STATE:
+        for name in ("_branch_wanted", "_machine_wanted"):
             getattr(self, name)[...] = state[name]
         for name in GridInputs.__dataclass_fields__:
             np.copyto(getattr(self.inputs, name), state[f"inputs_{name}"])
@@ -409,6 +382,19 @@ class CoupledGrid:
             self.engine.set_reactors(env, state["reactor_share"][env])
             self._adopt_topology(env)
         self.engine.restore_voltages(state["v_pu"])
+        for name in _STATE:
+            getattr(self, name)[...] = state[name]
+
+    def _short_spans(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
+        """Go from step_a to step_b with a power flow at least every `renewal_s`; whether all of them solved, [env]."""
+        most = max(1, round(self.config.renewal_s / self.config.dt_s))
+        solved = np.ones(self.n_env, dtype=np.bool_)
+        n_span = -(-(step_b - step_a) // most)
+        for k in range(n_span):
+            first = step_a + k * (step_b - step_a) // n_span
+            self._span(envs, first, step_a + (k + 1) * (step_b - step_a) // n_span)
+            solved &= self.engine.converged
+        return solved
 
     # One span of an interval --------------------------------------------------------------------------------------
 
@@ -420,16 +406,16 @@ class CoupledGrid:
         a, b = step_a / self.n_steps, step_b / self.n_steps
         live = self.engine.bus_live[rows]
         reach = self._reach[rows]
-        load_a = self._at("load_mw", rows, a) + self.load_step_mw[rows]
+        load_a = self._load(rows, a)
         net_change = self._net(rows, b) - self._net(rows, a)
         delta = np.zeros((self.n_group, n_env))
         every_bus = np.arange(case.n_bus)
-        _project(np.where(live, net_change, 0.0), every_bus, reach, delta)
+        project(np.where(live, net_change, 0.0), every_bus, reach, delta)
         damping = np.zeros((self.n_group, n_env))
-        _project(load_a * live[:, case.load.bus] * self._per_hz, case.load.bus, reach, damping)
+        project(load_a * live[:, case.load.bus] * self._per_hz, case.load.bus, reach, damping)
         on = self.engine.machine_in_service[rows]
-        schedule_a = _sum_groups(self._at("schedule_mw", rows, a) * on, self.group_of_machine, self.n_group)
-        schedule_b = _sum_groups(self._at("schedule_mw", rows, b) * on, self.group_of_machine, self.n_group)
+        schedule_a = sum_groups(self._at("schedule_mw", rows, a) * on, self.group_of_machine, self.n_group)
+        schedule_b = sum_groups(self._at("schedule_mw", rows, b) * on, self.group_of_machine, self.n_group)
 
         n_lag = len(self._lag_s)
         lagged = np.zeros((n_lag, self.n_group, n_env))
@@ -439,9 +425,9 @@ class CoupledGrid:
         for k, which in enumerate(self._of_lag):
             at = case.resource.bus[which]
             on_bus = live[:, at]
-            _project(out_a[:, which] * on_bus, at, reach, lagged[k])
-            _project(set_a[:, which] * on_bus, at, reach, u_a[k])
-            _project(set_b[:, which] * on_bus, at, reach, u_b[k])
+            project(out_a[:, which] * on_bus, at, reach, lagged[k])
+            project(set_a[:, which] * on_bus, at, reach, u_a[k])
+            project(set_b[:, which] * on_bus, at, reach, u_b[k])
 
         df = np.ascontiguousarray(self.df_hz[:, rows])
         start_hz = df.copy()
@@ -457,22 +443,11 @@ class CoupledGrid:
         out_start = lagged.sum(axis=0)
         p_elec = self._p_elec_mw[:, rows]
         share = np.ascontiguousarray(self._group_share[:, rows])
-        synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
         p_a = schedule_a - p_elec + damping * start_hz - out_start
         p_b = p_a + (schedule_b - schedule_a) - delta
-        integrate_areas(
-            df,
-            theta,
-            valve,
-            reheat,
-            lagged,
-            p_a,
-            p_b,
-            u_a,
-            u_b,
-            np.ascontiguousarray(self._inertia[:, rows]),
-            damping,
-            synchronising,
+        inertia = np.ascontiguousarray(self._inertia[:, rows])
+        before: tuple[Any, ...] = (df, theta, valve, reheat, lagged, p_a, p_b, u_a, u_b)
+        after: tuple[Any, ...] = (
             share * governor.gain_mw_per_hz,
             share * governor.headroom_up_mw,
             share * governor.headroom_down_mw,
@@ -492,7 +467,31 @@ class CoupledGrid:
             trace,
             trace_mechanical,
         )
-        exchange = _exchange(synchronising, theta)
+        if self.config.level == "machine":
+            exchange = np.empty_like(df)
+            in_phase = np.ascontiguousarray(self._in_phase[:, :, rows])
+            quadrature = np.ascontiguousarray(self._quadrature[:, :, rows])
+            idle = np.where(inertia > 0.0, inertia, 1.0)  # a machine out of service stands still
+            step_machines: Any = integrate_machines
+            step_machines(*before, idle, damping, in_phase, quadrature, exchange, *after)
+        else:
+            synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
+            step_groups: Any = integrate_groups
+            step_groups(*before, inertia, damping, synchronising, *after)
+            exchange = linear_exchange(synchronising, theta)
+
+        operations = self._relay_operations(envs, trace, lowest)
+        early = [env for env, (step, _, _) in operations.items() if 0 <= step < n_steps]
+        if early:
+            # Relays operate before the span ends: it is cut there, for those whose relays they are.
+            rest = np.setdiff1d(np.arange(self.n_env) if envs is None else envs, early)
+            if len(rest):
+                self._span(rest, step_a, step_b)
+            for env in early:
+                cut = step_a + operations[env][0]
+                self._span(np.array([env]), step_a, cut)
+                self._span(np.array([env]), cut, step_b)
+            return
         self._p_elec_mw[:, rows] = (
             p_elec + delta + damping * (df - start_hz) - (lagged.sum(axis=0) - out_start) + exchange
         )
@@ -503,6 +502,44 @@ class CoupledGrid:
         self.trace_hz[step_a : step_b + 1, :, rows] = trace
         self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
         self._settle(envs, b)
+        for env, (step, operated, pending) in operations.items():
+            self._relay_pending[env] = pending
+            if step >= 0:
+                self._shed(env, operated, b)
+
+    def _relay_operations(
+        self, envs: IntArray | None, trace_hz: FloatArray, lowest_hz: FloatArray
+    ) -> dict[int, tuple[int, BoolArray, IntArray]]:
+        """What the load-shedding relays do in a span that has been integrated; changes nothing.
+
+        Args:
+            envs: the environments integrated; all if None.
+            trace_hz: their groups, [step, group, env]; lowest_hz: lowest value of the interval, [group, env].
+
+        Returns:
+            For each environment whose relays have something to count: the first step of the span at which any of them
+            operates (-1: none), which do, [area, stage], and the pick-up counters at that step or the span's end.
+        """
+        relays = self.config.load_shedding
+        if relays is None or relays.n_stage == 0:
+            return {}
+        names = np.arange(self.n_env) if envs is None else envs
+        picked_up = self._relay_pending[names].any(axis=(1, 2))
+        low = np.flatnonzero(picked_up | (lowest_hz.min(axis=0) < relays.stage_hz[0] - self.case.f0_hz))
+        found: dict[int, tuple[int, BoolArray, IntArray]] = {}
+        for row in low:
+            env = int(names[row])
+            # Contiguous, so that the product is the same to the bit in a batch of any size.
+            area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ self._relay_weight[env].T
+            found[env] = first_operation(
+                area_hz,
+                self._relay_pending[env],
+                self.shed_stages[env],
+                np.array(relays.stage_hz) - self.case.f0_hz,
+                relays.pick_up_s,
+                self.config.dt_s,
+            )
+        return found
 
     def _settle(self, envs: IntArray | None, at: float) -> None:
         """Power flow at a fraction of the interval, with each group's electrical power shared among its machines."""
@@ -514,19 +551,18 @@ class CoupledGrid:
         per_share = governor / np.maximum(self._group_share[:, rows], 1e-12)
         of_machine = self.group_of_machine
         mechanical = schedule + self._governor_share[rows] * per_share[of_machine].T
-        accelerating = _sum_groups(mechanical, of_machine, self.n_group) - self._p_elec_mw[:, rows]
-        by_inertia = self._machine_inertia[rows] / self._inertia[:, rows][of_machine].T
+        accelerating = sum_groups(mechanical, of_machine, self.n_group) - self._p_elec_mw[:, rows]
+        inertia = np.maximum(self._inertia[:, rows], 1e-12)  # a machine out of service has none
+        by_inertia = self._machine_inertia[rows] / inertia[of_machine].T
         self._solve(envs, mechanical - by_inertia * accelerating[of_machine].T, at)
 
     def _solve(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
         """AC power flow with these powers of the machines, a row per environment named; adopts what it finds."""
         case, engine = self.case, self.engine
         rows: Any = slice(None) if envs is None else envs
-        load_mw = self._at("load_mw", rows, at) + self.load_step_mw[rows]
-        load_mvar = self._at("load_mvar", rows, at)
-        df_load = _weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[
-            :, case.load.bus
-        ]
+        load_mw = self._load(rows, at)
+        load_mvar = self._at("load_mvar", rows, at) * self.served_share[rows]
+        df_load = weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[:, case.load.bus]
         load_mw = load_mw * (1.0 + self._per_hz * df_load)
         plants = (
             self._at("renewable_mw", rows, at) @ self._renewable_at
@@ -546,9 +582,21 @@ class CoupledGrid:
         self.slack_mw[rows] = np.where(good, (self.machine_mw[rows] - machine_mw * on).sum(axis=1), np.nan)
         self._p_elec_mw[:, rows] = np.where(
             good,
-            _sum_groups(self.machine_mw[rows] * on, self.group_of_machine, self.n_group),
+            sum_groups(self.machine_mw[rows] * on, self.group_of_machine, self.n_group),
             self._p_elec_mw[:, rows],
         )
+        if self.config.level == "machine":
+            which = np.arange(self.n_env) if envs is None else envs
+            which = which[engine.converged[which]]
+            for env in which[self._stale[which]]:
+                self._reduce(int(env), others[env])
+            self._renew_exchange(which)
+        else:
+            self._renew_springs()
+
+    def _renew_springs(self) -> None:
+        """Stiffness of the springs and tie coefficients at the last power flow."""
+        case, engine = self.case, self.engine
         spring_stiffness(
             engine.v_pu,
             self.machine_mvar,
@@ -556,12 +604,69 @@ class CoupledGrid:
             case.branch.from_bus,
             case.branch.to_bus,
             case.machine.bus,
-            self._susceptance_pu,
+            1.0 / self._reactance_pu,
             engine.machine_in_service,
             case.base_mva,
             self._stiffness,
         )
         synchronising_matrix(self._stiffness, self._shape, self._synchronising)
+        loss_matrix(
+            engine.v_pu,
+            self._conductance_pu,
+            case.branch.from_bus,
+            case.branch.to_bus,
+            self._reach,
+            self._shape,
+            case.base_mva,
+            self._synchronising,
+        )
+
+    def _reduce(self, env: int, others_mva: ComplexArray) -> None:
+        """Reduce the network of one environment to its machines at the last power flow.
+
+        Args:
+            others_mva: what everything but machines injects there, [bus]; held as admittances.
+        """
+        engine = self.engine
+        on, live, v_pu = engine.machine_in_service[env], engine.bus_live[env], engine.v_pu[env]
+        square = np.where(live, np.abs(v_pu) ** 2, 1.0)
+        shunt = np.where(live, -np.conj(others_mva) / (square * self.case.base_mva), 0.0)
+        recovery = bus_voltages(
+            self.case, engine.branch_in_service[env], on, live, shunt, engine.reactor_share[env]
+        )
+        # Loads and losses are the power flow's; what the rotors exchange between two of them is lossless.
+        self._y_reduced[env] = 1j * reduce_to_machines(self.case, on, recovery).imag
+        self._stale[env] = False
+
+    def _renew_exchange(self, envs: IntArray) -> None:
+        """Internal voltages of the machines at the last power flow, and what they drive through the reduced network."""
+        engine = self.engine
+        e_pu = internal_voltages(
+            engine.v_pu[envs],
+            self.machine_mw[envs],
+            self.machine_mvar[envs],
+            self.case.machine.bus,
+            self._reactance_pu,
+            engine.machine_in_service[envs],
+            self.case.base_mva,
+        )
+        in_phase = np.empty((self.case.n_machine, self.case.n_machine, len(envs)))
+        quadrature = np.empty_like(in_phase)
+        exchange_coefficients(e_pu, self._y_reduced[envs], self.case.base_mva, in_phase, quadrature)
+        losses = np.zeros_like(in_phase)
+        loss_matrix(
+            engine.v_pu[envs],
+            self._conductance_pu[envs],
+            self.case.branch.from_bus,
+            self.case.branch.to_bus,
+            self._reach[envs],
+            self._shape[envs],
+            self.case.base_mva,
+            losses,
+        )
+        # Since its rows sum to zero, L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
+        quadrature -= losses
+        self._in_phase[:, :, envs], self._quadrature[:, :, envs] = in_phase, quadrature
 
     # Events -------------------------------------------------------------------------------------------------------
 
@@ -572,7 +677,7 @@ class CoupledGrid:
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         if event.kind == "load_step":
             self.load_step_mw[env, event.index] += event.p_mw
-            demand[0, case.load.bus[event.index]] = event.p_mw
+            demand[0, case.load.bus[event.index]] = event.p_mw * self.served_share[env, event.index]
         else:
             wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
             wanted[env, event.index] = event.kind.endswith("_in")
@@ -590,14 +695,44 @@ class CoupledGrid:
             demand[0, back] += self._net(only, at)[0, back]
             demand[0, back] -= (self._resource_mw(only, at) @ self._resource_at)[0, back]
             demand[0, ~engine.bus_live[env]] = 0.0
+            # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
+            returned = engine.machine_in_service[env] & ~machine_was
+            self.machine_mw[env, returned] = self._at("schedule_mw", only, at)[0, returned]
+            np.add.at(demand[0], case.machine.bus[returned], -self.machine_mw[env, returned])
+            if self.config.level == "machine":
+                stayed = np.where(returned, 0.0, self._inertia[:, env])
+                self.df_hz[returned, env] = centre_of_inertia(
+                    np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), stayed[:, None]
+                )[0, 0]
+                self.df_hz[tripped, env] = 0.0
             # A unit that leaves takes its part of the governors along; one that returns brings an idle one.
             keep = np.minimum(1.0, self._group_share[:, env] / np.maximum(share_was, 1e-12))
             self._valve_mw[:, env] *= keep
             self._reheat_mw[:, env] *= keep
-        on = engine.machine_in_service[env]
+        self._meet(env, demand, at)
+
+    def _shed(self, env: int, operated: BoolArray, at: float) -> None:
+        """Open the breakers of the load-shedding stages that operated, [area, stage], at a fraction of the interval."""
+        case, relays = self.case, self.config.load_shedding
+        assert relays is not None
+        only = np.array([env])
+        before = self._load(only, at)
+        self.shed_stages[env] |= operated
+        self._relay_pending[env][operated] = 0
+        left = 1.0 - relays.share * np.count_nonzero(self.shed_stages[env], axis=1)
+        self.served_share[env] = left[case.bus.area[case.load.bus]]
+        demand = np.zeros((1, case.n_bus))
+        np.add.at(demand[0], case.load.bus, (self._load(only, at) - before)[0])
+        demand[0, ~self.engine.bus_live[env]] = 0.0
+        self._meet(env, demand, at)
+
+    def _meet(self, env: int, demand: FloatArray, at: float) -> None:
+        """Machines meet a sudden change of net load [MW], [1, bus], while the rotors stand still."""
+        case, only = self.case, np.array([env])
+        on = self.engine.machine_in_service[env]
         met = np.zeros((self.n_group, 1))
-        _project(demand, np.arange(case.n_bus), self._reach[only], met)
-        kept = _sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
+        project(demand, np.arange(case.n_bus), self._reach[only], met)
+        kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
         self._p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         self._settle(only, at)
 
@@ -622,7 +757,7 @@ class CoupledGrid:
             if len(self._cache) > 4096:  # two outages at once: keep memory bounded
                 self._cache.clear()
             self._cache[key] = found
-        if np.any(found.group_inertia_mws_per_hz <= 0.0):
+        if self.config.level != "machine" and np.any(found.group_inertia_mws_per_hz <= 0.0):
             group = int(np.argmin(found.group_inertia_mws_per_hz))
             raise ValueError(
                 f"area {self.case.area_names[group]} is left without a machine; the area level cannot carry it. "
@@ -633,10 +768,13 @@ class CoupledGrid:
         self._reach[env] = found.reach
         self._shape[env] = found.shape
         self._spring_pu[env] = found.spring_pu
+        self._conductance_pu[env] = found.conductance_pu
         self._inertia[:, env] = found.group_inertia_mws_per_hz
         self._machine_inertia[env] = found.machine_inertia_mws_per_hz
         self._governor_share[env] = found.governor_share
         self._group_share[:, env] = found.group_governor_share
+        self._relay_weight[env] = found.relay_weight
+        self._stale[env] = True
 
     # Small parts --------------------------------------------------------------------------------------------------
 
@@ -644,10 +782,16 @@ class CoupledGrid:
         """One of the inputs at a fraction of the interval, rows of the environments named."""
         return _between(getattr(self._begin, name)[rows], getattr(self._end, name)[rows], at)
 
+    def _load(self, rows: Any, at: float) -> FloatArray:
+        """Load that is served at a fraction of the interval, at 60 Hz [MW], [env, load]."""
+        wanted = self._at("load_mw", rows, at) + self.load_step_mw[rows]
+        served: FloatArray = wanted * self.served_share[rows]
+        return served
+
     def _net(self, rows: Any, at: float) -> FloatArray:
         """Load less renewables at a fraction of the interval, at 60 Hz [MW], [env, bus]."""
-        load = self._at("load_mw", rows, at) + self.load_step_mw[rows]
-        net: FloatArray = load @ self._load_at - self._at("renewable_mw", rows, at) @ self._renewable_at
+        net: FloatArray = self._load(rows, at) @ self._load_at
+        net = net - self._at("renewable_mw", rows, at) @ self._renewable_at
         return net
 
     def _resource_mw(self, rows: Any, at: float) -> FloatArray:
@@ -678,6 +822,13 @@ _STATE = (
     "_branch_wanted",
     "_machine_wanted",
     "dead_band_hz",
+    "_y_reduced",
+    "_in_phase",
+    "_quadrature",
+    "_stale",
+    "_relay_pending",
+    "shed_stages",
+    "served_share",
 )
 
 

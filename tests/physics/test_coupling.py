@@ -36,16 +36,16 @@ def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[Coupl
     return grid, replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
 
 
-@pytest.mark.parametrize("level", ["area", "system"])
+@pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_an_undisturbed_grid_stays_at_rest(level):
     grid, inputs = balanced(1, SwingConfig(level=level))
-    for _ in range(25):  # 100 s; the slow test of the frequency validation runs an hour
+    for _ in range(10):  # 40 s; the slow test of the frequency validation runs an hour
         grid.advance(inputs)
-    # Newton stops at a mismatch of 1e-7 MW, and 1e-7 MW over M = 6600 MW s/Hz for 100 s is 1.5e-9 Hz.
-    assert np.abs(grid.df_hz).max() < 2e-9
+    # Newton stops at a mismatch of 1e-7 MW, and 1e-7 MW over M = 6600 MW s/Hz for 40 s is 6e-10 Hz.
+    assert np.abs(grid.df_hz).max() < 1e-9
 
 
-@pytest.mark.parametrize("level", ["area", "system"])
+@pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_first_instant_rocof_is_imbalance_over_inertia(level):
     """RoCoF = f0 dP / (2 sum H S) for a load step, before governors and damping have moved."""
     grid, inputs = balanced(1, SwingConfig(level=level))
@@ -62,7 +62,7 @@ def test_first_instant_rocof_is_imbalance_over_inertia(level):
     assert rocof == pytest.approx(-short_mw * CASE.f0_hz / (2.0 * stored_mws), rel=1e-3)
 
 
-@pytest.mark.parametrize("level", ["area", "system"])
+@pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_frequency_settles_where_damping_and_governors_take_up_the_imbalance(level):
     """D f + K (|f| - b) = dP, with dP the load step and the change of losses that goes with it."""
     config = SwingConfig(level=level)
@@ -89,7 +89,7 @@ def test_steady_state_formula_by_hand():
     assert steady_state_deviation_hz(-2000.0, 300.0, governor) == pytest.approx(-500.0 / 300.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("level", ["area", "system"])
+@pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_power_balances_at_every_power_flow(level):
     """Generation = frequency-dependent load + losses, from the flows of the solution itself."""
     grid, inputs = balanced(2, SwingConfig(level=level))
@@ -129,7 +129,12 @@ def test_repair_brings_the_grid_back_to_one_that_never_lost_anything():
     line = CASE.branch.name.index("40-48 #1")
     grid.advance(
         inputs,
-        {0: [Event(time_s=1.0, kind="branch_out", index=line), Event(time_s=3.0, kind="branch_in", index=line)]},
+        {
+            0: [
+                Event(time_s=1.0, kind="branch_out", index=line),
+                Event(time_s=3.0, kind="branch_in", index=line),
+            ]
+        },
     )
     for _ in range(100):
         grid.advance(inputs)
@@ -138,15 +143,16 @@ def test_repair_brings_the_grid_back_to_one_that_never_lost_anything():
     np.testing.assert_allclose(grid.engine.v_pu[0], grid.engine.v_pu[1], rtol=0.0, atol=1e-6)
 
 
-def test_a_batch_equals_its_members_run_alone_bit_for_bit():
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_a_batch_equals_its_members_run_alone_bit_for_bit(level):
     rng = np.random.default_rng(3)
     noise = 1.0 + 0.005 * rng.standard_normal((5, 4, CASE.n_load))
     event = Event(time_s=1.3, kind="branch_out", index=CASE.branch.name.index("54-53 #1"))
-    batch, inputs = balanced(4, SwingConfig())
+    batch, inputs = balanced(4, SwingConfig(level=level))
     for k in range(5):
         batch.advance(replace(inputs, load_mw=inputs.load_mw * noise[k]), {2: [event]} if k == 1 else None)
     for env in range(4):
-        alone, one = balanced(1, SwingConfig())
+        alone, one = balanced(1, SwingConfig(level=level))
         for k in range(5):
             events = {0: [event]} if k == 1 and env == 2 else None
             alone.advance(replace(one, load_mw=one.load_mw * noise[k, env : env + 1]), events)
@@ -154,32 +160,38 @@ def test_a_batch_equals_its_members_run_alone_bit_for_bit():
         np.testing.assert_array_equal(alone.engine.v_pu[0], batch.engine.v_pu[env])
 
 
-def test_saved_state_goes_on_bit_for_bit():
-    grid, inputs = balanced(2, SwingConfig())
-    grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_out", index=G9)]})
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_saved_state_goes_on_bit_for_bit(level):
+    grid, inputs = balanced(2, SwingConfig(level=level))
+    # Loads move as in an episode. At exact rest Newton needs no iteration, and that changes the engine's next last bit.
+    noise = 1.0 + 0.005 * np.random.default_rng(4).standard_normal((4, 2, CASE.n_load))
+    moved = [replace(inputs, load_mw=inputs.load_mw * factor) for factor in noise]
+    grid.advance(moved[0], {0: [Event(time_s=1.0, kind="machine_out", index=G9)]})
     saved = grid.get_state()
-    for _ in range(3):
-        grid.advance(inputs)
-    other = CoupledGrid(CASE, 2, SwingConfig(), resource_lag_s=LAG_S, check=False)
+    for k in (1, 2, 3):
+        grid.advance(moved[k])
+    other = CoupledGrid(CASE, 2, SwingConfig(level=level), resource_lag_s=LAG_S, check=False)
     other.set_state(saved)
-    for _ in range(3):
-        other.advance(inputs)
+    for k in (1, 2, 3):
+        other.advance(moved[k])
     np.testing.assert_array_equal(other.df_hz, grid.df_hz)
     np.testing.assert_array_equal(other.engine.v_pu, grid.engine.v_pu)
 
 
-def test_integration_is_of_second_order():
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_integration_is_of_second_order(level):
     """Halving the step divides the error of the nadir's trace by four."""
 
     def trace(dt_s: float) -> np.ndarray:
-        config = SwingConfig(dt_s=dt_s, governor=GovernorConfig(dead_band_hz=0.0))
+        config = SwingConfig(level=level, dt_s=dt_s, renewal_s=4.0, governor=GovernorConfig(dead_band_hz=0.0))
         grid, inputs = balanced(1, config)
         grid.advance(inputs, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=300.0)]})
         every = round(0.08 / dt_s)
         return grid.trace_hz[::every, :, 0]
 
     fine = trace(0.00125)
-    errors = [np.abs(trace(dt_s) - fine).max() for dt_s in (0.04, 0.02, 0.01)]
+    # At the machine level the local modes' error is of fourth order and still shows at 0.04 s.
+    errors = [np.abs(trace(dt_s) - fine).max() for dt_s in (0.02, 0.01, 0.005)]
     orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
-    # The reference has an error of its own of (0.00125/0.01)^2 = 1.6 % of the finest, which shifts the order by 0.02.
-    np.testing.assert_allclose(orders, 2.0, atol=0.1)
+    # The reference has an error of its own of (0.00125/0.005)^2 = 6 % of the finest, which shifts the order by 0.09.
+    np.testing.assert_allclose(orders, 2.0, atol=0.15)

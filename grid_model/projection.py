@@ -1,0 +1,91 @@
+"""From buses and machines to groups and back: sums whose order does not depend on the size of the batch.
+
+Every function adds in a fixed order, environment by environment, so that a result is the same to the last bit alone
+and in any batch; a matrix product of a linear algebra library would not be.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+
+__all__ = ["centre_of_inertia", "linear_exchange", "project", "sum_groups", "sum_square", "weigh_groups"]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def project(values: FloatArray, bus: IntArray, reach: FloatArray, out: FloatArray) -> None:
+    """out[group, env] += sum_i values[env, i] reach[env, bus_i, group]."""
+    n_env, n = values.shape
+    n_group = reach.shape[2]
+    for e in range(n_env):
+        for i in range(n):
+            for g in range(n_group):
+                out[g, e] += values[e, i] * reach[e, bus[i], g]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
+    """Sum over the members of each group, [env, n] -> [group, env]."""
+    n_env, n = values.shape
+    out = np.zeros((n_group, n_env))
+    for e in range(n_env):
+        for i in range(n):
+            out[group[i], e] += values[e, i]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
+    """out[env, i] = sum_g weights[env, i, g] of_group[g, env]."""
+    n_env, n, n_group = weights.shape
+    out = np.zeros((n_env, n))
+    for e in range(n_env):
+        for i in range(n):
+            for g in range(n_group):
+                out[e, i] += weights[e, i, g] * of_group[g, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def linear_exchange(synchronising: FloatArray, theta_rad: FloatArray) -> FloatArray:
+    """out[a, env] = sum_b T[a, b, env] theta[b, env]."""
+    n_group, n_env = theta_rad.shape
+    out = np.zeros((n_group, n_env))
+    for a in range(n_group):
+        for b in range(n_group):
+            for e in range(n_env):
+                out[a, e] += synchronising[a, b, e] * theta_rad[b, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
+    """out[env] = sum_ab gram[env, a, b] moment[a, b, env], with only the lower triangle of moment filled in."""
+    n_env, n_group, _ = gram.shape
+    out = np.zeros(n_env)
+    for e in range(n_env):
+        for a in range(n_group):
+            for b in range(a):
+                out[e] += 2.0 * gram[e, a, b] * moment[a, b, e]
+            out[e] += gram[e, a, a] * moment[a, a, e]
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def centre_of_inertia(df_hz: FloatArray, inertia: FloatArray) -> FloatArray:
+    """out[step, env] = sum_g M_g f_g / sum_g M_g, from [step, group, env] and [group, env]."""
+    n_step, n_group, n_env = df_hz.shape
+    out = np.zeros((n_step, n_env))
+    total = np.zeros(n_env)
+    for g in range(n_group):
+        for e in range(n_env):
+            total[e] += inertia[g, e]
+    for s in range(n_step):
+        for g in range(n_group):
+            for e in range(n_env):
+                out[s, e] += df_hz[s, g, e] * inertia[g, e]
+        for e in range(n_env):
+            out[s, e] /= total[e]
+    return out
