@@ -196,7 +196,7 @@ class EngineScreen:
         """Voltages and success of each meshed circuit's outage; lightsim2grid too numbers lines first."""
         from lightsim2grid.contingencyAnalysis import ContingencyAnalysisCPP
 
-        analysis: Any = ContingencyAnalysisCPP(self._engine._grids[0])
+        analysis: Any = ContingencyAnalysisCPP(self._engine.solver(0))
         analysis.add_multiple_n1(self._meshed.tolist())
         analysis.compute(self.base_v_pu, MAX_ITERATION, TOLERANCE_PU)
         row = {branch: r for r, (branch,) in enumerate(analysis.my_defaults())}

@@ -215,6 +215,10 @@ class PowerFlowEngine:
             self._restart(grid, solved)
         self._update_flows()
 
+    def solver(self, env: int) -> Any:
+        """The lightsim2grid model of one environment, for that library's own batch analyses."""
+        return self._grids[env]
+
     def reference_injection(self) -> ComplexArray:
         """Complex power into every bus at the published state [MVA], [bus]."""
         case = self.case
@@ -255,6 +259,8 @@ class PowerFlowEngine:
             self.converged[env] = v_pu.size > 0
             if v_pu.size > 0:
                 self.v_pu[env] = v_pu
+        if not self.bus_live.all():
+            self.v_pu[~self.bus_live] = 0.0  # the engine leaves the set-point standing at dead machines' buses
         self._update_flows()
         return self.converged
 

@@ -35,6 +35,10 @@ WORDS = {
     "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
     "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
     "dynamics_us": ("frequency dynamics and coupling, per environment [us]", ",.1f"),
+    "outage_speed_ratio": ("speed with 20 times the outages of training, over that without any", ",.2f"),
+    "n1_ac_ms": ("N-1 by AC power flow, all circuits and transformers, flows included [ms]", ",.1f"),
+    "n1_ratio_to_pandapower": ("N-1, times faster than pandapower's run_contingency", ",.0f"),
+    "lodf_us_per_env": ("N-1 by distribution factors, 64 environments, each [us]", ",.1f"),
     "observation_us": ("observations and state, per environment [us]", ",.1f"),
     "rest_us": ("resources, limits, reward, telemetry and resets, per environment [us]", ",.1f"),
     "update_s": ("learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
@@ -120,6 +124,21 @@ def parts_s(batch: GridBatch) -> dict[str, float]:
     }
 
 
+def outage_batches() -> tuple[GridBatch, GridBatch]:
+    """64 environments without outages, and 64 with 20 times the outages of the training scenario."""
+    from dataclasses import replace
+
+    from control.scenario import SCENARIOS
+    from marl.environment import make_batch
+
+    training = SCENARIOS["training"]
+    quiet = make_batch(replace(training, outage_rate_per_h=0.0), 64, check=False)
+    stormy = make_batch(replace(training, outage_rate_per_h=20.0 * training.outage_rate_per_h), 64, check=False)
+    quiet.reset()
+    stormy.reset()
+    return quiet, stormy
+
+
 def runpp_s(batch: GridBatch, n: int) -> float:
     """Time of one power flow of the same grid with pandapower, warm-started, loads changing [s]."""
     import numpy as np
@@ -167,6 +186,7 @@ def measure(options: Options) -> dict[str, float]:
     step_time_s(one, 20)  # the first rounds compile
     parts_s(many)
     zoo_steps()
+    quiet, stormy = outage_batches()
     found: dict[str, list[float]] = {}
     for _ in tqdm(range(options.repeats), unit=" rounds", disable=not sys.stderr.isatty()):
         step_64, step_1 = step_time_s(many, 60), step_time_s(one, 300)
@@ -183,8 +203,13 @@ def measure(options: Options) -> dict[str, float]:
             "dynamics_us": 1e6 * parts["dynamics"],
             "observation_us": 1e6 * parts["observation"],
             "rest_us": 1e6 * parts["rest"],
+            # Whole episodes, so that outages, repairs and resets come in their true proportion.
+            "outage_speed_ratio": step_time_s(quiet, 500) / step_time_s(stormy, 500),
         }.items():
             found.setdefault(key, []).append(value)
+    from contingency_times import contingency_times
+
+    found |= {key: [value] for key, value in contingency_times().items()}
     if options.learner:
         from learner_floor import our_act, our_update, plain_update
 

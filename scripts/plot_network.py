@@ -37,6 +37,10 @@ class Options:
 
     variant: Literal["rogers", "tr18"] = "rogers"
     """rogers is the operating case, tr18 the one with a published solution."""
+    case: str | None = None
+    """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    dynamics: Path | None = None
+    """Machine data of a grid that comes without, as CSV; stated defaults otherwise."""
     color: Literal["voltage", "frequency"] = "voltage"
     """Colour of the buses: voltage of the state with the outages, or frequency some time after they happened."""
     time_s: float = 1.0
@@ -89,12 +93,19 @@ def draw(options: Options) -> None:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from cases.ieee68 import load_ieee68
+    from cases.arrays import CaseDataError
     from grid_model.limits import apparent_power_mva, applicable_rating_mva, loading_percent
+    from grid_model.own_grid import open_grid
     from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
     from grid_model.power_flow import PowerFlowDiverged
 
-    case = load_ieee68(options.variant)
+    try:
+        opened = open_grid(options.case or options.variant, options.dynamics)
+    except (CaseDataError, OSError) as error:
+        raise OptionError(str(error)) from error
+    case = opened.case
+    for note in opened.notes:
+        print(f"assumed   {note}")
     branch_in_service, machine_in_service = in_service(case, options.outage)
     try:
         if options.color == "frequency":
@@ -116,13 +127,14 @@ def draw(options: Options) -> None:
         buses = frequency_scale(np.where(live, df_hz, np.nan))
         what = f"{options.time_s:g} s after the loss of {', '.join(options.outage)}"
         without = ""
+    whose = "its" if options.case else "this project's"
     figure = Figure(figsize=NETWORK_FIGSIZE)
     draw_network(
         case,
         figure,
         buses=buses,
         loading_percent=loading,
-        loading_label="loading of the circuit [% of this project's rating]",
+        loading_label=f"loading of the circuit [% of {whose} rating]",
         branch_in_service=branch_in_service,
         machine_in_service=machine_in_service,
         title=f"{case.name}{without}: {what} at {100 * options.load_level:.0f} % of nominal load",
@@ -138,7 +150,7 @@ def draw(options: Options) -> None:
         f"at bus {number[high]}"
     )
     rating = "B" if lost[0] else "A"
-    print(f"loading   at most {loading[worst]:.1f} % of our rating {rating}, on {case.branch.name[worst]}")
+    print(f"loading   at most {loading[worst]:.1f} % of {whose} rating {rating}, on {case.branch.name[worst]}")
     if not live.all():
         print(f"cut off   buses {', '.join(map(str, number[~live]))}")
     print(f"wrote     {options.out}")
@@ -164,8 +176,10 @@ def in_service(case: Case, lost: tuple[str, ...]) -> tuple[BoolArray, BoolArray]
     return branch_in_service, machine_in_service
 
 
-def reactor_share(options: Options) -> float:
-    """Share of the shunt reactors at this load, as a re-dispatch would set it."""
+def reactor_share(case: Case, options: Options) -> float:
+    """Share of the shunt reactors at this load, as a re-dispatch would begin to set it; all of an own grid's."""
+    if options.case:
+        return case.base_reactor_share
     return min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
 
 
@@ -178,8 +192,9 @@ def steady_state(
     from grid_model.power_flow import PowerFlowDiverged, PowerFlowEngine
 
     # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
-    slack_share = case.machine.slack.astype(np.float64) if options.variant == "tr18" else None
-    engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share(options))
+    single = options.variant == "tr18" and not options.case
+    slack_share = case.machine.slack.astype(np.float64) if single else None
+    engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share(case, options))
     engine.set_topology(0, branch_in_service, machine_in_service)
     injection_mva = engine.reference_injection()
     np.add.at(injection_mva, case.machine.bus, np.where(machine_in_service, 0.0, -case.machine.p_mw))
@@ -217,7 +232,7 @@ def after_outages(
         resource_mw=np.zeros((1, case.n_resource)),
     )
     only = np.array([0])
-    unbalanced_mw = grid.start(only, inputs, np.array([[reactor_share(options)]]))
+    unbalanced_mw = grid.start(only, inputs, np.array([[reactor_share(case, options)]]))
     grid.shift_schedule(only, unbalanced_mw)
     events = [Event(time_s=0.0, kind="branch_out", index=int(k)) for k in np.flatnonzero(~branch_in_service)]
     events += [

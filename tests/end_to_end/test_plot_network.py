@@ -57,3 +57,18 @@ def test_a_lost_machine_is_seen_in_the_frequency_of_every_bus(tmp_path):
     first = done.stdout.splitlines()[0].split()
     lowest_mhz, highest_mhz = float(first[1]), float(first[first.index("to") + 1])
     assert -2.0 * 1e3 * rocof_hz_per_s * 0.8 < lowest_mhz < highest_mhz < 0.0
+
+
+def test_a_grid_of_ones_own_is_drawn_with_what_was_assumed_about_it(tmp_path, capsys):
+    out = tmp_path / "case39.png"
+    assert plot_network.main(["--case", "case39", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "10 machines have no dynamic data" in text
+    assert out.stat().st_size > 10_000
+
+
+def test_an_unknown_grid_ends_in_one_line(tmp_path, capsys):
+    assert plot_network.main(["--case", "case40", "--out", str(tmp_path / "none.png")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "case39" in message
