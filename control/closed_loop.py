@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
@@ -41,6 +42,9 @@ __all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "IntervalResult"]
 BALANCE_S = (
     300.0  # an episode starts in balance; what was added to the schedule for that is taken out over this time
 )
+# What a state after an outage must keep clear of its limits, so that minutes later it still does.
+MARGIN_PU = 0.005
+MARGIN_PERCENT = 3.0
 SETTLING_STEPS = 5  # re-dispatches of the reactors that lie behind the first interval
 
 
@@ -186,21 +190,65 @@ class ClosedLoop:
 
     def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
         """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
-        case, engine = self.case, self._losses
-        injection = np.zeros((1, case.n_bus), dtype=np.complex128)
-        np.add.at(injection[0], case.load.bus, -p_load_mw * (1.0 + 1j * self._mvar_per_mw))
-        np.add.at(injection[0], case.renewable.bus, p_renewable_mw)
-        np.add.at(injection[0], case.machine.bus, p_machine_mw)
+        engine = self._losses
+        injection = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
         engine.set_reactors(0, self._first_reactor_share(p_load_mw))
         engine.reset_voltages(0)
         if not engine.solve(injection)[0]:
             return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
         return float((engine.s_from_mva + engine.s_to_mva).real.sum())
 
+    def outage_is_secure(
+        self,
+        outage: Event,
+        p_load_mw: FloatArray,
+        p_renewable_mw: FloatArray,
+        p_machine_mw: FloatArray,
+        reactors_follow: bool,
+    ) -> bool:
+        """Whether voltages and emergency ratings hold after an outage, with the agents' plants on schedule.
+
+        Governors pick up what is missing. Reactors stand as the voltages before the outage want them, or after it if
+        `reactors_follow`. A margin is left for what noise and agents add until the next re-dispatch.
+
+        Args:
+            outage: a circuit or machine that goes out; p_load_mw, p_renewable_mw, p_machine_mw: the state [MW].
+        """
+        case, engine = self.case, self._losses
+        branch_on, machine_on = np.ones(case.n_branch, np.bool_), np.ones(case.n_machine, np.bool_)
+        everything = branch_on.copy(), machine_on.copy()
+        (branch_on if outage.kind == "branch_out" else machine_on)[outage.index] = False
+        before = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
+        after = self._injection(p_load_mw, p_renewable_mw, p_machine_mw * machine_on)
+        share = self._first_reactor_share(p_load_mw)
+        try:
+            if reactors_follow:
+                engine.set_topology(0, branch_on, machine_on)
+            engine.reset_voltages(0)
+            for _ in range(SETTLING_STEPS):
+                engine.set_reactors(0, share)
+                if not engine.solve(after if reactors_follow else before)[0]:
+                    return False
+                share = next_reactor_share(share, np.abs(engine.v_pu[0, case.reactor.bus]))
+            engine.set_reactors(0, share)
+            if not reactors_follow:
+                engine.set_topology(0, branch_on, machine_on)
+            if not engine.solve(after)[0]:
+                return False
+            vm_pu, live = np.abs(engine.v_pu[0]), engine.bus_live[0]
+            loading = loading_percent(
+                apparent_power_mva(engine.s_from_mva, engine.s_to_mva), case.branch.rate_b_mva[None, :]
+            )
+            in_band = (vm_pu >= case.bus.vm_min_pu + MARGIN_PU) & (vm_pu <= case.bus.vm_max_pu - MARGIN_PU)
+            return bool(np.all(in_band | ~live) and np.all(loading <= 100.0 - MARGIN_PERCENT))
+        finally:
+            engine.set_topology(0, *everything)
+            engine.reset_voltages(0)
+
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""
         for env, rng in zip(envs, generators, strict=True):
-            episode = self._builder.build(rng, self.losses_mw)
+            episode = self._builder.build(rng, self.losses_mw, self.outage_is_secure)
             self.episode[env] = episode
             self._load_mw[env] = episode.p_load_mw
             self._renewable_mw[env] = episode.p_renewable_mw
@@ -299,6 +347,17 @@ class ClosedLoop:
         self.grid.set_state(state["grid"])
         self.resources.set_state(state["resources"])
         self.scada.set_state(state["scada"])
+
+    def _injection(
+        self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray
+    ) -> npt.NDArray[np.complex128]:
+        """Complex power into every bus [MVA], [1, bus]."""
+        case = self.case
+        injection = np.zeros((1, case.n_bus), dtype=np.complex128)
+        np.add.at(injection[0], case.load.bus, -p_load_mw * (1.0 + 1j * self._mvar_per_mw))
+        np.add.at(injection[0], case.renewable.bus, p_renewable_mw)
+        np.add.at(injection[0], case.machine.bus, p_machine_mw)
+        return injection
 
     def _first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
         """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""

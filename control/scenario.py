@@ -16,7 +16,7 @@ may differ from it. Reactive load, tap changers and the start of units are not h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,7 @@ __all__ = [
     "LossFunction",
     "ScenarioConfig",
     "ScenarioError",
+    "SecureFunction",
     "SeedRange",
     "build_episode",
     "held_out_seeds",
@@ -74,9 +75,14 @@ __all__ = [
 
 # Losses [MW] of the grid at given powers [MW] of loads, renewable plants and machines.
 LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
+# Whether the grid stays within its voltage band and emergency ratings after an outage (an event that switches an
+# element off) at given powers [MW] of loads, renewable plants and machines; the flag says whether the reactors
+# have been set for the outage already.
+SecureFunction = Callable[[Event, FloatArray, FloatArray, FloatArray, bool], bool]
 
 REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
+MOST_DRAWS = 12  # of another element in the place of one whose loss the grid could not stand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +198,16 @@ class EpisodeBuilder:
             can_trip=[not equivalent for equivalent in case.machine.is_equivalent],
         )
 
-    def build(self, rng: np.random.Generator, losses_mw: LossFunction) -> Episode:
-        """Draw one episode."""
+    def build(
+        self, rng: np.random.Generator, losses_mw: LossFunction, secure: SecureFunction | None = None
+    ) -> Episode:
+        """Draw one episode.
+
+        Args:
+            rng: the episode is a function of its state.
+            losses_mw: of the grid at given powers.
+            secure: random outages that it refuses are drawn again, see `_secured`; none is if it is None.
+        """
         config, case = self.config, self.case
         start_minute = self._draw_start(rng)
         events = self._draw_events(rng)
@@ -233,15 +247,23 @@ class EpisodeBuilder:
         pv_mw = renewable_forecast_mw(
             mark_mw[:, PV], error[:, PV] * mark_mw[:, PV], float(self._fleet_mw[PV])
         )
-        p_mark_mw, keep = self._redispatch(
-            mark_s, events, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw, losses_mw
-        )
+
+        def plan(outages: tuple[Event, ...]) -> tuple[FloatArray, FloatArray]:
+            return self._redispatch(
+                mark_s, outages, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw, losses_mw
+            )
+
+        p_mark_mw, keep = plan(events)
+        time_s = self.time_s
+        p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
+        if secure is not None and config.outage_screened and len(events) > len(config.events):
+            events, p_mark_mw, keep = self._secured(
+                events, (p_mark_mw, keep), mark_s, p_load_mw, p_renewable_mw, plan, secure, scada_key
+            )
         planned_renewable_mw = (wind_mw + pv_mw) * keep
         n_machine_mark = len(p_mark_mw)
 
         # What really happens.
-        time_s = self.time_s
-        p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
         p_renewable_mw *= np.interp(time_s, mark_s, keep)[:, None]
         if config.events:
             p_load_mw += ramp_profile_mw(config.events, "load_ramp", time_s, case.n_load)
@@ -333,6 +355,75 @@ class EpisodeBuilder:
             if back_s < config.duration_s:
                 events.append(Event(time_s=back_s, kind=f"{kind}_in", index=row))
         return sort_events(events)
+
+    def _secured(
+        self,
+        events: tuple[Event, ...],
+        planned: tuple[FloatArray, FloatArray],
+        mark_s: FloatArray,
+        p_load_mw: FloatArray,
+        p_renewable_mw: FloatArray,
+        plan: Callable[[tuple[Event, ...]], tuple[FloatArray, FloatArray]],
+        secure: SecureFunction,
+        key: int,
+    ) -> tuple[tuple[Event, ...], FloatArray, FloatArray]:
+        """Events in which each random outage is one the grid can stand, with the dispatch that follows from them.
+
+        Operators run a grid so that no single loss takes it out of its limits, and would have moved it away from a
+        state in which one does. That preparation is not modelled: instead an element whose loss would leave a
+        bus outside its band or a circuit above its emergency rating, whatever agents do, gives its place to another
+        of the same kind (of the other kind if none is found), drawn from the episode's key. Looked at are the moment
+        of the outage and its end.
+        """
+        config, last = self.config, len(self.time_s) - 1
+        p_mark_mw, keep = planned
+        rng = np.random.default_rng([key, 1])
+        drawn = [event for event in events if event not in config.events and event.kind.endswith("_out")]
+        for event in drawn:
+            back = [e for e in events if e.time_s > event.time_s and _undoes(e, event)]
+            end_s = back[0].time_s if back else self.time_s[-1]
+            first = min(int(event.time_s / config.interval_s), last)
+            rows = (first, max(first, min(int(end_s / config.interval_s), last)))
+
+            def stands(
+                element: Event, dispatch: tuple[FloatArray, FloatArray], rows: tuple[int, int]
+            ) -> bool:
+                marks_mw, share = dispatch
+                for after, row in enumerate(rows):
+                    at_s = self.time_s[row : row + 1]
+                    p_machine_mw = _at(at_s, mark_s[: len(marks_mw)], marks_mw)[0]
+                    p_plant_mw = p_renewable_mw[row] * np.interp(at_s, mark_s, share)
+                    if not secure(element, p_load_mw[row], p_plant_mw, p_machine_mw, bool(after)):
+                        return False
+                return True
+
+            if stands(event, (p_mark_mw, keep), rows):
+                continue
+            is_unit = event.kind == "machine_out"
+            others = [("machine", self._units), ("branch", self._circuits)]
+            candidates = [
+                (table, int(row))
+                for table, of_kind in (others if is_unit else others[::-1])
+                for row in rng.permutation(of_kind)[:MOST_DRAWS]
+            ]
+            rest = tuple(e for e in events if e is not event and e not in back)
+            found = None
+            for table, row in candidates:
+                if any(e.index == row and e.kind.startswith(table) for e in config.events):
+                    continue
+                other = replace(event, kind=f"{table}_out", index=row)
+                # A unit does not return within the episode; a circuit does when the one drawn first did.
+                ends = [replace(e, kind="branch_in", index=row) for e in back if table == "branch"]
+                tried = sort_events((*rest, other, *ends))
+                dispatch = plan(tried) if is_unit or table == "machine" else (p_mark_mw, keep)
+                until = rows if ends or table == "branch" else (rows[0], last)
+                if stands(other, dispatch, until):
+                    found = tried, dispatch
+                    break
+            if found is None:  # nothing may be lost in this state
+                found = rest, plan(rest)
+            events, (p_mark_mw, keep) = found
+        return events, p_mark_mw, keep
 
     def _mark_times(self, start_minute: float) -> FloatArray:
         """Dispatch marks, on the quarter hours of the clock, from the last before the start [s]."""
@@ -439,6 +530,11 @@ class EpisodeBuilder:
             before_mw = p_mw[k]
         keep[n_mark:] = keep[n_mark - 1]
         return p_mw, keep
+
+
+def _undoes(event: Event, outage: Event) -> bool:
+    """Whether the event puts back what the outage took."""
+    return event.index == outage.index and event.kind == outage.kind.replace("_out", "_in")
 
 
 def _at(time_s: FloatArray, knot_s: FloatArray, values: FloatArray) -> FloatArray:

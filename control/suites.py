@@ -92,6 +92,7 @@ class ScenarioConfig:
     # Circuits that random outages spare: without reactive support of their own, the published case leaves the bus
     # behind the first outside its band in 93 %, behind the second in 58 % of the year, and no agent could help.
     outage_spared: tuple[str, ...] = ("34-35", "38-31")
+    outage_screened: bool = True  # draw again an outage that would break limits whatever agents do
     unit_p_min_mw: float = 500.0  # published output of the units that may trip
     unit_p_max_mw: float = 800.0
     outage_first_s: float = 60.0

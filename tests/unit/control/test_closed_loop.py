@@ -136,3 +136,21 @@ def test_power_balances_at_the_end_of_every_interval():
         load_mw = (inputs.load_mw * (1.0 + df_hz / 60.0)).sum(1)
         loss_mw = (grid.engine.s_from_mva + grid.engine.s_to_mva).real.sum(1)
         np.testing.assert_allclose(given_mw, load_mw + loss_mw, rtol=0.0, atol=68 * 1e-7)
+
+
+def test_an_outage_is_judged_by_the_power_flow_after_it():
+    """Losing 34-35 lifts bus 35 above 1.10 pu in nineteen hours of twenty; 30-61 #1 has a twin beside it."""
+    loop = make_loop()
+    episode = loop.episode[0]
+    state = (episode.p_load_mw[0], episode.p_renewable_mw[0], episode.p_schedule_mw[0])
+    for name, expected in (("34-35", False), ("30-61 #1", True)):
+        outage = Event(time_s=0.0, kind="branch_out", index=CASE.branch.name.index(name))
+        for reactors_follow in (False, True):
+            assert loop.outage_is_secure(outage, *state, reactors_follow) is expected
+    # The judge leaves the grid it asks as it was.
+    losses_mw = loop.losses_mw(*state)
+    assert loop.losses_mw(*state) == losses_mw
+    assert loop._losses.branch_in_service.all()
+    engine = loop.grid.engine
+    # The grid's reactors are set by voltage, those of the estimate by load level: 1 % of the losses.
+    assert losses_mw == pytest.approx(float((engine.s_from_mva + engine.s_to_mva).real.sum()), rel=0.02)

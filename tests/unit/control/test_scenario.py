@@ -345,3 +345,34 @@ def test_an_equivalent_never_trips(case: Case, series: Series) -> None:
     trip = Event(time_s=1.0, kind="machine_out", index=12)
     with pytest.raises(DisturbanceError, match="whole region"):
         EpisodeBuilder(case, series, replace(NOISELESS, events=(trip,)))
+
+
+def test_an_outage_the_grid_cannot_stand_gives_its_place_to_another(case: Case, series: Series) -> None:
+    """A judge that refuses some elements: none of them is lost, all else about the episode stays."""
+    config = replace(SCENARIOS["n1"], outage_unit_share=1.0)
+    builder = EpisodeBuilder(case, series, config)
+    unjudged = [builder.build(np.random.default_rng(seed), losses_mw) for seed in range(20)]
+    refused = unjudged[0].events[0].index
+
+    def judge(outage: Event, *powers: FloatArray | bool) -> bool:
+        return outage.index != refused
+
+    for seed, before in enumerate(unjudged):
+        episode = builder.build(np.random.default_rng(seed), losses_mw, judge)
+        was, now = before.events[0], episode.events[0]
+        assert now.index != refused
+        assert (now.time_s, now.kind) == (was.time_s, "machine_out")
+        if was.index != refused:
+            assert now == was
+            np.testing.assert_array_equal(episode.p_schedule_mw, before.p_schedule_mw)
+        else:  # the unit drawn instead is dispatched to nothing, the one refused stays
+            assert episode.p_schedule_mw[-1, now.index] == 0.0 or now.time_s > 500.0
+            assert episode.p_schedule_mw[-1, refused] > 0.0
+        np.testing.assert_array_equal(episode.p_load_mw, before.p_load_mw)
+
+
+def test_nothing_is_lost_where_nothing_may_be(case: Case, series: Series) -> None:
+    event = Event(time_s=100.0, kind="branch_out", index=3)
+    builder = EpisodeBuilder(case, series, replace(SCENARIOS["n1"], events=(event,)))
+    episode = builder.build(np.random.default_rng(1), losses_mw, lambda *state: False)
+    assert episode.events == (event,)  # what a user asks for happens all the same
