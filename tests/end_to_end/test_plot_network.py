@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import plot_network
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "plot_network.py"
 
 
