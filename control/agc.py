@@ -104,7 +104,7 @@ def pi_demand(
 
         I' = I - dt y / T,     P = clip(I' - C y)
 
-    Anti-windup is conditional: where P is at its limit and the integral would go further out, I stays.
+    Anti-windup: where P would pass its limit, I goes only as far as takes P there.
 
     Args:
         error_mw: y; integral_mw: I. gain: C; time_s: T.
@@ -115,8 +115,10 @@ def pi_demand(
     """
     step_mw = -interval_s / np.asarray(time_s) * error_mw
     wanted = integral_mw + step_mw - gain * error_mw
+    limit = np.where(step_mw > 0.0, high_mw, low_mw) + gain * error_mw
+    ends = integral_mw, integral_mw + step_mw
     outward = ((wanted > high_mw) & (step_mw > 0.0)) | ((wanted < low_mw) & (step_mw < 0.0))
-    integral = integral_mw + np.where(outward, 0.0, step_mw)
+    integral = np.where(outward, np.clip(limit, np.minimum(*ends), np.maximum(*ends)), ends[1])
     return np.clip(integral - gain * error_mw, low_mw, high_mw), integral
 
 
