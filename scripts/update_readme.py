@@ -86,6 +86,25 @@ def power_flow(result: Result) -> list[str]:
     )
 
 
+def security(result: Result) -> list[str]:
+    """N-1 of the published state: how many outages end in which verdict, and the ones that are not secure."""
+    words = {
+        "secure": "every limit kept",
+        "violated": "a rating (B) or a voltage band broken",
+        "islanded": "buses cut off",
+        "diverged": "no AC solution, confirmed by pandapower",
+    }
+    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in words}
+    for outage in result["outages"]:
+        by_verdict[outage["verdict"]].append(outage["element"])
+    rows = []
+    for verdict, text in words.items():
+        elements = by_verdict[verdict]
+        shown = "" if verdict == "secure" else ", ".join(elements)
+        rows.append([f"{verdict}: {text}", str(len(elements)), shown])
+    return table(["verdict", "outages", "elements"], rows)
+
+
 def comparison(result: Result) -> list[str]:
     """The trained policy beside random agents and agents that do nothing, on the same episodes."""
     names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
@@ -131,25 +150,17 @@ def training(result: Result) -> list[str]:
     )
 
 
-# Words and format of what scripts/benchmark.py measures.
-MEASURED: Mapping[str, tuple[str, str]] = {
-    "env_steps_per_s_64": ("environment steps a second, 64 environments", "{:,.0f}"),
-    "env_steps_per_s_1": ("environment steps a second, 1 environment", "{:,.0f}"),
-    "ratio_to_runpp_64": ("a coupled step of 64 environments, times faster than on `runpp`", "{:,.0f}"),
-    "power_flow_us": ("warm AC power flow [us]", "{:,.0f}"),
-    "update_s": ("update of the learner [s]", "{:.2f}"),
-    "act_64_ms": ("acting for 64 environments of 20 agents [ms]", "{:.2f}"),
-}
-
-
 def benchmark(result: Result) -> list[str]:
-    """Speeds on one core."""
-    rows = [[text, form.format(result[key])] for key, (text, form) in MEASURED.items() if key in result]
+    """Speeds on one core, in the words of the script that measures them."""
+    from benchmark import WORDS
+
+    rows = [[text, format(result[key], form)] for key, (text, form) in WORDS.items() if key in result]
     return table(["one core", ""], rows)
 
 
 BLOCKS: Mapping[str, Block] = {
     "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
+    "security": Block("python scripts/screen_contingencies.py --json results/security.json", security),
     "comparison": Block(
         "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
         "--json results/comparison.json",
