@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "evaluate.py"
 MOST_AT_ONCE = 64
+DEFAULT_EPISODES = 20
 NAMES = {"trained": "trained policy", "random": "random agents", "do_nothing": "do nothing"}
 
 
@@ -37,8 +38,8 @@ class Options:
 
     model_path: Path = Path("checkpoints/best_model.pt")
     """Model file that a training run wrote."""
-    n_episodes: int = 20
-    """Held-out episodes to play."""
+    n_episodes: int | None = None
+    """Held-out episodes to play; by default 20, and with --suite or --policies all there are."""
     seed: int = 0
     """Number of the first held-out episode of the suite."""
     scenario: str = "normal"
@@ -53,6 +54,18 @@ class Options:
     """Directory of the pictures."""
     json: Path | None = None
     """File to write the figures to."""
+    suite: str | None = None
+    """Suites of the table, separated by commas, or all."""
+    policies: str | None = None
+    """Controllers of the table, separated by commas, or all; a path is a model file."""
+    reference: str = "agc_forecast"
+    """Controller of the table that the others' returns are compared with, episode by episode."""
+    report: Path | None = None
+    """Write the table with pictures, as .html or .md."""
+    workers: int = 2
+    """Processes that share the table's episodes."""
+    cache: Path = Path("runs/evaluation")
+    """Where finished parts of the table are kept for going on later."""
 
 
 def load_policy(path: Path) -> Policy:
@@ -92,10 +105,10 @@ def compare(options: Options, policy: Policy) -> dict[str, Any]:
     from marl.evaluation import do_nothing, evaluate, evaluation_seeds, random_agents, summarise
 
     try:
-        seeds = evaluation_seeds(options.scenario, options.n_episodes, options.seed)
+        seeds = evaluation_seeds(options.scenario, options.n_episodes or DEFAULT_EPISODES, options.seed)
     except ValueError as error:
         raise EvaluationError(str(error)) from error
-    batch = make(policy, options.scenario, min(options.n_episodes, MOST_AT_ONCE))
+    batch = make(policy, options.scenario, min(len(seeds), MOST_AT_ONCE))
     acts: dict[str, Act] = {"trained": policy.act}
     if options.compare:
         acts |= {"random": random_agents(batch, options.seed), "do_nothing": do_nothing(batch)}
@@ -200,18 +213,44 @@ def show_episode(options: Options, policy: Policy) -> None:
     print(f"Pictures of the episode: {out}/frequency.png, dispatch.png, loading.png, reward.png, network.png")
 
 
+def suite_table(options: Options) -> None:
+    """The full table: every controller on the same episodes of the suites."""
+    import suite_comparison
+    from comparison_report import write_report
+
+    try:
+        policies = suite_comparison.resolve(options.policies or "all")
+        suites = suite_comparison.seeds_of(
+            options.suite or options.scenario, options.n_episodes, options.seed
+        )
+        found = suite_comparison.compare(policies, suites, cache=options.cache, workers=options.workers)
+    except ValueError as error:  # wrong names, no such scenario, a model of another grid
+        raise EvaluationError(str(error)) from error
+    table = suite_comparison.tabulate(found, suites, options.reference)
+    suite_comparison.print_table(table, suites)
+    if options.json is not None:
+        suite_comparison.write_json(options.json, table)
+    if options.report is not None:
+        write_report(options.report, table, found, suites)
+        print(f"Report: {options.report}")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option."""
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
     try:
-        if options.n_episodes < 1 or options.seed < 0:
+        if (options.n_episodes is not None and options.n_episodes < 1) or options.seed < 0:
             raise EvaluationError("--n_episodes must be at least 1 and --seed at least 0")
+        if options.suite is not None or options.policies is not None:
+            suite_table(options)
+            return 0
         policy = load_policy(options.model_path)
         figures = compare(options, policy)
         print(
-            f"Suite {options.scenario}, {options.n_episodes} held-out episodes from number {options.seed} on."
+            f"Suite {options.scenario}, {options.n_episodes or DEFAULT_EPISODES} held-out episodes "
+            f"from number {options.seed} on."
         )
         print(table(figures))
         if options.json is not None:

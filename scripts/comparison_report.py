@@ -1,0 +1,231 @@
+"""The report of a comparison: the table of each suite and four pictures, as Markdown or as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save
+from suite_comparison import ALL, BOUND, rows, title, trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from control.trial import Trial
+
+Table = Mapping[str, Mapping[str, Any]]
+Found = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
+LEFT_OUT = ("random",)  # of pictures in which it would only set the scale
+EVENT_SUITE = "n1"
+EVENT_FROM_S, EVENT_TO_S = -30.0, 240.0
+
+
+def look(policy: str) -> dict[str, Any]:
+    """Colour and pattern of a controller, the same in every picture; the patterns move on after each round."""
+    position = ALL.index(policy) if policy in ALL else len(ALL) + sum(policy.encode()) % 7
+    n = len(STYLES)
+    return {"color": STYLES[position % n][0], "linestyle": STYLES[(position + position // n) % n][1]}
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend for the whole picture, outside of all axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5, frameon=False)
+
+
+def draw_distribution(path: Path, found: Mapping[str, Mapping[str, np.ndarray]], suite: str) -> None:
+    """Share of the time in which |Df| is larger than a value, per controller."""
+    from control.comparison import BIN_MHZ
+
+    figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from 60 Hz")
+    axes = figure.subplots()
+    for policy, figures in found.items():
+        count = figures["histogram"].sum(axis=0)
+        above = 1.0 - np.concatenate([[0.0], np.cumsum(count)]) / count.sum()
+        axes.plot(BIN_MHZ[:-1], np.maximum(100.0 * above[:-1], 1e-9), label=title(policy), **look(policy))
+    axes.set(
+        xscale="symlog", yscale="log", ylim=(1e-3, 100.0), xlim=(0.0, 1000.0),
+        xlabel="deviation of the centre of inertia [mHz]", ylabel="time with a larger deviation [%]",
+    )  # fmt: skip
+    for limit in (36.0, 200.0, 500.0):
+        axes.axvline(limit, color=LIMIT, linewidth=0.8)
+    legend_below(figure, axes)
+    save(figure, path)
+
+
+def draw_terms(path: Path, table: Mapping[str, Any], suite: str) -> None:
+    """What the return consists of, per controller."""
+    order = sorted((p for p in table if p not in LEFT_OUT), key=lambda policy: table[policy]["return_mean"])
+    names = {
+        "frequency": "frequency", "movement": "movement", "effort": "effort", "violations": "violations",
+        "lost": "lost grid",
+    }  # fmt: skip
+    figure = new_figure(9.0, 0.45 * len(order) + 1.6, f"suite {suite}: cost of an episode by terms")
+    axes = figure.subplots()
+    left = np.zeros(len(order))
+    for i, (name, label) in enumerate(names.items()):
+        cost = -np.array([table[policy]["terms"][name] for policy in order])
+        if cost.max() > 0.0:
+            axes.barh(range(len(order)), cost, left=left, color=STYLES[i][0], label=label, edgecolor="white")
+            left += cost
+    # Do nothing is so far off that the others would vanish beside it.
+    rest = [total for total, policy in zip(left, order, strict=True) if policy != "do_nothing"]
+    if rest:
+        axes.set_xlim(0.0, 1.2 * max(rest))
+    for k, total in enumerate(left):
+        beyond = total > axes.get_xlim()[1]
+        at = 0.99 * axes.get_xlim()[1] if beyond else total
+        axes.text(
+            at, k, f" {total:,.0f}", va="center", ha="right" if beyond else "left", fontsize=8.5,
+            color="white" if beyond else INK,
+        )  # fmt: skip
+    axes.set_yticks(range(len(order)), [title(policy) for policy in order])
+    axes.set_xlabel("cost of an episode, mean; bars that leave the picture go on")
+    legend_above(axes)
+    save(figure, path)
+
+
+def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
+    """Frequency quality against cost of movement; lower left is better."""
+    figure = new_figure(9.0, 5.2, f"suite {suite}: frequency quality against cost of movement")
+    axes = figure.subplots()
+    marks = "os^Dvp*X<>h"
+    for i, (policy, figures) in enumerate(table.items()):
+        if policy in LEFT_OUT:
+            continue
+        axes.plot(
+            figures["cost_mean"], figures["rms_mhz"], marks[i % len(marks)], color=look(policy)["color"],
+            label=title(policy), markersize=8,
+        )  # fmt: skip
+    axes.set(xlabel="movement and effort, cost of an episode", ylabel="rms deviation of the buses [mHz]")
+    axes.set_yscale("log")
+    axes.grid(True, which="both", color="#dddddd", linewidth=0.5)
+    legend_below(figure, axes)
+    save(figure, path)
+
+
+def event_episode(seeds: Sequence[int]) -> tuple[int, float, float, str] | None:
+    """Seed, time, lost power and name of the largest unit lost in these episodes of n1; None where none is."""
+    from marl.environment import make_batch
+
+    batch = make_batch(EVENT_SUITE, len(seeds), check=False)
+    batch.reset(np.array(seeds))
+    best: tuple[int, float, float, str] | None = None
+    machine = batch.case.machine
+    for seed, episode in zip(seeds, batch.loop.episode, strict=True):
+        assert episode is not None
+        for event in episode.events:
+            # Late enough to see what was before, early enough to see what follows.
+            if event.kind == "machine_out" and 60.0 < event.time_s < 1500.0:
+                at = int(event.time_s // batch.scenario.interval_s)
+                lost_mw = float(episode.p_schedule_mw[at, event.index])
+                if best is None or lost_mw > best[2]:
+                    best = (seed, event.time_s, lost_mw, machine.name[event.index])
+    return best
+
+
+def draw_event(path: Path, policies: Sequence[str], seeds: Sequence[int]) -> bool:
+    """All controllers in the same loss of a unit: frequency, power by class, state of charge."""
+    event = event_episode(seeds)
+    if event is None:
+        return False
+    seed, at_s, lost_mw, name = event
+    text = f"{name} is lost with {lost_mw:,.0f} MW: suite {EVENT_SUITE}, seed {seed}"
+    figure = new_figure(10.0, 11.0, text)
+    panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=(3, 2, 2, 2, 2))
+    for policy in (p for p in policies if p != BOUND and p not in LEFT_OUT):
+        played: Trial = trial(policy, EVENT_SUITE, [seed])
+        samples = played.df_hz.shape[1] // played.term.shape[1]
+        fine_s = played.interval_s / samples * np.arange(1, played.df_hz.shape[1] + 1) - at_s
+        coarse_s = played.interval_s * np.arange(1, played.term.shape[1] + 1) - at_s
+        # Only what is seen, so that the axes fit it.
+        fine = (fine_s >= EVENT_FROM_S) & (fine_s <= EVENT_TO_S)
+        coarse = (coarse_s >= EVENT_FROM_S) & (coarse_s <= EVENT_TO_S)
+        drawn = look(policy)
+        panels[0].plot(
+            fine_s[fine], 60.0 + played.df_hz[0, fine], label=title(policy), linewidth=1.1, **drawn
+        )
+        for k in range(3):
+            panels[1 + k].plot(coarse_s[coarse], played.output_mw[0, coarse, k], linewidth=1.1, **drawn)
+        panels[4].plot(coarse_s[coarse], 100.0 * played.soc[0, coarse], linewidth=1.1, **drawn)
+    labels = ("frequency [Hz]", "batteries [MW]", "gas plants [MW]", "demand resp. [MW]", "mean charge [%]")
+    for axes, label in zip(panels, labels, strict=True):
+        axes.set_ylabel(label)
+        axes.axvline(0.0, color=LIMIT, linewidth=0.8)
+        axes.grid(True, color="#dddddd", linewidth=0.5)
+    panels[-1].set(xlabel="time after the loss [s]", xlim=(EVENT_FROM_S, EVENT_TO_S))
+    legend_below(figure, panels[0])
+    save(figure, path)
+    return True
+
+
+def write_report(path: Path, table: Table, found: Found, suites: Mapping[str, Sequence[int]]) -> None:
+    """Tables and pictures; the pictures stand beside a Markdown file and inside an HTML file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures: list[tuple[str, Path]] = []
+
+    def picture(name: str) -> Path:
+        return path.with_name(f"{path.stem}_{name}.png")
+
+    for suite in table:
+        stem = Path(suite).stem
+        for what, draw, data in (
+            ("distribution", draw_distribution, found[suite]),
+            ("terms", draw_terms, table[suite]),
+            ("pareto", draw_pareto, table[suite]),
+        ):
+            target = picture(f"{stem}_{what}")
+            draw(target, data, suite)
+            pictures.append((f"{suite}: {what}", target))
+    if EVENT_SUITE in suites:
+        target = picture("event")
+        if draw_event(target, list(table[EVENT_SUITE]), suites[EVENT_SUITE]):
+            pictures.append(("one loss of a unit, all controllers", target))
+    parts = [
+        (f"Suite {suite}: {len(suites[suite])} held-out episodes, seeds {suites[suite][0]} to {suites[suite][-1]}",
+         *rows(table, suite))
+        for suite in table
+    ]  # fmt: skip
+    note = (
+        "Returns are means over episodes with 95 % bootstrap intervals; IQM is the interquartile mean; differences are "
+        "paired by episode. The bound rests on a one-mass model and counts no violations."
+    )
+    if path.suffix == ".md":
+        lines = ["# Controllers on the same held-out episodes", "", note, ""]
+        for head_line, head, body in parts:
+            lines += [f"## {head_line}", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+            lines += ["| " + " | ".join(row) + " |" for row in body] + [""]
+        lines += [f"![{name}]({target.name})\n" for name, target in pictures]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return
+    cells = []
+    for head_line, head, body in parts:
+        head_row = "".join(f"<th>{html.escape(x)}</th>" for x in head)
+        body_rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in body
+        )
+        cells.append(f"<h2>{html.escape(head_line)}</h2><table><tr>{head_row}</tr>{body_rows}</table>")
+    for name, target in pictures:
+        encoded = base64.b64encode(target.read_bytes()).decode()
+        cells.append(
+            f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{encoded}">'
+        )
+        target.unlink()
+    style = (
+        "body{font-family:sans-serif;color:#222;margin:2em}table{border-collapse:collapse;font-size:13px}"
+        "td,th{border-bottom:1px solid #ddd;padding:4px 8px;text-align:right;white-space:nowrap}"
+        "td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}img{max-width:100%}"
+    )
+    path.write_text(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Controllers compared</title>"
+        f"<style>{style}</style><h1>Controllers on the same held-out episodes</h1><p>{html.escape(note)}</p>"
+        + "".join(cells)
+        + "</html>\n",
+        encoding="utf-8",
+    )
