@@ -79,6 +79,7 @@ class GridBatch:
         """
         if observation not in OBSERVATIONS:
             raise ValueError(f"observation = {observation!r}, expected one of {', '.join(OBSERVATIONS)}")
+        self._seed, self._series, self._swing = seed, series, swing
         self.loop = ClosedLoop(case, series, scenario, n_env, swing=swing, check=check)
         self.case = case
         self.scenario = scenario
@@ -210,6 +211,23 @@ class GridBatch:
         self._length = np.array(state["length"])
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
+        chosen = {"observation": self.observation, "swing": self._swing, "reward": self.reward_config}
+        # The real year is the same everywhere, and large.
+        series = None if self._series is _series() else self._series
+        return {"options": own | chosen, "series": series, "state": self.get_state() if self._begun else None}
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        series = _series() if pickled["series"] is None else pickled["series"]
+        self.__init__(series=series, check=False, **pickled["options"])  # type: ignore[misc]
+        if pickled["state"] is not None:
+            self.set_state(pickled["state"])
+
+    @property
+    def _begun(self) -> bool:
+        return self.loop.episode[0] is not None
 
     def _start(self, envs: IntArray) -> None:
         for env in envs:

@@ -58,6 +58,9 @@ def figures(found: Certificate, random: Trial) -> dict[str, Any]:
             "return_mean": float(trial.returns.mean()),
             "rms_mhz": float(1e3 * np.sqrt(np.nanmean(np.square(trial.df_hz)))),
             "worst_df_hz": float(np.nanmax(trial.max_abs_df_hz)),
+            "share_within_36mhz": float(np.nanmean(trial.within_36_mhz)),
+            "share_within_200mhz": float(np.nanmean(trial.within_200_mhz)),
+            "share_within_500mhz": float(np.nanmean(trial.max_abs_df_hz <= LIMIT_HZ)),
             "violations_per_episode": float(np.nansum(trial.violation) / len(trial.seed)),
         }
 

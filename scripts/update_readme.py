@@ -105,6 +105,39 @@ def security(result: Result) -> list[str]:
     return table(["verdict", "outages", "elements"], rows)
 
 
+def feasibility(result: Result) -> list[str]:
+    """Doing nothing, random agents and the plan of perfect information, suite by suite."""
+    names = {"do_nothing": "do nothing", "random": "random agents", "plan": "perfect information"}
+    rows = []
+    for suite, figures in result.items():
+        for key, name in names.items():
+            one = figures[key]
+            is_plan = key == "plan"
+            rows.append(
+                [
+                    f"{suite}: {name}",
+                    f"{one['return_mean']:,.0f}",
+                    f"{one['rms_mhz']:.1f}",
+                    f"{1e3 * one['worst_df_hz']:.0f}",
+                    *(f"{100.0 * one[f'share_within_{mhz}mhz']:.2f} %" for mhz in (36, 200, 500)),
+                    str(figures["unavoidable_violations"]) if is_plan else "",
+                ]
+            )
+    return table(
+        [
+            "suite",
+            "return",
+            "rms [mHz]",
+            "worst [mHz]",
+            "within 36 mHz",
+            "200 mHz",
+            "500 mHz",
+            "unavoidable violations",
+        ],
+        rows,
+    )
+
+
 def comparison(result: Result) -> list[str]:
     """The trained policy beside random agents and agents that do nothing, on the same episodes."""
     names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
@@ -161,6 +194,7 @@ def benchmark(result: Result) -> list[str]:
 BLOCKS: Mapping[str, Block] = {
     "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
     "security": Block("python scripts/screen_contingencies.py --json results/security.json", security),
+    "feasibility": Block("python scripts/check_feasibility.py --json results/feasibility.json", feasibility),
     "comparison": Block(
         "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
         "--json results/comparison.json",

@@ -377,6 +377,22 @@ def test_a_pickled_environment_goes_on_bit_for_bit():
     assert env.agents == copy.agents == []
 
 
+def test_a_pickled_batch_goes_on_bit_for_bit():
+    batch = make_batch(EVENTFUL, 2, observation="extended", check=False)
+    batch.reset(np.array([8, 9]))
+    rng = np.random.default_rng(4)
+    actions = [drawn(batch, rng) for _ in range(12)]
+    for a in actions[:2]:
+        batch.step(a)
+    content = pickle.dumps(batch)
+    assert len(content) < 1_000_000  # the real year stays at home
+    copy = pickle.loads(content)
+    for a in actions[2:]:
+        assert_same(copy.step(a), batch.step(a))
+    fresh = pickle.loads(pickle.dumps(make_batch(SHORT, 1, seed=5, check=False)))
+    assert_same(fresh.reset(), make_batch(SHORT, 1, seed=5, check=False).reset())
+
+
 def test_an_environment_is_pickled_before_its_first_episode_too():
     copy = pickle.loads(pickle.dumps(parallel_env(scenario=SHORT, check=False, seed=5)))
     mine = parallel_env(scenario=SHORT, check=False, seed=5)
