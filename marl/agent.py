@@ -128,7 +128,7 @@ class MAPPO:
         self.device = device or torch.device("cpu")
         self.n_agent = sum(g.n_agent for g in groups)
         # One value for the team, or one per agent: where rewards are the agents' own, or critics are.
-        self.n_value = self.n_agent if per_agent_rewards or config.network.critic == "local" else 1
+        self.n_value = self.n_agent if per_agent_rewards or config.network.critic != "central" else 1
         # Networks are drawn from a generator of their own, leaving torch's global state alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

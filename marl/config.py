@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Sharing = Literal["type", "all", "agent"]
-CriticKind = Literal["central", "local"]
+CriticKind = Literal["central", "agent", "local"]
 # Training draws its seeds below; validation, which chooses the best model, takes its own from here up.
 FIRST_VALIDATION_SEED = 2**31 - 1_000
 
@@ -44,7 +44,8 @@ class NetworkConfig:
     sharing: Sharing = "type"
     # With one actor for all: append the agent's identity (one-hot) to its observation.
     agent_id: bool = True
-    # "central" sees the environment's state (MAPPO); "local" sees each agent's own observation (IPPO).
+    # "central" sees the environment's state (MAPPO); "agent" sees it beside each agent's own observation, which
+    # suits rewards of agents' own (Yu et al., 2022, sec. 5.2); "local" sees the observation alone (IPPO).
     critic: CriticKind = "central"
     # Layer normalisation after each hidden Linear (Ba et al., 2016).
     layer_norm: bool = True

@@ -228,7 +228,8 @@ class Critic(nn.Module):
     """State values in normalised units, and the units themselves.
 
     "central": one network sees the state and has one output, or one per agent where agents have rewards of
-    their own. "local": a network per group sees each agent's own observation; every agent has a value (IPPO).
+    their own. The others have a network per group, and every agent has a value: "agent" sees the agent's own
+    observation and the state, "local" the observation alone (IPPO).
     """
 
     columns: Tensor
@@ -244,44 +245,54 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
-        self.local = config.critic == "local"
         self.n_value = n_value
-        self.scaling = nn.ModuleDict()
+        self.by_group = config.critic != "central"
+        self.sees_state = config.critic != "local"
         self.heads = nn.ModuleDict()
-        if self.local:
+        self.scaling = nn.ModuleDict()  # of observations, by group
+        self.state_scaling = self._scaling(state_size, config)
+        if self.by_group:
             for g in groups:
-                self._add(g.name, g.observation_size, 1, config)
+                self.scaling[g.name] = self._scaling(g.observation_size, config)
+                n_in = g.observation_size + (state_size if self.sees_state else 0)
+                self.heads[g.name] = self._head(n_in, 1, config)
             columns = [i for i, g in enumerate(groups) for _ in g.agents]
             n_column = len(groups)
         else:
-            self._add("state", state_size, n_value, config)
+            self.heads["state"] = self._head(state_size, n_value, config)
             columns = list(range(n_value))
             n_column = n_value
         if len(columns) != n_value:
             raise ValueError(
-                f"a local critic gives each of {len(columns)} agents a value, not {n_value} in all"
+                f"a critic per group gives each of {len(columns)} agents a value, not {n_value} in all"
             )
         self.units = PopArt(n_column, decay=value_norm_decay)
         # Which output of the networks each value belongs to, shape [value].
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
-    def _add(self, name: str, n_in: int, n_out: int, config: NetworkConfig) -> None:
-        self.scaling[name] = InputScaling(
-            n_in, compress=config.compress_inputs, normalize=config.normalize_inputs
-        )
-        self.heads[name] = StackedPerceptron(
-            1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config
-        )
+    @staticmethod
+    def _scaling(size: int, config: NetworkConfig) -> InputScaling:
+        return InputScaling(size, compress=config.compress_inputs, normalize=config.normalize_inputs)
+
+    @staticmethod
+    def _head(n_in: int, n_out: int, config: NetworkConfig) -> StackedPerceptron:
+        return StackedPerceptron(1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config)
 
     def scale(self, observations: Mapping[str, Tensor], state: Tensor) -> dict[str, Tensor]:
-        """Raw observations and state -> {head: input}."""
-        if self.local:
-            return {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
-        return {"state": self.scaling["state"](state)}
+        """Raw observations and state -> {head: input}, each [row, ...]."""
+        scaled: Tensor = self.state_scaling(state)
+        if not self.by_group:
+            return {"state": scaled}
+        inputs = {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
+        if self.sees_state:
+            for name, x in inputs.items():
+                beside = scaled.unsqueeze(1).expand(-1, x.shape[1], -1)
+                inputs[name] = torch.cat([x, beside], dim=-1)
+        return inputs
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Normalised values of scaled inputs, shape [row, value]."""
-        if self.local:
+        if self.by_group:
             return torch.cat([self.heads[g.name](inputs[g.name]).squeeze(-1) for g in self.groups], dim=1)
         values: Tensor = self.heads["state"](inputs["state"])
         return values
@@ -296,9 +307,10 @@ class Critic(nn.Module):
 
     def update_scaling(self, observations: Mapping[str, Tensor], state: Tensor) -> None:
         """Takes raw inputs [..., input] into the running moments."""
+        self.state_scaling.update(state)
         for name, scaling in self.scaling.items():
             assert isinstance(scaling, InputScaling)
-            scaling.update(observations[name] if self.local else state)
+            scaling.update(observations[name])
 
     def start_units(self, rewards: Tensor, valid: Tensor, terminated: Tensor, gamma: float) -> None:
         """Before the first rollout is learned from: a guess of the units from its rewards [step, env, value]."""
@@ -319,7 +331,7 @@ class Critic(nn.Module):
             self.units.update(column, returns[..., mine][valid[..., mine]])
         for i, head in enumerate(self.heads.values()):
             assert isinstance(head, StackedPerceptron)
-            c = slice(i, i + 1) if self.local else slice(None)
+            c = slice(i, i + 1) if self.by_group else slice(None)
             rescale_output(
                 head.last.weight[0],
                 head.last.bias[0],

@@ -80,6 +80,7 @@ VARIANTS: dict[str, Variant] = {
     "independent_noise": Variant("against noise shared in a type", ppo={"noise_correlation": 0.0}),
     "no_dead_zone": Variant("the mean action as it is", network={"dead_zone": 0.0}),
     "plain_reward": Variant("against the robust reward", ppo={"robust_reward": 0.0}),
+    "agents_critic": Variant("agent-specific state, Yu et al. 2022, sec. 5.2", network={"critic": "agent"}),
     "local_critic": Variant("IPPO, de Witt et al. 2020", network={"critic": "local"}),
     "one_actor_for_all": Variant("Gupta et al. 2017, with agent id", network={"sharing": "all"}),
     "one_actor_each": Variant("no sharing", network={"sharing": "agent"}),

@@ -128,7 +128,7 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
         seed=seed,
         device="cpu",
         checkpoint_every=10**6,
-        network=NetworkConfig(log_std_init=math.log(0.5), dead_zone=0.0),
+        network=NetworkConfig(critic="agent", log_std_init=math.log(0.5), dead_zone=0.0),
         ppo=PPOConfig(
             gamma=0.99,
             gae_lambda=0.9,
@@ -137,6 +137,7 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
             epochs=8,
             noise_correlation=0.0,
             robust_reward=0.0,
+            policy_average=0.8,
         ),
         evaluation=EvaluationConfig(eval_every=0),
     )
@@ -154,7 +155,9 @@ def train(frames: int, seed: int) -> float:
         trainer = Trainer(config, navigation(config.n_envs), directory=Path(directory), tensorboard=False)
         trainer.run()
         held_out = navigation(EVALUATION_EPISODES)
-        terms = play(trainer.learner.kept_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES))
+        terms = play(
+            trainer.learner.kept_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES)
+        )
         return float(terms["return"].mean())
 
 

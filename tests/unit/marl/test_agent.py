@@ -312,7 +312,7 @@ def test_the_kept_policy_is_the_mean_of_recent_ones():
         seen.append(weights(learner))
     kept = torch.cat([p.flatten() for p in learner.kept_policy.parameters()])
     np.testing.assert_allclose(kept, seen[0] / 4 + seen[1] / 4 + seen[2] / 2, atol=1e-7)  # float32
-    plain = make()
+    plain = make(config(policy_average=0.0))
     assert plain.kept_policy is plain.policy
 
 

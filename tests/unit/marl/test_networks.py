@@ -168,8 +168,25 @@ def test_a_local_critic_values_each_agent_by_its_own_observation():
     assert moved == [5 + 2]  # after the five bess, the third gas
 
 
+def test_an_agents_critic_sees_its_own_observation_and_the_state_and_nobody_elses():
+    critic = Critic(FLEET, 140, 20, NetworkConfig(critic="agent"), value_norm_decay=0.9)
+    observed, state = observations(FLEET), torch.randn(4, 140)
+    before = critic(critic.scale(observed, state))
+    other_state = critic(critic.scale(observed, state + 1.0))
+    assert (before != other_state).all()
+    observed["dr"][:, 6] += 1.0
+    after = critic(critic.scale(observed, state))
+    moved = (before != after).any(dim=0).nonzero().flatten().tolist()
+    assert moved == [5 + 8 + 6]
+
+
 def test_moving_value_units_leaves_every_value_where_it_was():
-    for config, n_value in ((NetworkConfig(), 1), (NetworkConfig(), 20), (NetworkConfig(critic="local"), 20)):
+    for config, n_value in (
+        (NetworkConfig(), 1),
+        (NetworkConfig(), 20),
+        (NetworkConfig(critic="agent"), 20),
+        (NetworkConfig(critic="local"), 20),
+    ):
         critic = Critic(FLEET, 140, n_value, config, value_norm_decay=0.9)
         inputs = critic.scale(observations(FLEET), torch.randn(4, 140))
         before = critic.denormalize(critic(inputs)).detach()

@@ -105,8 +105,9 @@ def test_rewards_of_each_agents_own_are_learned_from(tmp_path):
     assert score(policy_of(tmp_path), Target(groups=OPPOSITE, signs=SIGNS)) > SOLVED
 
 
-def test_a_local_critic_solves_the_task_too(tmp_path):
-    train(settings(network=NetworkConfig(critic="local")), Target(per_agent_rewards=True), tmp_path)
+@pytest.mark.parametrize("critic", ["agent", "local"])
+def test_critics_that_value_each_agent_solve_the_task_too(tmp_path, critic):
+    train(settings(network=NetworkConfig(critic=critic)), Target(per_agent_rewards=True), tmp_path)
     assert score(policy_of(tmp_path), Target()) > SOLVED
 
 
