@@ -108,13 +108,15 @@ def bound_figures(idle: Trial, model: OneMass) -> Figures:
         )
         moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
         df_mhz = 1e3 * best.df_hz
+        movement = float((moved @ model.cost_per_mw).sum())
+        effort = float((EFFORT * moved**2 @ (model.cost_per_mw2 / model.count)).sum())
         rows.append(
             {
-                "return": -best.cost,
-                "cost": best.cost - best.frequency_cost,
+                "return": -(best.frequency_cost + movement + effort),
+                "cost": movement + effort,
                 "reward_frequency": -best.frequency_cost,
-                "reward_movement": -float((moved @ model.cost_per_mw).sum()),
-                "reward_effort": -float((EFFORT * moved**2 @ (model.cost_per_mw2 / model.count)).sum()),
+                "reward_movement": -movement,
+                "reward_effort": -effort,
                 "reward_violations": 0.0,
                 "reward_lost": 0.0,
                 "mean_square_mhz2": float(np.mean(df_mhz**2)),
