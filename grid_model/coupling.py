@@ -62,7 +62,14 @@ from grid_model.projection import (
     sum_square,
     weigh_groups,
 )
-from grid_model.reduction import bus_voltages, exchange_coefficients, internal_voltages, reduce_to_machines
+from grid_model.recording import Recorder
+from grid_model.reduction import (
+    bus_voltages,
+    classical_stiffness,
+    exchange_coefficients,
+    internal_voltages,
+    reduce_to_machines,
+)
 from grid_model.swing import (
     SwingConfig,
     SwingTopology,
@@ -188,6 +195,7 @@ class CoupledGrid:
         self._y_reduced = np.zeros((n_env, n_reduced, n_reduced), dtype=np.complex128)
         self._in_phase = np.zeros((n_reduced, n_reduced, n_env))
         self._quadrature = np.zeros((n_reduced, n_reduced, n_env))
+        self._recorders: dict[int, Recorder] = {}
         self._stale = np.ones(n_env, dtype=np.bool_)  # the topology changed since the last reduction
         self.second_moment_hz2 = np.zeros((g, g, n_env))
         self.df_min_hz = np.zeros((g, n_env))
@@ -258,6 +266,9 @@ class CoupledGrid:
             self.engine.reset_voltages(int(env))
         for name in GridInputs.__dataclass_fields__:
             getattr(self.inputs, name)[envs] = getattr(inputs, name)
+        for env in envs:
+            if env in self._recorders:
+                self._recorders[env].clear()
         self.load_step_mw[envs] = 0.0
         self.served_share[envs] = 1.0
         self.shed_stages[envs] = False
@@ -297,6 +308,8 @@ class CoupledGrid:
             Whether every power flow of the interval found a solution, [env]. Where one did not, the voltages are
             those of the last that did.
         """
+        for recorder in self._recorders.values():
+            recorder.next_interval()
         self._begin, self._end = self.inputs, inputs
         self.second_moment_hz2[:] = 0.0
         self.df_min_hz[:] = self.df_hz
@@ -359,6 +372,34 @@ class CoupledGrid:
         live = self.engine.bus_live[:, self.case.load.bus]
         wanted = self.inputs.load_mw + self.load_step_mw
         return np.sum(np.where(live, (1.0 - self.served_share) * wanted, wanted), axis=1)
+
+    def record(self, env: int) -> Recorder:
+        """Record an environment from now on at every integration step; `start` begins its trace anew."""
+        return self._recorders.setdefault(env, Recorder(env))
+
+    def exchange_mw_per_rad(self, env: int) -> FloatArray:
+        """d P_a / d theta_b of the groups of one environment at its last power flow, [group, group]."""
+        if self.config.level == "machine":
+            return classical_stiffness(self._quadrature[:, :, env])
+        return self._synchronising[:, :, env].copy()
+
+    def spring_stiffness_mw_per_rad(self, env: int) -> FloatArray:
+        """Stiffness of every circuit and machine of one environment at its last power flow, [branch + machine]."""
+        case, engine, only = self.case, self.engine, slice(env, env + 1)
+        stiffness = np.empty((1, case.n_branch + case.n_machine))
+        spring_stiffness(
+            engine.v_pu[only],
+            self.machine_mvar[only],
+            self._spring_pu[only],
+            case.branch.from_bus,
+            case.branch.to_bus,
+            case.machine.bus,
+            1.0 / self._reactance_pu,
+            engine.machine_in_service[only],
+            case.base_mva,
+            stiffness,
+        )
+        return stiffness[0]
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit, as arrays."""
@@ -492,6 +533,8 @@ class CoupledGrid:
                 self._span(np.array([env]), step_a, cut)
                 self._span(np.array([env]), cut, step_b)
             return
+        names = range(self.n_env) if envs is None else envs
+        watched = {env: self._recorders[env].begin(self) for env in names if env in self._recorders}
         self._p_elec_mw[:, rows] = (
             p_elec + delta + damping * (df - start_hz) - (lagged.sum(axis=0) - out_start) + exchange
         )
@@ -502,6 +545,8 @@ class CoupledGrid:
         self.trace_hz[step_a : step_b + 1, :, rows] = trace
         self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
         self._settle(envs, b)
+        for env, begun in watched.items():
+            self._recorders[env].end(self, begun, step_a, step_b)
         for env, (step, operated, pending) in operations.items():
             self._relay_pending[env] = pending
             if step >= 0:

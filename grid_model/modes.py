@@ -18,9 +18,10 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.admittance import ComplexArray
 from grid_model.classical import ClassicalGrid
+from grid_model.reduction import classical_stiffness
 from grid_model.swing import SwingConfig, machine_inertia_mws_per_hz
 
-__all__ = ["Modes", "classical_stiffness", "electromechanical_modes", "published_modes"]
+__all__ = ["Modes", "electromechanical_modes", "published_modes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +63,6 @@ def electromechanical_modes(
         damping=-values[found].real / np.abs(values[found]),
         shape=shape / shape[largest, np.arange(len(found))],
     )
-
-
-def classical_stiffness(quadrature_mw: FloatArray) -> FloatArray:
-    """d P_i / d theta_j of the machines at theta = 0, from S of one environment, [machine, machine]."""
-    matrix: FloatArray = -quadrature_mw.copy()
-    np.fill_diagonal(matrix, 0.0)
-    np.fill_diagonal(matrix, -matrix.sum(axis=1))
-    return matrix
 
 
 def published_modes(case: Case) -> Modes:

@@ -27,7 +27,13 @@ from cases.case import Case
 from grid_model.admittance import ComplexArray, bus_admittance
 from grid_model.bus_frequency import machine_reactance_pu
 
-__all__ = ["bus_voltages", "exchange_coefficients", "internal_voltages", "reduce_to_machines"]
+__all__ = [
+    "bus_voltages",
+    "classical_stiffness",
+    "exchange_coefficients",
+    "internal_voltages",
+    "reduce_to_machines",
+]
 
 
 def bus_voltages(
@@ -117,3 +123,11 @@ def exchange_coefficients(
                 w = base_mva * e_pu[env, i] * (y_reduced_pu[env, i, j] * e_pu[env, j]).conjugate()
                 in_phase_mw[i, j, env] = w.real
                 quadrature_mw[i, j, env] = -w.imag
+
+
+def classical_stiffness(quadrature_mw: FloatArray) -> FloatArray:
+    """d P_i / d theta_j of the machines at theta = 0, from S of one environment, [machine, machine]."""
+    matrix: FloatArray = -quadrature_mw.copy()
+    np.fill_diagonal(matrix, 0.0)
+    np.fill_diagonal(matrix, -matrix.sum(axis=1))
+    return matrix
