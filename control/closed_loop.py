@@ -325,6 +325,29 @@ class ClosedLoop:
         self.scada.advance(self._signals())
         return result
 
+    def power_gap_mw(self) -> FloatArray:
+        """What plants and machines give less what loads take at their frequency and circuits lose [MW], [env].
+
+        At the last interval's end; apart from the solver's mismatch at every bus it is zero.
+        """
+        grid, case = self.grid, self.case
+        engine, inputs = grid.engine, grid.inputs
+        df_hz = np.einsum("ebg,ge->eb", grid._reach, grid.df_hz)[:, case.load.bus]
+        per_hz = grid.config.load_damping / case.f0_hz
+        load_mw = (inputs.load_mw + grid.load_step_mw) * grid.served_share * (1.0 + per_hz * df_hz)
+
+        def total(values: FloatArray, bus: IntArray) -> FloatArray:
+            return np.sum(np.where(engine.bus_live[:, bus], values, 0.0), axis=1)
+
+        given_mw = (
+            grid.machine_mw.sum(axis=1)
+            + total(inputs.renewable_mw, case.renewable.bus)
+            + total(inputs.resource_mw, case.resource.bus)
+        )
+        losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
+        gap_mw: FloatArray = given_mw - total(load_mw, case.load.bus) - losses_mw
+        return gap_mw
+
     def get_state(self) -> dict[str, Any]:
         """Everything but the episodes, which a generator's state rebuilds, see `set_state`."""
         return {

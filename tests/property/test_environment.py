@@ -1,6 +1,7 @@
 """Whatever is done to it, an environment is a function of its seed and its actions alone."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -10,6 +11,7 @@ from cases.ieee68 import load_ieee68
 from control.scenario import SCENARIOS
 from grid_model.disturbance import Event
 from marl.environment import make_batch
+from marl.workers import WorkerBatch
 
 CASE = load_ieee68()
 # Outages far apart in kind, so that the environments of a batch have topologies of their own in between.
@@ -75,6 +77,24 @@ def test_a_batch_of_eight_is_eight_batches_of_one():
             one, seeds[env : env + 1], [{k: v[env : env + 1] for k, v in a.items()} for a in acts]
         )
         assert_rows_equal(alone[0], together[env])
+
+
+def test_batches_of_64_of_8_and_of_1_and_of_two_processes_agree_to_the_bit():
+    """The first eight of 64 are a batch of 8; the 64th is a batch of 1; two processes share out a batch of 4."""
+    brief = replace(SHORT, n_intervals=5)
+    seeds, acts = np.arange(500, 564), actions(1, 64)[:6]
+
+    def part(rows):
+        return seeds[rows], [{k: v[rows] for k, v in a.items()} for a in acts]
+
+    together = history(make_batch(brief, 64, check=False), seeds, acts)
+    eight = history(make_batch(brief, 8, check=False), *part(slice(0, 8)))
+    one = history(make_batch(brief, 1, check=False), *part(slice(63, 64)))
+    for mine, other in zip([*eight, *one], [*together[:8], together[63]], strict=True):
+        assert_rows_equal(mine, other)
+    with WorkerBatch(partial(make_batch, brief, check=False), 4, 2) as shared:
+        for mine, other in zip(history(shared, *part(slice(10, 14))), together[10:14], strict=True):
+            assert_rows_equal(mine, other)
 
 
 BATCH = make_batch(SHORT, 2, check=False)

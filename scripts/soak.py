@@ -1,0 +1,205 @@
+"""Plays a million environment steps over all suites with random agents and looks for anything that should not happen.
+
+python scripts/soak.py
+python scripts/soak.py --steps 20000 --json soak.json
+
+Looked for: numbers that are not finite, power that does not balance at the end of an interval, energy that does not
+balance over an episode, limits of resources that are exceeded, memory that grows. Exit status 1 if any is found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")  # before numpy is imported anywhere
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import command_line  # noqa: E402
+
+if TYPE_CHECKING:
+    from marl.environment import GridBatch
+
+PROGRAM = "soak.py"
+# A power flow ends below 1e-7 MW a bus, and injections are handed over in steps of 1.2e-7 MW; 68 buses.
+GAP_MW = 68 * 2.2e-7
+HOLD_STEPS = (
+    25  # intervals for which some agents repeat their action, so that they reach the ends of their ranges
+)
+S_PER_H = 3600.0
+
+
+class SoakError(RuntimeError):
+    """Something happened that should not; the message says what, where and when."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How long."""
+
+    steps: int = 1_000_000
+    """Environment steps in all, shared by the suites."""
+    n_envs: int = 64
+    """Environments of a batch."""
+    suites: tuple[str, ...] = (
+        "normal", "n1", "renewable_ramp", "shift", "stress", "training", "training_n1", "training_ramp",
+    )  # fmt: skip
+    """Suites to play."""
+    intervals: int | None = None
+    """Length of an episode, if not the suite's own."""
+    seed: int = 0
+    """Of episodes and agents; stays clear of the held-out ranges."""
+    max_growth_mb: float = 200.0
+    """Memory a suite may add after its first episodes."""
+    json: Path | None = None
+    """File to write the figures to."""
+
+
+def peak_mb() -> float:
+    """Largest memory of this process so far [MB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def look(batch: GridBatch, transition: Any, where: str, inside: Any) -> None:
+    """Raises if an interval shows what it should not; `inside`: environments whose episode goes on."""
+    import numpy as np
+
+    arrays = {
+        "reward": transition.reward,
+        "state": transition.final.state,
+        **{f"observations of {k}": x for k, x in transition.final.observations.items()},
+        **transition.terms,
+    }
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise SoakError(
+                f"{where}: {name} is not finite in environment {np.argwhere(~np.isfinite(values))[0][0]}"
+            )
+    fleet, end = batch.loop.fleet, batch.last_result
+    assert end is not None
+    over_mw = np.maximum(end.resource_mw - fleet.high_mw, fleet.low_mw - end.resource_mw)
+    if over_mw.max() > 1e-9:  # rounding of a sum
+        raise SoakError(f"{where}: {fleet.name[int(over_mw.max(axis=0).argmax())]} is outside its range")
+    charge = end.utilisation[:, fleet.bess]
+    if charge.min() < -1e-9 or charge.max() > 1.0 + 1e-9:
+        raise SoakError(f"{where}: a battery's state of charge is {charge.min():g} to {charge.max():g}")
+    gap_mw = np.abs(batch.loop.power_gap_mw()[inside])
+    if gap_mw.size and gap_mw.max() > GAP_MW:
+        raise SoakError(f"{where}: {gap_mw.max():.2e} MW do not balance")
+
+
+def soak(batch: GridBatch, n_step: int, seed: int, suite: str, tick: Any) -> dict[str, float]:
+    """Plays n_step intervals of the batch; figures of what was met."""
+    import numpy as np
+
+    rng = np.random.default_rng([seed, len(suite)])
+    batch.reset()
+    n_env, fleet = batch.n_env, batch.loop.fleet
+    interval_h = fleet.interval_s / S_PER_H
+    episodes = lost = broken = outages = 0
+    energy_mwh = np.zeros(n_env)  # of the gap, over the episode
+    worst_mwh = 0.0
+    held = np.zeros(n_env)
+    for k in range(n_step):
+        if k % HOLD_STEPS == 0:
+            held = rng.integers(-1, 2, n_env).astype(np.float64)
+        actions = {
+            g.name: np.where(
+                (held != 0.0)[:, None, None],
+                held[:, None, None],
+                rng.uniform(-1.0, 1.0, (n_env, g.n_agent, 1)),
+            ).astype(np.float32)
+            for g in batch.groups
+        }
+        transition = batch.step(actions)
+        done = transition.terminated | transition.truncated
+        look(batch, transition, f"{suite}, step {k}", ~done)
+        energy_mwh[~done] += batch.loop.power_gap_mw()[~done] * interval_h
+        worst_mwh = max(worst_mwh, float(np.abs(energy_mwh).max()))
+        energy_mwh[done] = 0.0
+        episodes += int(done.sum())
+        lost += int(transition.terminated.sum())
+        broken += int(transition.terms["violations"].sum())
+        outages += int((batch.loop.elements_out[~done] > 0).sum())
+        tick(n_env)
+    return {
+        "steps": float(n_step * n_env),
+        "episodes_ended": float(episodes),
+        "grids_lost": float(lost),
+        "violations": float(broken),
+        "steps_with_an_outage": float(outages),
+        "worst_energy_gap_mwh": worst_mwh,
+    }
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Plays every suite; figures by suite and of memory and time."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from control.scenario import SCENARIOS
+    from marl.environment import make_batch
+
+    found: dict[str, Any] = {}
+    began = time.perf_counter()
+    n_step = -(-options.steps // (len(options.suites) * options.n_envs))
+    total = n_step * options.n_envs * len(options.suites)
+    with tqdm(total=total, unit=" steps", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+        for suite in options.suites:
+            scenario = SCENARIOS[suite]
+            if options.intervals is not None:
+                scenario = replace(scenario, n_intervals=options.intervals)
+            batch = make_batch(scenario, options.n_envs, options.seed)
+            first = min(
+                n_step, scenario.n_intervals + 1
+            )  # all environments have begun a second episode by then
+            start = soak(batch, first, options.seed, suite, bar.update)
+            before_mb = peak_mb()
+            rest = soak(batch, n_step - first, options.seed + 1, suite, bar.update)
+            growth_mb = peak_mb() - before_mb
+            if growth_mb > options.max_growth_mb:
+                raise SoakError(f"{suite}: memory grew by {growth_mb:.0f} MB after the first episodes")
+            worst = max(start.pop("worst_energy_gap_mwh"), rest.pop("worst_energy_gap_mwh"))
+            figures = {name: start[name] + rest[name] for name in start}
+            found[suite] = figures | {"worst_energy_gap_mwh": worst, "memory_growth_mb": growth_mb}
+            print(
+                f"{suite:16s}{figures['steps']:>10,.0f} steps, {figures['episodes_ended']:>6,.0f} episodes, "
+                f"{figures['grids_lost']:.0f} grids lost, {figures['violations']:,.0f} violations, energy to "
+                f"{worst:.1e} MWh, memory +{growth_mb:.0f} MB",
+                flush=True,
+            )
+    steps = sum(figures["steps"] for figures in found.values())
+    seconds = time.perf_counter() - began
+    print(f"{steps:,.0f} steps in {seconds:.0f} s, {peak_mb():.0f} MB at most: nothing found")
+    return found | {"total": {"steps": steps, "seconds": seconds, "peak_mb": peak_mb()}}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 nothing found, 1 something found or not done, 2 wrong option."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    )
+    try:
+        found = run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    if options.json is not None:
+        from marl.checkpoint import write_atomically
+
+        write_atomically(options.json, (json.dumps(found, indent=2) + "\n").encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
