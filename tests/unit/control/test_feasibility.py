@@ -1,0 +1,83 @@
+"""The certificate of what could be reached, on short episodes and by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from control.feasibility import Constant, FollowPlan, adequacy, certify
+from control.predictive import one_mass
+from control.scenario import SCENARIOS
+from grid_model.disturbance import Event
+from marl.environment import make_batch
+
+SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=30)
+
+
+def test_range_and_ramp_are_those_of_all_plants():
+    """5 x 50 + 8 x 75 + 7 x 40 = 1130 MW; 5 x 50 + 8 x 10 + 7 x 5 = 365 MW/min."""
+    batch = make_batch(SHORT, 1, check=False)
+    model = one_mass(batch.case, batch.loop.fleet)
+    # A step of 400 MW after a minute (15 intervals): too fast, but within range; then 1200 MW: beyond it.
+    imbalance_mw = np.repeat([0.0, -400.0, -1200.0, -1200.0], 15)[None, :]
+    found = adequacy(model, imbalance_mw, np.array([[0.2, 0.9]]))
+    assert found.fleet_range_mw == pytest.approx(1130.0)
+    assert found.fleet_ramp_mw_per_min == pytest.approx(365.0)
+    assert found.within_range == 0.5
+    assert found.within_ramp == pytest.approx(
+        1.0 / 3.0
+    )  # 45 minute-long differences: 15 of 400, 15 of 800, 15 of 0
+    assert (found.imbalance_worst_mw, found.change_per_min_worst_mw) == (1200.0, 800.0)
+    assert (found.battery_energy_lowest, found.battery_energy_highest) == (0.2, 0.9)
+
+
+def test_a_plan_is_followed_and_what_empty_batteries_leave_gas_takes_over():
+    """Batteries asked for 250 MW run empty in minutes; the sum of all plants stays near what was planned."""
+    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    batch = make_batch(replace(SHORT, n_intervals=200, soc_start_min=0.1, soc_start_max=0.1), 1, check=False)
+    observed = batch.reset(np.array([3]))
+    planned_mw = np.zeros((1, 200, 3))
+    planned_mw[0, :, 0] = np.minimum(np.arange(1, 201) * 2.0, 200.0)
+    plan = FollowPlan(batch, planned_mw)
+    for _ in range(200):
+        action = plan.act(np.zeros((1, 20, 15)))
+        batch.step({k: action[:, batch.case.resource.of_kind(k), None] for k in observed.observations})
+    end = batch.last_result.resource_mw[0]
+    assert end[:5].sum() < 1.0  # empty
+    assert end[:5].sum() + end[5:13].sum() == pytest.approx(200.0, abs=3.0)  # lag of the gas plants
+    assert np.all(end[13:] == 0.0)
+
+
+def test_the_plan_beats_doing_nothing_and_breaks_no_limit():
+    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    batch = make_batch(SHORT, 2, check=False)
+    found = certify(batch, np.array([5, 6]))
+    # The one-mass program is a relaxation, up to the model's errors; the plan plays in the full simulator.
+    assert np.all(found.planned.returns > found.idle.returns)
+    assert np.all(found.program_return > found.idle.returns)
+    assert not found.unavoidable.any()
+    with pytest.raises(ValueError, match="expected one each"):
+        certify(batch, np.array([5]))
+
+
+def test_a_violation_that_every_course_of_action_meets_is_unavoidable():
+    """Losing 34-35 lifts bus 35 above 1.10 pu, whatever 1130 MW elsewhere do."""
+    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    case = make_batch(SHORT, 1, check=False).case
+    out = Event(time_s=8.0, kind="branch_out", index=case.branch.name.index("34-35"))
+    batch = make_batch(replace(SHORT, n_intervals=8, events=(out,)), 1, check=False)
+    found = certify(batch, np.array([5]))
+    assert (
+        found.unavoidable[0, :, 2].tolist() == [False] * 2 + [True] * 6
+    )  # from the interval of the event on
+    assert not found.unavoidable[0, :, :2].any()
+
+
+def test_driving_to_an_end_of_the_range_gets_there():
+    batch = make_batch(SHORT, 1, check=False)
+    observed = batch.reset(np.array([3]))
+    up = Constant(batch, 1.0)
+    for _ in range(20):
+        action = up.act(np.zeros((1, 20, 15)))
+        batch.step({k: action[:, batch.case.resource.of_kind(k), None] for k in observed.observations})
+    assert batch.last_result.resource_mw[0, :5] == pytest.approx(50.0)
