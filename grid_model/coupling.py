@@ -470,14 +470,15 @@ class CoupledGrid:
             project(set_a[:, which] * on_bus, at, reach, u_a[k])
             project(set_b[:, which] * on_bus, at, reach, u_b[k])
 
-        df = np.ascontiguousarray(self.df_hz[:, rows])
+        # Copies: a span that relays cut short is integrated again from where it began.
+        df = np.array(self.df_hz[:, rows], order="C")
         start_hz = df.copy()
-        theta = np.ascontiguousarray(self._theta_rad[:, rows])
-        valve = np.ascontiguousarray(self._valve_mw[:, rows])
-        reheat = np.ascontiguousarray(self._reheat_mw[:, rows])
+        theta = np.array(self._theta_rad[:, rows], order="C")
+        valve = np.array(self._valve_mw[:, rows], order="C")
+        reheat = np.array(self._reheat_mw[:, rows], order="C")
         moment = np.zeros((self.n_group, self.n_group, n_env))
-        lowest = np.ascontiguousarray(self.df_min_hz[:, rows])
-        highest = np.ascontiguousarray(self.df_max_hz[:, rows])
+        lowest = np.array(self.df_min_hz[:, rows], order="C")
+        highest = np.array(self.df_max_hz[:, rows], order="C")
         n_steps = step_b - step_a
         trace = np.empty((n_steps + 1, self.n_group, n_env))
         trace_mechanical = np.empty_like(trace)
