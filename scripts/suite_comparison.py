@@ -8,6 +8,8 @@ stopped goes on where it was, and nothing outdated is ever used.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -44,7 +46,7 @@ class Job:
     """Some episodes of one controller."""
 
     suite: str
-    policy: str  # name of a baseline, `mpc`, `bound`, or the path of a model file
+    policy: str  # name of a baseline, `mpc`, `bound`, path of a model file, or FILE.py:CLASS
     seeds: tuple[int, ...]
 
 
@@ -54,6 +56,8 @@ def title(policy: str) -> str:
 
     if policy in BASELINES:
         return BASELINES[policy].title
+    if is_own(policy):
+        return policy.partition(":")[2]
     return {MPC: "causal MPC", BOUND: "perfect information (bound)"}.get(
         policy, f"MAPPO, {Path(policy).name}"
     )
@@ -78,9 +82,29 @@ def observation_of(policy: str) -> str:
 
     if policy in BASELINES:
         return BASELINES[policy].observation
-    if policy in (MPC, BOUND):
+    if policy in (MPC, BOUND) or is_own(policy):
         return "default"
     return str(_policy(policy).metadata.get("observation", "default"))
+
+
+def is_own(policy: str) -> bool:
+    """Whether this is a user's own controller, FILE.py:CLASS."""
+    return policy.partition(":")[0].endswith(".py")
+
+
+def own_controller(policy: str, fleet: Any, n_env: int) -> Controller:
+    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none."""
+    file, _, name = policy.partition(":")
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise ComparisonError(f"cannot read {file}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise ComparisonError(f"{file} has no class {name!r}; name it as {file}:CLASS")
+    make = getattr(module, name)
+    own: Controller = make(fleet, n_env) if inspect.signature(make).parameters else make()
+    return own
 
 
 @lru_cache(maxsize=4)
@@ -122,6 +146,8 @@ def controller(policy: str, environment: Any) -> Controller:
         return make_baseline(policy, fleet, n_env)
     if policy == MPC:
         return PredictiveController(case, fleet, n_env)
+    if is_own(policy):
+        return own_controller(policy, fleet, n_env)
     return PolicyController(_policy(policy), case.resource.kind)
 
 
@@ -187,11 +213,12 @@ def key(job: Job, sources: str) -> str:
     from control.suites import scenario_named
 
     known = job.policy in ALL
-    stored = ROOT / "control" / "data" / f"{job.policy}.json" if known else Path(job.policy)
+    file = Path(job.policy.partition(":")[0] if is_own(job.policy) else job.policy)
+    stored = ROOT / "control" / "data" / f"{job.policy}.json" if known else file
     own = stored.read_bytes() if stored.is_file() else b""
     scenario = repr(scenario_named(job.suite, load_ieee68()))
-    text = f"{sources} {scenario} {job.policy if known else ''} {job.seeds}".encode()
-    name = job.policy if known else Path(job.policy).stem
+    text = f"{sources} {scenario} {job.policy if known or is_own(job.policy) else ''} {job.seeds}".encode()
+    name = job.policy if known else file.stem
     return f"{Path(job.suite).stem}-{name}-{hashlib.sha256(text + own).hexdigest()[:16]}.npz"
 
 
@@ -326,11 +353,12 @@ def resolve(policies: str) -> list[str]:
     for name in (part.strip() for part in policies.split(",")):
         if name == "all":
             found += ALL
-        elif name in BASELINES or name in (MPC, BOUND) or Path(name).is_file():
+        elif name in BASELINES or name in (MPC, BOUND) or Path(name.partition(":")[0]).is_file():
             found.append(name)
         else:
             raise ComparisonError(
-                f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a model file that exists"
+                f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
+                "FILE.py:CLASS"
             )
     return list(dict.fromkeys(found))
 

@@ -1,0 +1,85 @@
+"""The table of scripts/evaluate.py and the example of docs/own_controller.md as their users run them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evaluate
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = 'base = "n1"\nname = "short"\nn_intervals = 16\n'
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text(SHORT)
+    return path
+
+
+def example() -> str:
+    """The program of the page for users."""
+    page = (ROOT / "docs" / "own_controller.md").read_text(encoding="utf-8")
+    found = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_table_of_controllers_with_report_and_a_second_run_that_plays_nothing(
+    tmp_path, scenario, capsys, monkeypatch
+):
+    (tmp_path / "mine.py").write_text(example())
+    arguments = [
+        "--suite", str(scenario), "--policies", f"do_nothing,agc_textbook,local_pi,{tmp_path}/mine.py:Integral",
+        "--n_episodes", "3", "--workers", "1", "--reference", "do_nothing", "--cache", str(tmp_path / "cache"),
+        "--json", str(tmp_path / "table.json"), "--report", str(tmp_path / "report.html"),
+    ]  # fmt: skip
+    assert evaluate.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "tuned local PI" in shown
+    assert "Integral" in shown
+    (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
+    assert len(by_policy) == 4
+    for figures in by_policy.values():
+        assert set(figures) >= {
+            "return_mean", "return_ci95", "share_within_36mhz", "share_within_200mhz", "violations_per_episode",
+            "cost_mean", "episodes",
+        }  # fmt: skip
+        assert figures["episodes"] == 3
+    assert by_policy["local_pi"]["difference"]["to"] == "do_nothing"
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png") == 3
+    assert "http" not in page  # nothing is loaded from elsewhere
+
+    import suite_comparison
+
+    monkeypatch.setattr(suite_comparison, "play", lambda job: pytest.fail(f"{job} was played again"))
+    assert evaluate.main(arguments) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_an_unknown_controller_ends_in_one_line(capsys):
+    assert evaluate.main(["--suite", "normal", "--policies", "pid"]) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "local_pi" in message
+
+
+@pytest.mark.slow
+def test_the_example_for_users_runs_as_it_stands(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(example())
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"return -[\d,]+\n", done.stdout)
+
+
+def test_the_example_for_users_has_twenty_lines():
+    lines = [line for line in example().splitlines() if line.strip()]
+    assert len(lines) <= 20
