@@ -77,6 +77,8 @@ def parse(arguments: Sequence[str]) -> Arguments:
     if before is not None:
         if command_line.option(arguments, "preset") is not None:
             raise ConfigError("a resumed run keeps its settings: leave --preset out")
+        if parsed.out:
+            raise ConfigError("a resumed run stays in its directory: leave --out out")
         check_resume(before, parsed.training)
     return parsed
 

@@ -128,7 +128,9 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
         seed=seed,
         device="cpu",
         checkpoint_every=10**6,
-        network=NetworkConfig(critic="agent", log_std_init=math.log(0.5), dead_zone=0.0),
+        network=NetworkConfig(
+            critic="agent", normalize_inputs=True, log_std_init=math.log(0.5), dead_zone=0.0
+        ),
         ppo=PPOConfig(
             gamma=0.99,
             gae_lambda=0.9,
