@@ -191,6 +191,52 @@ def benchmark(result: Result) -> list[str]:
     return table(["one core", ""], rows)
 
 
+SUITES: Mapping[str, str] = {
+    "normal": "`normal`: real days",
+    "n1": "`n1`: an outage in every episode",
+    "renewable_ramp": "`renewable_ramp`: the steepest ramps of wind and sun",
+    "shift": "`shift`: less inertia, longer delay, twice the renewables",
+}
+
+
+def controllers(result: Result) -> list[str]:
+    """Every controller on the same held-out episodes, suite by suite, best first."""
+    from suite_comparison import information, title
+
+    lines: list[str] = []
+    for suite, words in SUITES.items():
+        if suite not in result:
+            continue
+        by_policy = result[suite]
+        rows = []
+        for policy in sorted(by_policy, key=lambda name: -by_policy[name]["return_mean"]):
+            figures = by_policy[policy]
+            low, high = figures["return_ci95"]
+            rows.append(
+                [
+                    f"{title(policy)} ({information(policy)})",
+                    f"{figures['return_mean']:,.0f}",
+                    f"{low:,.0f} to {high:,.0f}",
+                    f"{figures['rms_mhz']:.1f}",
+                    f"{100.0 * figures['share_within_36mhz']:.2f} %",
+                    f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                    f"{figures['violations_per_episode']:.2f}",
+                    f"{figures['cost_mean']:,.0f}",
+                ]
+            )
+        episodes = max(figures["episodes"] for figures in by_policy.values())
+        head = [
+            f"{words}, {episodes} episodes",
+            "return",
+            "95 % interval",
+            "rms [mHz]",
+            "in 36 mHz",
+            "in 200 mHz",
+        ]
+        lines += [*table([*head, "violations", "cost of movement"], rows), ""]
+    return lines[:-1]
+
+
 BLOCKS: Mapping[str, Block] = {
     "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
     "security": Block("python scripts/screen_contingencies.py --json results/security.json", security),
@@ -199,6 +245,11 @@ BLOCKS: Mapping[str, Block] = {
         "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
         "--json results/comparison.json",
         comparison,
+    ),
+    "controllers": Block(
+        "python scripts/evaluate.py --suite all --policies all --json results/controllers.json "
+        "--report docs/controllers.md",
+        controllers,
     ),
     "training": Block("make train, then cp checkpoints/training_stats.json results/training.json", training),
     "benchmark": Block("python scripts/benchmark.py --json results/benchmark.json", benchmark),
