@@ -487,7 +487,8 @@ class CoupledGrid:
         share = np.ascontiguousarray(self._group_share[:, rows])
         p_a = schedule_a - p_elec + damping * start_hz - out_start
         p_b = p_a + (schedule_b - schedule_a) - delta
-        inertia = np.ascontiguousarray(self._inertia[:, rows])
+        # A group without a machine has no power to move it; any inertia keeps its equation solvable.
+        inertia = np.ascontiguousarray(np.where(self._inertia[:, rows] > 0.0, self._inertia[:, rows], 1.0))
         before: tuple[Any, ...] = (df, theta, valve, reheat, lagged, p_a, p_b, u_a, u_b)
         after: tuple[Any, ...] = (
             share * governor.gain_mw_per_hz,
@@ -721,6 +722,9 @@ class CoupledGrid:
         engine, case = self.engine, self.case
         only = np.array([env])
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
+        relieved = np.zeros((1, case.n_bus))  # as the network before it does
+        met = np.zeros((self.n_group, 1))
+        reach_was = self._reach[only].copy()
         if event.kind == "load_step":
             self.load_step_mw[env, event.index] += event.p_mw
             demand[0, case.load.bus[event.index]] = event.p_mw * self.served_share[env, event.index]
@@ -730,6 +734,7 @@ class CoupledGrid:
             branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
             machine_was, share_was = engine.machine_in_service[env].copy(), self._group_share[:, env].copy()
             p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
+            empty_was = self._inertia[:, env] <= 0.0
             engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
             self._adopt_topology(env)
             gone = branch_was & ~engine.branch_in_service[env]
@@ -744,18 +749,29 @@ class CoupledGrid:
             # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
             returned = engine.machine_in_service[env] & ~machine_was
             self.machine_mw[env, returned] = self._at("schedule_mw", only, at)[0, returned]
-            np.add.at(demand[0], case.machine.bus[returned], -self.machine_mw[env, returned])
-            if self.config.level == "machine":
-                stayed = np.where(returned, 0.0, self._inertia[:, env])
-                self.df_hz[returned, env] = centre_of_inertia(
-                    np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), stayed[:, None]
+            # What it carries the others give up, as the network joined them without it.
+            np.add.at(
+                relieved[0],
+                case.machine.bus[returned & live_was[case.machine.bus]],
+                -self.machine_mw[env, returned & live_was[case.machine.bus]],
+            )
+            project(relieved, np.arange(case.n_bus), reach_was, met)
+            fresh = returned & ~live_was[case.machine.bus]
+            np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
+            # A group without a machine has no frequency; with its first machine back it swings with the others.
+            empty = self._inertia[:, env] <= 0.0
+            again = empty_was & ~empty
+            if again.any():
+                others = np.where(again, 0.0, self._inertia[:, env])
+                self.df_hz[again, env] = centre_of_inertia(
+                    np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), others[:, None]
                 )[0, 0]
-                self.df_hz[tripped, env] = 0.0
+            self.df_hz[empty, env] = 0.0
             # A unit that leaves takes its part of the governors along; one that returns brings an idle one.
             keep = np.minimum(1.0, self._group_share[:, env] / np.maximum(share_was, 1e-12))
             self._valve_mw[:, env] *= keep
             self._reheat_mw[:, env] *= keep
-        self._meet(env, demand, at)
+        self._meet(env, demand, at, met)
 
     def _shed(self, env: int, operated: BoolArray, at: float) -> None:
         """Open the breakers of the load-shedding stages that operated, [area, stage], at a fraction of the interval."""
@@ -770,13 +786,12 @@ class CoupledGrid:
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (self._load(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0
-        self._meet(env, demand, at)
+        self._meet(env, demand, at, np.zeros((self.n_group, 1)))
 
-    def _meet(self, env: int, demand: FloatArray, at: float) -> None:
-        """Machines meet a sudden change of net load [MW], [1, bus], while the rotors stand still."""
+    def _meet(self, env: int, demand: FloatArray, at: float, met: FloatArray) -> None:
+        """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
-        met = np.zeros((self.n_group, 1))
         project(demand, np.arange(case.n_bus), self._reach[only], met)
         kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
         self._p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
@@ -803,12 +818,6 @@ class CoupledGrid:
             if len(self._cache) > 4096:  # two outages at once: keep memory bounded
                 self._cache.clear()
             self._cache[key] = found
-        if self.config.level != "machine" and np.any(found.group_inertia_mws_per_hz <= 0.0):
-            group = int(np.argmin(found.group_inertia_mws_per_hz))
-            raise ValueError(
-                f"area {self.case.area_names[group]} is left without a machine; the area level cannot carry it. "
-                "Use the system level, or leave that outage out."
-            )
         self.bus_frequency[env] = found.bus_frequency
         self.bus_gram[env] = found.bus_frequency.T @ found.bus_frequency
         self._reach[env] = found.reach
