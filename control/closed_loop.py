@@ -12,28 +12,23 @@ whoever calls `step`, tertiary control is the machines' schedule of the episode.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.fleet import capacity_utilisation, make_fleet
+from control.interval import FrequencyLimits, IntervalResult, judge_limits, share_within
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 from control.voltage import initial_reactor_share, next_reactor_share
 from grid_model.coupling import CoupledGrid, GridInputs
 from grid_model.disturbance import Event
-from grid_model.limits import (
-    apparent_power_mva,
-    applicable_rating_mva,
-    branch_violations,
-    loading_percent,
-    voltage_violations,
-)
+from grid_model.limits import apparent_power_mva, loading_percent
 from grid_model.power_flow import PowerFlowEngine
 from grid_model.swing import SwingConfig
 
@@ -48,41 +43,6 @@ MARGIN_PERCENT = 3.0
 SETTLING_STEPS = 5  # re-dispatches of the reactors that lie behind the first interval
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrequencyLimits:
-    """Deviations from nominal that count as a violation, and that end an episode [Hz]."""
-
-    violation_hz: float = 0.5
-    lost_hz: float = 2.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntervalResult:
-    """What one control interval came to; the axes lead with env."""
-
-    sum_bus_square_hz2: FloatArray  # sum over buses of the interval's mean of Df^2, [env]
-    set_point_change_mw: FloatArray  # dP of the resources, [env, resource]
-    frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
-    branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
-    voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
-    grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
-    max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
-    within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
-    within_200_mhz: FloatArray
-    loading_percent: FloatArray  # of the applicable rating, [env, branch]
-    vm_pu: FloatArray  # [env, bus]
-    unserved_mw: FloatArray  # load not served at the interval's end, [env]
-    bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
-    resource_mw: FloatArray  # outputs of the resources there, [env, resource]
-    utilisation: FloatArray  # state of charge, or share of the range in use, [env, resource]
-
-    @property
-    def violations(self) -> IntArray:
-        """Kinds of limit broken, 0 to 3, [env]."""
-        kinds = (self.frequency_violation, self.branch_violation, self.voltage_violation)
-        return np.sum(np.stack(kinds), axis=0, dtype=np.int64)
-
-
 class ClosedLoop:
     """A batch of episodes of one scenario.
 
@@ -90,6 +50,7 @@ class ClosedLoop:
         grid: the coupled grids; fleet: the resources' data; resources: their state.
         interval: intervals done in the current episode, [env].
         episode: the episode of each environment.
+        bus_df_hz, coi_df_hz: frequency deviations at the interval's end, [env, bus] and [env]; replaced, never changed.
         scada: what the control centre has of SIGNALS: centre of inertia, every bus, the forecasts' deviations.
     """
 
@@ -145,6 +106,7 @@ class ClosedLoop:
         self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
         self.forecast_load_deviation_mw = np.zeros((n_env, n_time, 5))
         self._next_event = np.zeros(n_env, dtype=np.int64)
+        self._next_event_s = np.full(n_env, np.inf)  # times of the events to come next
         self.resources = self.fleet.start(n_env)
         self.scada = Scada(
             config=scenario.scada,
@@ -152,6 +114,9 @@ class ClosedLoop:
             n_env=n_env,
         )
         self._all = np.arange(n_env)
+        self._elements_out = np.zeros(n_env, dtype=np.int64)
+        self.bus_df_hz = np.zeros((n_env, case.n_bus))
+        self.coi_df_hz = np.zeros(n_env)
 
     @property
     def intervals_left(self) -> IntArray:
@@ -183,10 +148,7 @@ class ClosedLoop:
     @property
     def elements_out(self) -> IntArray:
         """Circuits, transformers and units out of service, [env]."""
-        engine = self.grid.engine
-        return np.count_nonzero(~engine.branch_in_service, axis=1) + np.count_nonzero(
-            ~engine.machine_in_service, axis=1
-        )
+        return self._elements_out
 
     def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
         """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
@@ -264,6 +226,7 @@ class ClosedLoop:
             self.forecast_load_deviation_mw[env] = episode.forecast_load_mw - episode.schedule_load_ahead_mw
         self.interval[envs] = 0
         self._next_event[envs] = 0
+        self._next_event_s[envs] = [self._time_of_next_event(env) for env in envs]
         self.fleet.reset(self.resources, envs, np.stack([self._episode(env).soc_start for env in envs]))
         inputs, engine = self._inputs(envs), self.grid.engine
         share = np.stack([self._first_reactor_share(load_mw) for load_mw in inputs.load_mw])
@@ -272,6 +235,8 @@ class ClosedLoop:
             share = next_reactor_share(share, np.abs(engine.v_pu[envs][:, self.case.reactor.bus]))
         self._schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
         self.grid.shift_schedule(envs, offset_mw)
+        self._elements_out[envs] = 0
+        self._measure()
         self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals()[envs])
 
     def step(self, action: FloatArray) -> IntervalResult:
@@ -297,28 +262,35 @@ class ClosedLoop:
         for env in np.flatnonzero(max_abs_hz > limit):
             lowest, highest = grid.bus_extremes_hz(int(env))
             max_abs_hz[env] = max(-lowest.min(), highest.max())
-        coi_mhz = 1e3 * np.abs(grid.coi_trace_hz())
-        engine = grid.engine
-        loading = loading_percent(
-            apparent_power_mva(engine.s_from_mva, engine.s_to_mva),
-            applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, self.elements_out > 0),
+        engine, branch, bus = grid.engine, case.branch, case.bus
+        loading, vm_pu, self._elements_out, overloaded, out_of_band = judge_limits(
+            engine.s_from_mva,
+            engine.s_to_mva,
+            engine.v_pu,
+            branch.rate_a_mva,
+            branch.rate_b_mva,
+            bus.vm_min_pu,
+            bus.vm_max_pu,
+            engine.branch_in_service,
+            engine.machine_in_service,
+            engine.bus_live,
         )
-        vm_pu = np.abs(engine.v_pu)
-        voltage = voltage_violations(vm_pu, case.bus.vm_min_pu, case.bus.vm_max_pu, engine.bus_live)
+        within_36, within_200 = share_within(grid.coi_trace_hz(), 0.036, 0.2)
+        self._measure()
         result = IntervalResult(
             sum_bus_square_hz2=grid.sum_bus_square_hz2(),
             set_point_change_mw=change_mw,
             frequency_violation=max_abs_hz > limit,
-            branch_violation=branch_violations(loading).flag,
-            voltage_violation=voltage.flag,
+            branch_violation=overloaded,
+            voltage_violation=out_of_band,
             grid_lost=~solved | (max_abs_hz > lost),
             max_abs_df_hz=max_abs_hz,
-            within_36_mhz=np.mean(coi_mhz <= 36.0, axis=0),
-            within_200_mhz=np.mean(coi_mhz <= 200.0, axis=0),
+            within_36_mhz=within_36,
+            within_200_mhz=within_200,
             loading_percent=loading,
             vm_pu=vm_pu,
             unserved_mw=grid.unserved_mw(),
-            bus_df_hz=grid.bus_df_hz(),
+            bus_df_hz=self.bus_df_hz,
             resource_mw=self.resources.output_mw.copy(),
             utilisation=self.utilisation,
         )
@@ -370,6 +342,12 @@ class ClosedLoop:
         self.grid.set_state(state["grid"])
         self.resources.set_state(state["resources"])
         self.scada.set_state(state["scada"])
+        engine = self.grid.engine
+        self._elements_out = np.count_nonzero(~engine.branch_in_service, axis=1) + np.count_nonzero(
+            ~engine.machine_in_service, axis=1
+        )
+        self._next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
+        self._measure()
 
     def _injection(
         self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray
@@ -411,22 +389,33 @@ class ClosedLoop:
     def _events(self) -> dict[int, list[Event]]:
         """Events of the interval that has just begun, their time counted from its start."""
         found: dict[int, list[Event]] = {}
-        for env in range(self.n_env):
+        end_s = self.interval * self.scenario.interval_s
+        for env in np.flatnonzero(self._next_event_s < end_s).tolist():
             events = self._episode(env).events
             start_s = (self.interval[env] - 1) * self.scenario.interval_s
-            end_s = start_s + self.scenario.interval_s
-            while self._next_event[env] < len(events) and events[self._next_event[env]].time_s < end_s:
+            due = found.setdefault(env, [])
+            while self._time_of_next_event(env) < end_s[env]:
                 event = events[self._next_event[env]]
-                found.setdefault(env, []).append(replace(event, time_s=max(event.time_s - start_s, 0.0)))
+                due.append(replace(event, time_s=max(event.time_s - start_s, 0.0)))
                 self._next_event[env] += 1
+            self._next_event_s[env] = self._time_of_next_event(env)
         return found
+
+    def _time_of_next_event(self, env: int) -> float:
+        events, at = self._episode(env).events, self._next_event[env]
+        return events[at].time_s if at < len(events) else np.inf
+
+    def _measure(self) -> None:
+        """Frequencies at the interval's end; new arrays, so that results given away stay as they were."""
+        self.bus_df_hz = self.grid.bus_df_hz()
+        self.coi_df_hz = self.grid.coi_df_hz()
 
     def _signals(self) -> FloatArray:
         """What is sent to the control centre now, [env, signal]."""
         return np.concatenate(
             [
-                self.grid.coi_df_hz()[:, None],
-                self.grid.bus_df_hz(),
+                self.coi_df_hz[:, None],
+                self.bus_df_hz,
                 self.forecast_renewable_deviation_mw[self._all, self.interval],
             ],
             axis=1,

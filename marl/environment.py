@@ -28,13 +28,9 @@ from grid_model.swing import SwingConfig
 from marl.observation import (
     DF_HZ,
     EXTENDED_SIZE,
-    FORECAST_STEPS,
-    N_LARGEST_LOADS,
     OBSERVATION_SIZE,
     SLOPE_MW,
-    electrically_nearest_buses,
-    observe_agents,
-    observe_state,
+    Observer,
     state_size,
 )
 from marl.protocol import AgentGroup, Float32Array, Observed, Transition
@@ -98,15 +94,7 @@ class GridBatch:
             )
             for kind in kinds
         )
-        self._nearest = electrically_nearest_buses(case, case.resource.bus)
-        nominal_mw = np.zeros(case.n_bus)
-        np.add.at(nominal_mw, case.load.bus, case.load.p_mw)
-        # Row of the load at each resource's bus (the cases have one at most), and one over its nominal power.
-        at_bus = case.load.bus[:, None] == case.resource.bus
-        self._own_load = at_bus.argmax(axis=0)
-        own_mw = nominal_mw[case.resource.bus]
-        self._per_own_load = np.where(at_bus.any(axis=0), 1.0 / np.maximum(own_mw, 1e-9), 0.0)
-        self._largest = np.argsort(-case.load.p_mw, kind="stable")[:N_LARGEST_LOADS]
+        self._observer = Observer.of(case, fleet, scenario.renewable_scale)
         self._cost = fleet.cost_per_mw, fleet.cost_per_mw2
         self._generators = [
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
@@ -156,26 +144,32 @@ class GridBatch:
         Raises:
             ActionError: a group is missing, a shape is wrong, or a number is not finite.
         """
-        action = self._action_array(actions)
+        return self.advance(self._action_array(actions))
+
+    def advance(self, action: FloatArray) -> Transition:
+        """`step` with the action of every plant as one array of checked numbers from -1 to 1, [env, resource]."""
         loop = self.loop
         self._before_hz = self._own_df_hz()
         result = loop.step(action)
         self._last_action = action
         self.last_result = result
-        left = loop.intervals_left
+        left, violations = loop.intervals_left, result.violations
         terminated = result.grid_lost
         truncated = (loop.interval >= self._length) & ~terminated
         terms = reward_terms(
             result.sum_bus_square_hz2,
             result.set_point_change_mw,
             *self._cost,
-            result.violations,
+            violations,
             result.grid_lost,
             left,
             self.reward_config,
         )
-        reward = np.sum(np.stack(list(terms.values())), axis=0)
-        logged = {f"reward_{name}": value for name, value in terms.items()} | self._measurements(result)
+        reward = np.zeros(self.n_env)
+        for value in terms.values():
+            reward += value
+        logged = {f"reward_{name}": value for name, value in terms.items()}
+        logged |= self._measurements(result, violations)
         final = observed = self._observe()
         done = np.flatnonzero(terminated | truncated)
         if len(done):
@@ -257,65 +251,41 @@ class GridBatch:
         return np.clip(action, -1.0, 1.0)
 
     def _own_df_hz(self) -> FloatArray:
-        return self.loop.grid.bus_df_hz()[:, self.case.resource.bus]
+        return self.loop.bus_df_hz[:, self.case.resource.bus]
 
     def _observe(self) -> Observed:
-        loop, case, fleet = self.loop, self.case, self.loop.fleet
-        bus_df_hz = loop.grid.bus_df_hz()
-        load_mw = loop.grid.inputs.load_mw
-        late = loop.scada.received()
-        hour, weekday = loop.hour, loop.weekday
-        state = loop.resources
-        output_share = state.output_mw / fleet.range_mw
-        utilisation = loop.utilisation
-        soc = utilisation[:, self._of_group["bess"]]
-        utilisation[:, self._of_group["bess"]] = 2.0 * soc - 1.0
-        n_bus = case.n_bus
-        agents = observe_agents(
-            own_df_hz=bus_df_hz[:, case.resource.bus],
-            own_load_share=load_mw[:, self._own_load] * self._per_own_load,
-            own_output_share=output_share,
-            system_df_hz=late[:, 0],
-            nearest_df_hz=late[:, 1 : 1 + n_bus][:, self._nearest],
-            forecast_deviation_mw=late[:, 1 + n_bus :][:, FORECAST_STEPS],
-            hour=hour,
-            weekday=weekday,
-            utilisation=utilisation,
-        )
+        loop = self.loop
+        inputs, plants = loop.grid.inputs, loop.resources
+        more = None
         if self.observation == "extended":
-            more = np.empty((self.n_env, case.n_resource, EXTENDED_SIZE - OBSERVATION_SIZE))
+            more = np.empty((self.n_env, self.case.n_resource, EXTENDED_SIZE - OBSERVATION_SIZE))
             more[:, :, 0] = self._before_hz / DF_HZ
             more[:, :, 1] = self._last_action
             more[:, :, 2] = (loop.schedule_slope_mw / SLOPE_MW)[:, None]
-            agents = np.concatenate([agents, more], axis=2)
-        renewable_mw = loop.grid.inputs.renewable_mw
-        total_load_mw = load_mw.sum(axis=1)
-        critic = observe_state(
-            bus_df_hz=bus_df_hz,
-            output_share=output_share,
-            renewable_share=renewable_mw / (case.renewable.p_max_mw * self.scenario.renewable_scale),
-            largest_load_share=load_mw[:, self._largest] / case.load.p_mw[self._largest],
-            hour=hour,
-            weekday=weekday,
-            load_level=total_load_mw / case.load.p_mw.sum(),
-            renewable_of_load=renewable_mw.sum(axis=1) / total_load_mw,
-            mean_soc=_total(loop.utilisation, self._of_group["bess"]) / len(self._of_group["bess"]),
-            elements_out=loop.elements_out.astype(np.float64),
+        agents, state = self._observer.observe(
+            bus_df_hz=loop.bus_df_hz,
+            late=loop.scada.received(),
+            load_mw=inputs.load_mw,
+            renewable_mw=inputs.renewable_mw,
+            output_mw=plants.output_mw,
+            energy_mwh=plants.energy_mwh,
+            hour=loop.hour,
+            weekday=loop.weekday,
+            elements_out=loop.elements_out,
+            more=more,
         )
-        single = agents.astype(np.float32)
         return Observed(
-            observations={kind: single[:, rows] for kind, rows in self._of_group.items()},
-            state=critic.astype(np.float32),
+            observations={kind: agents[:, rows] for kind, rows in self._of_group.items()}, state=state
         )
 
-    def _measurements(self, result: IntervalResult) -> dict[str, FloatArray]:
+    def _measurements(self, result: IntervalResult, violations: IntArray) -> dict[str, FloatArray]:
         moved = np.abs(result.set_point_change_mw)
         values = {
             "rms_df_mhz": 1e3 * np.sqrt(result.sum_bus_square_hz2 / self.case.n_bus),
             "max_df_mhz": 1e3 * result.max_abs_df_hz,
             "within_36_mhz": result.within_36_mhz,
             "within_200_mhz": result.within_200_mhz,
-            "violations": result.violations.astype(np.float64),
+            "violations": violations.astype(np.float64),
             "violations_frequency": result.frequency_violation.astype(np.float64),
             "violations_branch": result.branch_violation.astype(np.float64),
             "violations_voltage": result.voltage_violation.astype(np.float64),
@@ -349,6 +319,11 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self._options = dict(options)
         self._batch = make_batch(n_env=1, **options)
         self.possible_agents = [agent for group in self._batch.groups for agent in group.agents]
+        self._column = {
+            agent: int(column)
+            for group in self._batch.groups
+            for agent, column in zip(group.agents, self._batch._of_group[group.name], strict=True)
+        }
         self.agents: list[str] = []
         size = self._batch.groups[0].observation_size
         self.observation_spaces = {
@@ -403,22 +378,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         """
         if not self.agents:
             raise ActionError("the episode is over or has not begun; call reset first")
-        joint = {}
-        for group in self._batch.groups:
-            rows = []
-            for agent in group.agents:
-                if agent not in actions:
-                    raise ActionError(f"no action for agent {agent!r}")
-                row = _numbers(actions[agent], f"action of {agent!r}")
-                if row.shape != (1,):
-                    raise ActionError(f"action of {agent!r} has shape {row.shape}, expected (1,)")
-                if abs(row[0]) > 1.0 + ROUNDING:
-                    raise ActionError(
-                        f"action of {agent!r} is {row[0]}, expected -1 to 1; clip it, or wrap the environment"
-                    )
-                rows.append(row)
-            joint[group.name] = np.stack(rows)[None]
-        transition = self._batch.step(joint)  # type: ignore[arg-type]
+        transition = self._batch.advance(self._joint_action(actions))
         self._observed = transition.final
         terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
         agents, reward = self.agents, float(transition.reward[0])
@@ -432,6 +392,25 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             dict.fromkeys(agents, truncated),
             dict.fromkeys(agents, info),
         )
+
+    def _joint_action(self, actions: Mapping[str, Float32Array]) -> FloatArray:
+        """All agents' actions as one row, [1, resource]."""
+        joint = np.empty((1, len(self.possible_agents)))
+        for agent, column in self._column.items():
+            if agent not in actions:
+                raise ActionError(f"no action for agent {agent!r}")
+            given = actions[agent]
+            if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+                given = _numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
+            if given.shape != (1,):
+                raise ActionError(f"action of {agent!r} has shape {given.shape}, expected (1,)")
+            value = float(given[0])
+            if not abs(value) <= 1.0 + ROUNDING:  # also where it is not a number
+                raise ActionError(
+                    f"action of {agent!r} is {value}, expected -1 to 1; clip it, or wrap the environment"
+                )
+            joint[0, column] = value
+        return np.clip(joint, -1.0, 1.0)
 
     def state(self) -> Float32Array:
         """The critic's view of the grid, see `marl.observation`."""

@@ -5,8 +5,10 @@ import pytest
 
 from builders import grid, one_area
 from cases.ieee68 import load_ieee68
+from control.fleet import make_fleet
 from marl.observation import (
     OBSERVATION_SIZE,
+    Observer,
     electrically_nearest_buses,
     observe_agents,
     observe_state,
@@ -94,3 +96,60 @@ def test_day_and_week_span_minus_one_to_one(hour, weekday, expected):
         hour=np.array([hour]), weekday=np.array([weekday]), utilisation=one,
     )  # fmt: skip
     assert tuple(seen[0, 0, 12:14]) == expected
+
+
+def test_the_compiled_views_say_what_the_plain_ones_say():
+    """Random values of every quantity, both kinds of plant on both sides of zero."""
+    case = load_ieee68()
+    fleet = make_fleet(case, 4.0)
+    rng = np.random.default_rng(0)
+    n_env = 3
+    bus_df_hz, late = rng.normal(0.0, 0.05, (n_env, 68)), rng.normal(0.0, 0.05, (n_env, 74))
+    load_mw = case.load.p_mw * rng.uniform(0.4, 1.1, (n_env, 35))
+    renewable_mw = case.renewable.p_max_mw * rng.uniform(0.0, 1.0, (n_env, 14))
+    output_mw = rng.uniform(fleet.low_mw, fleet.high_mw, (n_env, 20))
+    energy_mwh = rng.uniform(0.0, 25.0, (n_env, 20))
+    hour, weekday = rng.uniform(0.0, 24.0, n_env), np.array([0.0, 3.0, 6.0])
+    elements_out, more = np.array([0, 1, 2]), rng.normal(size=(n_env, 20, 3))
+    observer = Observer.of(case, fleet, 1.0)
+    agents, state = observer.observe(
+        bus_df_hz=bus_df_hz, late=late, load_mw=load_mw, renewable_mw=renewable_mw, output_mw=output_mw,
+        energy_mwh=energy_mwh, hour=hour, weekday=weekday, elements_out=elements_out, more=more,
+    )  # fmt: skip
+
+    nominal_mw = np.zeros(68)
+    np.add.at(nominal_mw, case.load.bus, case.load.p_mw)
+    at_bus_mw = np.zeros((n_env, 68))
+    at_bus_mw[:, case.load.bus] = load_mw
+    own = at_bus_mw[:, fleet.bus] / np.where(nominal_mw[fleet.bus] > 0.0, nominal_mw[fleet.bus], np.inf)
+    soc = energy_mwh[:, :5] / 25.0
+    use = np.concatenate([2.0 * soc - 1.0, output_mw[:, 5:] / np.repeat([75.0, 40.0], [8, 7])], axis=1)
+    plain = observe_agents(
+        own_df_hz=bus_df_hz[:, fleet.bus],
+        own_load_share=own,
+        own_output_share=output_mw / np.repeat([50.0, 75.0, 40.0], [5, 8, 7]),
+        system_df_hz=late[:, 0],
+        nearest_df_hz=late[:, 1 + observer.nearest],
+        forecast_deviation_mw=late[:, [69, 71, 73]],
+        hour=hour,
+        weekday=weekday,
+        utilisation=use,
+    )
+    largest = np.argsort(-case.load.p_mw, kind="stable")[:30]
+    critic = observe_state(
+        bus_df_hz=bus_df_hz,
+        output_share=output_mw / np.repeat([50.0, 75.0, 40.0], [5, 8, 7]),
+        renewable_share=renewable_mw / case.renewable.p_max_mw,
+        largest_load_share=(load_mw / case.load.p_mw)[:, largest],
+        hour=hour,
+        weekday=weekday,
+        load_level=load_mw.sum(axis=1) / case.load.p_mw.sum(),
+        renewable_of_load=renewable_mw.sum(axis=1) / load_mw.sum(axis=1),
+        mean_soc=soc.mean(axis=1),
+        elements_out=elements_out.astype(np.float64),
+    )
+    assert agents.dtype == state.dtype == np.float32
+    # Half a unit in the last place of float32 where the last bit of float64 decides the rounding.
+    np.testing.assert_allclose(agents[:, :, :15], plain, rtol=6e-8, atol=1e-15)
+    np.testing.assert_array_equal(agents[:, :, 15:], more.astype(np.float32))
+    np.testing.assert_allclose(state, critic, rtol=6e-8, atol=1e-15)

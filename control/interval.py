@@ -1,0 +1,125 @@
+"""What one control interval came to, and how it is judged against the limits.
+
+The judgement is compiled, because it runs for every environment at every step; `grid_model/limits.py` says the
+same in array arithmetic, with counts and severities, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+
+__all__ = ["FrequencyLimits", "IntervalResult", "judge_limits", "share_within"]
+
+ComplexArray = npt.NDArray[np.complex128]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrequencyLimits:
+    """Deviations from nominal that count as a violation, and that end an episode [Hz]."""
+
+    violation_hz: float = 0.5
+    lost_hz: float = 2.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalResult:
+    """What one control interval came to; the axes lead with env."""
+
+    sum_bus_square_hz2: FloatArray  # sum over buses of the interval's mean of Df^2, [env]
+    set_point_change_mw: FloatArray  # dP of the resources, [env, resource]
+    frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
+    branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
+    voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
+    grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
+    max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
+    within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
+    within_200_mhz: FloatArray
+    loading_percent: FloatArray  # of the applicable rating, [env, branch]
+    vm_pu: FloatArray  # [env, bus]
+    unserved_mw: FloatArray  # load not served at the interval's end, [env]
+    bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
+    resource_mw: FloatArray  # outputs of the resources there, [env, resource]
+    utilisation: FloatArray  # state of charge, or share of the range in use, [env, resource]
+
+    @property
+    def violations(self) -> IntArray:
+        """Kinds of limit broken, 0 to 3, [env]."""
+        count = self.frequency_violation.astype(np.int64)
+        count += self.branch_violation
+        count += self.voltage_violation
+        return count
+
+
+@numba.njit(cache=True)
+def judge_limits(
+    s_from_mva: ComplexArray,
+    s_to_mva: ComplexArray,
+    v_pu: ComplexArray,
+    rate_a_mva: FloatArray,
+    rate_b_mva: FloatArray,
+    vm_min_pu: FloatArray,
+    vm_max_pu: FloatArray,
+    branch_in_service: BoolArray,
+    machine_in_service: BoolArray,
+    bus_live: BoolArray,
+) -> tuple[FloatArray, FloatArray, IntArray, BoolArray, BoolArray]:
+    """Loading of every circuit and voltage of every bus against their limits.
+
+    Args:
+        s_from_mva, s_to_mva: complex power entering each circuit, [env, branch]; v_pu: voltages, [env, bus].
+        rate_a_mva, rate_b_mva: rating while the grid is whole, and while an element is out, [branch].
+        vm_min_pu, vm_max_pu: voltage band, [bus].
+        branch_in_service, machine_in_service, bus_live: topology, [env, branch], [env, machine] and [env, bus].
+
+    Returns:
+        Loading in percent of the rating that holds [env, branch], voltage magnitudes [env, bus], elements out [env],
+        and whether any circuit and any live bus is beyond its limit, two times [env].
+    """
+    n_env, n_branch = s_from_mva.shape
+    n_bus = v_pu.shape[1]
+    loading = np.empty((n_env, n_branch))
+    vm_pu = np.empty((n_env, n_bus))
+    out = np.zeros(n_env, dtype=np.int64)
+    overloaded = np.zeros(n_env, dtype=np.bool_)
+    out_of_band = np.zeros(n_env, dtype=np.bool_)
+    for e in range(n_env):
+        for k in range(n_branch):
+            if not branch_in_service[e, k]:
+                out[e] += 1
+        for k in range(machine_in_service.shape[1]):
+            if not machine_in_service[e, k]:
+                out[e] += 1
+        rating = rate_b_mva if out[e] > 0 else rate_a_mva
+        for k in range(n_branch):
+            a, b = s_from_mva[e, k], s_to_mva[e, k]
+            square = max(a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag)
+            loading[e, k] = 100.0 * np.sqrt(square) / rating[k]
+            if loading[e, k] > 100.0:
+                overloaded[e] = True
+        for k in range(n_bus):
+            v = v_pu[e, k]
+            vm_pu[e, k] = np.sqrt(v.real * v.real + v.imag * v.imag)
+            if bus_live[e, k] and (vm_pu[e, k] > vm_max_pu[k] or vm_pu[e, k] < vm_min_pu[k]):
+                out_of_band[e] = True
+    return loading, vm_pu, out, overloaded, out_of_band
+
+
+@numba.njit(cache=True)
+def share_within(df_hz: FloatArray, narrow_hz: float, wide_hz: float) -> tuple[FloatArray, FloatArray]:
+    """Share of the steps at which |df| is no larger than each of two limits, [step, env] -> two times [env]."""
+    n_step, n_env = df_hz.shape
+    narrow, wide = np.zeros(n_env), np.zeros(n_env)
+    for s in range(n_step):
+        for e in range(n_env):
+            size = abs(df_hz[s, e])
+            if size <= narrow_hz:
+                narrow[e] += 1.0
+            if size <= wide_hz:
+                wide[e] += 1.0
+    return narrow / n_step, wide / n_step

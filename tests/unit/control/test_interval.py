@@ -1,0 +1,43 @@
+"""The compiled judgement of an interval says what the array arithmetic of grid_model/limits.py says."""
+
+import numpy as np
+
+from control.interval import judge_limits, share_within
+from grid_model.limits import (
+    apparent_power_mva,
+    applicable_rating_mva,
+    branch_violations,
+    loading_percent,
+    voltage_violations,
+)
+
+
+def test_limits_are_judged_as_by_the_array_arithmetic():
+    """Random flows and voltages around their limits, with elements out and dead buses in some environments."""
+    rng = np.random.default_rng(0)
+    n_env, n_branch, n_machine, n_bus = 200, 6, 3, 5
+    s_from, s_to = (rng.normal(size=(n_env, n_branch, 2)) @ np.array([40.0, 40.0j]) for _ in range(2))
+    v = rng.uniform(0.93, 1.08, (n_env, n_bus)) * np.exp(1j * rng.uniform(-1.0, 1.0, (n_env, n_bus)))
+    rate_a, rate_b = np.full(n_branch, 110.0), np.full(n_branch, 130.0)
+    low, high = np.full(n_bus, 0.95), np.full(n_bus, 1.06)
+    branch_on, machine_on = rng.random((n_env, n_branch)) > 0.1, rng.random((n_env, n_machine)) > 0.1
+    live = rng.random((n_env, n_bus)) > 0.5
+    loading, vm, out, overloaded, out_of_band = judge_limits(
+        s_from, s_to, v, rate_a, rate_b, low, high, branch_on, machine_on, live
+    )
+    count = (~branch_on).sum(axis=1) + (~machine_on).sum(axis=1)
+    rating = applicable_rating_mva(rate_a, rate_b, count > 0)
+    expected = loading_percent(apparent_power_mva(s_from, s_to), rating)
+    np.testing.assert_array_equal(out, count)
+    np.testing.assert_allclose(loading, expected, rtol=1e-15 * 4)  # two ways to a square root
+    np.testing.assert_allclose(vm, np.abs(v), rtol=1e-15 * 4)
+    np.testing.assert_array_equal(overloaded, branch_violations(expected).flag)
+    np.testing.assert_array_equal(out_of_band, voltage_violations(np.abs(v), low, high, live).flag)
+    for flag in (overloaded, out_of_band):
+        assert 0.05 < flag.mean() < 0.95  # both answers were asked for
+
+
+def test_shares_count_the_steps_within_each_limit():
+    """Four steps at 10, -40, 36 and 300 mHz: two within 36 mHz, three within 200 mHz."""
+    narrow, wide = share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2)
+    assert (narrow[0], wide[0]) == (0.5, 0.75)
