@@ -164,9 +164,9 @@ class EvaluationConfig:
     """Periodic evaluation on held-out episodes: it chooses the best model."""
 
     # Updates between evaluations; 0 never evaluates, and the best model is then the last.
-    eval_every: int = 10
-    # Episodes of one evaluation, all in one batch.
-    eval_episodes: int = 16
+    eval_every: int = 20
+    # Episodes of one evaluation, all in one batch; costs are heavy-tailed, and a few episodes choose at random.
+    eval_episodes: int = 64
     # The grid's operating conditions to evaluate in; empty takes the training's.
     eval_scenario: str = ""
     # First seed of the evaluation episodes: neither training nor any published suite uses these.
