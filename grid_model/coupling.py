@@ -514,9 +514,8 @@ class CoupledGrid:
             exchange = np.empty_like(df)
             in_phase = np.ascontiguousarray(self._in_phase[:, :, rows])
             quadrature = np.ascontiguousarray(self._quadrature[:, :, rows])
-            idle = np.where(inertia > 0.0, inertia, 1.0)  # a machine out of service stands still
             step_machines: Any = integrate_machines
-            step_machines(*before, idle, damping, in_phase, quadrature, exchange, *after)
+            step_machines(*before, inertia, damping, in_phase, quadrature, exchange, *after)
         else:
             synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
             step_groups: Any = integrate_groups
