@@ -16,7 +16,8 @@ may differ from it. Reactive load, tap changers and the start of units are not h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from control.forecast import (
     renewable_forecast_mw,
 )
 from control.noise import autoregress, memory
+from control.outages import Plan, RandomOutages, SecureFunction
 from control.suites import (
     FIRST_HELD_OUT_SEED,
     HELD_OUT,
@@ -51,8 +53,7 @@ from control.suites import (
     require_training_seed,
     scenario_named,
 )
-from grid_model.disturbance import INSTANT_KINDS, Event, check_events, ramp_profile_mw, sort_events
-from grid_model.topology import bridges
+from grid_model.disturbance import INSTANT_KINDS, Event, check_events, ramp_profile_mw
 
 __all__ = [
     "FIRST_HELD_OUT_SEED",
@@ -75,14 +76,9 @@ __all__ = [
 
 # Losses [MW] of the grid at given powers [MW] of loads, renewable plants and machines.
 LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
-# Whether the grid stays within its voltage band and emergency ratings after an outage (an event that switches an
-# element off) at given powers [MW] of loads, renewable plants and machines; the flag says whether the reactors
-# have been set for the outage already.
-SecureFunction = Callable[[Event, FloatArray, FloatArray, FloatArray, bool], bool]
 
 REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
-MOST_DRAWS = 12  # of another element in the place of one whose loss the grid could not stand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,17 +174,7 @@ class EpisodeBuilder:
         ).astype(np.float64)
         self._start_samples = self._allowed_starts()
 
-        in_range = (case.machine.p_mw >= config.unit_p_min_mw) & (case.machine.p_mw <= config.unit_p_max_mw)
-        self._units = np.flatnonzero(in_range & ~case.machine.is_equivalent)
-        # A circuit whose loss islands a bus is a step-up, and its loss is that of its unit, drawn as such.
-        unknown = [name for name in config.outage_spared if name not in case.branch.name]
-        if unknown:
-            raise ScenarioError(
-                f"scenario {config.name!r}: outage_spared names {unknown[0]!r}, expected circuits of "
-                f"{case.name}, such as {case.branch.name[0]!r}."
-            )
-        spared = [case.branch.name.index(name) for name in config.outage_spared]
-        self._circuits = np.setdiff1d(np.arange(case.n_branch), np.append(bridges(case), spared))
+        self._outages = RandomOutages.of(case, config)
         check_events(
             config.events,
             n_branch=case.n_branch,
@@ -206,11 +192,11 @@ class EpisodeBuilder:
         Args:
             rng: the episode is a function of its state.
             losses_mw: of the grid at given powers.
-            secure: random outages that it refuses are drawn again, see `_secured`; none is if it is None.
+            secure: random outages that it refuses are drawn again, see `outages.py`; none is if it is None.
         """
         config, case = self.config, self.case
         start_minute = self._draw_start(rng)
-        events = self._draw_events(rng)
+        events = self._outages.draw(rng)
         white = rng.standard_normal((len(self.time_s), len(self._noise_memory)))
         n_renewal = int(np.ceil(config.duration_s / RENEWAL_S)) + 2
         white_forecast = rng.standard_normal((n_renewal, N_QUANTITY * N_HORIZON))
@@ -248,7 +234,7 @@ class EpisodeBuilder:
             mark_mw[:, PV], error[:, PV] * mark_mw[:, PV], float(self._fleet_mw[PV])
         )
 
-        def plan(outages: tuple[Event, ...]) -> tuple[FloatArray, FloatArray]:
+        def plan(outages: tuple[Event, ...]) -> Plan:
             return self._redispatch(
                 mark_s, outages, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw, losses_mw
             )
@@ -257,8 +243,13 @@ class EpisodeBuilder:
         time_s = self.time_s
         p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
         if secure is not None and config.outage_screened and len(events) > len(config.events):
-            events, p_mark_mw, keep = self._secured(
-                events, (p_mark_mw, keep), mark_s, p_load_mw, p_renewable_mw, plan, secure, scada_key
+            events, (p_mark_mw, keep) = self._outages.secured(
+                events,
+                (p_mark_mw, keep),
+                plan,
+                partial(self._powers_at, mark_s, p_load_mw, p_renewable_mw),
+                secure,
+                scada_key,
             )
         planned_renewable_mw = (wind_mw + pv_mw) * keep
         n_machine_mark = len(p_mark_mw)
@@ -331,99 +322,20 @@ class EpisodeBuilder:
             return self.config.start_minute % self.series.n_minute
         return minute
 
-    def _draw_events(self, rng: np.random.Generator) -> tuple[Event, ...]:
-        """Random outages, one element at a time, and the events of the configuration, in order of time."""
-        config = self.config
-        count = int(rng.poisson(config.outage_rate_per_h * config.duration_s / 3600.0))
-        count = max(count, config.outages_min)
-        last_s = min(config.outage_last_s, config.duration_s)
-        first_s = min(config.outage_first_s, last_s)
-        events = list(config.events)
-        back_s = 0.0
-        for time_s in np.sort(rng.uniform(first_s, last_s, count)):
-            is_unit = rng.uniform() < config.outage_unit_share and len(self._units) > 0
-            rows = self._units if is_unit else self._circuits
-            row = int(rows[rng.integers(len(rows))])
-            returns = rng.uniform() < config.repair_probability and not is_unit
-            repair_s = rng.uniform(config.repair_min_s, config.repair_max_s)
-            kind = "machine" if is_unit else "branch"
-            clash = any(event.index == row and event.kind.startswith(kind) for event in config.events)
-            if time_s < back_s or clash:
-                continue  # another element is still out: this would be N-2
-            events.append(Event(time_s=float(time_s), kind=f"{kind}_out", index=row))
-            back_s = float(time_s + repair_s) if returns else np.inf
-            if back_s < config.duration_s:
-                events.append(Event(time_s=back_s, kind=f"{kind}_in", index=row))
-        return sort_events(events)
-
-    def _secured(
+    def _powers_at(
         self,
-        events: tuple[Event, ...],
-        planned: tuple[FloatArray, FloatArray],
         mark_s: FloatArray,
         p_load_mw: FloatArray,
         p_renewable_mw: FloatArray,
-        plan: Callable[[tuple[Event, ...]], tuple[FloatArray, FloatArray]],
-        secure: SecureFunction,
-        key: int,
-    ) -> tuple[tuple[Event, ...], FloatArray, FloatArray]:
-        """Events in which each random outage is one the grid can stand, with the dispatch that follows from them.
-
-        Operators run a grid so that no single loss takes it out of its limits, and would have moved it away from a
-        state in which one does. That preparation is not modelled: instead an element whose loss would leave a
-        bus outside its band or a circuit above its emergency rating, whatever agents do, gives its place to another
-        of the same kind (of the other kind if none is found), drawn from the episode's key. Looked at are the moment
-        of the outage and its end.
-        """
-        config, last = self.config, len(self.time_s) - 1
-        p_mark_mw, keep = planned
-        rng = np.random.default_rng([key, 1])
-        drawn = [event for event in events if event not in config.events and event.kind.endswith("_out")]
-        for event in drawn:
-            back = [e for e in events if e.time_s > event.time_s and _undoes(e, event)]
-            end_s = back[0].time_s if back else self.time_s[-1]
-            first = min(int(event.time_s / config.interval_s), last)
-            rows = (first, max(first, min(int(end_s / config.interval_s), last)))
-
-            def stands(
-                element: Event, dispatch: tuple[FloatArray, FloatArray], rows: tuple[int, int]
-            ) -> bool:
-                marks_mw, share = dispatch
-                for after, row in enumerate(rows):
-                    at_s = self.time_s[row : row + 1]
-                    p_machine_mw = _at(at_s, mark_s[: len(marks_mw)], marks_mw)[0]
-                    p_plant_mw = p_renewable_mw[row] * np.interp(at_s, mark_s, share)
-                    if not secure(element, p_load_mw[row], p_plant_mw, p_machine_mw, bool(after)):
-                        return False
-                return True
-
-            if stands(event, (p_mark_mw, keep), rows):
-                continue
-            is_unit = event.kind == "machine_out"
-            others = [("machine", self._units), ("branch", self._circuits)]
-            candidates = [
-                (table, int(row))
-                for table, of_kind in (others if is_unit else others[::-1])
-                for row in rng.permutation(of_kind)[:MOST_DRAWS]
-            ]
-            rest = tuple(e for e in events if e is not event and e not in back)
-            found = None
-            for table, row in candidates:
-                if any(e.index == row and e.kind.startswith(table) for e in config.events):
-                    continue
-                other = replace(event, kind=f"{table}_out", index=row)
-                # A unit does not return within the episode; a circuit does when the one drawn first did.
-                ends = [replace(e, kind="branch_in", index=row) for e in back if table == "branch"]
-                tried = sort_events((*rest, other, *ends))
-                dispatch = plan(tried) if is_unit or table == "machine" else (p_mark_mw, keep)
-                until = rows if ends or table == "branch" else (rows[0], last)
-                if stands(other, dispatch, until):
-                    found = tried, dispatch
-                    break
-            if found is None:  # nothing may be lost in this state
-                found = rest, plan(rest)
-            events, (p_mark_mw, keep) = found
-        return events, p_mark_mw, keep
+        plan: Plan,
+        time_s: float,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Powers of loads, renewable plants and machines [MW] at the control interval before a time of a plan."""
+        row = min(int(time_s / self.config.interval_s), len(self.time_s) - 1)
+        at_s = self.time_s[row : row + 1]
+        p_mark_mw, keep = plan
+        p_machine_mw = _at(at_s, mark_s[: len(p_mark_mw)], p_mark_mw)[0]
+        return p_load_mw[row], p_renewable_mw[row] * np.interp(at_s, mark_s, keep), p_machine_mw
 
     def _mark_times(self, start_minute: float) -> FloatArray:
         """Dispatch marks, on the quarter hours of the clock, from the last before the start [s]."""
@@ -530,11 +442,6 @@ class EpisodeBuilder:
             before_mw = p_mw[k]
         keep[n_mark:] = keep[n_mark - 1]
         return p_mw, keep
-
-
-def _undoes(event: Event, outage: Event) -> bool:
-    """Whether the event puts back what the outage took."""
-    return event.index == outage.index and event.kind == outage.kind.replace("_out", "_in")
 
 
 def _at(time_s: FloatArray, knot_s: FloatArray, values: FloatArray) -> FloatArray:
