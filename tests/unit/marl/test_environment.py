@@ -360,6 +360,21 @@ def test_an_episode_goes_on_bit_for_bit_from_a_saved_state():
         assert_same(other.step(a), transition)
 
 
+def test_an_episode_goes_on_bit_for_bit_from_the_midst_of_load_shedding():
+    """3 GW more at one bus pull the frequency below 59.5 Hz within seconds; saved after every interval."""
+    deep = replace(SHORT, events=(Event(time_s=5.0, kind="load_step", index=3, p_mw=3_000.0),))
+    batch, other = make_batch(deep, 1, check=False), make_batch(deep, 1, seed=9, check=False)
+    batch.reset(np.array([2]))
+    shed_mw = []
+    for _ in range(7):
+        state = pickle.loads(pickle.dumps(batch.get_state()))
+        transition = batch.step(still(batch))
+        shed_mw.append(transition.terms["unserved_mw"][0])
+        other.set_state(state)
+        assert_same(other.step(still(other)), transition)
+    assert max(shed_mw) > 100.0
+
+
 def test_a_pickled_environment_goes_on_bit_for_bit():
     env = parallel_env(scenario=EVENTFUL, check=False, observation="extended")
     env.reset(seed=3)
