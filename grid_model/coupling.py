@@ -189,7 +189,6 @@ class CoupledGrid:
         self._reheat_mw = np.zeros((g, n_env))
         self._p_elec_mw = np.zeros((g, n_env))
         self._synchronising = np.zeros((g, g, n_env))
-        self._stiffness = np.zeros((n_env, n_spring))
         # The reduced network; only the machine level reads it.
         n_reduced = case.n_machine if config.level == "machine" else 0
         self._y_reduced = np.zeros((n_env, n_reduced, n_reduced), dtype=np.complex128)
@@ -638,34 +637,39 @@ class CoupledGrid:
                 self._reduce(int(env), others[env])
             self._renew_exchange(which)
         else:
-            self._renew_springs()
+            self._renew_springs(envs)
 
-    def _renew_springs(self) -> None:
-        """Stiffness of the springs and tie coefficients at the last power flow."""
+    def _renew_springs(self, envs: IntArray | None) -> None:
+        """Stiffness of the springs and tie coefficients at the last power flow; of all environments if envs is None."""
         case, engine = self.case, self.engine
+        rows: Any = slice(None) if envs is None else envs
+        v_pu, shape = engine.v_pu[rows], self._shape[rows]
+        stiffness = np.empty(shape.shape[:2])
+        synchronising = np.empty((self.n_group, self.n_group, len(v_pu)))
         spring_stiffness(
-            engine.v_pu,
-            self.machine_mvar,
-            self._spring_pu,
+            v_pu,
+            self.machine_mvar[rows],
+            self._spring_pu[rows],
             case.branch.from_bus,
             case.branch.to_bus,
             case.machine.bus,
             1.0 / self._reactance_pu,
-            engine.machine_in_service,
+            engine.machine_in_service[rows],
             case.base_mva,
-            self._stiffness,
+            stiffness,
         )
-        synchronising_matrix(self._stiffness, self._shape, self._synchronising)
+        synchronising_matrix(stiffness, shape, synchronising)
         loss_matrix(
-            engine.v_pu,
-            self._conductance_pu,
+            v_pu,
+            self._conductance_pu[rows],
             case.branch.from_bus,
             case.branch.to_bus,
-            self._reach,
-            self._shape,
+            self._reach[rows],
+            shape,
             case.base_mva,
-            self._synchronising,
+            synchronising,
         )
+        self._synchronising[:, :, rows] = synchronising
 
     def _reduce(self, env: int, others_mva: ComplexArray) -> None:
         """Reduce the network of one environment to its machines at the last power flow.

@@ -414,7 +414,7 @@ def compare_levels(
 ROCOF_LIMIT = {"machine": 0.1, "area": 2.0, "system": 10.0}
 LEVEL_LIMIT_MHZ = {"machine": 2.0, "area": 2.0, "system": 2.0}
 LEVEL_REASON = {
-    "machine": "power flow every 0.25 s while machines swing, every 4 s later; losses between are of first order",
+    "machine": "power flow every 0.5 s while machines swing, every 4 s later; losses between are of first order",
     "area": "swings inside areas, whose losses and whose governors' share of the swing are not represented",
     "system": "swings between areas too: far areas still run at 60 Hz while near ones fall, their governors act later",
 }

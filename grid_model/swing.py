@@ -67,7 +67,7 @@ class SwingConfig:
     renewal_spread_hz: float = (
         0.02  # between groups at the start of an interval; beyond it, and after events,
     )
-    renewal_s: float = 0.25  # the power flow is renewed this often
+    renewal_s: float = 0.5  # the power flow is renewed this often
     inertia_to_mws: float | None = None  # scale all H so that sum H S is this; None: as published
     governor: GovernorConfig = field(default_factory=GovernorConfig)
     load_shedding: LoadSheddingConfig | None = field(default_factory=LoadSheddingConfig)  # None: no relays

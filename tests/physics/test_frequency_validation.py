@@ -175,7 +175,7 @@ def test_a_unit_returns_synchronised(level):
 
 
 def test_frequent_power_flows_change_little():
-    """What the model leaves between power flows, 0.25 s in a swing, is worth 2 mHz at most."""
+    """What the model leaves between power flows, 0.5 s in a swing, is worth 2 mHz at most."""
     event = Event(time_s=1.0, kind="machine_out", index=CASE.machine.name.index("G9"))
     traces = []
     for renewal in ({}, {"renewal_s": 0.04, "renewal_spread_hz": 0.0}):
