@@ -1,0 +1,45 @@
+"""The certificate's script, shrunk to two short episodes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check(*options, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "check_feasibility.py"), *options],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_every_suite_asked_for_is_reported(tmp_path):
+    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    done = check(
+        "--suites", "normal", "n1", "--episodes", "1", "--intervals", "30", "--json", "found.json", cwd=tmp_path
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == ["normal", "n1"]
+    for figures in found.values():
+        shares = [figures[f"share_within_{mhz}mhz"] for mhz in (36, 200, 500)]
+        assert 0.0 < shares[0] <= shares[1] <= shares[2] == 1.0
+        assert figures["unavoidable_violations"] == 0
+        assert figures["plan"]["return_mean"] > figures["do_nothing"]["return_mean"]
+        assert figures["adequacy"]["fleet_range_mw"] == pytest.approx(1130.0)
+    assert "unavoidable" in done.stdout
+
+
+def test_an_unknown_suite_is_one_line(tmp_path):
+    done = check("--suites", "calm", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no held-out seeds for 'calm'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
