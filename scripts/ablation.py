@@ -88,7 +88,7 @@ VARIANTS: dict[str, Variant] = {
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "middle_horizon": Variant("gamma 0.96, lambda 0.9", ppo={"gamma": 0.96}),
+    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
     "rooted_reward": Variant("Huber beyond 100", ppo={"robust_reward": 100.0, "robust_shape": "root"}),
     "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
     "large_buffer": Variant(
