@@ -119,8 +119,8 @@ def report(suite: str, f: dict[str, Any]) -> str:
             f"the fleet reaches {a['fleet_range_mw']:.0f} MW ({100 * a['within_range']:.2f} % of intervals)",
             f"  ramps           at worst {a['change_per_min_worst_mw']:.0f} MW in a minute; the fleet can "
             f"{a['fleet_ramp_mw_per_min']:.0f} MW/min ({100 * a['within_ramp']:.2f} % of minutes)",
-            f"  batteries       from {100 * a['battery_energy_lowest']:.0f} to "
-            f"{100 * a['battery_energy_highest']:.0f} % of their energy in the plan",
+            f"  batteries       from {round(100 * a['battery_energy_lowest'])} to "
+            f"{round(100 * a['battery_energy_highest'])} % of their energy in the plan",
             f"  do nothing      rms {idle['rms_mhz']:.1f} mHz, worst {1e3 * idle['worst_df_hz']:.0f} mHz, "
             f"return {idle['return_mean']:,.0f}",
             f"  random          rms {random['rms_mhz']:.1f} mHz, worst {1e3 * random['worst_df_hz']:.0f} mHz, "
