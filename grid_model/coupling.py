@@ -479,8 +479,12 @@ class CoupledGrid:
         lowest = np.array(self.df_min_hz[:, rows], order="C")
         highest = np.array(self.df_max_hz[:, rows], order="C")
         n_steps = step_b - step_a
-        trace = np.empty((n_steps + 1, self.n_group, n_env))
-        trace_mechanical = np.empty_like(trace)
+        if envs is None:  # straight into the interval's traces; a span cut short is written again
+            trace = self.trace_hz[step_a : step_b + 1]
+            trace_mechanical = self.trace_mechanical_mw[step_a : step_b + 1]
+        else:
+            trace = np.empty((n_steps + 1, self.n_group, n_env))
+            trace_mechanical = np.empty_like(trace)
         out_start = lagged.sum(axis=0)
         p_elec = self._p_elec_mw[:, rows]
         share = np.ascontiguousarray(self._group_share[:, rows])
@@ -542,8 +546,9 @@ class CoupledGrid:
         self._theta_rad[:, rows] = 0.0
         self.second_moment_hz2[:, :, rows] += moment
         self.df_min_hz[:, rows], self.df_max_hz[:, rows] = lowest, highest
-        self.trace_hz[step_a : step_b + 1, :, rows] = trace
-        self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
+        if envs is not None:
+            self.trace_hz[step_a : step_b + 1, :, rows] = trace
+            self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
         self._settle(envs, b)
         for env, begun in watched.items():
             self._recorders[env].end(self, begun, step_a, step_b)
