@@ -119,7 +119,7 @@ class CoupledGrid:
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         slack_mw: what the last power flow had to share out to balance, [env].
         trace_hz: frequency deviation of the groups at every step of the last interval, [step, group, env].
-        trace_mechanical_mw: governors' power of the groups likewise.
+        trace_mechanical_mw: governors' power of the groups likewise, kept only while an environment is recorded.
         shed_stages: stages of load shedding that have operated in each area, [env, area, stage].
         served_share: share of each load that shedding has left, [env, load].
         second_moment_hz2: mean of f_a f_b over the last interval, symmetric, [group, group, env].
@@ -481,10 +481,10 @@ class CoupledGrid:
         n_steps = step_b - step_a
         if envs is None:  # straight into the interval's traces; a span cut short is written again
             trace = self.trace_hz[step_a : step_b + 1]
-            trace_mechanical = self.trace_mechanical_mw[step_a : step_b + 1]
+            trace_mechanical = self.trace_mechanical_mw[step_a : step_b + 1 if self._recorders else step_a]
         else:
             trace = np.empty((n_steps + 1, self.n_group, n_env))
-            trace_mechanical = np.empty_like(trace)
+            trace_mechanical = np.empty_like(trace if self._recorders else trace[:0])
         out_start = lagged.sum(axis=0)
         p_elec = self._p_elec_mw[:, rows]
         share = np.ascontiguousarray(self._group_share[:, rows])
@@ -548,7 +548,8 @@ class CoupledGrid:
         self.df_min_hz[:, rows], self.df_max_hz[:, rows] = lowest, highest
         if envs is not None:
             self.trace_hz[step_a : step_b + 1, :, rows] = trace
-            self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
+            if self._recorders:
+                self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
         self._settle(envs, b)
         for env, begun in watched.items():
             self._recorders[env].end(self, begun, step_a, step_b)

@@ -230,12 +230,16 @@ def _note(
     trace_hz: FloatArray,
     trace_mechanical_mw: FloatArray,
 ) -> None:
-    """Write one row of the traces, unless they have length 0."""
+    """Write one row of each trace, unless it has length 0."""
     if trace_hz.shape[0] > 0:
         n_group, n_env = df_hz.shape
         for a in range(n_group):
             for e in range(n_env):
                 trace_hz[row, a, e] = df_hz[a, e]
+    if trace_mechanical_mw.shape[0] > 0:
+        n_group, n_env = df_hz.shape
+        for a in range(n_group):
+            for e in range(n_env):
                 trace_mechanical_mw[row, a, e] = f_high * valve_mw[a, e] + (1.0 - f_high) * reheat_mw[a, e]
 
 
