@@ -1,0 +1,30 @@
+"""scripts/tune_baselines.py as its users run it, shrunk to a few intervals."""
+
+import json
+
+import pytest
+
+import tune_baselines
+
+
+@pytest.mark.slow
+def test_tuning_goes_on_from_its_saved_state_and_keeps_its_provenance(tmp_path):
+    arguments = [
+        "--only", "local_pi", "--candidates", "4", "--seeds", "2", "--n_intervals", "5", "--validation_episodes", "2",
+        "--state", str(tmp_path / "state"), "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    assert tune_baselines.main([*arguments, "--generations", "1"]) == 0
+    assert tune_baselines.main([*arguments, "--generations", "3"]) == 0
+    stopped = json.loads((tmp_path / "out" / "local_pi.json").read_text())
+    whole = [a.replace("/state", "/state2") for a in arguments]
+    assert tune_baselines.main([*whole, "--generations", "3"]) == 0
+    assert json.loads((tmp_path / "out" / "local_pi.json").read_text()) == stopped
+    provenance = stopped["provenance"]
+    assert provenance["generations"] == 3
+    assert provenance["validation_return_tuned"] < 0.0
+    assert provenance["first_training_seed"] < 2**31
+
+
+def test_a_baseline_that_cannot_be_tuned_ends_in_one_line(capsys):
+    assert tune_baselines.main(["--only", "do_nothing"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
