@@ -45,7 +45,9 @@ def branch_admittance(case: Case) -> BranchAdmittance:
     )
 
 
-def bus_admittance(case: Case, branch_in_service: BoolArray, reactor_share: FloatArray | float) -> ComplexArray:
+def bus_admittance(
+    case: Case, branch_in_service: BoolArray, reactor_share: FloatArray | float
+) -> ComplexArray:
     """Dense bus admittance matrix [bus, bus] on Case.base_mva.
 
     Args:
