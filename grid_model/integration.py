@@ -162,18 +162,15 @@ def _drive(
     df_hz: FloatArray,
     valve_mw: FloatArray,
     reheat_mw: FloatArray,
-    lagged_mw: FloatArray,
-    p_start_mw: FloatArray,
-    p_end_mw: FloatArray,
-    set_point_start_mw: FloatArray,
-    slope_mw_per_s: FloatArray,
+    gap_mw: FloatArray,
+    line_start_mw: FloatArray,
+    line_end_mw: FloatArray,
     damping_mw_per_hz: FloatArray,
     gain_mw_per_hz: FloatArray,
     limit_up_mw: FloatArray,
     limit_down_mw: FloatArray,
     rate_mw_per_s: FloatArray,
     dead_band_hz: FloatArray,
-    lag_s: FloatArray,
     decay_valve: float,
     decay_reheat: float,
     decay_lag: FloatArray,
@@ -181,7 +178,7 @@ def _drive(
     f_high: float,
     p: FloatArray,
 ) -> None:
-    """Move valves, reheaters and lagged resources over one step; p becomes what drives its middle, - D f included."""
+    """Move valves, reheaters and the gaps of `_follow` over one step; p becomes what drives its middle, less D f."""
     n_group, n_env = df_hz.shape
     t_mid = (step + 0.5) / n_steps
     for a in range(n_group):
@@ -197,18 +194,44 @@ def _drive(
             valve_mw[a, e] = after
             reheat_mw[a, e] = x
             governor = f_high * after + (1.0 - f_high) * x
-            line = p_start_mw[a, e] + (p_end_mw[a, e] - p_start_mw[a, e]) * t_mid
+            line = line_start_mw[a, e] + (line_end_mw[a, e] - line_start_mw[a, e]) * t_mid
             p[a, e] = line + governor - damping_mw_per_hz[a, e] * f
-    for k in range(lag_s.size):
+    for k in range(gap_mw.shape[0]):
         for a in range(n_group):
             for e in range(n_env):
-                slope = slope_mw_per_s[k, a, e]
-                # T dx/dt = u - x with u = u0 + s t has x = u - s T + (x0 - u0 + s T) exp(-t/T).
-                behind = slope * lag_s[k]
-                u0 = set_point_start_mw[k, a, e] + slope * (step * dt_s)
-                gap = lagged_mw[k, a, e] - u0 + behind
-                p[a, e] += u0 + slope * (0.5 * dt_s) - behind + gap * half_lag[k]
-                lagged_mw[k, a, e] = u0 + slope * dt_s - behind + gap * decay_lag[k]
+                p[a, e] += gap_mw[k, a, e] * half_lag[k]
+                gap_mw[k, a, e] *= decay_lag[k]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _follow(
+    lagged_mw: FloatArray,
+    set_point_start_mw: FloatArray,
+    set_point_end_mw: FloatArray,
+    lag_s: FloatArray,
+    span_s: float,
+    line_start_mw: FloatArray,
+    line_end_mw: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Split resources that follow straight lines into straight lines, added to those given, and gaps that decay.
+
+    T dx/dt = u - x with u = u0 + s t has x = (u0 - s T + s t) + (x0 - u0 + s T) exp(-t/T).
+
+    Returns:
+        Gap at the start of the span, and straight part at its end [MW], both [lag, group, env].
+    """
+    n_lag, n_group, n_env = lagged_mw.shape
+    gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
+    for k in range(n_lag):
+        for a in range(n_group):
+            for e in range(n_env):
+                behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / span_s * lag_s[k]
+                start = set_point_start_mw[k, a, e] - behind
+                end_mw[k, a, e] = set_point_end_mw[k, a, e] - behind
+                gap_mw[k, a, e] = lagged_mw[k, a, e] - start
+                line_start_mw[a, e] += start
+                line_end_mw[a, e] += end_mw[k, a, e]
+    return gap_mw, end_mw
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -358,7 +381,10 @@ def integrate_groups(
     n_group, n_env = df_hz.shape
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
-    slope_mw_per_s = (set_point_end_mw - set_point_start_mw) / (n_steps * dt_s)
+    line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()
+    gap_mw, straight_mw = _follow(
+        lagged_mw, set_point_start_mw, set_point_end_mw, lag_s, n_steps * dt_s, line_start_mw, line_end_mw
+    )
     f_high = high_pressure_fraction
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * tie_damping_s
@@ -383,18 +409,15 @@ def integrate_groups(
             df_hz,
             valve_mw,
             reheat_mw,
-            lagged_mw,
-            p_start_mw,
-            p_end_mw,
-            set_point_start_mw,
-            slope_mw_per_s,
+            gap_mw,
+            line_start_mw,
+            line_end_mw,
             damping_mw_per_hz,
             gain_mw_per_hz,
             limit_up_mw,
             limit_down_mw,
             rate_mw_per_s,
             dead_band_hz,
-            lag_s,
             decay_valve,
             decay_reheat,
             decay_lag,
@@ -413,6 +436,7 @@ def integrate_groups(
                 theta_rad[a, e] += turn * df_hz[a, e]
         _gather(df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
         _note(step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+    lagged_mw[:] = straight_mw + gap_mw
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -461,7 +485,10 @@ def integrate_machines(
     n_group, n_env = df_hz.shape
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
-    slope_mw_per_s = (set_point_end_mw - set_point_start_mw) / (n_steps * dt_s)
+    line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()
+    gap_mw, straight_mw = _follow(
+        lagged_mw, set_point_start_mw, set_point_end_mw, lag_s, n_steps * dt_s, line_start_mw, line_end_mw
+    )
     f_high = high_pressure_fraction
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * tie_damping_s
@@ -490,18 +517,15 @@ def integrate_machines(
             df_hz,
             valve_mw,
             reheat_mw,
-            lagged_mw,
-            p_start_mw,
-            p_end_mw,
-            set_point_start_mw,
-            slope_mw_per_s,
+            gap_mw,
+            line_start_mw,
+            line_end_mw,
             damping_mw_per_hz,
             gain_mw_per_hz,
             limit_up_mw,
             limit_down_mw,
             rate_mw_per_s,
             dead_band_hz,
-            lag_s,
             decay_valve,
             decay_reheat,
             decay_lag,
@@ -525,6 +549,7 @@ def integrate_machines(
                 theta_rad[a, e] += turn * df_hz[a, e]
         _gather(df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
         _note(step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+    lagged_mw[:] = straight_mw + gap_mw
     network_power(in_phase_mw, quadrature_mw, theta_rad, exchange_mw)
     for a in range(n_group):
         for e in range(n_env):

@@ -34,6 +34,9 @@ WORDS = {
     "ratio_to_runpp_1": ("a step of 1 environment, times faster than on runpp", ",.0f"),
     "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
     "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
+    "dynamics_area_us": ("swing equations of an interval, level area, per environment [us]", ",.1f"),
+    "dynamics_machine_us": ("swing equations of an interval, level machine, per environment [us]", ",.1f"),
+    "two_process_ratio": ("environment steps of two worker processes over those of one", ",.2f"),
     "dynamics_us": ("frequency dynamics and coupling, per environment [us]", ",.1f"),
     "outage_speed_ratio": ("speed with 20 times the outages of training, over that without any", ",.2f"),
     "n1_ac_ms": ("N-1 by AC power flow, all circuits and transformers, flows included [ms]", ",.1f"),
@@ -207,9 +210,12 @@ def measure(options: Options) -> dict[str, float]:
             "outage_speed_ratio": step_time_s(quiet, 500) / step_time_s(stormy, 500),
         }.items():
             found.setdefault(key, []).append(value)
+    import benchmark_dynamics
+    import benchmark_processes
     from contingency_times import contingency_times
 
-    found |= {key: [value] for key, value in contingency_times().items()}
+    for part in (contingency_times, benchmark_dynamics.measure, benchmark_processes.measure):
+        found |= {key: [value] for key, value in part().items() if key in WORDS}
     if options.learner:
         from learner_floor import our_act, our_update, plain_update
 
