@@ -204,6 +204,8 @@ class TrainingConfig:
     scenario: str = "training"
     # What an agent observes: the default 15 numbers, or those and its recent past.
     observation: Literal["default", "extended"] = "default"
+    # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
+    level: Literal["machine", "area", "system"] = "area"
     # Updates between checkpoints.
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
@@ -316,6 +318,7 @@ FIXED_ON_RESUME = (
     "seed",
     "scenario",
     "observation",
+    "level",
     "episode_steps",
     "network",
     "ppo.buffer_steps",

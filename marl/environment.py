@@ -11,6 +11,7 @@ it meets does not depend on the size of the batch; a finished episode is followe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.closed_loop import ClosedLoop, IntervalResult
 from control.scenario import ScenarioConfig, scenario_named
-from grid_model.swing import SwingConfig
+from grid_model.swing import Level, SwingConfig
 from marl.observation import (
     DF_HZ,
     EXTENDED_SIZE,
@@ -507,6 +508,7 @@ def make_batch(
     observation: str = "default",
     *,
     variant: str = "rogers",
+    level: Level | None = None,
     swing: SwingConfig | None = None,
     reward: RewardConfig | None = None,
     stagger: bool = False,
@@ -518,8 +520,11 @@ def make_batch(
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
         n_env, seed, observation, swing, reward, stagger, check: see `GridBatch`.
         variant: of the case, `rogers` or `tr18`.
+        level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
     """
     case = _case(variant)
+    if level is not None:
+        swing = replace(swing or SwingConfig(), level=level)
     config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
     return GridBatch(
         case,

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -44,6 +44,8 @@ class Options:
     """Number of the first held-out episode of the suite."""
     scenario: str = "normal"
     """Suite (normal, n1, renewable_ramp, shift, stress) or path of a scenario file."""
+    level: Literal["machine", "area", "system"] = "area"
+    """Level of aggregation of the frequency model; the table of --suite is at area."""
     compare: bool = False
     """Set the policy beside random agents and agents that do nothing, on the same episodes."""
     visualize: bool = False
@@ -81,14 +83,15 @@ def load_policy(path: Path) -> Policy:
         raise EvaluationError(str(error)) from error
 
 
-def make(policy: Policy, scenario: str, n_env: int) -> GridBatch:
+def make(policy: Policy, options: Options, n_env: int) -> GridBatch:
     """Environments that look to the policy as those it was trained in."""
     from cases.arrays import CaseDataError
     from control.scenario import ScenarioError
     from marl.environment import make_batch
 
     try:
-        batch = make_batch(scenario, n_env, observation=policy.metadata.get("observation", "default"))
+        observation = policy.metadata.get("observation", "default")
+        batch = make_batch(options.scenario, n_env, observation=observation, level=options.level)
     except (ScenarioError, CaseDataError) as error:
         raise EvaluationError(str(error)) from error
     known = [(g.name, g.n_agent, g.observation_size) for g in policy.groups]
@@ -108,7 +111,7 @@ def compare(options: Options, policy: Policy) -> dict[str, Any]:
         seeds = evaluation_seeds(options.scenario, options.n_episodes or DEFAULT_EPISODES, options.seed)
     except ValueError as error:
         raise EvaluationError(str(error)) from error
-    batch = make(policy, options.scenario, min(len(seeds), MOST_AT_ONCE))
+    batch = make(policy, options, min(len(seeds), MOST_AT_ONCE))
     acts: dict[str, Act] = {"trained": policy.act}
     if options.compare:
         acts |= {"random": random_agents(batch, options.seed), "do_nothing": do_nothing(batch)}
@@ -147,7 +150,7 @@ def show_episode(options: Options, policy: Policy) -> None:
     from marl.environment import describe
     from marl.evaluation import evaluation_seeds, record_episode
 
-    batch = make(policy, options.scenario, 1)
+    batch = make(policy, options, 1)
     live = sys.stdout.isatty()
     shown = 0
 

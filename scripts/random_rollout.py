@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -29,6 +29,8 @@ class Options:
     """Suite, training distribution or path of a scenario file."""
     seed: int = 0
     """Seed of the episode and of the agents."""
+    level: Literal["machine", "area", "system"] = "area"
+    """Level of aggregation of the frequency model."""
     observation: str = "default"
     """What an agent observes: default (15 numbers) or extended (18)."""
     out: Path = Path("test_results.png")
@@ -43,7 +45,7 @@ def run(options: Options) -> None:
     from marl.environment import describe, make_batch
     from marl.evaluation import random_agents, record_episode
 
-    batch = make_batch(options.scenario, 1, observation=options.observation)
+    batch = make_batch(options.scenario, 1, observation=options.observation, level=options.level)
     case, scenario = batch.case, batch.scenario
     print(
         f"Case {case.name}: {case.n_bus} buses in {case.n_area} areas, {case.n_line} line circuits,", end=" "
@@ -70,8 +72,14 @@ def run(options: Options) -> None:
     with tqdm(total=scenario.n_intervals, unit=" intervals", disable=not sys.stderr.isatty()) as bar:
         act = random_agents(batch, options.seed)
 
-        def count(_: GridBatch) -> None:
+        condition = ""
+
+        def count(grid: GridBatch) -> None:
+            nonlocal condition
             bar.update()
+            # A batch starts anew at the end of an episode, so the last interval before it is told.
+            if grid.loop.interval[0] > 0:
+                condition = describe(grid, 0)
 
         record = record_episode(act, batch, options.seed, count)
     print(
@@ -81,7 +89,7 @@ def run(options: Options) -> None:
         print(f"  {name:12s}{values.sum():16,.1f}")
     for time_s, words in record.marks:
         print(f"  at {time_s:6.1f} s: {words}")
-    print(describe(batch, 0))
+    print(condition)
     draw_overview(
         options.out,
         record.time_s,

@@ -206,12 +206,19 @@ def environments(config: TrainingConfig, scenario: str, n_env: int, *, stagger: 
     from marl.environment import make_batch
 
     if config.n_workers == 0:
-        return make_batch(scenario, n_env, config.seed, config.observation, stagger=stagger)
+        return make_batch(
+            scenario, n_env, config.seed, config.observation, level=config.level, stagger=stagger
+        )
     from marl.workers import WorkerBatch
 
     # A partial of a function that workers can import by name.
     make = functools.partial(
-        make_batch, scenario, seed=config.seed, observation=config.observation, stagger=stagger
+        make_batch,
+        scenario,
+        seed=config.seed,
+        observation=config.observation,
+        level=config.level,
+        stagger=stagger,
     )
     return WorkerBatch(make, n_env, min(config.n_workers, n_env))
 

@@ -138,6 +138,30 @@ def feasibility(result: Result) -> list[str]:
     )
 
 
+def frequency(result: Result) -> list[str]:
+    """How far the frequency model is from its references, the worst event of each; and the modes."""
+    worst: dict[tuple[str, str], tuple[float, int]] = {}
+    for event in result["events"]:
+        if event["max_deviation_hz"] is not None:
+            key = (event["reference"], event["level"])
+            deviation, count = worst.get(key, (0.0, 0))
+            worst[key] = (max(deviation, event["max_deviation_hz"]), count + 1)
+    rows = [
+        [f"level {level} against {reference}", str(count), f"{1e3 * deviation:.3g}"]
+        for (reference, level), (deviation, count) in worst.items()
+    ]
+    lines = table(["centre of inertia", "events", "largest deviation [mHz]"], rows)
+    modes = {name: ", ".join(f"{f:.3f}" for f in values[:4]) for name, values in result["modes_hz"].items()}
+    held = sum(bool(check["holds"]) for check in result["checks"])
+    return [
+        *lines,
+        "",
+        f"{held} of {len(result['checks'])} checks hold. Lowest undamped modes [Hz]: "
+        + "; ".join(f"{name} {text}" for name, text in modes.items())
+        + f". Stored energy {result['inertia_mws']:,.0f} MW s.",
+    ]
+
+
 def comparison(result: Result) -> list[str]:
     """The trained policy beside random agents and agents that do nothing, on the same episodes."""
     names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
@@ -241,6 +265,7 @@ BLOCKS: Mapping[str, Block] = {
     "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
     "security": Block("python scripts/screen_contingencies.py --json results/security.json", security),
     "feasibility": Block("python scripts/check_feasibility.py --json results/feasibility.json", feasibility),
+    "frequency": Block("python scripts/validate_frequency.py --json results/frequency.json", frequency),
     "comparison": Block(
         "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
         "--json results/comparison.json",
