@@ -293,6 +293,7 @@ class ClosedLoop:
             bus_df_hz=self.bus_df_hz,
             resource_mw=self.resources.output_mw.copy(),
             utilisation=self.utilisation,
+            bus_live=engine.bus_live.copy(),
         )
         self.scada.advance(self._signals())
         return result

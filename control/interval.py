@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.limits import Violations, branch_violations, voltage_violations
 
 __all__ = ["FrequencyLimits", "IntervalResult", "judge_limits", "share_within"]
 
@@ -46,6 +47,16 @@ class IntervalResult:
     bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
     resource_mw: FloatArray  # outputs of the resources there, [env, resource]
     utilisation: FloatArray  # state of charge, or share of the range in use, [env, resource]
+    bus_live: BoolArray  # [env, bus]
+
+    @property
+    def branch_limits(self) -> Violations:
+        """Circuits above their applicable rating: count, severity and flag, each [env]."""
+        return branch_violations(self.loading_percent)
+
+    def voltage_limits(self, vm_min_pu: FloatArray, vm_max_pu: FloatArray) -> Violations:
+        """Live buses outside their band, two arrays [bus]: count, severity and flag, each [env]."""
+        return voltage_violations(self.vm_pu, vm_min_pu, vm_max_pu, self.bus_live)
 
     @property
     def violations(self) -> IntArray:
