@@ -18,6 +18,8 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -279,9 +281,8 @@ def _read_cache(path: Path) -> Series | None:
             return Series(
                 load_mw=stored["load_mw"], renewable_pu=stored["renewable_pu"], renewable_names=names
             )
-    except Exception:
-        # No file, or one cut short (zipfile, zlib, KeyError and more).
-        return None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None  # no file, one cut short, or one of another make
 
 
 def _write_cache(path: Path, series: Series) -> None:
