@@ -215,6 +215,14 @@ BASELINES: dict[str, Baseline] = {
         parameters=_linear,
         observation="extended",
     ),
+    # The same, with batteries alone: what the other two classes are worth.
+    "linear_bess": Baseline(
+        title="linear policy, batteries alone",
+        information="the agents' 18 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+        observation="extended",
+    ),
 }
 
 

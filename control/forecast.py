@@ -43,8 +43,8 @@ class ForecastConfig:
     memory_s: float = 1200.0  # correlation in time falls as exp(-Δt / memory); 0.78 after 5 min
 
     dispatch_load_percent: float = 0.5  # of the load forecast
-    dispatch_wind_percent: float = 4.0  # of wind capacity
-    dispatch_pv_percent: float = 6.0  # of the output forecast
+    dispatch_wind_percent: float = 3.0  # of wind capacity
+    dispatch_pv_percent: float = 5.0  # of the output forecast
     dispatch_correlation: float = 0.7  # from one mark to the next
 
     def __post_init__(self) -> None:

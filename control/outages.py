@@ -18,7 +18,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
-from control.suites import ScenarioConfig, ScenarioError
+from control.suites import ScenarioConfig
 from grid_model.disturbance import Event, sort_events
 from grid_model.topology import bridges
 
@@ -46,23 +46,12 @@ class RandomOutages:
 
     @classmethod
     def of(cls, case: Case, config: ScenarioConfig) -> RandomOutages:
-        """Finds what may be lost.
-
-        Raises:
-            ScenarioError: a circuit to be spared does not exist.
-        """
+        """Finds what may be lost."""
         in_range = (case.machine.p_mw >= config.unit_p_min_mw) & (case.machine.p_mw <= config.unit_p_max_mw)
-        unknown = [name for name in config.outage_spared if name not in case.branch.name]
-        if unknown:
-            raise ScenarioError(
-                f"scenario {config.name!r}: outage_spared names {unknown[0]!r}, expected circuits of "
-                f"{case.name}, such as {case.branch.name[0]!r}."
-            )
-        spared = [case.branch.name.index(name) for name in config.outage_spared]
         return cls(
             config=config,
             units=np.flatnonzero(in_range & ~case.machine.is_equivalent),
-            circuits=np.setdiff1d(np.arange(case.n_branch), np.append(bridges(case), spared)),
+            circuits=np.setdiff1d(np.arange(case.n_branch), bridges(case)),
         )
 
     def draw(self, rng: np.random.Generator) -> tuple[Event, ...]:

@@ -89,9 +89,6 @@ class ScenarioConfig:
     outage_rate_per_h: float = 0.0
     outages_min: int = 0  # at least so many in every episode, whatever the rate
     outage_unit_share: float = 0.4  # of outages that hit a unit, not a circuit or transformer
-    # Circuits that random outages spare: without reactive support of their own, the published case leaves the bus
-    # behind the first outside its band in 93 %, behind the second in 58 % of the year, and no agent could help.
-    outage_spared: tuple[str, ...] = ("34-35", "38-31")
     outage_screened: bool = True  # draw again an outage that would break limits whatever agents do
     unit_p_min_mw: float = 500.0  # published output of the units that may trip
     unit_p_max_mw: float = 800.0
@@ -155,7 +152,6 @@ class ScenarioConfig:
             need(all(0 <= d <= 5 for d in self.scada_class_delays), "scada_class_delays", "0 to 5 each")
             object.__setattr__(self, "scada_class_delays", tuple(self.scada_class_delays))
         need(self.interval_s <= 300.0, "interval_s", "at most 300 s, the step of the data")
-        object.__setattr__(self, "outage_spared", tuple(self.outage_spared))
         object.__setattr__(self, "events", sort_events(self.events))
 
     @property
@@ -199,7 +195,7 @@ RENEWABLE_RAMP = replace(
     NORMAL,
     name="renewable_ramp",
     start_ramp_quantile=0.98,
-    forecast=ForecastConfig(dispatch_wind_percent=8.0, dispatch_pv_percent=12.0),
+    forecast=ForecastConfig(dispatch_wind_percent=6.0, dispatch_pv_percent=10.0),
 )
 SHIFT = replace(
     NORMAL,
@@ -221,12 +217,14 @@ SCENARIOS: dict[str, ScenarioConfig] = {
 }
 
 FIRST_HELD_OUT_SEED = 2**31  # training and tuning stay below
+# The first 10,000 are used up: a constant of predictive control was changed after a look at their results.
+_FIRST_SUITE_SEED = FIRST_HELD_OUT_SEED + 10_000
 HELD_OUT: dict[str, SeedRange] = {
-    "normal": SeedRange(first=FIRST_HELD_OUT_SEED, count=100),
-    "n1": SeedRange(first=FIRST_HELD_OUT_SEED + 1_000, count=50),
-    "renewable_ramp": SeedRange(first=FIRST_HELD_OUT_SEED + 2_000, count=30),
-    "shift": SeedRange(first=FIRST_HELD_OUT_SEED + 3_000, count=50),
-    "stress": SeedRange(first=FIRST_HELD_OUT_SEED + 4_000, count=30),
+    "normal": SeedRange(first=_FIRST_SUITE_SEED, count=100),
+    "n1": SeedRange(first=_FIRST_SUITE_SEED + 1_000, count=50),
+    "renewable_ramp": SeedRange(first=_FIRST_SUITE_SEED + 2_000, count=30),
+    "shift": SeedRange(first=_FIRST_SUITE_SEED + 3_000, count=50),
+    "stress": SeedRange(first=_FIRST_SUITE_SEED + 4_000, count=30),
 }
 # For choosing the best model while training and for tuning baselines; on the training side of the border.
 VALIDATION_SEEDS = SeedRange(first=2**31 - 1_000, count=1_000)

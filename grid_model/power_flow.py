@@ -260,7 +260,9 @@ class PowerFlowEngine:
             if v_pu.size > 0:
                 self.v_pu[env] = v_pu
         if not self.bus_live.all():
-            self.v_pu[~self.bus_live] = 0.0  # the engine leaves the set-point standing at dead machines' buses
+            self.v_pu[~self.bus_live] = (
+                0.0  # the engine leaves the set-point standing at dead machines' buses
+            )
         self._update_flows()
         return self.converged
 

@@ -136,7 +136,9 @@ def outage_batches() -> tuple[GridBatch, GridBatch]:
 
     training = SCENARIOS["training"]
     quiet = make_batch(replace(training, outage_rate_per_h=0.0), 64, check=False)
-    stormy = make_batch(replace(training, outage_rate_per_h=20.0 * training.outage_rate_per_h), 64, check=False)
+    stormy = make_batch(
+        replace(training, outage_rate_per_h=20.0 * training.outage_rate_per_h), 64, check=False
+    )
     quiet.reset()
     stormy.reset()
     return quiet, stormy

@@ -52,10 +52,16 @@ def plain_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10) -> f
             total = 0.5 * (critic(state[index]) - returns[index]).square().mean() * 0.5
             a = advantages[index]
             for name in AGENTS:
-                z = (actions[name][index] - actors[name](observations[name][index])) * torch.exp(-log_std[name])
+                z = (actions[name][index] - actors[name](observations[name][index])) * torch.exp(
+                    -log_std[name]
+                )
                 log_prob = (-0.5 * z.square() - log_std[name] - 0.9189385).squeeze(-1)
                 ratio = (log_prob - old_log_probs[name][index]).exp()
-                total = total - torch.minimum(ratio * a, ratio.clamp(0.8, 1.2) * a).mean() - 0.01 * log_std[name].sum()
+                total = (
+                    total
+                    - torch.minimum(ratio * a, ratio.clamp(0.8, 1.2) * a).mean()
+                    - 0.01 * log_std[name].sum()
+                )
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -132,7 +138,8 @@ def our_act(n_env: int = 64, repeats: int = 100) -> float:
     rng = np.random.default_rng(0)
     observed = Observed(
         observations={
-            name: rng.standard_normal((n_env, n, OBSERVATION)).astype(np.float32) for name, n in AGENTS.items()
+            name: rng.standard_normal((n_env, n, OBSERVATION)).astype(np.float32)
+            for name, n in AGENTS.items()
         },
         state=rng.standard_normal((n_env, STATE)).astype(np.float32),
     )

@@ -150,7 +150,9 @@ def draw(options: Options) -> None:
         f"at bus {number[high]}"
     )
     rating = "B" if lost[0] else "A"
-    print(f"loading   at most {loading[worst]:.1f} % of {whose} rating {rating}, on {case.branch.name[worst]}")
+    print(
+        f"loading   at most {loading[worst]:.1f} % of {whose} rating {rating}, on {case.branch.name[worst]}"
+    )
     if not live.all():
         print(f"cut off   buses {', '.join(map(str, number[~live]))}")
     print(f"wrote     {options.out}")

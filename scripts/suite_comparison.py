@@ -29,8 +29,8 @@ SUITES = ("normal", "n1", "renewable_ramp", "shift")
 BOUND, MPC = "bound", "mpc"
 # In the order that theory expects, best last.
 ALL = (
-    "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear", "linear_extended", MPC,
-    BOUND,
+    "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
+    "linear_extended", MPC, BOUND,
 )  # fmt: skip
 CHUNK = 50  # episodes that one job plays side by side
 SOURCES = ("cases", "grid_model", "control")

@@ -27,8 +27,16 @@ import numpy as np  # noqa: E402
 import command_line  # noqa: E402
 
 PROGRAM = "tune_baselines.py"
-ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended")  # later ones start from earlier ones
-GENERATIONS = {"agc": 40, "agc_forecast": 25, "local_pi": 45, "linear": 80, "linear_extended": 80}
+# Later ones start from earlier ones.
+ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess")
+GENERATIONS = {
+    "agc": 40,
+    "agc_forecast": 25,
+    "local_pi": 45,
+    "linear": 160,
+    "linear_extended": 160,
+    "linear_bess": 80,
+}
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
 
 
@@ -37,7 +45,7 @@ class Options:
     """What to tune, and for how long."""
 
     only: tuple[str, ...] = ORDER
-    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended."""
+    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess."""
     scenario: str = "training"
     """Training distribution the episodes come from."""
     n_intervals: int = 300
@@ -165,10 +173,11 @@ def linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
         SYSTEM_DF,
         UTILISATION,
     )
-    from control.fleet import make_fleet
+    from control.fleet import BESS, make_fleet
 
     fleet = make_fleet(load_ieee68(), 4.0)
     size = 15 if name == "linear" else 18
+    free = [BESS] if name == "linear_bess" else list(CLASSES)  # classes that act at all
     weight = np.zeros((3, size + 1))
     spread = np.full((3, size + 1), 0.05)
     spread[:, OWN_DF], spread[:, SYSTEM_DF], spread[:, NEAREST_DF] = 0.4, 0.3, 0.15
@@ -189,17 +198,18 @@ def linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
             -fleet.interval_s / local_pi[f"leak_{kind}_s"] * fleet.range_mw[i] / fleet.step_mw[i]
         )
         zone[code] = min(local_pi[f"zone_{kind}_mw"] / fleet.step_mw[i], 0.5)
-    start = np.concatenate([weight.ravel(), zone])
-    sigma = np.concatenate([spread.ravel(), np.full(3, 0.05)])
+    n = len(free)
+    start = np.concatenate([weight[free].ravel(), zone[free]])
+    sigma = np.concatenate([spread[free].ravel(), np.full(n, 0.05)])
     # Large weights may be off by a part of themselves.
     sigma = np.maximum(sigma, 0.1 * np.abs(start))
 
     def decode(position: np.ndarray) -> dict[str, Any]:
         shape = position.shape[:-1]
-        return {
-            "weight": position[..., :-3].reshape(*shape, 3, size + 1),
-            "zone": np.clip(position[..., -3:], 0.0, 1.0),
-        }
+        weights, zones = np.zeros((*shape, 3, size + 1)), np.ones((*shape, 3))
+        weights[..., free, :] = position[..., :-n].reshape(*shape, n, size + 1)
+        zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
+        return {"weight": weights, "zone": zones}
 
     return Problem(start=start, sigma=sigma, decode=decode)
 

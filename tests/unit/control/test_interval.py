@@ -68,7 +68,9 @@ def test_limits_broken_are_counted_and_weighed():
     voltages = result.voltage_limits(np.full(3, 0.95), np.full(3, 1.10))
     assert (branches.count[0], voltages.count[0]) == (2, 1)
     # Rounding of one subtraction and one sum.
-    np.testing.assert_allclose([branches.severity[0], voltages.severity[0]], [0.6, 0.05], rtol=0.0, atol=1e-12)
+    np.testing.assert_allclose(
+        [branches.severity[0], voltages.severity[0]], [0.6, 0.05], rtol=0.0, atol=1e-12
+    )
     assert branches.flag[0]
     assert voltages.flag[0]
     assert result.violations[0] == 2

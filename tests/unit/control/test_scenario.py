@@ -270,6 +270,21 @@ def test_ramp_suites_start_where_wind_and_sun_change_fast(case: Case, series: Se
     assert mean_change_mw("renewable_ramp") > 3.0 * mean_change_mw("normal")
 
 
+def test_what_is_left_to_balance_in_normal_is_half_to_one_percent_of_load(case: Case, series: Series) -> None:
+    """The size of usual balancing needs, over enough episodes that the mean is known to 5 % of itself."""
+    builder = EpisodeBuilder(case, series, SCENARIOS["normal"])
+    imbalance, load = [], []
+    for seed in range(300):
+        episode = builder.build(np.random.default_rng(seed), losses_mw)
+        p_load_mw = episode.p_load_mw.sum(axis=1)
+        loss_mw = losses_mw(episode.p_load_mw[0], episode.p_renewable_mw[0], episode.p_schedule_mw[0])
+        given_mw = episode.p_renewable_mw.sum(axis=1) + episode.p_schedule_mw.sum(axis=1)
+        imbalance.append(p_load_mw + loss_mw - given_mw)
+        load.append(p_load_mw)
+    percent = 100.0 * float(np.sqrt(np.mean(np.square(imbalance)))) / float(np.mean(load))
+    assert 0.5 < percent < 1.0
+
+
 def test_seeds_of_suites_are_held_out_and_apart() -> None:
     sizes = {name: len(held_out_seeds(name)) for name in ("normal", "n1", "renewable_ramp", "shift")}
     assert sizes == {"normal": 100, "n1": 50, "renewable_ramp": 30, "shift": 50}
@@ -334,11 +349,6 @@ def test_names_that_are_no_scenario_are_explained(case: Case, tmp_path: Path) ->
         scenario_named("abnormal", case)
     with pytest.raises(ScenarioError, match="cannot read"):
         scenario_named(str(tmp_path / "missing.toml"), case)
-
-
-def test_circuits_to_spare_must_exist(case: Case, series: Series) -> None:
-    with pytest.raises(ScenarioError, match="outage_spared names '1-99'"):
-        EpisodeBuilder(case, series, replace(NOISELESS, outage_spared=("1-99",)))
 
 
 def test_an_equivalent_never_trips(case: Case, series: Series) -> None:
