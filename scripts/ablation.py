@@ -4,24 +4,30 @@
 
 Every variant is trained with every seed on the same episodes and judged on the same validation episodes, by the
 policy the run ends with and by its best one. Runs that are already in --out are not repeated. The table goes to
---out/ablation.json and to the terminal. Validation seeds, not the published suites': this chooses recipes.
+--out/ablation.json, to --json and to the terminal; --plot draws the learning curves. Validation seeds, not the
+published suites': this chooses recipes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")  # runs share the cores, one thread each
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command_line
-from marl.config import ConfigError, TrainingConfig, recommended
+import command_line  # noqa: E402
+from marl.config import ConfigError, PresetName, TrainingConfig, preset  # noqa: E402
 
 PROGRAM = "ablation.py"
 
@@ -36,6 +42,8 @@ class Arguments:
     seeds: int = 3
     # Episodes of each run.
     total_episodes: int = 500
+    # What an agent observes.
+    observation: Literal["default", "extended"] = "default"
     # The grid's operating conditions to train in.
     scenario: str = "training"
     # The grid's operating conditions to judge in.
@@ -44,6 +52,12 @@ class Arguments:
     judge_episodes: int = 64
     # Directory of the runs and the table.
     out: str = "runs/ablation"
+    # File for a copy of the table; none if empty.
+    json: str = ""
+    # Picture of the learning curves, .png, .svg or .pdf; none if empty.
+    plot: str = ""
+    # Runs at a time, one thread each.
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,10 +68,12 @@ class Variant:
     network: dict[str, Any] = dataclasses.field(default_factory=dict)
     ppo: dict[str, Any] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    preset: PresetName = "recommended"
 
 
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
+    "reference": Variant("the specification's table", preset="reference"),
     "no_value_normalisation": Variant(
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
     ),
@@ -100,7 +116,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def configuration(variant: Variant, arguments: Arguments, seed: int) -> TrainingConfig:
-    base = recommended()
+    base = preset(variant.preset)
     return dataclasses.replace(
         base,
         total_episodes=arguments.total_episodes,
@@ -110,7 +126,7 @@ def configuration(variant: Variant, arguments: Arguments, seed: int) -> Training
         checkpoint_every=10**6,
         network=dataclasses.replace(base.network, **variant.network),
         ppo=dataclasses.replace(base.ppo, **variant.ppo),
-        **variant.training,
+        **{"observation": arguments.observation, **variant.training},
     )
 
 
@@ -124,6 +140,7 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     from marl.episodes import play
     from marl.policy import Policy
     from marl.trainer import Trainer
+    from training_curves import read_metrics
 
     directory = Path(arguments.out) / f"{name}-seed{seed}"
     path = directory / "result.json"
@@ -155,6 +172,12 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     for which in ("final", "best"):
         terms = play(Policy.load(directory / f"{which}_model.pt").act, judge, seeds)
         result[which] = {term: float(x.mean()) for term, x in terms.items()}
+    metrics = read_metrics(directory / "metrics.csv")
+    known_at = np.isfinite(metrics["eval/return"])
+    result["curve"] = {
+        "steps": metrics["step"][known_at].tolist(),
+        "return": metrics["eval/return"][known_at].tolist(),
+    }
     result["last_behind_best_percent"] = training.statistics["last_behind_best_percent"]
     result["elapsed_s"] = time.perf_counter() - began
     write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
@@ -169,57 +192,116 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in dict.fromkeys(r["variant"] for r in results):
         mine = [r for r in results if r["variant"] == name]
         final = np.array([r["final"]["return"] for r in mine])
+        behind = [r["last_behind_best_percent"] for r in mine]
         rows.append(
             {
                 "variant": name,
                 "source": VARIANTS[name].source,
                 "seeds": len(mine),
+                "episodes": mine[0]["config"]["total_episodes"],
+                "observation": mine[0]["config"]["observation"],
                 "return_final": float(final.mean()),
                 "return_final_min": float(final.min()),
                 "return_final_max": float(final.max()),
                 "return_best": float(np.mean([r["best"]["return"] for r in mine])),
                 "rms_df_mhz": float(np.mean([r["final"].get("rms_df_mhz", np.nan) for r in mine])),
-                "last_behind_best_percent": float(np.mean([r["last_behind_best_percent"] for r in mine])),
+                "last_behind_best_percent": float(np.mean(behind)),
+                "last_behind_best_percent_max": float(np.max(behind)),
             }
         )
     return rows
 
 
+def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Held-out return over training, every variant's mean over seeds, between its worst and its best seed."""
+    import numpy as np
+
+    from picture_style import legend_above, new_figure, save, style
+
+    figure = new_figure(9.0, 5.5, "Held-out return while training")
+    axes = figure.subplots()
+    for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
+        curves = [r["curve"] for r in results if r["variant"] == name]
+        steps = np.array(curves[0]["steps"]) / 1000.0
+        cost = -np.array([c["return"] for c in curves])  # [seed, evaluation]
+        look = style(position)
+        axes.plot(steps, cost.mean(axis=0), label=f"{name}, {len(curves)} seeds", linewidth=1.6, **look)
+        axes.fill_between(
+            steps, cost.min(axis=0), cost.max(axis=0), color=look["color"], alpha=0.2, linewidth=0
+        )
+    axes.set_yscale("log")
+    axes.set_xlabel("environment steps [1000]")
+    axes.set_ylabel("cost of a held-out episode, minus its return [1]")
+    axes.grid(which="both", color="#d9dde0", linewidth=0.6)
+    axes.set_axisbelow(True)
+    legend_above(axes)
+    save(figure, path)
+
+
+def runs(names: Sequence[str], arguments: Arguments) -> Iterator[dict[str, Any]]:
+    """Every variant with every seed, as they end."""
+    todo = [(name, seed) for seed in range(arguments.seeds) for name in names]
+    if arguments.workers == 1:
+        yield from (run(name, arguments, seed) for name, seed in todo)
+        return
+    with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=1) as pool:
+        jobs = [pool.submit(run, name, arguments, seed) for name, seed in todo]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 2 wrong option, 130 stopped."""
     parsed = command_line.parse(
         Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
     )
     names = [n.strip() for n in parsed.variants.split(",") if n.strip()] or list(VARIANTS)
     unknown = [n for n in names if n not in VARIANTS]
-    if unknown:
-        print(f"{PROGRAM}: error: no variant {unknown[0]}, only {', '.join(VARIANTS)}", file=sys.stderr)
+    wrong = (
+        f"no variant {unknown[0]}, only {', '.join(VARIANTS)}"
+        if unknown
+        else f"--workers {parsed.workers}, expected at least 1"
+        if parsed.workers < 1
+        else f"--seeds {parsed.seeds}, expected at least 1"
+        if parsed.seeds < 1
+        else ""
+    )
+    if wrong:
+        print(f"{PROGRAM}: error: {wrong}", file=sys.stderr)
         return 2
     results = []
     try:
-        for seed in range(parsed.seeds):
-            for name in names:
-                results.append(run(name, parsed, seed))
-                r = results[-1]
-                print(
-                    f"{name} seed {seed}: final {r['final']['return']:,.0f}, best {r['best']['return']:,.0f}, "
-                    f"rms {r['final'].get('rms_df_mhz', float('nan')):.2f} mHz, {r['elapsed_s']:.0f} s",
-                    flush=True,
-                )
+        for r in runs(names, parsed):
+            results.append(r)
+            print(
+                f"{r['variant']} seed {r['seed']}: final {r['final']['return']:,.0f}, "
+                f"best {r['best']['return']:,.0f}, "
+                f"rms {r['final'].get('rms_df_mhz', float('nan')):.2f} mHz, {r['elapsed_s']:.0f} s",
+                flush=True,
+            )
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; the same command goes on with the runs that are missing", file=sys.stderr)
         return 130
     except ConfigError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
+    results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
     rows = table(results)
-    path = Path(parsed.out) / "ablation.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    print(f"{'variant':28s} {'final':>9s} {'worst seed':>11s} {'best model':>11s} {'rms mHz':>8s}")
+    from marl.checkpoint import write_atomically
+
+    for path in (Path(parsed.out) / "ablation.json", *([Path(parsed.json)] if parsed.json else [])):
+        write_atomically(path, (json.dumps(rows, indent=2) + "\n").encode("utf-8"))
+    if parsed.plot:
+        draw(results, Path(parsed.plot))
+    head = f"{'variant':28s} {'final':>9s} {'worst seed':>11s} {'best model':>11s} {'rms mHz':>8s}"
+    print(f"{head} {'last behind best':>17s}")
     for row in rows:
         print(
             f"{row['variant']:28s} {row['return_final']:9,.0f} {row['return_final_min']:11,.0f} "
-            f"{row['return_best']:11,.0f} {row['rms_df_mhz']:8.2f}"
+            f"{row['return_best']:11,.0f} {row['rms_df_mhz']:8.2f} {row['last_behind_best_percent_max']:15.1f} %"
         )
     return 0
 

@@ -32,15 +32,20 @@ def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert "no variant wishful, only recommended" in capsys.readouterr().err
 
 
-def test_the_ablations_table_says_mean_and_extremes_over_seeds(script):
+def test_the_ablations_table_says_mean_and_extremes_over_seeds(script, tmp_path):
     results = [
-        {"variant": "recommended", "seed": k, "last_behind_best_percent": 0.0,
+        {"variant": "recommended", "seed": k, "last_behind_best_percent": float(k),
+         "config": {"total_episodes": 500, "observation": "default"},
+         "curve": {"steps": [1000.0, 2000.0], "return": [2.0 * r, r]},
          "final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}}
         for k, r in enumerate((-10.0, -20.0, -60.0))
     ]  # fmt: skip
     (row,) = script("ablation").table(results)
     assert (row["return_final"], row["return_final_min"], row["return_final_max"]) == (-30.0, -60.0, -10.0)
     assert (row["return_best"], row["seeds"]) == (-29.0, 3)
+    assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
+    script("ablation").draw(results, tmp_path / "curves.svg")
+    assert "Held-out return while training" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end(script):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
@@ -26,6 +27,21 @@ def make_fragile(n_env: int) -> Fragile:
     return Fragile(n_env=n_env)
 
 
+class Staggered(Drift):
+    """Environments whose episodes end at different times, as their seeds say."""
+
+    def reset(self, seeds=None):
+        observed = super().reset(seeds)
+        if seeds is not None:
+            self.t = np.asarray(seeds) % self.length
+            observed = self._observed()
+        return observed
+
+
+def make_staggered(n_env: int) -> Staggered:
+    return Staggered(n_env=n_env, length=4)
+
+
 def actions(k: int, n_env: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(k)
     return {
@@ -39,6 +55,7 @@ def assert_equal(a, b) -> None:
         np.testing.assert_array_equal(a.observed.observations[name], b.observed.observations[name])
         np.testing.assert_array_equal(a.final.observations[name], b.final.observations[name])
         np.testing.assert_array_equal(a.observed.in_service[name], b.observed.in_service[name])
+    np.testing.assert_array_equal(a.final.state, b.final.state)
     np.testing.assert_array_equal(a.observed.state, b.observed.state)
     np.testing.assert_array_equal(a.reward, b.reward)
     np.testing.assert_array_equal(a.truncated, b.truncated)
@@ -63,6 +80,37 @@ def test_workers_give_the_same_episodes_as_one_process_and_resume():
         batch.set_state(saved)
         for k in range(6, 9):
             assert_equal(batch.step(actions(k, 5)), alone.step(actions(k, 5)))
+
+
+def test_last_observations_are_those_of_the_episodes_that_ended_in_either_worker():
+    """Ends fall into one worker, into the other, into both and into none."""
+    alone, seeds = make_staggered(4), np.array([0, 0, 1, 3])
+    alone.reset(seeds)
+    ended = []
+    with WorkerBatch(make_staggered, 4, 2) as batch:
+        batch.reset(seeds)
+        for k in range(9):
+            transition = batch.step(actions(k, 4))
+            assert_equal(transition, alone.step(actions(k, 4)))
+            ended.append((bool(transition.truncated[:2].any()), bool(transition.truncated[2:].any())))
+    assert {(False, False), (False, True), (True, False)} <= set(ended)
+
+
+def test_what_a_step_returned_stays_as_it_was_when_the_next_one_is_made():
+    with WorkerBatch(make, 2, 2) as batch:
+        batch.reset(np.arange(2))
+        first = batch.step(actions(0, 2))
+        kept = first.observed.state.copy()
+        batch.step(actions(1, 2))
+        np.testing.assert_array_equal(first.observed.state, kept)
+
+
+def test_shared_memory_is_gone_with_the_batch():
+    with WorkerBatch(make, 2, 2) as batch:
+        name = batch._board.name
+        with pytest.raises(FileNotFoundError):  # already nameless: not even a killed run leaves it behind
+            SharedMemory(name)
+    batch.close()  # a second time does no harm
 
 
 def test_a_workers_exception_arrives_and_a_dead_worker_is_named():
