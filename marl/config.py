@@ -54,10 +54,14 @@ class NetworkConfig:
     # Gain of the actors' last layer: small, so that a fresh policy acts near zero (Andrychowicz et al.,
     # 2021).
     actor_last_gain: float = 0.01
+    # Mean action = perceptron + linear map of the same inputs (structured control net, Srouji et al., 2018): the
+    # linear part goes on where inputs are larger than any that were often seen.
+    actor_linear: bool = False
     # Logarithm of the policy's initial standard deviation; actions span [-1, 1].
     log_std_init: float = math.log(0.35)
-    # Compress observations and state by asinh: linear below 1, logarithmic above.
-    compress_inputs: bool = False
+    # Compress observations and state x to asinh(g x) with this gain g: linear where |x| < 1/g, logarithmic beyond;
+    # 0 leaves them as they are. Everyday deviations of a few mHz and the hundreds after an outage both stay in view.
+    compress_inputs: float = 0.0
     # Normalise observations and state by running mean and variance, frozen in updates and in evaluation.
     normalize_inputs: bool = False
     # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
@@ -71,6 +75,10 @@ class NetworkConfig:
                 f"{name} = {widths}, expected at least one positive width",
             )
         _require(self.actor_last_gain > 0, f"actor_last_gain = {self.actor_last_gain}, expected > 0")
+        _require(
+            self.compress_inputs >= 0 and math.isfinite(self.compress_inputs),
+            f"compress_inputs = {self.compress_inputs}, expected >= 0",
+        )
         _require(0 <= self.dead_zone < 1, f"dead_zone = {self.dead_zone}, expected in [0, 1)")
         _require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")
 

@@ -112,15 +112,22 @@ class Actor(nn.Module):
             last_gain=config.actor_last_gain,
             config=config,
         )
+        self.linear: StackedLinear | None = None
+        if config.actor_linear:
+            self.linear = StackedLinear(
+                n_network, observation_size, action_size, gain=config.actor_last_gain, orthogonal=False
+            )
         self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean action: [row, agent, observation] -> [row, agent, action]."""
         if self.n_network == 1:
-            mean: Tensor = self.net(x)
-            return mean
-        stacked: Tensor = self.net(x.transpose(0, 1).contiguous())
-        return stacked.transpose(0, 1)
+            return self._mean(x)
+        return self._mean(x.transpose(0, 1).contiguous()).transpose(0, 1)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        mean: Tensor = self.net(x)
+        return mean if self.linear is None else mean + self.linear(x)
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
         """Log-density of an action before any clipping, [row, agent, action] -> [row, agent].

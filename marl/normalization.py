@@ -69,20 +69,23 @@ class RunningMoments(nn.Module):
 class InputScaling(nn.Module):
     """What stands between a raw observation and a network: optional asinh, optional running moments."""
 
-    def __init__(self, size: int, *, compress: bool, normalize: bool) -> None:
+    def __init__(self, size: int, *, compress: float, normalize: bool) -> None:
+        """Args: size: of the input; compress: gain inside asinh, 0 for none; normalize: keep moments."""
         super().__init__()
         self.compress = compress
         self.moments = RunningMoments(size) if normalize else None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.compress:
-            x = torch.asinh(x)
+        x = self._compressed(x)
         return x if self.moments is None else self.moments.normalize(x)
 
     def update(self, x: Tensor) -> None:
         """Takes raw observations into the moments."""
         if self.moments is not None:
-            self.moments.update(torch.asinh(x) if self.compress else x)
+            self.moments.update(self._compressed(x))
+
+    def _compressed(self, x: Tensor) -> Tensor:
+        return torch.asinh(self.compress * x) if self.compress > 0.0 else x
 
 
 class PopArt(nn.Module):

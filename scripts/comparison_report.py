@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save
-from suite_comparison import ALL, BOUND, rows, title, trial
+from suite_comparison import ALL, BOUND, is_pattern, rows, title, trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,7 @@ def draw_event(path: Path, policies: Sequence[str], seeds: Sequence[int]) -> boo
     text = f"{name} is lost with {lost_mw:,.0f} MW: suite {EVENT_SUITE}, seed {seed}"
     figure = new_figure(10.0, 11.0, text)
     panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=(3, 2, 2, 2, 2))
-    for policy in (p for p in policies if p != BOUND and p not in LEFT_OUT):
+    for policy in (p for p in policies if p != BOUND and p not in LEFT_OUT and not is_pattern(p)):
         played: Trial = trial(policy, EVENT_SUITE, [seed])
         samples = played.df_hz.shape[1] // played.term.shape[1]
         fine_s = played.interval_s / samples * np.arange(1, played.df_hz.shape[1] + 1) - at_s

@@ -59,7 +59,7 @@ class Options:
     suite: str | None = None
     """Suites of the table, separated by commas, or all."""
     policies: str | None = None
-    """Controllers of the table, separated by commas, or all; a path is a model file."""
+    """Controllers of the table, separated by commas, or all; a path is a model file, one with * several in one row."""
     reference: str = "agc_forecast"
     """Controller of the table that the others' returns are compared with, episode by episode."""
     report: Path | None = None

@@ -7,10 +7,12 @@ stopped goes on where it was, and nothing outdated is ever used.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -46,7 +48,8 @@ class Job:
     """Some episodes of one controller."""
 
     suite: str
-    policy: str  # name of a baseline, `mpc`, `bound`, path of a model file, or FILE.py:CLASS
+    # Name of a baseline, `mpc`, `bound`, path of a model file, a pattern of such paths, or FILE.py:CLASS.
+    policy: str
     seeds: tuple[int, ...]
 
 
@@ -58,9 +61,13 @@ def title(policy: str) -> str:
         return BASELINES[policy].title
     if is_own(policy):
         return policy.partition(":")[2]
-    return {MPC: "causal MPC", BOUND: "perfect information (bound)"}.get(
-        policy, f"MAPPO, {Path(policy).name}"
-    )
+    if policy in (MPC, BOUND):
+        return {MPC: "causal MPC", BOUND: "perfect information (bound)"}[policy]
+    if is_pattern(policy):
+        # runs/presets/recommended-seed*/best_model.pt is "recommended".
+        name = next(part for part in Path(policy).parts if is_pattern(part))
+        return f"MAPPO, {re.split(r'[-_]*(?:seed)?[*?[]', name)[0]}, mean of {len(models(policy))} seeds"
+    return f"MAPPO, {Path(policy).name}"
 
 
 def information(policy: str) -> str:
@@ -84,7 +91,22 @@ def observation_of(policy: str) -> str:
         return BASELINES[policy].observation
     if policy in (MPC, BOUND) or is_own(policy):
         return "default"
-    return str(_policy(policy).metadata.get("observation", "default"))
+    return str(_policy(models(policy)[0]).metadata.get("observation", "default"))
+
+
+def is_pattern(policy: str) -> bool:
+    """Whether this stands for several model files."""
+    return any(sign in policy for sign in "*?[")
+
+
+def models(policy: str) -> tuple[str, ...]:
+    """The model file, or all files of a pattern, in order of their names."""
+    if not is_pattern(policy):
+        return (policy,)
+    found = tuple(sorted(glob.glob(policy)))
+    if not found:
+        raise ComparisonError(f"no file fits {policy!r}, expected model files such as best_model.pt")
+    return found
 
 
 def is_own(policy: str) -> bool:
@@ -185,7 +207,9 @@ def play(job: Job) -> dict[str, np.ndarray]:
         swing = replace(swing, governor=replace(swing.governor, dead_band_hz=scenario.governor_dead_band_hz))
         model = one_mass(case, make_fleet(case, scenario.interval_s), swing)
         return bound_figures(trial("do_nothing", job.suite, job.seeds), model)
-    return episode_figures(trial(job.policy, job.suite, job.seeds), case)
+    # Of a pattern's models every episode's mean, so that the interval is one over episodes, as everywhere.
+    each = [episode_figures(trial(model, job.suite, job.seeds), case) for model in models(job.policy)]
+    return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
 def play_and_keep(job: Job, path: Path) -> Path:
@@ -213,9 +237,10 @@ def key(job: Job, sources: str) -> str:
     from control.suites import scenario_named
 
     known = job.policy in ALL
-    file = Path(job.policy.partition(":")[0] if is_own(job.policy) else job.policy)
+    file = Path(job.policy.partition(":")[0] if is_own(job.policy) else models(job.policy)[0])
     stored = ROOT / "control" / "data" / f"{job.policy}.json" if known else file
     own = stored.read_bytes() if stored.is_file() else b""
+    own += b"".join(Path(other).read_bytes() for other in models(job.policy)[1:])
     scenario = repr(scenario_named(job.suite, load_ieee68()))
     text = f"{sources} {scenario} {job.policy if known or is_own(job.policy) else ''} {job.seeds}".encode()
     name = job.policy if known else file.stem
@@ -284,7 +309,10 @@ def tabulate(
     table: dict[str, dict[str, Any]] = {}
     for suite, by_policy in found.items():
         seeds = np.array(suites[suite], dtype=np.int64)
-        table[suite] = {policy: summary(figures, seeds) for policy, figures in by_policy.items()}
+        table[suite] = {
+            policy: {"title": title(policy), "information": information(policy), **summary(figures, seeds)}
+            for policy, figures in by_policy.items()
+        }
         if reference in by_policy:
             for policy, difference in paired(by_policy, str(reference)).items():
                 table[suite][policy]["difference"] = {"to": reference, **difference}
@@ -309,8 +337,8 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
         moved = " / ".join(f"{f[f'moved_mw_{kind}'] / 1000.0:.2f}" for kind in ("bess", "gas", "dr"))
         lines.append(
             [
-                title(policy),
-                information(policy),
+                f["title"],
+                f["information"],
                 f"{f['return_mean']:,.0f}",
                 f"{low:,.0f} to {high:,.0f}",
                 f"{f['return_iqm']:,.0f}",
@@ -353,13 +381,15 @@ def resolve(policies: str) -> list[str]:
     for name in (part.strip() for part in policies.split(",")):
         if name == "all":
             found += ALL
-        elif name in BASELINES or name in (MPC, BOUND) or Path(name.partition(":")[0]).is_file():
+        elif name in (*BASELINES, MPC, BOUND) or Path(name.partition(":")[0]).is_file() or is_pattern(name):
             found.append(name)
         else:
             raise ComparisonError(
                 f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
                 "FILE.py:CLASS"
             )
+    for name in found:
+        models(name)  # complains where no file fits a pattern
     return list(dict.fromkeys(found))
 
 

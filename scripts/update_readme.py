@@ -225,8 +225,6 @@ SUITES: Mapping[str, str] = {
 
 def controllers(result: Result) -> list[str]:
     """Every controller on the same held-out episodes, suite by suite, best first."""
-    from suite_comparison import information, title
-
     lines: list[str] = []
     for suite, words in SUITES.items():
         if suite not in result:
@@ -238,7 +236,7 @@ def controllers(result: Result) -> list[str]:
             low, high = figures["return_ci95"]
             rows.append(
                 [
-                    f"{title(policy)} ({information(policy)})",
+                    f"{figures['title']} ({figures['information']})",
                     f"{figures['return_mean']:,.0f}",
                     f"{low:,.0f} to {high:,.0f}",
                     f"{figures['rms_mhz']:.1f}",

@@ -62,6 +62,27 @@ def test_table_of_controllers_with_report_and_a_second_run_that_plays_nothing(
     assert capsys.readouterr().out == shown
 
 
+def test_models_of_several_seeds_stand_in_one_row_with_every_episodes_mean(tmp_path, scenario):
+    """Twice the same policy: the mean of both is the policy's own row."""
+    model = ROOT / "marl" / "data" / "recommended_seed0.pt"
+    for seed in (0, 1):
+        (tmp_path / f"tried-seed{seed}").mkdir()
+        (tmp_path / f"tried-seed{seed}" / "best_model.pt").write_bytes(model.read_bytes())
+    pattern = f"{tmp_path}/tried-seed*/best_model.pt"
+    assert evaluate.main([
+        "--suite", str(scenario), "--policies", f"{pattern},{model}", "--n_episodes", "2", "--workers", "1",
+        "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "table.json"),
+    ]) == 0  # fmt: skip
+    (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
+    assert by_policy[pattern]["title"] == "MAPPO, tried, mean of 2 seeds"
+    assert by_policy[pattern]["return_mean"] == pytest.approx(by_policy[str(model)]["return_mean"], rel=1e-12)
+
+
+def test_a_pattern_that_no_file_fits_ends_in_one_line(capsys):
+    assert evaluate.main(["--suite", "normal", "--policies", "nowhere-seed*/best_model.pt"]) == 1
+    assert "no file fits 'nowhere-seed*/best_model.pt'" in capsys.readouterr().err
+
+
 def test_an_unknown_controller_ends_in_one_line(capsys):
     assert evaluate.main(["--suite", "normal", "--policies", "pid"]) == 1
     message = capsys.readouterr().err

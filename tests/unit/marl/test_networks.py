@@ -198,9 +198,9 @@ def test_moving_value_units_leaves_every_value_where_it_was():
         assert float(critic.units.std.min()) > 100.0
 
 
-def test_compressed_inputs_are_asinh_of_the_raw_ones():
-    config = dataclasses.replace(NetworkConfig(), compress_inputs=True)
+def test_compressed_inputs_are_asinh_of_the_raw_ones_times_the_gain():
+    config = dataclasses.replace(NetworkConfig(), compress_inputs=2.0)
     actors = ActorSet(FLEET, config)
     x = observations(FLEET)
     scaled = actors.scale(x)["bess"].numpy()
-    np.testing.assert_allclose(scaled, np.arcsinh(x["bess"].numpy()), rtol=1e-6)  # float32
+    np.testing.assert_allclose(scaled, np.arcsinh(2.0 * x["bess"].numpy()), rtol=1e-6)  # float32
