@@ -172,7 +172,7 @@ class EvaluationConfig:
     """Periodic evaluation on held-out episodes: it chooses the best model."""
 
     # Updates between evaluations; 0 never evaluates, and the best model is then the last.
-    eval_every: int = 20
+    eval_every: int = 25
     # Episodes of one evaluation, all in one batch; costs are heavy-tailed, and a few episodes choose at random.
     eval_episodes: int = 64
     # The grid's operating conditions to evaluate in; empty takes the training's.
@@ -275,7 +275,7 @@ def reference() -> TrainingConfig:
     return replace(
         base,
         n_envs=8,
-        network=replace(base.network, log_std_init=0.0, dead_zone=0.0),
+        network=replace(base.network, log_std_init=0.0, compress_inputs=0.0, dead_zone=0.0),
         ppo=replace(
             base.ppo,
             lr_actor=3e-4,

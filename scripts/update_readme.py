@@ -215,6 +215,49 @@ def benchmark(result: Result) -> list[str]:
     return table(["one core", ""], rows)
 
 
+def recipes(result: Any) -> list[str]:
+    """Recipes of training on the same validation episodes; one row each, best first."""
+    rows = [
+        [
+            f"{row['variant'].replace('_', ' ')} ({row['source']})",
+            str(row["seeds"]),
+            f"{row['return_final']:,.0f}",
+            f"{row['return_final_min']:,.0f}",
+            f"{row['return_final_max']:,.0f}",
+            f"{row['return_best']:,.0f}",
+            f"{row['rms_df_mhz']:.1f}",
+            f"{row['last_behind_best_percent_max']:.1f} %",
+        ]
+        for row in sorted(result, key=lambda row: -row["return_final"])
+    ]
+    head = [
+        "recipe",
+        "seeds",
+        "return",
+        "worst seed",
+        "best seed",
+        "best model",
+        "rms [mHz]",
+        "last behind best, worst",
+    ]
+    return table(head, rows)
+
+
+def verify_learner(result: Result) -> list[str]:
+    """The learner on another task, beside a known implementation."""
+    low, high = result["iqm_ci95"]
+    return table(
+        ["navigation, 3 agents, own rewards", ""],
+        [
+            ["frames", f"{result['frames']:,}"],
+            ["seeds", str(len(result["returns"]))],
+            ["evaluation return, interquartile mean", f"{result['iqm']:.3f}"],
+            ["its 95 % interval", f"{low:.3f} to {high:.3f}"],
+            ["BenchMARL's MAPPO", f"{result['benchmarl']:.2f}"],
+        ],
+    )
+
+
 SUITES: Mapping[str, str] = {
     "normal": "`normal`: real days",
     "n1": "`n1`: an outage in every episode",
@@ -273,6 +316,18 @@ BLOCKS: Mapping[str, Block] = {
         "python scripts/evaluate.py --suite all --policies all --json results/controllers.json "
         "--report docs/controllers.md",
         controllers,
+    ),
+    "presets": Block(
+        "python scripts/ablation.py --variants recommended,reference --seeds 5 --total-episodes 1000 "
+        "--out runs/presets --json results/presets.json --plot docs/learning_curves.png",
+        recipes,
+    ),
+    "ablation": Block(
+        "python scripts/ablation.py --observation extended --out runs/ablation --json results/ablation.json",
+        recipes,
+    ),
+    "verify_learner": Block(
+        "python scripts/verify_learner.py --json results/verify_learner.json", verify_learner
     ),
     "training": Block("make train, then cp checkpoints/training_stats.json results/training.json", training),
     "benchmark": Block("python scripts/benchmark.py --json results/benchmark.json", benchmark),
