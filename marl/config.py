@@ -59,9 +59,11 @@ class NetworkConfig:
     actor_linear: bool = False
     # Logarithm of the policy's initial standard deviation; actions span [-1, 1].
     log_std_init: float = math.log(0.35)
-    # Compress observations and state x to asinh(g x) with this gain g: linear where |x| < 1/g, logarithmic beyond;
-    # 0 leaves them as they are. Everyday deviations of a few mHz and the hundreds after an outage both stay in view.
-    compress_inputs: float = 0.0
+    # Compress observations and state x to asinh(x): linear below 1, logarithmic above.
+    compress_inputs: bool = False
+    # Magnify what is small, and keep what is large: x becomes x + asinh(g x) with this gain g, steeper by 1 + g near
+    # zero and by about 1 beyond one. Everyday deviations are a few mHz, a tenth of the scale; 0 leaves x as it is.
+    magnify_inputs: float = 0.0
     # Normalise observations and state by running mean and variance, frozen in updates and in evaluation.
     normalize_inputs: bool = False
     # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
@@ -76,8 +78,12 @@ class NetworkConfig:
             )
         _require(self.actor_last_gain > 0, f"actor_last_gain = {self.actor_last_gain}, expected > 0")
         _require(
-            self.compress_inputs >= 0 and math.isfinite(self.compress_inputs),
-            f"compress_inputs = {self.compress_inputs}, expected >= 0",
+            self.magnify_inputs >= 0 and math.isfinite(self.magnify_inputs),
+            f"magnify_inputs = {self.magnify_inputs}, expected >= 0",
+        )
+        _require(
+            not (self.compress_inputs and self.magnify_inputs > 0),
+            "compress_inputs and magnify_inputs exclude each other",
         )
         _require(0 <= self.dead_zone < 1, f"dead_zone = {self.dead_zone}, expected in [0, 1)")
         _require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")
@@ -275,7 +281,7 @@ def reference() -> TrainingConfig:
     return replace(
         base,
         n_envs=8,
-        network=replace(base.network, log_std_init=0.0, compress_inputs=0.0, dead_zone=0.0),
+        network=replace(base.network, log_std_init=0.0, magnify_inputs=0.0, dead_zone=0.0),
         ppo=replace(
             base.ppo,
             lr_actor=3e-4,

@@ -143,6 +143,16 @@ class Actor(nn.Module):
         return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
 
 
+def input_scaling(size: int, config: NetworkConfig) -> InputScaling:
+    """Of an input of this size, as configured; actors and critics have the same kind."""
+    return InputScaling(
+        size,
+        compress=config.compress_inputs,
+        magnify=config.magnify_inputs,
+        normalize=config.normalize_inputs,
+    )
+
+
 class ActorSet(nn.Module):
     """All actors: which head serves which group, and what it is fed.
 
@@ -154,14 +164,7 @@ class ActorSet(nn.Module):
         super().__init__()
         self.groups = groups
         self.config = config
-        self.scaling = nn.ModuleDict(
-            {
-                g.name: InputScaling(
-                    g.observation_size, compress=config.compress_inputs, normalize=config.normalize_inputs
-                )
-                for g in groups
-            }
-        )
+        self.scaling = nn.ModuleDict({g.name: input_scaling(g.observation_size, config) for g in groups})
         self.heads = nn.ModuleDict()
         self.head_groups: dict[str, tuple[AgentGroup, ...]] = {}
         if config.sharing == "all":
@@ -257,10 +260,10 @@ class Critic(nn.Module):
         self.sees_state = config.critic != "local"
         self.heads = nn.ModuleDict()
         self.scaling = nn.ModuleDict()  # of observations, by group
-        self.state_scaling = self._scaling(state_size, config)
+        self.state_scaling = input_scaling(state_size, config)
         if self.by_group:
             for g in groups:
-                self.scaling[g.name] = self._scaling(g.observation_size, config)
+                self.scaling[g.name] = input_scaling(g.observation_size, config)
                 n_in = g.observation_size + (state_size if self.sees_state else 0)
                 self.heads[g.name] = self._head(n_in, 1, config)
             columns = [i for i, g in enumerate(groups) for _ in g.agents]
@@ -276,10 +279,6 @@ class Critic(nn.Module):
         self.units = PopArt(n_column, decay=value_norm_decay)
         # Which output of the networks each value belongs to, shape [value].
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
-
-    @staticmethod
-    def _scaling(size: int, config: NetworkConfig) -> InputScaling:
-        return InputScaling(size, compress=config.compress_inputs, normalize=config.normalize_inputs)
 
     @staticmethod
     def _head(n_in: int, n_out: int, config: NetworkConfig) -> StackedPerceptron:

@@ -67,25 +67,26 @@ class RunningMoments(nn.Module):
 
 
 class InputScaling(nn.Module):
-    """What stands between a raw observation and a network: optional asinh, optional running moments."""
+    """What stands between a raw input and a network: asinh or magnification of the small, then running moments."""
 
-    def __init__(self, size: int, *, compress: float, normalize: bool) -> None:
-        """Args: size: of the input; compress: gain inside asinh, 0 for none; normalize: keep moments."""
+    def __init__(self, size: int, *, compress: bool, magnify: float, normalize: bool) -> None:
         super().__init__()
-        self.compress = compress
+        self.compress, self.magnify = compress, magnify
         self.moments = RunningMoments(size) if normalize else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self._compressed(x)
+        x = self._shaped(x)
         return x if self.moments is None else self.moments.normalize(x)
 
     def update(self, x: Tensor) -> None:
-        """Takes raw observations into the moments."""
+        """Takes raw inputs into the moments."""
         if self.moments is not None:
-            self.moments.update(self._compressed(x))
+            self.moments.update(self._shaped(x))
 
-    def _compressed(self, x: Tensor) -> Tensor:
-        return torch.asinh(self.compress * x) if self.compress > 0.0 else x
+    def _shaped(self, x: Tensor) -> Tensor:
+        if self.compress:
+            return torch.asinh(x)
+        return x + torch.asinh(self.magnify * x) if self.magnify > 0.0 else x
 
 
 class PopArt(nn.Module):

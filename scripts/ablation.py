@@ -78,7 +78,9 @@ VARIANTS: dict[str, Variant] = {
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
     ),
     "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
-    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": 1.0}),
+    "compressed_inputs": Variant(
+        "asinh, for rare large deviations", network={"compress_inputs": True, "magnify_inputs": 0.0}
+    ),
     "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
     "large_last_layer": Variant(
         "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}

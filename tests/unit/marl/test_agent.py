@@ -146,7 +146,7 @@ def test_noise_is_shared_within_a_type_and_leaves_each_agents_distribution_alone
 @pytest.mark.parametrize("sharing", ["type", "agent"])
 @pytest.mark.parametrize("normalize_inputs", [False, True])
 def test_the_probability_ratio_is_one_at_the_first_minibatch(sharing, normalize_inputs):
-    network = NetworkConfig(sharing=sharing, normalize_inputs=normalize_inputs, compress_inputs=2.0)
+    network = NetworkConfig(sharing=sharing, normalize_inputs=normalize_inputs, compress_inputs=True)
     learner = make(config(network, epochs=1, minibatch_steps=N_STEP * N_ENV))
     learner.update(rollout_of(learner, seed=1), 0.0)  # from here on input statistics are in use
     batch, _ = learner.prepare(rollout_of(learner, seed=2))

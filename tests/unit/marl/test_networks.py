@@ -10,6 +10,7 @@ from scipy import stats
 
 from marl.config import NetworkConfig
 from marl.networks import Actor, ActorSet, Critic, StackedLayerNorm, StackedLinear
+from marl.normalization import InputScaling
 from marl.protocol import AgentGroup
 
 FLEET = tuple(
@@ -198,9 +199,42 @@ def test_moving_value_units_leaves_every_value_where_it_was():
         assert float(critic.units.std.min()) > 100.0
 
 
-def test_compressed_inputs_are_asinh_of_the_raw_ones_times_the_gain():
-    config = dataclasses.replace(NetworkConfig(), compress_inputs=2.0)
-    actors = ActorSet(FLEET, config)
+@pytest.mark.parametrize(
+    ("switch", "expected"),
+    [
+        ({"compress_inputs": True}, lambda x: np.arcsinh(x)),
+        ({"magnify_inputs": 8.0}, lambda x: x + np.arcsinh(8.0 * x)),
+    ],
+)
+def test_inputs_are_compressed_or_what_is_small_in_them_magnified(switch, expected):
+    actors = ActorSet(FLEET, dataclasses.replace(NetworkConfig(magnify_inputs=0.0), **switch))
     x = observations(FLEET)
     scaled = actors.scale(x)["bess"].numpy()
-    np.testing.assert_allclose(scaled, np.arcsinh(2.0 * x["bess"].numpy()), rtol=1e-6)  # float32
+    np.testing.assert_allclose(scaled, expected(x["bess"].numpy()), rtol=1e-6)  # float32
+
+
+def test_a_magnified_input_is_steeper_by_its_gain_near_zero_and_by_one_far_out():
+    """d/dx (x + asinh(g x)) = 1 + g/sqrt(1 + g^2 x^2): 1 + g at zero, towards 1 + 1/x far out."""
+    scaling = InputScaling(1, compress=False, magnify=10.0, normalize=False)
+    x = torch.tensor([0.0, 10.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(scaling(x).sum(), x)
+    np.testing.assert_allclose(slope, [11.0, 1.0 + 10.0 / math.sqrt(1.0 + 100.0**2)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("sharing", ["type", "agent"])
+def test_a_linear_part_of_an_actor_adds_a_product_with_its_inputs(sharing):
+    config = dataclasses.replace(NetworkConfig(), sharing=sharing, actor_linear=True)
+    actors = ActorSet(FLEET, config)
+    x = observations(FLEET)
+    actor = actors.heads["gas"]
+    before = means(actors, x)["gas"].detach()
+    with torch.no_grad():
+        actor.linear.weight.zero_()
+        actor.linear.weight[:, 0, 3] = 2.0  # twice the fourth input, for every agent
+        actor.linear.bias.fill_(0.5)
+        without = dataclasses.replace(config, actor_linear=False)
+        plain = Actor(actor.n_network, 15, 1, without)
+        plain.load_state_dict({k: v for k, v in actor.state_dict().items() if not k.startswith("linear")})
+        expected = plain(x["gas"]) + 2.0 * x["gas"][..., 3:4] + 0.5
+        np.testing.assert_allclose(actor(x["gas"]), expected, rtol=1e-6, atol=1e-6)  # float32
+    assert before.abs().max() < 0.1  # as near zero as a fresh policy without it
