@@ -37,6 +37,7 @@ GENERATIONS = {
     "linear_extended": 160,
     "linear_bess": 80,
 }
+REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
 
 
@@ -68,6 +69,8 @@ class Options:
     """Where the results go."""
     restart: bool = False
     """Forget the state of an earlier search."""
+    refine: bool = False
+    """Start from the stored parameters, closely around them, instead of from the simpler baselines."""
 
 
 def environment(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> Any:
@@ -112,6 +115,7 @@ class Problem:
     start: np.ndarray
     sigma: np.ndarray
     decode: Callable[[np.ndarray], dict[str, Any]]  # positions [..., n] -> parameters
+    encode: Callable[[dict[str, Any]], np.ndarray]  # parameters -> position [n]
 
 
 def problem(name: str, out: Path) -> Problem:
@@ -149,12 +153,15 @@ def problem(name: str, out: Path) -> Problem:
             first |= stored("agc") | {"forecast_gain": 0.2, "forecast_filter_s": 150.0}
         start = space.encode(first)
         return Problem(
-            start=start, sigma=np.full(len(start), 0.15 if name == "agc" else 0.1), decode=space.decode
+            start=start,
+            sigma=np.full(len(start), 0.15 if name == "agc" else 0.1),
+            decode=space.decode,
+            encode=space.encode,
         )
     if name == "local_pi":
         space = Space.of(LocalPiParameters)
         start = space.encode(asdict(LocalPiParameters()))
-        return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode)
+        return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
     return linear_problem(name, stored("local_pi"))
 
 
@@ -211,7 +218,11 @@ def linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
         zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
         return {"weight": weights, "zone": zones}
 
-    return Problem(start=start, sigma=sigma, decode=decode)
+    def encode(parameters: dict[str, Any]) -> np.ndarray:
+        weights, zones = np.array(parameters["weight"]), np.array(parameters["zone"])
+        return np.concatenate([weights[free].ravel(), zones[free]])
+
+    return Problem(start=start, sigma=sigma, decode=decode, encode=encode)
 
 
 def plain(value: Any) -> Any:
@@ -257,6 +268,9 @@ def tune(name: str, options: Options, pool: ProcessPoolExecutor | None, bar: Any
     from control.tuning import CmaEs, candidate_cost
 
     search = problem(name, options.out)
+    if options.refine:
+        stored = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))["parameters"]
+        search = replace(search, start=search.encode(stored), sigma=REFINED * search.sigma)
     es = CmaEs(search.start, search.sigma, options.candidates, options.seed)
     state = options.state / f"{name}.json"
     if state.is_file() and not options.restart:
@@ -290,7 +304,8 @@ def tune(name: str, options: Options, pool: ProcessPoolExecutor | None, bar: Any
         {
             "parameters": {key: plain(value) for key, value in search.decode(best).items()},
             "provenance": {
-                "command": f"python scripts/tune_baselines.py --only {name} --seed {options.seed}",
+                "command": f"python scripts/tune_baselines.py --only {name} --seed {options.seed}"
+                + (" --refine" if options.refine else ""),
                 "method": "CMA-ES, mean of the last generation"
                 if chosen == "tuned"
                 else "start of the search",
