@@ -85,7 +85,7 @@ class InputScaling(nn.Module):
 
     def _shaped(self, x: Tensor) -> Tensor:
         if self.compress:
-            return torch.asinh(x)
+            x = torch.asinh(x)
         return x + torch.asinh(self.magnify * x) if self.magnify > 0.0 else x
 
 

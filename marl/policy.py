@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,13 @@ class Policy(nn.Module):
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> Policy:
         groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
-        fields: dict[str, Any] = {
+        settings: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
         }
-        network = NetworkConfig(**fields)
+        missing = [f.name for f in fields(NetworkConfig) if f.name not in settings]
+        if missing:  # a default of today may not be what it was trained with
+            raise KeyError(f"network setting {missing[0]}")
+        network = NetworkConfig(**settings)
         policy = cls(groups, network, content["metadata"])
         policy.load_state_dict(content["weights"])
         return policy.eval()

@@ -78,9 +78,7 @@ VARIANTS: dict[str, Variant] = {
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
     ),
     "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
-    "compressed_inputs": Variant(
-        "asinh, for rare large deviations", network={"compress_inputs": True, "magnify_inputs": 0.0}
-    ),
+    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": True}),
     "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
     "large_last_layer": Variant(
         "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}
@@ -106,8 +104,10 @@ VARIANTS: dict[str, Variant] = {
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
-    "rooted_reward": Variant("Huber beyond 100", ppo={"robust_reward": 100.0, "robust_shape": "root"}),
+    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9, "gae_lambda": 0.9}),
+    "logarithmic_reward": Variant("logarithm beyond 20", ppo={"robust_shape": "log"}),
+    "plain_inputs": Variant("inputs as they are", network={"magnify_inputs": 0.0}),
+    "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
     "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
     "large_buffer": Variant(
         "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}

@@ -202,12 +202,12 @@ def test_moving_value_units_leaves_every_value_where_it_was():
 @pytest.mark.parametrize(
     ("switch", "expected"),
     [
-        ({"compress_inputs": True}, lambda x: np.arcsinh(x)),
+        ({"compress_inputs": True, "magnify_inputs": 0.0}, lambda x: np.arcsinh(x)),
         ({"magnify_inputs": 8.0}, lambda x: x + np.arcsinh(8.0 * x)),
     ],
 )
 def test_inputs_are_compressed_or_what_is_small_in_them_magnified(switch, expected):
-    actors = ActorSet(FLEET, dataclasses.replace(NetworkConfig(magnify_inputs=0.0), **switch))
+    actors = ActorSet(FLEET, dataclasses.replace(NetworkConfig(), **switch))
     x = observations(FLEET)
     scaled = actors.scale(x)["bess"].numpy()
     np.testing.assert_allclose(scaled, expected(x["bess"].numpy()), rtol=1e-6)  # float32
