@@ -111,11 +111,11 @@ def test_agents_with_actors_of_their_own_equal_as_many_separate_networks():
     actors = ActorSet(FLEET, config)
     observed = observations(FLEET)
     together = means(actors, observed)["gas"]
-    stacked = actors.heads["gas"]
+    stacked, inputs = actors.heads["gas"], actors.scale(observed)["gas"]
     for k in range(8):
         alone = Actor(1, 15, 1, config)
         alone.load_state_dict({name: x[k : k + 1] for name, x in stacked.state_dict().items()})
-        expected = alone(observed["gas"][:, k : k + 1])
+        expected = alone(inputs[:, k : k + 1])
         # float32: the batched product may add in another order.
         np.testing.assert_allclose(together[:, k : k + 1].detach(), expected.detach(), atol=1e-6)
 
