@@ -4,8 +4,9 @@ Each worker steps a consecutive share of the environments on a core of its own. 
 on their number, as long as environment k depends on its own seed alone: seeds are always dealt out from here.
 A worker that fails passes its exception on; one that dies ends the run with its number and exit status.
 
-What a step observes goes through memory that all processes share, because it is large: through a pipe, copied
-in pieces of 64 kB, it would cost as much as a third of the step. Everything else is small and goes through pipes.
+What a step takes and gives lies in memory that all processes share: through pipes, pickled and copied in pieces of
+64 kB, it would cost as much as a third of the step. Pipes carry the word to begin and the word that it is done, and
+everything that is rare.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from marl.protocol import (
     AgentGroup,
@@ -34,7 +36,7 @@ from marl.protocol import (
 )
 
 MakeEnvironment = Callable[[int], BatchedEnvironment]
-NOTHING: Float32Array = np.empty((0, 0), dtype=np.float32)
+MOST_TERMS = 64  # reward terms and measurements of a step
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -43,39 +45,94 @@ class WorkerError(RuntimeError):
 
 
 class _Board:
-    """Observations and state of all environments, in memory that every process maps: one page a kind.
+    """Actions, observations and figures of all environments, in memory that every process maps.
 
-    A worker writes the rows of its own environments; nobody reads them before its answer has come.
+    A worker reads and writes the rows of its own environments; nobody else does before its answer has come.
     """
 
-    PAGES = ("observed", "final")
-
     def __init__(
-        self, groups: Sequence[AgentGroup], state_size: int, n_env: int, name: str | None = None
+        self,
+        groups: Sequence[AgentGroup],
+        state_size: int,
+        n_env: int,
+        *,
+        per_agent_rewards: bool,
+        name: str | None = None,
     ) -> None:
         """Maps the block of this name, or makes one."""
-        shapes = {g.name: (n_env, g.n_agent, g.observation_size) for g in groups}
-        shapes |= {None: (n_env, state_size)}  # type: ignore[dict-item]
-        sizes = [int(np.prod(shape)) for _ in self.PAGES for shape in shapes.values()]
-        n_byte = sum(sizes) * np.dtype(np.float32).itemsize
-        self._memory = SharedMemory(name, create=name is None, size=n_byte)
+        self.groups = tuple(g.name for g in groups)
+        n_agent = sum(g.n_agent for g in groups)
+        # The widest numbers first, so that every array starts where its type may.
+        layout: list[tuple[str, tuple[int, ...], type[np.generic]]] = [
+            ("reward", (n_env, n_agent) if per_agent_rewards else (n_env,), np.float64),
+            ("terms", (MOST_TERMS, n_env), np.float64),
+        ]
+        for g in groups:
+            layout.append((f"action {g.name}", (n_env, g.n_agent, g.action_size), np.float32))
+        for page in ("observed", "final"):
+            layout += [
+                (f"{page} {g.name}", (n_env, g.n_agent, g.observation_size), np.float32) for g in groups
+            ]
+            layout.append((f"state {page}", (n_env, state_size), np.float32))
+        layout += [(name, (n_env,), np.bool_) for name in ("terminated", "truncated")]
+        sizes = [int(np.prod(shape)) * np.dtype(kind).itemsize for _, shape, kind in layout]
+        self._memory = SharedMemory(name, create=name is None, size=sum(sizes))
         self.name = self._memory.name
-        whole: Float32Array = np.ndarray((sum(sizes),), np.float32, self._memory.buf)
-        pieces = iter(np.split(whole, np.cumsum(sizes)[:-1]))
-        self._page = {
-            page: {key: next(pieces).reshape(shape) for key, shape in shapes.items()} for page in self.PAGES
+        starts = [0, *np.cumsum(sizes)[:-1].tolist()]
+        self._arrays: dict[str, npt.NDArray[Any]] = {
+            what: np.ndarray(shape, kind, self._memory.buf, offset)
+            for (what, shape, kind), offset in zip(layout, starts, strict=True)
         }
 
-    def write(self, page: str, rows: slice, observed: Observed) -> None:
-        """Puts down what the environments of these rows observed."""
-        for key, array in self._page[page].items():
-            array[rows] = observed.state if key is None else observed.observations[key]
+    def write_actions(self, actions: Mapping[str, Float32Array]) -> None:
+        """Puts down the actions of all environments."""
+        for name in self.groups:
+            if name not in actions:
+                raise ValueError(f"no actions for group {name!r}, only for {sorted(actions)}")
+            given = np.asarray(actions[name])
+            place = self._arrays[f"action {name}"]
+            if given.shape != place.shape:
+                raise ValueError(
+                    f"actions of group {name!r} have shape {given.shape}, expected {place.shape}"
+                )
+            place[...] = given
 
-    def read(self, page: str, rows: slice = slice(None)) -> Observed:
-        """A copy of what stands there; who is in service does not."""
-        copies = {key: array[rows].copy() for key, array in self._page[page].items()}
-        state = copies.pop(None)  # type: ignore[call-overload]
-        return Observed(observations=copies, state=state)
+    def actions(self, rows: slice) -> dict[str, Float32Array]:
+        """Those of some environments."""
+        return {name: self._arrays[f"action {name}"][rows].copy() for name in self.groups}
+
+    def write(self, rows: slice, transition: Transition, *, ended: bool) -> None:
+        """Puts down what a step of these environments led to; the last observations only where an episode ended."""
+        arrays = self._arrays
+        if len(transition.terms) > MOST_TERMS:
+            raise ValueError(f"{len(transition.terms)} terms in a step, expected at most {MOST_TERMS}")
+        for k, values in enumerate(transition.terms.values()):
+            arrays["terms"][k, rows] = values
+        arrays["reward"][rows] = transition.reward
+        arrays["terminated"][rows] = transition.terminated
+        arrays["truncated"][rows] = transition.truncated
+        for page, seen in (("observed", transition.observed), ("final", transition.final)):
+            if page == "observed" or ended:
+                arrays[f"state {page}"][rows] = seen.state
+                for name in self.groups:
+                    arrays[f"{page} {name}"][rows] = seen.observations[name]
+
+    def read(self, what: str) -> npt.NDArray[Any]:
+        """A copy of one array, of all environments."""
+        return self._arrays[what].copy()
+
+    def observed(self) -> Observed:
+        """A copy of what the environments observe now; who is in service does not stand here."""
+        return Observed(
+            observations={name: self.read(f"observed {name}") for name in self.groups},
+            state=self.read("state observed"),
+        )
+
+    def put_final(self, rows: slice, observed: Observed) -> None:
+        """Replaces these environments' part of an observation by their last ones."""
+        observed.state[rows] = self._arrays["state final"][rows]
+        for name in self.groups:
+            observed.observations[name][rows] = self._arrays[f"final {name}"][rows]
 
     def unlink(self) -> None:
         """Takes away the name: the block goes with the last process that maps it, however that ends."""
@@ -83,27 +140,54 @@ class _Board:
 
     def close(self) -> None:
         """Ends this process's use of it."""
-        self._page.clear()
+        self._arrays.clear()
         self._memory.close()
+
+
+@dataclass(frozen=True)
+class _Stepped:
+    """A worker's word that a step is done, with what does not stand on the board."""
+
+    ended: bool  # whether an episode ended, so that last observations stand apart
+    terms: tuple[str, ...] | None  # names of the terms, where they are not those of the step before
+    in_service: Mapping[str, BoolArray] | None
+    final_in_service: Mapping[str, BoolArray] | None
 
 
 def _serve(connection: Connection, make: MakeEnvironment, rows: slice, n_env_total: int) -> None:
     """A worker's life: build its environments, then answer requests until the line is cut."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the learner decides what Ctrl-C means
     board: _Board | None = None
+    names: tuple[str, ...] = ()
     try:
         environment = make(rows.stop - rows.start)
-        connection.send(
-            (environment.groups, environment.state_size, getattr(environment, "per_agent_rewards", False))
+        own_rewards = bool(getattr(environment, "per_agent_rewards", False))
+        connection.send((environment.groups, environment.state_size, own_rewards))
+        board = _Board(
+            environment.groups,
+            environment.state_size,
+            n_env_total,
+            per_agent_rewards=own_rewards,
+            name=connection.recv(),
         )
-        board = _Board(environment.groups, environment.state_size, n_env_total, connection.recv())
         connection.send(None)
         while True:
             name, argument = connection.recv()
             try:
-                result = getattr(environment, name)(*argument)
                 if name == "step":
-                    result = _posted(board, rows, result)
+                    transition = environment.step(board.actions(rows))
+                    ended = transition.final is not transition.observed
+                    board.write(rows, transition, ended=ended)
+                    found = tuple(transition.terms)
+                    result: Any = _Stepped(
+                        ended,
+                        None if found == names else found,
+                        transition.observed.in_service,
+                        transition.final.in_service if ended else None,
+                    )
+                    names = found
+                else:
+                    result = getattr(environment, name)(*argument)
             except Exception as error:
                 result = error
             connection.send(result)
@@ -114,21 +198,6 @@ def _serve(connection: Connection, make: MakeEnvironment, rows: slice, n_env_tot
     finally:
         if board is not None:
             board.close()
-
-
-def _posted(board: _Board, rows: slice, transition: Transition) -> Transition:
-    """Puts a transition's large arrays on the board and returns the rest of it."""
-    ended = transition.final is not transition.observed
-    board.write("observed", rows, transition.observed)
-    if ended:
-        board.write("final", rows, transition.final)
-
-    def rest(observed: Observed) -> Observed:
-        return Observed(observations={}, state=NOTHING, in_service=observed.in_service)
-
-    observed = rest(transition.observed)
-    # Pickled once and for all: where nothing ended, both are one object on the other side too.
-    return replace(transition, observed=observed, final=rest(transition.final) if ended else observed)
 
 
 class WorkerBatch:
@@ -172,7 +241,8 @@ class WorkerBatch:
         self.groups: tuple[AgentGroup, ...] = described[0][0]
         self.state_size: int = described[0][1]
         self.per_agent_rewards: bool = described[0][2]
-        self._board = _Board(self.groups, self.state_size, n_env)
+        self._term_names: tuple[str, ...] = ()
+        self._board = _Board(self.groups, self.state_size, n_env, per_agent_rewards=self.per_agent_rewards)
         try:
             for line in self._lines:
                 line.send(self._board.name)
@@ -228,28 +298,28 @@ class WorkerBatch:
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         """One step of every environment."""
-        parts: list[Transition] = self._call(
-            "step", [({name: a[share] for name, a in actions.items()},) for share in self._shares]
-        )
-        observed = self._board.read("observed")
-        observed = replace(observed, in_service=_joined_services([p.observed for p in parts]))
+        board = self._board
+        board.write_actions(actions)
+        parts: list[_Stepped] = self._call("step", [() for _ in self._shares])
+        observed = replace(board.observed(), in_service=_joined_services([p.in_service for p in parts]))
         final = observed
-        if any(p.final is not p.observed for p in parts):
-            final = self._board.read("observed")
+        if any(part.ended for part in parts):
+            final = board.observed()
             for share, part in zip(self._shares, parts, strict=True):
-                if part.final is not part.observed:
-                    last = self._board.read("final", share)
-                    final.state[share] = last.state
-                    for name, x in last.observations.items():
-                        final.observations[name][share] = x
-            final = replace(final, in_service=_joined_services([p.final for p in parts]))
+                if part.ended:
+                    board.put_final(share, final)
+            last = [p.final_in_service if p.ended else p.in_service for p in parts]
+            final = replace(final, in_service=_joined_services(last))
+        if parts[0].terms is not None:
+            self._term_names = parts[0].terms
+        terms = board.read("terms")
         return Transition(
             observed=observed,
             final=final,
-            reward=np.concatenate([p.reward for p in parts]),
-            terminated=np.concatenate([p.terminated for p in parts]),
-            truncated=np.concatenate([p.truncated for p in parts]),
-            terms={name: np.concatenate([p.terms[name] for p in parts]) for name in parts[0].terms},
+            reward=board.read("reward"),
+            terminated=board.read("terminated"),
+            truncated=board.read("truncated"),
+            terms=dict(zip(self._term_names, terms, strict=False)),
         )
 
     def get_state(self) -> dict[str, Any]:
@@ -292,11 +362,11 @@ def _joined(parts: Sequence[Observed]) -> Observed:
             name: np.concatenate([p.observations[name] for p in parts]) for name in parts[0].observations
         },
         state=np.concatenate([p.state for p in parts]),
-        in_service=_joined_services(parts),
+        in_service=_joined_services([p.in_service for p in parts]),
     )
 
 
-def _joined_services(parts: Sequence[Observed]) -> dict[str, BoolArray] | None:
+def _joined_services(parts: Sequence[Mapping[str, BoolArray] | None]) -> dict[str, BoolArray] | None:
     """Who is in service in all environments; None where that is everybody."""
-    services = [p.in_service for p in parts if p.in_service is not None]
+    services = [part for part in parts if part is not None]
     return {name: np.concatenate([s[name] for s in services]) for name in services[0]} if services else None

@@ -2,8 +2,9 @@
 
 python scripts/benchmark_processes.py
 
-One batch of environments is shared out over one and over two processes, measured in turns on random actions; the
-median of the rounds is reported. On a machine whose cores are busy the ratio says nothing. `measure` gives the
+Two questions, measured in turns on random actions, medians of the rounds: what a second process with 64 environments of
+its own adds to a first one with 64, and what sharing out the same 128 environments over two instead of one saves, where
+the fixed cost of a step falls due in both. On a machine whose cores are busy the ratios say nothing. `measure` gives the
 figures to scripts/benchmark.py as well.
 """
 
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 if TYPE_CHECKING:
     from marl.workers import WorkerBatch
 
-N_ENV = 128
+N_ENV = 64  # of a process
 WARM_UP_STEPS = 5
 
 
@@ -44,12 +45,13 @@ def steps_per_s(batch: WorkerBatch, n_step: int) -> float:
     return n_step * batch.n_env / (time.perf_counter() - began)
 
 
-def measure(n_env: int = N_ENV, n_step: int = 60, rounds: int = 5) -> dict[str, float]:
+def measure(n_env: int = N_ENV, n_step: int = 60, rounds: int = 7) -> dict[str, float]:
     """Figures of one and of two processes.
 
     Returns:
-        two_process_ratio: environment steps a second with two worker processes over those with one;
-        env_steps_per_s_one_process, env_steps_per_s_two_processes: both, medians of the rounds.
+        two_process_ratio: environment steps a second of two worker processes with n_env environments each over those
+        of one with n_env; two_process_ratio_same_batch: the same over those of one with all 2 n_env;
+        env_steps_per_s_one_process, env_steps_per_s_two_processes: medians of the rounds.
     """
     import numpy as np
 
@@ -57,16 +59,20 @@ def measure(n_env: int = N_ENV, n_step: int = 60, rounds: int = 5) -> dict[str, 
     from marl.workers import WorkerBatch
 
     make = partial(make_batch, "training", check=False)
-    seeds = np.arange(n_env)
-    with WorkerBatch(make, n_env, 1) as one, WorkerBatch(make, n_env, 2) as two:
-        for batch in (one, two):
-            batch.reset(seeds)
+    with (
+        WorkerBatch(make, n_env, 1) as one,
+        WorkerBatch(make, 2 * n_env, 1) as one_large,
+        WorkerBatch(make, 2 * n_env, 2) as two,
+    ):
+        for batch in (one, one_large, two):
+            batch.reset(np.arange(batch.n_env))
             steps_per_s(batch, WARM_UP_STEPS)
-        found = [(steps_per_s(one, n_step), steps_per_s(two, n_step)) for _ in range(rounds)]
+        found = [tuple(steps_per_s(batch, n_step) for batch in (one, one_large, two)) for _ in range(rounds)]
     return {
-        "two_process_ratio": median(b / a for a, b in found),
-        "env_steps_per_s_one_process": median(a for a, _ in found),
-        "env_steps_per_s_two_processes": median(b for _, b in found),
+        "two_process_ratio": median(c / a for a, _, c in found),
+        "two_process_ratio_same_batch": median(c / b for _, b, c in found),
+        "env_steps_per_s_one_process": median(a for a, _, _ in found),
+        "env_steps_per_s_two_processes": median(c for _, _, c in found),
     }
 
 
