@@ -3,9 +3,9 @@
 python scripts/benchmark_processes.py
 
 Two questions, measured in turns on random actions, medians of the rounds: what a second process with 64 environments of
-its own adds to a first one with 64, and what sharing out the same 128 environments over two instead of one saves, where
-the fixed cost of a step falls due in both. On a machine whose cores are busy the ratios say nothing. `measure` gives the
-figures to scripts/benchmark.py as well.
+its own adds to a first one with 64, and what sharing out the same 128 environments over two instead of one saves,
+where the fixed cost of a step falls due in both. On a machine whose cores are busy the ratios say nothing. `measure`
+gives the figures to scripts/benchmark.py as well.
 """
 
 from __future__ import annotations
