@@ -63,7 +63,7 @@ class NetworkConfig:
     compress_inputs: bool = False
     # Magnify what is small, and keep what is large: x becomes x + asinh(g x) with this gain g, steeper by 1 + g near
     # zero and by about 1 beyond one. Everyday deviations are a few mHz, a tenth of the scale; 0 leaves x as it is.
-    magnify_inputs: float = 10.0
+    magnify_inputs: float = 0.0
     # Normalise observations and state by running mean and variance, frozen in updates and in evaluation.
     normalize_inputs: bool = False
     # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
@@ -95,11 +95,11 @@ class PPOConfig:
     lr_critic: float = 1e-3
     # Both fall linearly to this fraction of themselves at the end of training; 1 keeps them.
     lr_final_fraction: float = 0.1
-    # Discount per step; 0.97 looks 33 steps ahead. Shorter ones let batteries fill or empty before gas takes over,
-    # longer ones drown the consequences of an action in everything else that happens.
-    gamma: float = 0.97
+    # Discount per step; 0.96 looks 25 steps ahead. Longer horizons let gas take over sooner from batteries that fill or
+    # empty, but drown an action's consequences in everything else that happens.
+    gamma: float = 0.96
     # Lambda of generalised advantage estimation (Schulman et al., 2016).
-    gae_lambda: float = 0.93
+    gae_lambda: float = 0.9
     # Half-width of the clipped probability ratio (Schulman et al., 2017).
     clip: float = 0.2
     # Weight of the entropy bonus.
@@ -136,7 +136,7 @@ class PPOConfig:
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is.
     robust_reward: float = 20.0
     # It grows with its root (Huber's cost of the root), or with its logarithm, which tames penalties too.
-    robust_shape: Literal["root", "log"] = "root"
+    robust_shape: Literal["root", "log"] = "log"
     # Weight of the past, per update, in the average of the actors that is evaluated and saved; 0 saves the last.
     policy_average: float = 0.95
     # Factor on rewards before learning; matters only where values and advantages are not normalised.

@@ -104,9 +104,14 @@ VARIANTS: dict[str, Variant] = {
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9, "gae_lambda": 0.9}),
-    "logarithmic_reward": Variant("logarithm beyond 20", ppo={"robust_shape": "log"}),
-    "plain_inputs": Variant("inputs as they are", network={"magnify_inputs": 0.0}),
+    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
+    "rooted_reward": Variant("Huber beyond 20", ppo={"robust_shape": "root"}),
+    "magnified_inputs": Variant("x + asinh(10 x)", network={"magnify_inputs": 10.0}),
+    "rooted_magnified_far": Variant(
+        "both, with gamma 0.97, lambda 0.93",
+        network={"magnify_inputs": 10.0},
+        ppo={"robust_shape": "root", "gamma": 0.97, "gae_lambda": 0.93},
+    ),
     "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
     "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
     "large_buffer": Variant(
