@@ -313,8 +313,9 @@ BLOCKS: Mapping[str, Block] = {
         comparison,
     ),
     "controllers": Block(
-        "python scripts/evaluate.py --suite all --policies all --json results/controllers.json "
-        "--report docs/controllers.md",
+        "python scripts/evaluate.py --suite all "
+        "--policies all,marl/data/recommended_seed0.pt,marl/data/extended_seed0.pt "
+        "--json results/controllers.json --report docs/controllers.md",
         controllers,
     ),
     "presets": Block(
