@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 Sharing = Literal["type", "all", "agent"]
@@ -309,9 +309,12 @@ def preset(name: PresetName) -> TrainingConfig:
 def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     """The configuration that `dataclasses.asdict` was taken of, also after a round trip through JSON."""
 
-    def build(kind: Any, fields: Mapping[str, Any]) -> Any:
+    def build(kind: Any, values: Mapping[str, Any]) -> Any:
+        missing = [f.name for f in fields(kind) if f.name not in values]
+        if missing:  # a default of today may not be what it was
+            raise ConfigError(f"{kind.__name__} of another version of this project: it has no {missing[0]}")
         try:
-            return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+            return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
         except TypeError as error:
             raise ConfigError(f"{kind.__name__} of another version of this project: {error}") from error
 
@@ -333,6 +336,8 @@ FIXED_ON_RESUME = (
     "episode_steps",
     "network",
     "ppo.buffer_steps",
+    "ppo.policy_average",
+    "ppo.normalize_values",
 )
 
 

@@ -19,9 +19,11 @@ class MetricsTable:
             with open(path, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 self.columns = list(reader.fieldnames or self.columns)
-                # A killed run may have left half a row: it has no update number to go by, or one too late.
+                # A killed run may have left half a row: columns are missing, or its update is one too late.
                 self.rows = [
-                    r for r in reader if (r["update"] or "").isdigit() and int(r["update"]) <= resume_after
+                    r
+                    for r in reader
+                    if None not in r.values() and r["update"].isdigit() and int(r["update"]) <= resume_after
                 ]
         self._rewrite()
 

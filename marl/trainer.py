@@ -32,6 +32,7 @@ from marl.policy import Policy
 from marl.protocol import BatchedEnvironment, FloatArray, IntArray, Observed, Transition
 from marl.record import Record
 from marl.standing import Progress, Standing, TrainingResult, statistics
+from marl.workers import WorkerBatch
 
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
 STATISTICS, DUMP = "training_stats.json", "nonfinite_dump.pt"
@@ -234,9 +235,15 @@ class Trainer:
 
     def _check(self, transition: Transition, reward: FloatArray) -> None:
         """Stops where the environment returned something that is not a number, and says where."""
-        observed = transition.observed
-        arrays: dict[str, npt.NDArray[Any]] = {"reward": reward, "state": observed.state}
-        for what, x in {**arrays, **observed.observations}.items():
+        observed, final = transition.observed, transition.final
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "reward": reward,
+            "state": observed.state,
+            **observed.observations,
+        }
+        if final is not observed:
+            arrays |= {f"last {what}": x for what, x in {"state": final.state, **final.observations}.items()}
+        for what, x in arrays.items():
             if not np.isfinite(x).all():
                 position = np.argwhere(~np.isfinite(x))[0]
                 raise TrainingFailed(
@@ -312,12 +319,18 @@ class Trainer:
         speeds = {f"time/steps_per_s_{part}": n / spent for part, spent in parts.items() if spent > 0}
         return {"time/steps_per_s": n / spent_s} | speeds
 
+    def close(self) -> None:
+        """Ends the environments' processes, where they have any."""
+        for environment in (self.environment, self._evaluation):
+            if isinstance(environment, WorkerBatch):
+                environment.close()
+
     def _finish(self) -> TrainingResult:
         standing = self.standing
         finished = standing.update >= self.config.n_updates
         reason = self._stop or "all episodes trained"
         self._save_policy(FINAL)
-        if not (self.directory / BEST).exists():
+        if standing.best_return is None:  # nothing was evaluated: the last is the best there is
             self._save_policy(BEST)
         report = statistics(standing, self.config, finished=finished, reason=reason)
         text = json.dumps(report, indent=2) + "\n"

@@ -15,9 +15,11 @@ import itertools
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.shared_memory import SharedMemory
 from types import TracebackType
 from typing import Any
@@ -156,7 +158,10 @@ class _Stepped:
 
 def _serve(connection: Connection, make: MakeEnvironment, rows: slice, n_env_total: int) -> None:
     """A worker's life: build its environments, then answer requests until the line is cut."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the learner decides what Ctrl-C means
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # both may reach the whole group; the learner decides what they mean
     board: _Board | None = None
     names: tuple[str, ...] = ()
     try:
@@ -189,15 +194,26 @@ def _serve(connection: Connection, make: MakeEnvironment, rows: slice, n_env_tot
                 else:
                     result = getattr(environment, name)(*argument)
             except Exception as error:
-                result = error
+                result = _portable(error)
             connection.send(result)
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:
-        connection.send(error)
+        connection.send(_portable(error))
     finally:
         if board is not None:
             board.close()
+
+
+def _portable(error: Exception) -> Exception:
+    """The exception with its traceback as a note, or its words where it cannot be sent as it is."""
+    text = "".join(traceback.format_exception(error))
+    error.add_note(f"in a worker process:\n{text}")
+    try:
+        copy = ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:  # of any kind: whatever its constructor and its parts do
+        copy = None
+    return error if type(copy) is type(error) else WorkerError(f"{type(error).__name__} in a worker: {text}")
 
 
 class WorkerBatch:
@@ -222,7 +238,9 @@ class WorkerBatch:
         before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
         self._lines: list[Connection] = []
-        self._processes = []
+        self._processes: list[Any] = []
+        self._board: _Board | None = None
+        self._seeded = False
         try:
             for share in self._shares:
                 here, there = context.Pipe()
@@ -231,26 +249,33 @@ class WorkerBatch:
                 there.close()
                 self._lines.append(here)
                 self._processes.append(process)
+            described = [self._receive(k) for k in range(n_worker)]
+            self.groups: tuple[AgentGroup, ...] = described[0][0]
+            self.state_size: int = described[0][1]
+            self.per_agent_rewards: bool = described[0][2]
+            self._term_names: list[tuple[str, ...]] = [() for _ in self._shares]
+            self._board = self._shared_board()
+        except BaseException:
+            self.close()
+            raise
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-        described = [self._receive(k) for k in range(n_worker)]
-        self.groups: tuple[AgentGroup, ...] = described[0][0]
-        self.state_size: int = described[0][1]
-        self.per_agent_rewards: bool = described[0][2]
-        self._term_names: tuple[str, ...] = ()
-        self._board = _Board(self.groups, self.state_size, n_env, per_agent_rewards=self.per_agent_rewards)
+
+    def _shared_board(self) -> _Board:
+        """A board that every worker has mapped, and whose name is gone again."""
+        board = _Board(self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards)
         try:
             for line in self._lines:
-                line.send(self._board.name)
-            for k in range(n_worker):
+                line.send(board.name)
+            for k in range(len(self._lines)):
                 self._receive(k)
         finally:
-            self._board.unlink()
-        self._seeded = False
+            board.unlink()
+        return board
 
     def _receive(self, worker: int) -> Any:
         try:
@@ -263,6 +288,8 @@ class WorkerBatch:
             ) from error
         if isinstance(result, Exception):
             raise result
+        if isinstance(result, _Stepped) and result.terms is not None:
+            self._term_names[worker] = result.terms
         return result
 
     def _call(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -290,18 +317,31 @@ class WorkerBatch:
         if seeds is None:
             if not self._seeded:
                 raise ValueError("the first reset of a worker batch needs a seed for each environment")
-            return _joined(self._call("reset", [(None,) for _ in self._shares]))
+            return self._joined(self._call("reset", [(None,) for _ in self._shares]))
         if len(seeds) != self.n_env:
             raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
         self._seeded = True
-        return _joined(self._call("reset", [(seeds[share],) for share in self._shares]))
+        return self._joined(self._call("reset", [(seeds[share],) for share in self._shares]))
+
+    def _joined(self, parts: Sequence[Observed]) -> Observed:
+        """One observation of all environments from those of the workers."""
+        return Observed(
+            observations={
+                g.name: np.concatenate([p.observations[g.name] for p in parts]) for g in self.groups
+            },
+            state=np.concatenate([p.state for p in parts]),
+            in_service=self._services([p.in_service for p in parts]),
+        )
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         """One step of every environment."""
         board = self._board
+        if board is None:
+            raise ValueError("the batch is closed")
         board.write_actions(actions)
         parts: list[_Stepped] = self._call("step", [() for _ in self._shares])
-        observed = replace(board.observed(), in_service=_joined_services([p.in_service for p in parts]))
+        services = self._services([p.in_service for p in parts])
+        observed = replace(board.observed(), in_service=services)
         final = observed
         if any(part.ended for part in parts):
             final = board.observed()
@@ -309,18 +349,30 @@ class WorkerBatch:
                 if part.ended:
                     board.put_final(share, final)
             last = [p.final_in_service if p.ended else p.in_service for p in parts]
-            final = replace(final, in_service=_joined_services(last))
-        if parts[0].terms is not None:
-            self._term_names = parts[0].terms
-        terms = board.read("terms")
+            final = replace(final, in_service=self._services(last))
+        names = self._term_names[0]
+        if any(other != names for other in self._term_names):
+            raise ValueError(f"workers name different terms: {self._term_names}")
         return Transition(
             observed=observed,
             final=final,
             reward=board.read("reward"),
             terminated=board.read("terminated"),
             truncated=board.read("truncated"),
-            terms=dict(zip(self._term_names, terms, strict=False)),
+            terms=dict(zip(names, board.read("terms"), strict=False)),
         )
+
+    def _services(self, parts: Sequence[Mapping[str, BoolArray] | None]) -> dict[str, BoolArray] | None:
+        """Who is in service in all environments, from what the workers say; None where that is everybody."""
+        if all(part is None for part in parts):
+            return None
+        everybody = [
+            {g.name: np.ones((share.stop - share.start, g.n_agent), dtype=np.bool_) for g in self.groups}
+            if part is None
+            else part
+            for part, share in zip(parts, self._shares, strict=True)
+        ]
+        return {g.name: np.concatenate([part[g.name] for part in everybody]) for g in self.groups}
 
     def get_state(self) -> dict[str, Any]:
         """The workers' states, in their order."""
@@ -343,8 +395,10 @@ class WorkerBatch:
         for process in self._processes:
             process.join(timeout=5.0)
             if process.is_alive():
-                process.terminate()
-        self._board.close()
+                process.kill()  # it passes over everything gentler
+        if self._board is not None:
+            self._board.close()
+            self._board = None
 
     def __enter__(self) -> WorkerBatch:
         return self
@@ -353,20 +407,3 @@ class WorkerBatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _joined(parts: Sequence[Observed]) -> Observed:
-    """One observation of all environments from those of the workers."""
-    return Observed(
-        observations={
-            name: np.concatenate([p.observations[name] for p in parts]) for name in parts[0].observations
-        },
-        state=np.concatenate([p.state for p in parts]),
-        in_service=_joined_services([p.in_service for p in parts]),
-    )
-
-
-def _joined_services(parts: Sequence[Mapping[str, BoolArray] | None]) -> dict[str, BoolArray] | None:
-    """Who is in service in all environments; None where that is everybody."""
-    services = [part for part in parts if part is not None]
-    return {name: np.concatenate([s[name] for s in services]) for name in services[0]} if services else None

@@ -267,7 +267,10 @@ def train(arguments: Arguments) -> int:
         f"{config.episode_steps} steps in {config.n_envs} environments on {trainer.device}: {directory}",
         flush=True,
     )
-    result = trainer.run()
+    try:
+        result = trainer.run()
+    finally:
+        trainer.close()
     draw_training_curves(directory)
     publish(directory, arguments.checkpoints)
     if result.best_return is not None and result.last_return is not None:
@@ -294,13 +297,14 @@ def main(arguments: Sequence[str]) -> int:
     from control.suites import ScenarioError
     from marl.checkpoint import CheckpointError
     from marl.trainer import TrainingFailed
+    from marl.workers import WorkerError
 
     try:
         return train(parsed)
     except (ConfigError, ScenarioError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
-    except (CheckpointError, TrainingFailed) as error:
+    except (CheckpointError, TrainingFailed, WorkerError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -262,6 +262,34 @@ def test_input_statistics_stand_still_in_an_update_and_in_evaluation():
     assert not torch.equal(moments.mean, mean)
 
 
+def test_an_update_sees_inputs_on_the_scale_they_were_acted_on():
+    """With one minibatch the policy is still the one that acted: the divergence is zero but for float32."""
+    learner = make(
+        config(NetworkConfig(normalize_inputs=True), epochs=1, minibatch_steps=N_STEP * N_ENV, lr_actor=0.05)
+    )
+    for seed in (1, 2):  # the statistics move after each
+        assert abs(learner.update(rollout_of(learner, seed=seed), 0.0)["train/kl"]) < 1e-6
+
+
+def test_what_an_agent_out_of_service_did_teaches_nothing():
+    """With a shared reward and outages for part of the time: its other actions would have changed nothing."""
+    in_service = torch.ones(N_STEP, N_ENV, N_AGENT, dtype=torch.bool)
+    in_service[::2, :, 1] = False  # a_1 every other step
+    in_service[:, 0, 3] = False  # b_0 in the first environment
+    results = []
+    for shift in (0.0, 3.0):
+        learner = make()
+        rollout = rollout_of(learner, in_service=in_service)
+        rollout.actions["a"][::2, :, 1] += shift
+        rollout.actions["b"][:, 0, 0] -= shift
+        learner.update(rollout, 0.0)
+        results.append(weights(learner))
+    assert torch.equal(results[0], results[1])
+    learner = make()
+    learner.update(rollout_of(learner), 0.0)
+    assert not torch.equal(weights(learner), results[0])  # in service they do teach something
+
+
 def test_a_divergence_beyond_the_target_ends_the_update():
     eager = make(config(lr_actor=0.05, epochs=8, target_kl=1e-4))
     assert eager.update(rollout_of(eager), 0.0)["train/epochs"] == 1.0

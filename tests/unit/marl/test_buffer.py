@@ -1,5 +1,7 @@
 """Rollout storage and its minibatches."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,35 @@ def test_a_rollout_keeps_the_order_of_steps_and_the_observation_after_them():
     assert rollout.rewards[:, 0, 0].tolist() == [0.0, 10.0, 20.0]
     assert rollout.log_probs[:, 0, 2].tolist() == [0.0, -1.0, -2.0]
     assert rollout.truncated_step.tolist() == []
+
+
+def test_actions_are_kept_as_they_were_drawn_beyond_the_range_too():
+    """Their log-probabilities are those of the unclipped ones."""
+    buffer = make()
+    for t in range(3):
+        fill(buffer, t)
+    rollout = buffer.rollout(observed(3.0), CPU)
+    np.testing.assert_allclose(rollout.actions["a"][:, 0, 1, 0], [0.1, 1.1, 2.1], rtol=1e-7)  # float32
+    np.testing.assert_allclose(rollout.actions["b"][:, 1, 0, 0], [0.2, 1.2, 2.2], rtol=1e-7)
+
+
+def test_the_mask_has_agents_in_the_groups_order():
+    buffer = make()
+    for t in range(3):
+        seen = dataclasses.replace(
+            observed(t), in_service={"b": np.array([[t != 1]] * 2), "a": np.array([[True, t != 2]] * 2)}
+        )
+        buffer.add(
+            seen,
+            actions={"a": torch.zeros(2, 2, 1), "b": torch.zeros(2, 1, 1)},
+            log_probs=torch.zeros(2, 3),
+            rewards=np.zeros((2, 1)),
+            terminated=np.zeros(2, bool),
+            truncated=np.zeros(2, bool),
+            final=seen,
+        )
+    rollout = buffer.rollout(observed(3.0), CPU)
+    assert rollout.in_service[:, 0].tolist() == [[True, True, True], [True, True, False], [True, False, True]]
 
 
 def test_only_truncations_keep_their_true_last_observation():

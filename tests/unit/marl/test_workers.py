@@ -1,5 +1,6 @@
 """Environments in worker processes: the same episodes, whatever the number of workers."""
 
+import multiprocessing
 import os
 import signal
 from multiprocessing.shared_memory import SharedMemory
@@ -111,6 +112,57 @@ def test_shared_memory_is_gone_with_the_batch():
         with pytest.raises(FileNotFoundError):  # already nameless: not even a killed run leaves it behind
             SharedMemory(name)
     batch.close()  # a second time does no harm
+
+
+class Unsendable(Exception):
+    """Its constructor wants more than what is sent of it."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+
+
+class Awkward(Drift):
+    def step(self, actions):
+        raise Unsendable("environment 0", "no solution")
+
+
+def make_awkward(n_env: int) -> Awkward:
+    return Awkward(n_env=n_env)
+
+
+def make_nothing(n_env: int) -> Drift:
+    raise OSError("no data file")
+
+
+def test_an_exception_that_cannot_be_sent_arrives_in_words():
+    with WorkerBatch(make_awkward, 1, 1) as batch:
+        batch.reset(np.arange(1))
+        with pytest.raises(WorkerError, match="(?s)Unsendable in a worker: .*environment 0: no solution"):
+            batch.step(actions(0, 1))
+
+
+def test_a_worker_that_cannot_begin_says_why_and_leaves_none_behind():
+    before = set(multiprocessing.active_children())
+    with pytest.raises(OSError, match="no data file") as error:
+        WorkerBatch(make_nothing, 2, 2)
+    assert any("make_nothing" in note for note in error.value.__notes__)  # where in the worker it was
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_workers_outlive_a_signal_to_the_whole_group():
+    """A terminated job still has its environments when it saves its checkpoint."""
+    with WorkerBatch(make, 2, 2) as batch:
+        batch.reset(np.arange(2))
+        for process in batch._processes:
+            os.kill(process.pid, signal.SIGTERM)
+        assert len(batch.get_state()["workers"]) == 2
+
+
+def test_who_is_in_service_may_be_said_by_some_workers_only():
+    with WorkerBatch(make, 3, 2) as batch:
+        joined = batch._services([None, {"left": np.zeros((1, 2), bool), "right": np.ones((1, 1), bool)}])
+    assert joined["left"].tolist() == [[True, True], [True, True], [False, False]]
+    assert joined["right"].shape == (3, 1)
 
 
 def test_a_workers_exception_arrives_and_a_dead_worker_is_named():
