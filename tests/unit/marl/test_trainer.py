@@ -17,6 +17,7 @@ from marl.episodes import play
 from marl.policy import Policy
 from marl.protocol import AgentGroup
 from marl.trainer import Trainer, TrainingFailed, load_policy_of_run, replay_dump, training_seeds
+from marl.workers import WorkerBatch
 from unit.marl.toys import Drift, Target
 
 OPPOSITE = tuple(
@@ -330,3 +331,29 @@ def test_training_seeds_do_not_depend_on_the_number_of_environments():
     assert training_seeds(5, 64)[:8].tolist() == training_seeds(5, 8).tolist()
     assert len(set(training_seeds(5, 64)) | set(training_seeds(6, 64))) == 128
     assert training_seeds(0, 64).max() < EvaluationConfig().eval_seed  # no episode of the evaluation
+
+
+def make_drift(n_env: int) -> Drift:
+    """At module level: spawned workers import it by name."""
+    return Drift(n_env=n_env, length=10)
+
+
+def test_weights_are_the_same_to_the_bit_whatever_the_number_of_workers(tmp_path):
+    config = settings(episodes=60, steps=10, n_envs=16)
+    train(config, make_drift(16), tmp_path / "0")
+    for n_worker in (1, 2):
+        with WorkerBatch(make_drift, 16, n_worker) as batch:
+            train(config, batch, tmp_path / str(n_worker))
+    alone = weights_of(tmp_path / "0")
+    for n_worker in (1, 2):
+        for name, x in weights_of(tmp_path / str(n_worker)).items():
+            assert torch.equal(x, alone[name]), name
+
+
+def test_without_evaluation_the_best_model_is_the_last_after_a_resumed_run_too(tmp_path):
+    short = settings(episodes=20, steps=10)
+    train(short, Drift(n_env=16), tmp_path)
+    train(dataclasses.replace(short, total_episodes=60), Drift(n_env=16), tmp_path, resume=True)
+    best = Policy.load(tmp_path / "best_model.pt").state_dict()
+    for name, x in policy_of(tmp_path).state_dict().items():
+        assert torch.equal(best[name], x), name
