@@ -308,7 +308,7 @@ BLOCKS: Mapping[str, Block] = {
     "feasibility": Block("python scripts/check_feasibility.py --json results/feasibility.json", feasibility),
     "frequency": Block("python scripts/validate_frequency.py --json results/frequency.json", frequency),
     "comparison": Block(
-        "python scripts/evaluate.py --model_path checkpoints/best_model.pt --n_episodes 20 --compare "
+        "python scripts/evaluate.py --model_path marl/data/recommended_seed0.pt --n_episodes 20 --compare "
         "--json results/comparison.json",
         comparison,
     ),
