@@ -150,6 +150,8 @@ class GridBatch:
     def advance(self, action: FloatArray) -> Transition:
         """`step` with the action of every plant as one array of checked numbers from -1 to 1, [env, resource]."""
         loop = self.loop
+        if not self._begun:
+            raise ActionError("no episode has begun; call reset first")
         self._before_hz = self._own_df_hz()
         result = loop.step(action)
         self._last_action = action
@@ -209,7 +211,8 @@ class GridBatch:
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
-        chosen = {"observation": self.observation, "swing": self._swing, "reward": self.reward_config}
+        chosen: dict[str, Any] = {"observation": self.observation, "stagger": self._stagger}
+        chosen |= {"swing": self._swing, "reward": self.reward_config}
         # The real year is the same everywhere, and large.
         series = None if self._series is _series() else self._series
         return {"options": own | chosen, "series": series, "state": self.get_state() if self._begun else None}
@@ -391,11 +394,18 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             dict.fromkeys(agents, reward),
             dict.fromkeys(agents, terminated),
             dict.fromkeys(agents, truncated),
-            dict.fromkeys(agents, info),
+            {agent: dict(info) for agent in agents},  # a wrapper may add to one of them
         )
 
     def _joint_action(self, actions: Mapping[str, Float32Array]) -> FloatArray:
         """All agents' actions as one row, [1, resource]."""
+        if not isinstance(actions, Mapping):
+            raise ActionError(f"actions are {actions!r}, expected one for each agent by its name")
+        unknown = [agent for agent in actions if agent not in self._column]
+        if unknown:
+            raise ActionError(
+                f"action for {unknown[0]!r}, which is no agent; agents are {self.possible_agents}"
+            )
         joint = np.empty((1, len(self.possible_agents)))
         for agent, column in self._column.items():
             if agent not in actions:

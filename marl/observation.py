@@ -11,7 +11,8 @@ centre and are as late as the scenario says (two intervals by default):
      9  .. 11 renewable forecast 5, 15, 25 min ahead less its schedule  SCADA   / 500 MW
     12  hour of the day                                                 fresh   0..24 h -> -1..1
     13  day of the week                                                 fresh   0..6    -> -1..1
-    14  capacity utilisation: set-point / range; for a battery its
+    14  capacity utilisation: output / range on the output's side, as
+        number 2 where the range is symmetric; for a battery its
         state of charge, 0..1 -> -1..1                                  fresh
 
 `observation="extended"` appends the own frequency deviation one interval ago (/ 0.05 Hz), the own last action, and the

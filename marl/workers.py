@@ -97,6 +97,8 @@ class _Board:
                 raise ValueError(
                     f"actions of group {name!r} have shape {given.shape}, expected {place.shape}"
                 )
+            if not np.isfinite(given).all():  # before any worker steps: all of them or none
+                raise ValueError(f"actions of group {name!r} hold numbers that are not finite")
             place[...] = given
 
     def actions(self, rows: slice) -> dict[str, Float32Array]:

@@ -156,6 +156,8 @@ def run(options: Options) -> dict[str, Any]:
     total = n_step * options.n_envs * len(options.suites)
     with tqdm(total=total, unit=" steps", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
         for suite in options.suites:
+            if suite not in SCENARIOS:
+                raise SoakError(f"no suite is called {suite!r}, expected {', '.join(SCENARIOS)}")
             scenario = SCENARIOS[suite]
             if options.intervals is not None:
                 scenario = replace(scenario, n_intervals=options.intervals)

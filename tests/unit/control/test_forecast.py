@@ -86,7 +86,7 @@ def test_a_forecast_stays_within_the_plants_and_is_dark_at_night() -> None:
 def test_dispatch_errors_have_the_stated_size_and_memory() -> None:
     error = dispatch_errors(np.random.default_rng(3).standard_normal((100_000, 3)), ForecastConfig())
     # n (1 - 0.49)/(1 + 0.49) = 34,000 independent samples: 4/sqrt(2 x 34,000) = 1.5 %.
-    np.testing.assert_allclose(100.0 * error.std(axis=0), [0.5, 4.0, 6.0], rtol=0.016)
+    np.testing.assert_allclose(100.0 * error.std(axis=0), [0.5, 3.0, 5.0], rtol=0.016)
     for quantity in (LOAD, WIND, PV):
         found = np.corrcoef(error[:-1, quantity], error[1:, quantity])[0, 1]
         assert found == pytest.approx(0.7, abs=4.0 / np.sqrt(34_000.0))

@@ -128,17 +128,6 @@ def test_without_noise_loads_sum_to_the_data(case: Case, series: Series) -> None
         np.testing.assert_allclose(episode.load_level[[0, 75]], level, rtol=1e-12)
 
 
-def test_the_imbalance_of_normal_operation_is_half_to_one_percent_of_load(case: Case, series: Series) -> None:
-    builder = EpisodeBuilder(case, series, SCENARIOS["normal"])
-    episodes = [builder.build(np.random.default_rng(seed), losses_mw) for seed in range(60)]
-    rms_mw = np.sqrt(np.mean([np.mean(imbalance_mw(e) ** 2) for e in episodes]))
-    load_mw = np.mean([e.p_load_mw.sum(axis=1).mean() for e in episodes])
-    assert 0.005 < rms_mw / load_mw < 0.0125
-    # Design: about 110 MW. An episode holds three independent marks: 60 x 3 give 1/sqrt(360) = 5 % on an rms;
-    # three of them.
-    assert rms_mw == pytest.approx(113.0, rel=0.16)
-
-
 def test_load_noise_has_its_size_and_is_half_common_to_an_area(case: Case, series: Series) -> None:
     start = 100 * 1440.0 + 600.0
     noisy = EpisodeBuilder(case, series, replace(SCENARIOS["normal"], start_minute=start))

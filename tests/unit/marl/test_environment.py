@@ -423,3 +423,22 @@ def test_unknown_options_are_refused():
         make_batch("stormy", 1, check=False)
     with pytest.raises(ValueError, match="2 seeds for 1"):
         make_batch(SHORT, 1, check=False).reset(np.array([1, 2]))
+
+
+def test_a_copied_batch_staggers_its_episodes_as_the_original_does():
+    batch = make_batch(replace(SCENARIOS["training"], n_intervals=8), 2, check=False, stagger=True)
+    copy = pickle.loads(pickle.dumps(batch))
+    seeds = np.array([5, 6])
+    ends = []
+    for one in (batch, copy):
+        one.reset(seeds)
+        still = {g.name: np.zeros((2, g.n_agent, 1), np.float32) for g in one.groups}
+        ends.append([one.step(still).truncated.tolist() for _ in range(8)])
+    assert ends[0] == ends[1]
+    assert not all(ends[0][7])  # some ended earlier and are in their next episode
+
+
+def test_a_step_before_the_first_episode_is_refused():
+    batch = make_batch("training", 1, check=False)
+    with pytest.raises(ActionError, match="call reset first"):
+        batch.step({g.name: np.zeros((1, g.n_agent, 1), np.float32) for g in batch.groups})

@@ -165,6 +165,17 @@ def test_who_is_in_service_may_be_said_by_some_workers_only():
     assert joined["right"].shape == (3, 1)
 
 
+def test_a_number_that_is_none_stops_all_workers_before_any_has_stepped():
+    with WorkerBatch(make, 2, 2) as batch:
+        batch.reset(np.arange(2))
+        wrong = actions(0, 2)
+        wrong["left"][0, 0, 0] = np.nan
+        before = batch.get_state()
+        with pytest.raises(ValueError, match="actions of group 'left' hold numbers that are not finite"):
+            batch.step(wrong)
+        assert repr(batch.get_state()) == repr(before)
+
+
 def test_a_workers_exception_arrives_and_a_dead_worker_is_named():
     with WorkerBatch(make_fragile, 2, 2) as batch:
         batch.reset(np.arange(2))
