@@ -1,8 +1,8 @@
 """What worker processes and the learner hand each other in a step, in memory that all of them map.
 
 One array of all environments for each kind of number; a worker has the rows of its own ones. Whoever is told through a
-pipe that it is their turn reads and writes, nobody else, so there are no locks. The processes and the order of turns are
-in `workers.py`.
+pipe that it is their turn reads and writes, nobody else, so there are no locks. The order of turns is that of
+`workers.py`.
 """
 
 from __future__ import annotations
