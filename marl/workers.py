@@ -4,8 +4,9 @@ Each worker steps a consecutive share of the environments on a core of its own. 
 on their number, as long as environment k depends on its own seed alone: seeds are always dealt out from here.
 A worker that fails passes its exception on; one that dies ends the run with its number and exit status.
 
-What a step takes and gives lies in memory that all processes share (`board.py`), because it is too much for pipes, which
-pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and what is rare.
+What a step takes and gives lies in memory that all processes share (`board.py`), because it is too much for pipes,
+which pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and what is
+rare.
 """
 
 from __future__ import annotations
