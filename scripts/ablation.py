@@ -220,23 +220,26 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Held-out return over training, every variant's mean over seeds, between its worst and its best seed."""
+    """Held-out cost over training, every variant's mean over seeds, between its best and its worst seed."""
     import numpy as np
 
     from picture_style import legend_above, new_figure, save, style
 
-    figure = new_figure(9.0, 5.5, "Held-out return while training")
+    title = "Held-out cost while training: mean over seeds, shaded from the best seed to the worst"
+    figure = new_figure(9.0, 5.5, title)
     axes = figure.subplots()
     for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
         curves = [r["curve"] for r in results if r["variant"] == name]
         steps = np.array(curves[0]["steps"]) / 1000.0
         cost = -np.array([c["return"] for c in curves])  # [seed, evaluation]
         look = style(position)
-        axes.plot(steps, cost.mean(axis=0), label=f"{name}, {len(curves)} seeds", linewidth=1.6, **look)
+        axes.plot(steps, cost.mean(axis=0), label=f"{name} ({len(curves)})", linewidth=1.6, **look)
         axes.fill_between(
             steps, cost.min(axis=0), cost.max(axis=0), color=look["color"], alpha=0.2, linewidth=0
         )
     axes.set_yscale("log")
+    for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis_format(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("environment steps [1000]")
     axes.set_ylabel("cost of a held-out episode, minus its return [1]")
     axes.grid(which="both", color="#d9dde0", linewidth=0.6)

@@ -305,7 +305,8 @@ def tune(name: str, options: Options, pool: ProcessPoolExecutor | None, bar: Any
             "parameters": {key: plain(value) for key, value in search.decode(best).items()},
             "provenance": {
                 "command": f"python scripts/tune_baselines.py --only {name} --seed {options.seed}"
-                + (" --refine" if options.refine else ""),
+                + (" --refine" if options.refine else "")
+                + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
                 "method": "CMA-ES, mean of the last generation"
                 if chosen == "tuned"
                 else "start of the search",

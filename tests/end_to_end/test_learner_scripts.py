@@ -45,7 +45,7 @@ def test_the_ablations_table_says_mean_and_extremes_over_seeds(script, tmp_path)
     assert (row["return_best"], row["seeds"]) == (-29.0, 3)
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
     script("ablation").draw(results, tmp_path / "curves.svg")
-    assert "Held-out return while training" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert "Held-out cost while training" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end(script):
