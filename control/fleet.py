@@ -210,9 +210,31 @@ def advance_fleet(state: FleetState, action: FloatArray, fleet: Fleet) -> tuple[
 
 def capacity_utilisation(state: FleetState, fleet: Fleet) -> FloatArray:
     """State of charge of batteries; share of the range in use, -1 to 1, of the others, [env, resource]."""
-    reach_mw = np.where(state.output_mw >= 0.0, fleet.high_mw, -fleet.low_mw)
-    in_use = np.divide(state.output_mw, reach_mw, out=np.zeros_like(state.output_mw), where=reach_mw > 0.0)
-    return np.where(fleet.kind == BESS, state.energy_mwh / fleet.energy_mwh, in_use)
+    return _utilisation(
+        state.output_mw, state.energy_mwh, fleet.kind, fleet.energy_mwh, fleet.low_mw, fleet.high_mw
+    )
+
+
+@numba.njit(cache=True)
+def _utilisation(
+    output_mw: FloatArray,
+    energy_mwh: FloatArray,
+    kind: IntArray,
+    capacity_mwh: FloatArray,
+    low_mw: FloatArray,
+    high_mw: FloatArray,
+) -> FloatArray:
+    """See capacity_utilisation; all arrays but those of plants are [env, resource]."""
+    in_use = np.zeros_like(output_mw)
+    for env in range(output_mw.shape[0]):
+        for i in range(kind.size):
+            x = output_mw[env, i]
+            reach_mw = high_mw[i] if x >= 0.0 else -low_mw[i]
+            if kind[i] == BESS:
+                in_use[env, i] = energy_mwh[env, i] / capacity_mwh[i]
+            elif reach_mw > 0.0:
+                in_use[env, i] = x / reach_mw
+    return in_use
 
 
 @numba.njit(cache=True)

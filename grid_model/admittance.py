@@ -69,6 +69,7 @@ def bus_admittance(
 
 @numba.njit(cache=True, error_model="numpy")
 def branch_flows(
+    rows: IntArray,
     v_pu: ComplexArray,
     in_service: BoolArray,
     from_bus: IntArray,
@@ -83,11 +84,12 @@ def branch_flows(
     """Complex power entering every circuit at its two ends, S = V conj(I); zero where out of service.
 
     Args:
-        v_pu: bus voltages, [env, bus]; in_service: [env, branch]; the rest as in `BranchAdmittance`.
-        s_from_mva, s_to_mva: filled in, [env, branch].
+        rows: environments to look at; v_pu: bus voltages, [env, bus]; in_service: [env, branch]; the rest as in
+            `BranchAdmittance`.
+        s_from_mva, s_to_mva: filled in for these environments, [env, branch].
     """
-    n_env, n_branch = in_service.shape
-    for e in range(n_env):
+    n_branch = in_service.shape[1]
+    for e in rows:
         for k in range(n_branch):
             if in_service[e, k]:
                 v_from = v_pu[e, from_bus[k]]
@@ -101,6 +103,7 @@ def branch_flows(
 
 @numba.njit(cache=True, error_model="numpy")
 def bus_outflow(
+    rows: IntArray,
     s_from_mva: ComplexArray,
     s_to_mva: ComplexArray,
     from_bus: IntArray,
@@ -110,12 +113,12 @@ def bus_outflow(
     """Complex power that leaves every bus through its circuits.
 
     Args:
-        s_from_mva, s_to_mva: power entering the circuits at their ends, [env, branch].
-        s_bus_mva: filled in, [env, bus].
+        rows: environments to look at; s_from_mva, s_to_mva: power entering the circuits at their ends, [env, branch].
+        s_bus_mva: filled in for these environments, [env, bus].
     """
-    n_env, n_branch = s_from_mva.shape
-    s_bus_mva[:] = 0.0
-    for e in range(n_env):
+    n_branch = s_from_mva.shape[1]
+    for e in rows:
+        s_bus_mva[e, :] = 0.0
         for k in range(n_branch):
             s_bus_mva[e, from_bus[k]] += s_from_mva[e, k]
             s_bus_mva[e, to_bus[k]] += s_to_mva[e, k]

@@ -298,7 +298,17 @@ def _flows(case: Case, v_pu: ComplexArray, in_service: BoolArray) -> FloatArray:
     s_from = np.empty(in_service.shape, dtype=np.complex128)
     s_to = np.empty(in_service.shape, dtype=np.complex128)
     branch_flows(
-        v_pu, in_service, y.from_bus, y.to_bus, y.y_ff_pu, y.y_ft_pu, y.y_tt_pu, case.base_mva, s_from, s_to
+        np.arange(len(in_service)),
+        v_pu,
+        in_service,
+        y.from_bus,
+        y.to_bus,
+        y.y_ff_pu,
+        y.y_ft_pu,
+        y.y_tt_pu,
+        case.base_mva,
+        s_from,
+        s_to,
     )
     return apparent_power_mva(s_from, s_to)
 

@@ -70,6 +70,7 @@ from grid_model.reduction import (
     internal_voltages,
     reduce_to_machines,
 )
+from grid_model.span import adopt_machine_power, drive_groups, inject, share_among_machines, unserved_load
 from grid_model.swing import (
     SwingConfig,
     SwingTopology,
@@ -167,20 +168,17 @@ class CoupledGrid:
             self.n_group = 1
         self._lag_s = np.unique(resource_lag_s)
         self._resource_lag_s = resource_lag_s
-        self._of_lag = [np.flatnonzero(resource_lag_s == lag) for lag in self._lag_s]
+        self._lag_of = np.searchsorted(
+            self._lag_s, resource_lag_s
+        )  # which of them a resource has, [resource]
         self._reactance_pu = machine_reactance_pu(case)
         self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
-        self._load_at = np.zeros((case.n_load, case.n_bus))
-        self._load_at[np.arange(case.n_load), case.load.bus] = 1.0
-        self._renewable_at = np.zeros((case.n_renewable, case.n_bus))
-        self._renewable_at[np.arange(case.n_renewable), case.renewable.bus] = 1.0
-        self._resource_at = np.zeros((case.n_resource, case.n_bus))
-        self._resource_at[np.arange(case.n_resource), case.resource.bus] = 1.0
         self._cache: dict[bytes, SwingTopology] = {}
         self._reference_v_pu = self.engine.v_pu[0].copy()
-        self._reference_q_mvar = self.engine.machine_power(
-            np.zeros((n_env, case.n_bus), dtype=np.complex128)
-        )[0].imag
+        self._others_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        self._injection_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        self._reference_q_mvar = self.engine.machine_power(self._others_mva)[0].imag
+        self._all = np.arange(n_env)
 
         g, n_spring = self.n_group, case.n_branch + case.n_machine
         self.df_hz = np.zeros((g, n_env))
@@ -368,9 +366,13 @@ class CoupledGrid:
 
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]."""
-        live = self.engine.bus_live[:, self.case.load.bus]
-        wanted = self.inputs.load_mw + self.load_step_mw
-        return np.sum(np.where(live, (1.0 - self.served_share) * wanted, wanted), axis=1)
+        return unserved_load(
+            self.inputs.load_mw,
+            self.load_step_mw,
+            self.served_share,
+            self.engine.bus_live,
+            self.case.load.bus,
+        )
 
     def record(self, env: int) -> Recorder:
         """Record an environment from now on at every integration step; `start` begins its trace anew."""
@@ -440,44 +442,58 @@ class CoupledGrid:
 
     def _span(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
         """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
-        case, governor = self.case, self.config.governor
+        case, config, engine = self.case, self.config, self.engine
+        governor, begin, end = config.governor, self._begin, self._end
+        # Index arrays copy; for all environments views will do.
         rows: Any = slice(None) if envs is None else envs
-        n_env = self.n_env if envs is None else len(envs)
+        names = self._all if envs is None else envs
+        n_env = len(names)
         a, b = step_a / self.n_steps, step_b / self.n_steps
-        live = self.engine.bus_live[rows]
-        reach = self._reach[rows]
-        load_a = self._load(rows, a)
-        net_change = self._net(rows, b) - self._net(rows, a)
-        delta = np.zeros((self.n_group, n_env))
-        every_bus = np.arange(case.n_bus)
-        project(np.where(live, net_change, 0.0), every_bus, reach, delta)
-        damping = np.zeros((self.n_group, n_env))
-        project(load_a * live[:, case.load.bus] * self._per_hz, case.load.bus, reach, damping)
-        on = self.engine.machine_in_service[rows]
-        schedule_a = sum_groups(self._at("schedule_mw", rows, a) * on, self.group_of_machine, self.n_group)
-        schedule_b = sum_groups(self._at("schedule_mw", rows, b) * on, self.group_of_machine, self.n_group)
-
-        n_lag = len(self._lag_s)
-        lagged = np.zeros((n_lag, self.n_group, n_env))
-        u_a, u_b = np.zeros_like(lagged), np.zeros_like(lagged)
-        out_a = self._resource_mw(rows, a)
-        set_a, set_b = self._at("set_point_mw", rows, a), self._at("set_point_mw", rows, b)
-        for k, which in enumerate(self._of_lag):
-            at = case.resource.bus[which]
-            on_bus = live[:, at]
-            project(out_a[:, which] * on_bus, at, reach, lagged[k])
-            project(set_a[:, which] * on_bus, at, reach, u_a[k])
-            project(set_b[:, which] * on_bus, at, reach, u_b[k])
-
         # Copies: a span that relays cut short is integrated again from where it began.
         df = np.array(self.df_hz[:, rows], order="C")
         start_hz = df.copy()
         theta = np.array(self._theta_rad[:, rows], order="C")
         valve = np.array(self._valve_mw[:, rows], order="C")
         reheat = np.array(self._reheat_mw[:, rows], order="C")
-        moment = np.zeros((self.n_group, self.n_group, n_env))
         lowest = np.array(self.df_min_hz[:, rows], order="C")
         highest = np.array(self.df_max_hz[:, rows], order="C")
+        moment = np.zeros((self.n_group, self.n_group, n_env))
+        delta, damping, p_a, p_b = np.empty((4, self.n_group, n_env))
+        lagged, u_a, u_b = np.empty((3, len(self._lag_s), self.n_group, n_env))
+        drive_groups(
+            names,
+            a,
+            b,
+            begin.load_mw,
+            end.load_mw,
+            self.load_step_mw,
+            self.served_share,
+            begin.renewable_mw,
+            end.renewable_mw,
+            begin.schedule_mw,
+            end.schedule_mw,
+            begin.set_point_mw,
+            end.set_point_mw,
+            self._resource_mw(rows, a),
+            engine.bus_live,
+            engine.machine_in_service,
+            self._reach,
+            self._p_elec_mw,
+            start_hz,
+            case.load.bus,
+            case.renewable.bus,
+            case.resource.bus,
+            self._lag_of,
+            self.group_of_machine,
+            self._per_hz,
+            delta,
+            damping,
+            lagged,
+            u_a,
+            u_b,
+            p_a,
+            p_b,
+        )
         n_steps = step_b - step_a
         if envs is None:  # straight into the interval's traces; a span cut short is written again
             trace = self.trace_hz[step_a : step_b + 1]
@@ -486,10 +502,7 @@ class CoupledGrid:
             trace = np.empty((n_steps + 1, self.n_group, n_env))
             trace_mechanical = np.empty_like(trace if self._recorders else trace[:0])
         out_start = lagged.sum(axis=0)
-        p_elec = self._p_elec_mw[:, rows]
         share = np.ascontiguousarray(self._group_share[:, rows])
-        p_a = schedule_a - p_elec + damping * start_hz - out_start
-        p_b = p_a + (schedule_b - schedule_a) - delta
         # A group without a machine has no power to move it; any inertia keeps its equation solvable.
         inertia = np.ascontiguousarray(np.where(self._inertia[:, rows] > 0.0, self._inertia[:, rows], 1.0))
         before: tuple[Any, ...] = (df, theta, valve, reheat, lagged, p_a, p_b, u_a, u_b)
@@ -503,8 +516,8 @@ class CoupledGrid:
             governor.t_valve_s,
             governor.t_reheat_s,
             governor.high_pressure_fraction,
-            self.config.tie_damping_s,
-            self.config.dt_s,
+            config.tie_damping_s,
+            config.dt_s,
             n_steps,
             1.0 / self.n_steps,
             moment,
@@ -537,10 +550,13 @@ class CoupledGrid:
                 self._span(np.array([env]), step_a, cut)
                 self._span(np.array([env]), cut, step_b)
             return
-        names = range(self.n_env) if envs is None else envs
         watched = {env: self._recorders[env].begin(self) for env in names if env in self._recorders}
         self._p_elec_mw[:, rows] = (
-            p_elec + delta + damping * (df - start_hz) - (lagged.sum(axis=0) - out_start) + exchange
+            self._p_elec_mw[:, rows]
+            + delta
+            + damping * (df - start_hz)
+            - (lagged.sum(axis=0) - out_start)
+            + exchange
         )
         self.df_hz[:, rows], self._valve_mw[:, rows], self._reheat_mw[:, rows] = df, valve, reheat
         self._theta_rad[:, rows] = 0.0
@@ -574,9 +590,12 @@ class CoupledGrid:
         relays = self.config.load_shedding
         if relays is None or relays.n_stage == 0:
             return {}
-        names = np.arange(self.n_env) if envs is None else envs
+        threshold_hz = relays.stage_hz[0] - self.case.f0_hz
+        if lowest_hz.min() >= threshold_hz and not self._relay_pending.any():
+            return {}
+        names = self._all if envs is None else envs
         picked_up = self._relay_pending[names].any(axis=(1, 2))
-        low = np.flatnonzero(picked_up | (lowest_hz.min(axis=0) < relays.stage_hz[0] - self.case.f0_hz))
+        low = np.flatnonzero(picked_up | (lowest_hz.min(axis=0) < threshold_hz))
         found: dict[int, tuple[int, BoolArray, IntArray]] = {}
         for row in low:
             env = int(names[row])
@@ -594,53 +613,74 @@ class CoupledGrid:
 
     def _settle(self, envs: IntArray | None, at: float) -> None:
         """Power flow at a fraction of the interval, with each group's electrical power shared among its machines."""
-        rows: Any = slice(None) if envs is None else envs
-        on = self.engine.machine_in_service[rows]
-        schedule = self._at("schedule_mw", rows, at) * on
-        f_high = self.config.governor.high_pressure_fraction
-        governor = (f_high * self._valve_mw + (1.0 - f_high) * self._reheat_mw)[:, rows]
-        per_share = governor / np.maximum(self._group_share[:, rows], 1e-12)
-        of_machine = self.group_of_machine
-        mechanical = schedule + self._governor_share[rows] * per_share[of_machine].T
-        accelerating = sum_groups(mechanical, of_machine, self.n_group) - self._p_elec_mw[:, rows]
-        inertia = np.maximum(self._inertia[:, rows], 1e-12)  # a machine out of service has none
-        by_inertia = self._machine_inertia[rows] / inertia[of_machine].T
-        self._solve(envs, mechanical - by_inertia * accelerating[of_machine].T, at)
+        names = self._all if envs is None else envs
+        machine_mw = np.empty((len(names), self.case.n_machine))
+        share_among_machines(
+            names,
+            at,
+            self._begin.schedule_mw,
+            self._end.schedule_mw,
+            self.engine.machine_in_service,
+            self._valve_mw,
+            self._reheat_mw,
+            self.config.governor.high_pressure_fraction,
+            self._group_share,
+            self._governor_share,
+            self._inertia,
+            self._machine_inertia,
+            self._p_elec_mw,
+            self.group_of_machine,
+            machine_mw,
+        )
+        self._solve(envs, machine_mw, at)
 
     def _solve(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
         """AC power flow with these powers of the machines, a row per environment named; adopts what it finds."""
-        case, engine = self.case, self.engine
+        case, engine, begin, end = self.case, self.engine, self._begin, self._end
         rows: Any = slice(None) if envs is None else envs
-        load_mw = self._load(rows, at)
-        load_mvar = self._at("load_mvar", rows, at) * self.served_share[rows]
-        df_load = weigh_groups(self._reach[rows], np.ascontiguousarray(self.df_hz[:, rows]))[:, case.load.bus]
-        load_mw = load_mw * (1.0 + self._per_hz * df_load)
-        plants = (
-            self._at("renewable_mw", rows, at) @ self._renewable_at
-            + self._resource_mw(rows, at) @ self._resource_at
+        names = self._all if envs is None else envs
+        inject(
+            names,
+            at,
+            begin.load_mw,
+            end.load_mw,
+            self.load_step_mw,
+            begin.load_mvar,
+            end.load_mvar,
+            self.served_share,
+            begin.renewable_mw,
+            end.renewable_mw,
+            self._resource_mw(rows, at),
+            machine_mw,
+            engine.machine_in_service,
+            engine.bus_live,
+            self._reach,
+            self.df_hz,
+            case.load.bus,
+            case.renewable.bus,
+            case.resource.bus,
+            case.machine.bus,
+            self._per_hz,
+            self._others_mva,
+            self._injection_mva,
         )
-        others = np.zeros((self.n_env, case.n_bus), dtype=np.complex128)
-        others[rows] = plants - load_mw @ self._load_at - 1j * (load_mvar @ self._load_at)
-        others = np.where(engine.bus_live, others, 0.0)
-        injection = others.copy()
-        on = engine.machine_in_service[rows]
-        _add_columns(injection, rows, case.machine.bus, machine_mw * on)
-        engine.solve(injection, envs)
-        power = engine.machine_power(others)
-        good = engine.converged[rows]
-        self.machine_mw[rows] = np.where(good[:, None], power.real[rows], self.machine_mw[rows])
-        self.machine_mvar[rows] = np.where(good[:, None], power.imag[rows], self.machine_mvar[rows])
-        self.slack_mw[rows] = np.where(good, (self.machine_mw[rows] - machine_mw * on).sum(axis=1), np.nan)
-        self._p_elec_mw[:, rows] = np.where(
-            good,
-            sum_groups(self.machine_mw[rows] * on, self.group_of_machine, self.n_group),
-            self._p_elec_mw[:, rows],
+        engine.solve(self._injection_mva, envs)
+        adopt_machine_power(
+            names,
+            engine.converged,
+            engine.machine_power(self._others_mva, envs),
+            engine.machine_in_service,
+            self.group_of_machine,
+            self.machine_mw,
+            self.machine_mvar,
+            self._p_elec_mw,
         )
+        shared_mw = self.machine_mw[rows] - machine_mw * engine.machine_in_service[rows]
+        self.slack_mw[rows] = np.where(engine.converged[rows], shared_mw.sum(axis=1), np.nan)
         if self.config.level == "machine":
-            which = np.arange(self.n_env) if envs is None else envs
-            which = which[engine.converged[which]]
+            which = names[engine.converged[names]]
             for env in which[self._stale[which]]:
-                self._reduce(int(env), others[env])
+                self._reduce(int(env), self._others_mva[env])
             self._renew_exchange(which)
         else:
             self._renew_springs(envs)
@@ -753,7 +793,6 @@ class CoupledGrid:
             np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
             back = engine.bus_live[env] & ~live_was
             demand[0, back] += self._net(only, at)[0, back]
-            demand[0, back] -= (self._resource_mw(only, at) @ self._resource_at)[0, back]
             demand[0, ~engine.bus_live[env]] = 0.0
             # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
             returned = engine.machine_in_service[env] & ~machine_was
@@ -853,9 +892,16 @@ class CoupledGrid:
         return served
 
     def _net(self, rows: Any, at: float) -> FloatArray:
-        """Load less renewables at a fraction of the interval, at 60 Hz [MW], [env, bus]."""
-        net: FloatArray = self._load(rows, at) @ self._load_at
-        net = net - self._at("renewable_mw", rows, at) @ self._renewable_at
+        """Load less renewables and resources at a fraction of the interval, at 60 Hz [MW], [env, bus]."""
+        case, load_mw = self.case, self._load(rows, at)
+        net = np.zeros((len(load_mw), case.n_bus))
+        for bus, power_mw in (
+            (case.load.bus, load_mw),
+            (case.renewable.bus, -self._at("renewable_mw", rows, at)),
+            (case.resource.bus, -self._resource_mw(rows, at)),
+        ):
+            for column, at_bus in enumerate(bus):  # loads and plants may share a bus
+                net[:, at_bus] += power_mw[:, column]
         return net
 
     def _resource_mw(self, rows: Any, at: float) -> FloatArray:
@@ -903,11 +949,3 @@ def _between(start: FloatArray, end: FloatArray, at: float) -> FloatArray:
     if at == 1.0:
         return end
     return start + (end - start) * at
-
-
-def _add_columns(target: Any, rows: Any, columns: IntArray, values: FloatArray) -> None:
-    """target[rows, column_i] += values[:, i], also where two machines share a bus."""
-    block = target[rows]
-    for i, column in enumerate(columns):
-        block[:, column] += values[:, i]
-    target[rows] = block

@@ -24,6 +24,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case, LoadTable, MachineTable
 from grid_model.admittance import ComplexArray, branch_admittance, branch_flows, bus_outflow
+from grid_model.span import split_injection
 from grid_model.topology import live_buses
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ class PowerFlowEngine:
         self.n_env = n_env
         self._admittance = branch_admittance(case)
         self._share = governor_share(case.machine) if slack_share is None else slack_share
+        # Reactors that stand at a machine's bus.
+        beside = case.reactor.bus[:, None] == case.machine.bus
+        self._reactor_beside = [(int(reactor), int(machine)) for reactor, machine in np.argwhere(beside)]
         n = case.n_bus
         both = np.concatenate([np.arange(n), np.arange(n)]).astype(np.int64)
         shell = replace(
@@ -189,6 +193,7 @@ class PowerFlowEngine:
         for reactor in range(case.n_reactor):
             prototype.change_q_shunt(reactor, float(reactor_share * case.reactor.q_mvar[reactor]))
         self._all = np.ones(2 * n, dtype=np.bool_)
+        self._every = np.arange(n_env)
 
         self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
@@ -213,7 +218,7 @@ class PowerFlowEngine:
         self.v_pu = np.repeat(solved[None, :], n_env, axis=0)
         for grid in self._grids:
             self._restart(grid, solved)
-        self._update_flows()
+        self._update_flows(self._every)
 
     def solver(self, env: int) -> Any:
         """The lightsim2grid model of one environment, for that library's own batch analyses."""
@@ -241,18 +246,13 @@ class PowerFlowEngine:
         Returns:
             `converged` of all environments, [env].
         """
-        live = _on_step(np.where(self.bus_live, -injection_mva, 0.0))
-        n = self.case.n_bus
-        p_mw = np.empty((self.n_env, 2 * n), dtype=np.float32)
-        q_mvar = np.empty((self.n_env, 2 * n), dtype=np.float32)
-        p_mw[:, :n] = live.real
-        p_mw[:, n:] = live.real - p_mw[:, :n]
-        q_mvar[:, :n] = live.imag
-        q_mvar[:, n:] = live.imag - q_mvar[:, :n]
-        for env in range(self.n_env) if envs is None else envs:
+        names = self._every if envs is None else envs
+        p_mw, q_mvar = np.empty((2, len(names), 2 * self.case.n_bus), dtype=np.float32)
+        split_injection(names, injection_mva, self.bus_live, INJECTION_STEP_MW, p_mw, q_mvar)
+        for row, env in enumerate(names.tolist()):
             grid = self._grids[env]
-            grid.update_loads_p(self._all, p_mw[env])
-            grid.update_loads_q(self._all, q_mvar[env])
+            grid.update_loads_p(self._all, p_mw[row])
+            grid.update_loads_q(self._all, q_mvar[row])
             v_pu = grid.ac_pf(self.v_pu[env], MAX_ITERATION, TOLERANCE_PU)
             if v_pu.size == 0:
                 v_pu = grid.ac_pf(self._start(env), 2 * MAX_ITERATION, TOLERANCE_PU)
@@ -263,7 +263,7 @@ class PowerFlowEngine:
             self.v_pu[~self.bus_live] = (
                 0.0  # the engine leaves the set-point standing at dead machines' buses
             )
-        self._update_flows()
+        self._update_flows(names)
         return self.converged
 
     def set_topology(self, env: int, branch_in_service: BoolArray, machine_in_service: BoolArray) -> None:
@@ -318,28 +318,31 @@ class PowerFlowEngine:
         """Start the next solve of one environment at the reference voltages."""
         self.v_pu[env] = self._start(env)
 
-    def machine_power(self, injection_mva: ComplexArray) -> ComplexArray:
+    def machine_power(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> ComplexArray:
         """Power of each machine in the last solution: what leaves its bus less what else is injected there.
 
         Args:
             injection_mva: complex power into every bus from everything but machines [MVA], [env, bus].
+            envs: environments to look at, [n]; all if None.
 
         Returns:
-            [MVA], [env, machine]; zero for machines out of service.
+            [MVA], [n, machine]; zero for machines out of service.
         """
         y, bus = self._admittance, self.case.machine.bus
-        bus_outflow(self.s_from_mva, self.s_to_mva, y.from_bus, y.to_bus, self._s_bus_mva)
-        power = self._s_bus_mva[:, bus] - injection_mva[:, bus]
-        for reactor, at in enumerate(self.case.reactor.bus):
-            for machine in np.flatnonzero(bus == at):
-                absorbed_mvar = self.reactor_share[:, reactor] * self.case.reactor.q_mvar[reactor]
-                power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[:, at]) ** 2
-        return np.where(self.machine_in_service, power, 0.0)
+        rows: Any = slice(None) if envs is None else envs
+        names = self._every if envs is None else envs
+        bus_outflow(names, self.s_from_mva, self.s_to_mva, y.from_bus, y.to_bus, self._s_bus_mva)
+        power = self._s_bus_mva[rows][:, bus] - injection_mva[rows][:, bus]
+        for reactor, machine in self._reactor_beside:
+            at = self.case.reactor.bus[reactor]
+            absorbed_mvar = self.reactor_share[rows, reactor] * self.case.reactor.q_mvar[reactor]
+            power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[rows, at]) ** 2
+        return np.where(self.machine_in_service[rows], power, 0.0)
 
     def restore_voltages(self, v_pu: ComplexArray) -> None:
         """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""
         self.v_pu[...] = v_pu
-        self._update_flows()
+        self._update_flows(self._every)
 
     def _start(self, env: int) -> ComplexArray:
         return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
@@ -358,9 +361,10 @@ class PowerFlowEngine:
             coarse = values.astype(np.float32)
             update(self._all, np.concatenate([coarse, (values - coarse).astype(np.float32)]))
 
-    def _update_flows(self) -> None:
+    def _update_flows(self, envs: IntArray) -> None:
         y = self._admittance
         branch_flows(
+            envs,
             self.v_pu,
             self.branch_in_service,
             y.from_bus,

@@ -272,7 +272,8 @@ def reference() -> TrainingConfig:
 
     Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero,
     learning rates stay constant, values are normalised, rewards enter as they are, the value loss is squared,
-    exploration noise is independent, the last policy is the one to keep, no dead zone.
+    exploration noise is independent, no dead zone. What is evaluated and saved is the average of the actors over
+    recent updates, which the learning itself never sees.
     """
     base = TrainingConfig()
     return replace(
@@ -295,7 +296,6 @@ def reference() -> TrainingConfig:
             epochs=10,
             noise_correlation=0.0,
             robust_reward=0.0,
-            policy_average=0.0,
             value_loss="squared",
         ),
     )

@@ -25,6 +25,7 @@ from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.closed_loop import ClosedLoop, IntervalResult
 from control.scenario import ScenarioConfig, scenario_named
+from grid_model.projection import sum_groups
 from grid_model.swing import Level, SwingConfig
 from marl.observation import (
     DF_HZ,
@@ -86,6 +87,7 @@ class GridBatch:
         self._size = OBSERVATION_SIZE if observation == "default" else EXTENDED_SIZE
         kinds = list(dict.fromkeys(case.resource.kind))
         self._of_group = {kind: case.resource.of_kind(kind) for kind in kinds}
+        self._group_index = np.array([kinds.index(kind) for kind in case.resource.kind])  # [resource]
         self._groups = tuple(
             AgentGroup(
                 name=kind,
@@ -297,8 +299,9 @@ class GridBatch:
             "unserved_mw": result.unserved_mw,
             "grid_lost": result.grid_lost.astype(np.float64),
         }
-        for kind, rows in self._of_group.items():
-            values[f"moved_mw_{kind}"] = _total(moved, rows)
+        # Added one after the other: numpy's own order, and so its bits, varies with the rows.
+        of_kind = sum_groups(moved, self._group_index, len(self._of_group))
+        values |= {f"moved_mw_{kind}": of_kind[k] for k, kind in enumerate(self._of_group)}
         return values
 
 
@@ -420,8 +423,8 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
                 raise ActionError(
                     f"action of {agent!r} is {value}, expected -1 to 1; clip it, or wrap the environment"
                 )
-            joint[0, column] = value
-        return np.clip(joint, -1.0, 1.0)
+            joint[0, column] = min(max(value, -1.0), 1.0)
+        return joint
 
     def state(self) -> Float32Array:
         """The critic's view of the grid, see `marl.observation`."""
@@ -553,14 +556,6 @@ def make_batch(
 def parallel_env(**options: Any) -> GridParallelEnv:
     """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
     return GridParallelEnv(**options)
-
-
-def _total(values: FloatArray, columns: IntArray) -> FloatArray:
-    """Sum over some columns, one after the other: numpy's own order, and so its bits, varies with the rows."""
-    total = np.zeros(len(values))
-    for column in columns:
-        total += values[:, column]
-    return total
 
 
 def _numbers(given: Any, what: str) -> FloatArray:

@@ -1,0 +1,341 @@
+"""Both ends of a span, compiled: what drives the groups through it, and what its end injects into the power flow.
+
+`grid_model.coupling` says in which order these are used. Each function serves the environments named by `rows`, adds in
+a fixed order, environment by environment, and so gives the same bits alone and in any batch. Arrays lead with env;
+those of groups have env last, as the integrators want them. `whole` arrays have a row for every environment of the
+grid, `named` ones a row for each of `rows`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.admittance import ComplexArray
+
+__all__ = [
+    "adopt_machine_power",
+    "between",
+    "drive_groups",
+    "inject",
+    "share_among_machines",
+    "split_injection",
+    "unserved_load",
+]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def between(start: float, end: float, at: float) -> float:
+    """Straight line between two values, exact at both ends."""
+    if at == 0.0:
+        return start
+    if at == 1.0:
+        return end
+    return start + (end - start) * at
+
+
+@numba.njit(cache=True, error_model="numpy")
+def drive_groups(
+    rows: IntArray,
+    a: float,
+    b: float,
+    load_begin_mw: FloatArray,
+    load_end_mw: FloatArray,
+    load_step_mw: FloatArray,
+    served_share: FloatArray,
+    renewable_begin_mw: FloatArray,
+    renewable_end_mw: FloatArray,
+    schedule_begin_mw: FloatArray,
+    schedule_end_mw: FloatArray,
+    set_point_begin_mw: FloatArray,
+    set_point_end_mw: FloatArray,
+    output_mw: FloatArray,
+    bus_live: BoolArray,
+    machine_in_service: BoolArray,
+    reach: FloatArray,
+    p_elec_mw: FloatArray,
+    df_hz: FloatArray,
+    load_bus: IntArray,
+    renewable_bus: IntArray,
+    resource_bus: IntArray,
+    lag_of: IntArray,
+    group_of: IntArray,
+    per_hz: float,
+    delta_mw: FloatArray,
+    damping_mw_per_hz: FloatArray,
+    lagged_mw: FloatArray,
+    set_point_a_mw: FloatArray,
+    set_point_b_mw: FloatArray,
+    p_a_mw: FloatArray,
+    p_b_mw: FloatArray,
+) -> None:
+    """Powers that act on the groups at fractions a and b of an interval, between which they follow straight lines.
+
+    Args:
+        rows: environments, [n].
+        load_begin_mw .. set_point_end_mw: inputs at the interval's two ends; load_step_mw and served_share hold
+            throughout; whole.
+        output_mw: of the resources at a, named, [n, resource].
+        bus_live, machine_in_service, reach: topology, whole; p_elec_mw: at the last power flow, whole, [group, env].
+        df_hz: at a, named, [group, n].
+        load_bus .. resource_bus: where they stand; lag_of: which kind of lag a resource has; group_of: of a machine.
+        per_hz: relative growth of load with frequency.
+        delta_mw: filled with the growth of net load from a to b as the groups meet it, [group, n].
+        damping_mw_per_hz: filled with D, [group, n].
+        lagged_mw, set_point_a_mw, set_point_b_mw: filled with the resources' outputs at a and set-points at a and b,
+            [lag, group, n].
+        p_a_mw, p_b_mw: filled with what accelerates the groups at both ends, resources left out, [group, n].
+    """
+    n_load, n_renewable = load_bus.size, renewable_bus.size
+    n_bus, n_group = reach.shape[1], reach.shape[2]
+    n_lag = lagged_mw.shape[0]
+    load_a_mw, load_b_mw = np.empty(n_bus), np.empty(n_bus)
+    renewable_a_mw, renewable_b_mw = np.empty(n_bus), np.empty(n_bus)
+    schedule_a, schedule_b = np.empty(n_group), np.empty(n_group)
+    for row in range(rows.size):
+        e = rows[row]
+        for g in range(n_group):
+            schedule_a[g] = schedule_b[g] = 0.0
+            delta_mw[g, row] = damping_mw_per_hz[g, row] = 0.0
+            for k in range(n_lag):
+                lagged_mw[k, g, row] = set_point_a_mw[k, g, row] = set_point_b_mw[k, g, row] = 0.0
+        load_a_mw[:] = 0.0
+        load_b_mw[:] = 0.0
+        renewable_a_mw[:] = 0.0
+        renewable_b_mw[:] = 0.0
+        for i in range(n_load):
+            at = load_bus[i]
+            begin, end = load_begin_mw[e, i], load_end_mw[e, i]
+            load_a = (between(begin, end, a) + load_step_mw[e, i]) * served_share[e, i]
+            load_b = (between(begin, end, b) + load_step_mw[e, i]) * served_share[e, i]
+            load_a_mw[at] += load_a
+            load_b_mw[at] += load_b
+            if bus_live[e, at]:
+                for g in range(n_group):
+                    damping_mw_per_hz[g, row] += load_a * per_hz * reach[e, at, g]
+        for i in range(n_renewable):
+            begin, end = renewable_begin_mw[e, i], renewable_end_mw[e, i]
+            renewable_a_mw[renewable_bus[i]] += between(begin, end, a)
+            renewable_b_mw[renewable_bus[i]] += between(begin, end, b)
+        for at in range(n_bus):
+            if bus_live[e, at]:
+                more = (load_b_mw[at] - renewable_b_mw[at]) - (load_a_mw[at] - renewable_a_mw[at])
+                for g in range(n_group):
+                    delta_mw[g, row] += more * reach[e, at, g]
+        for i in range(group_of.size):
+            if machine_in_service[e, i]:
+                begin, end = schedule_begin_mw[e, i], schedule_end_mw[e, i]
+                schedule_a[group_of[i]] += between(begin, end, a)
+                schedule_b[group_of[i]] += between(begin, end, b)
+        for i in range(resource_bus.size):
+            at, k = resource_bus[i], lag_of[i]
+            if bus_live[e, at]:
+                begin, end = set_point_begin_mw[e, i], set_point_end_mw[e, i]
+                u_a, u_b = between(begin, end, a), between(begin, end, b)
+                for g in range(n_group):
+                    share = reach[e, at, g]
+                    lagged_mw[k, g, row] += output_mw[row, i] * share
+                    set_point_a_mw[k, g, row] += u_a * share
+                    set_point_b_mw[k, g, row] += u_b * share
+        for g in range(n_group):
+            output = 0.0
+            for k in range(n_lag):
+                output += lagged_mw[k, g, row]
+            held = schedule_a[g] - p_elec_mw[g, e] + damping_mw_per_hz[g, row] * df_hz[g, row] - output
+            p_a_mw[g, row] = held
+            p_b_mw[g, row] = held + (schedule_b[g] - schedule_a[g]) - delta_mw[g, row]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def share_among_machines(
+    rows: IntArray,
+    at: float,
+    schedule_begin_mw: FloatArray,
+    schedule_end_mw: FloatArray,
+    machine_in_service: BoolArray,
+    valve_mw: FloatArray,
+    reheat_mw: FloatArray,
+    high_pressure_fraction: float,
+    group_share: FloatArray,
+    governor_share: FloatArray,
+    group_inertia: FloatArray,
+    machine_inertia: FloatArray,
+    p_elec_mw: FloatArray,
+    group_of: IntArray,
+    machine_mw: FloatArray,
+) -> None:
+    """What each machine sends out: its turbine's power less the part of its group's acceleration by inertia.
+
+    Args:
+        rows: environments, [n]; at: fraction of the interval; schedules: whole, [env, machine].
+        valve_mw, reheat_mw, group_share, group_inertia, p_elec_mw: whole, [group, env].
+        governor_share, machine_inertia, machine_in_service: whole, [env, machine].
+        machine_mw: filled, named, [n, machine].
+    """
+    n_group, n_machine = valve_mw.shape[0], group_of.size
+    low = 1.0 - high_pressure_fraction
+    per_share, accelerating = np.empty(n_group), np.empty(n_group)
+    mechanical = np.empty(n_machine)
+    for row in range(rows.size):
+        e = rows[row]
+        for g in range(n_group):
+            governor = high_pressure_fraction * valve_mw[g, e] + low * reheat_mw[g, e]
+            per_share[g] = governor / max(group_share[g, e], 1e-12)
+            accelerating[g] = 0.0
+        for i in range(n_machine):
+            g = group_of[i]
+            scheduled = between(schedule_begin_mw[e, i], schedule_end_mw[e, i], at)
+            mechanical[i] = (scheduled if machine_in_service[e, i] else 0.0) + governor_share[
+                e, i
+            ] * per_share[g]
+            accelerating[g] += mechanical[i]
+        for g in range(n_group):
+            accelerating[g] -= p_elec_mw[g, e]
+        for i in range(n_machine):
+            g = group_of[i]
+            by_inertia = machine_inertia[e, i] / max(group_inertia[g, e], 1e-12)
+            machine_mw[row, i] = mechanical[i] - by_inertia * accelerating[g]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def inject(
+    rows: IntArray,
+    at: float,
+    load_begin_mw: FloatArray,
+    load_end_mw: FloatArray,
+    load_step_mw: FloatArray,
+    mvar_begin: FloatArray,
+    mvar_end: FloatArray,
+    served_share: FloatArray,
+    renewable_begin_mw: FloatArray,
+    renewable_end_mw: FloatArray,
+    resource_mw: FloatArray,
+    machine_mw: FloatArray,
+    machine_in_service: BoolArray,
+    bus_live: BoolArray,
+    reach: FloatArray,
+    df_hz: FloatArray,
+    load_bus: IntArray,
+    renewable_bus: IntArray,
+    resource_bus: IntArray,
+    machine_bus: IntArray,
+    per_hz: float,
+    others_mva: ComplexArray,
+    injection_mva: ComplexArray,
+) -> None:
+    """Complex power into every bus at a fraction of the interval, loads at the frequency of their own bus.
+
+    Args:
+        rows: environments, [n]; inputs at the interval's two ends, topology and df_hz [group, env]: whole.
+        resource_mw, machine_mw: what resources and machines send out there, named, [n, resource] and [n, machine].
+        others_mva: filled with what everything but machines injects, whole, [env, bus]; rows not named stay.
+        injection_mva: filled with all of it, likewise. Both are zero at dead buses.
+    """
+    n_bus, n_group = reach.shape[1], reach.shape[2]
+    plants, load, mvar = np.empty(n_bus), np.empty(n_bus), np.empty(n_bus)
+    agents = np.empty(n_bus)
+    for row in range(rows.size):
+        e = rows[row]
+        plants[:] = 0.0
+        agents[:] = 0.0
+        load[:] = 0.0
+        mvar[:] = 0.0
+        for i in range(load_bus.size):
+            bus = load_bus[i]
+            wanted = between(load_begin_mw[e, i], load_end_mw[e, i], at) + load_step_mw[e, i]
+            df = 0.0
+            for g in range(n_group):
+                df += reach[e, bus, g] * df_hz[g, e]
+            load[bus] += wanted * served_share[e, i] * (1.0 + per_hz * df)
+            mvar[bus] += between(mvar_begin[e, i], mvar_end[e, i], at) * served_share[e, i]
+        for i in range(renewable_bus.size):
+            plants[renewable_bus[i]] += between(renewable_begin_mw[e, i], renewable_end_mw[e, i], at)
+        for i in range(resource_bus.size):
+            agents[resource_bus[i]] += resource_mw[row, i]
+        for bus in range(n_bus):
+            s = complex(0.0, 0.0)
+            if bus_live[e, bus]:
+                s = complex(plants[bus] + agents[bus] - load[bus], -mvar[bus])
+            others_mva[e, bus] = s
+            injection_mva[e, bus] = s
+        for i in range(machine_bus.size):
+            if machine_in_service[e, i]:
+                injection_mva[e, machine_bus[i]] += machine_mw[row, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def adopt_machine_power(
+    rows: IntArray,
+    converged: BoolArray,
+    power_mva: ComplexArray,
+    machine_in_service: BoolArray,
+    group_of: IntArray,
+    machine_mw: FloatArray,
+    machine_mvar: FloatArray,
+    p_elec_mw: FloatArray,
+) -> None:
+    """Take over the machines' powers of a power flow that found a solution, and their groups' sums.
+
+    Args:
+        rows: environments, [n]; converged: whole, [env]; power_mva: of the machines, named, [n, machine].
+        machine_mw, machine_mvar: changed, whole, [env, machine]; p_elec_mw: changed, whole, [group, env].
+    """
+    for row in range(rows.size):
+        e = rows[row]
+        if not converged[e]:
+            continue
+        for g in range(p_elec_mw.shape[0]):
+            p_elec_mw[g, e] = 0.0
+        for i in range(group_of.size):
+            machine_mw[e, i] = power_mva[row, i].real
+            machine_mvar[e, i] = power_mva[row, i].imag
+            if machine_in_service[e, i]:
+                p_elec_mw[group_of[i], e] += machine_mw[e, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def split_injection(
+    rows: IntArray,
+    injection_mva: ComplexArray,
+    bus_live: BoolArray,
+    step_mw: float,
+    p_mw: npt.NDArray[np.float32],
+    q_mvar: npt.NDArray[np.float32],
+) -> None:
+    """Demand at every bus as the sum of two 32-bit floats, coarse and rest, on whole steps; zero at dead buses.
+
+    Args:
+        rows: environments, [n]; injection_mva, bus_live: whole, [env, bus].
+        p_mw, q_mvar: filled, named, float32, [n, 2 bus], coarse parts first.
+    """
+    n_bus = bus_live.shape[1]
+    for row in range(rows.size):
+        e = rows[row]
+        for bus in range(n_bus):
+            p, q = 0.0, 0.0
+            if bus_live[e, bus]:
+                s = injection_mva[e, bus]
+                p, q = np.rint(-s.real / step_mw) * step_mw, np.rint(-s.imag / step_mw) * step_mw
+            p_mw[row, bus] = np.float32(p)
+            q_mvar[row, bus] = np.float32(q)
+            p_mw[row, n_bus + bus] = np.float32(p - np.float64(p_mw[row, bus]))
+            q_mvar[row, n_bus + bus] = np.float32(q - np.float64(q_mvar[row, bus]))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def unserved_load(
+    load_mw: FloatArray,
+    load_step_mw: FloatArray,
+    served_share: FloatArray,
+    bus_live: BoolArray,
+    load_bus: IntArray,
+) -> FloatArray:
+    """Load on dead buses and load that was shed [MW], all [env, load] but bus_live [env, bus] -> [env]."""
+    unserved_mw = np.zeros(load_mw.shape[0])
+    for e in range(load_mw.shape[0]):
+        for i in range(load_bus.size):
+            wanted = load_mw[e, i] + load_step_mw[e, i]
+            unserved_mw[e] += (1.0 - served_share[e, i]) * wanted if bus_live[e, load_bus[i]] else wanted
+    return unserved_mw
