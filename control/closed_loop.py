@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
-from control.fleet import capacity_utilisation, make_fleet
+from control.fleet import capacity_utilisation, fleet_of
 from control.interval import FrequencyLimits, IntervalResult, judge_limits, share_within
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
@@ -82,7 +82,7 @@ class ClosedLoop:
         self.scenario = scenario
         self.n_env = n_env
         self.limits = limits or FrequencyLimits()
-        self.fleet = make_fleet(case, scenario.interval_s)
+        self.fleet = fleet_of(case, scenario)
         self.grid = CoupledGrid(
             case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
         )

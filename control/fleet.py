@@ -25,6 +25,7 @@ from control.battery import S_PER_H, BatteryParameters, limit_battery
 from control.demand_response import DemandResponseParameters, limit_demand_response
 from control.gas_turbine import GasTurbineParameters, limit_gas_turbine
 from control.lag import lag_end, lag_integral
+from control.suites import ScenarioConfig
 
 BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
 
@@ -178,6 +179,17 @@ def make_fleet(
         rebound_s=pick(1.0, 1.0, d.rebound_s),
         cost_per_mw=pick(b.cost_per_mw, g.cost_per_mw, d.cost_per_mw),
         cost_per_mw2=pick(b.cost_per_mw2, g.cost_per_mw2, d.cost_per_mw2),
+    )
+
+
+def fleet_of(case: Case, scenario: ScenarioConfig) -> Fleet:
+    """The plants of a case as large and as fast as a scenario says."""
+    return make_fleet(
+        case,
+        scenario.interval_s,
+        battery=scenario.battery,
+        gas_turbine=scenario.gas_turbine,
+        demand_response=scenario.demand_response,
     )
 
 

@@ -15,6 +15,9 @@ A scenario of one's own is a small TOML file that starts from a suite and change
     [forecast]
     dispatch_wind_percent = 6.0
 
+    [gas_turbine]
+    operating_point_mw = 120.0
+
     [[event]]
     time_s = 120.0
     kind = "machine_out"
@@ -32,12 +35,25 @@ import numpy as np
 
 from cases.arrays import IntArray
 from cases.case import Case
+from control.battery import BatteryParameters
+from control.demand_response import DemandResponseParameters
 from control.dispatch import DispatchConfig
 from control.forecast import ForecastConfig
+from control.gas_turbine import GasTurbineParameters
 from control.scada import ScadaConfig, scaled_sd
 from grid_model.disturbance import TABLE_OF_KIND, DisturbanceError, Event, sort_events
 
-Config = TypeVar("Config", "ScenarioConfig", ForecastConfig, DispatchConfig)
+Config = TypeVar(
+    "Config",
+    "ScenarioConfig",
+    ForecastConfig,
+    DispatchConfig,
+    BatteryParameters,
+    GasTurbineParameters,
+    DemandResponseParameters,
+)
+# Fields of a scenario that are tables of their own.
+TABLES = ("forecast", "dispatch", "battery", "gas_turbine", "demand_response")
 
 
 class ScenarioError(ValueError):
@@ -99,7 +115,10 @@ class ScenarioConfig:
     repair_max_s: float = 900.0
     events: tuple[Event, ...] = ()  # besides the random ones
 
-    # Batteries.
+    # The agents' plants: sizes of each class, and where they start.
+    battery: BatteryParameters = field(default_factory=BatteryParameters)
+    gas_turbine: GasTurbineParameters = field(default_factory=GasTurbineParameters)
+    demand_response: DemandResponseParameters = field(default_factory=DemandResponseParameters)
     soc_start_min: float = 0.3
     soc_start_max: float = 0.7
 
@@ -272,12 +291,11 @@ def read_scenario(path: Path, case: Case) -> ScenarioConfig:
     events = tuple(_read_event(path, row, case) for row in content.pop("event", []))
     changes: dict[str, Any] = {"name": path.stem, "events": base.events + events}
     for key, value in content.items():
-        if key == "forecast":
-            changes[key] = _changed(path, base.forecast, value, "forecast.")
-        elif key == "dispatch":
-            changes[key] = _changed(path, base.dispatch, value, "dispatch.")
-        else:
-            changes[key] = value
+        if key in TABLES:
+            if not isinstance(value, dict):
+                raise ScenarioError(f"{path}: {key} = {value!r}, expected a table: [{key}].")
+            value = _changed(path, getattr(base, key), value, f"{key}.")
+        changes[key] = value
     return _changed(path, base, changes, "")
 
 
@@ -294,6 +312,9 @@ def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> 
             if not number:
                 raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a number.")
             value = float(value)
+        elif isinstance(old, bool):
+            if not isinstance(value, bool):
+                raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected true or false.")
         elif isinstance(old, int) and not (isinstance(value, int) and number):
             raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a whole number.")
         elif isinstance(old, str) and not isinstance(value, str):

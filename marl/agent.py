@@ -31,7 +31,7 @@ Departures from the papers:
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -155,6 +155,12 @@ class MAPPO:
     def kept_policy(self) -> Policy:
         """The policy that is evaluated and saved."""
         return self.policy if self.averaged is None else self.averaged
+
+    def start_from(self, change: Callable[[Policy], None]) -> None:
+        """Lets `change` put weights into the policy before anything has been learned."""
+        change(self.policy)
+        if self.averaged is not None:
+            self.averaged.load_state_dict(self.policy.state_dict())
 
     # -- acting ------------------------------------------------
 

@@ -68,6 +68,8 @@ class NetworkConfig:
     normalize_inputs: bool = False
     # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
     dead_zone: float = 0.15
+    # The same for each agent type in order, where types differ; empty takes dead_zone for all.
+    dead_zones: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("actor_hidden", "critic_hidden"):
@@ -82,6 +84,10 @@ class NetworkConfig:
             f"magnify_inputs = {self.magnify_inputs}, expected >= 0",
         )
         _require(0 <= self.dead_zone < 1, f"dead_zone = {self.dead_zone}, expected in [0, 1)")
+        _require(
+            all(0 <= zone < 1 for zone in self.dead_zones),
+            f"dead_zones = {self.dead_zones}, expected each in [0, 1)",
+        )
         _require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")
 
 
@@ -133,6 +139,8 @@ class PPOConfig:
     target_kl: float = 0.0
     # Share of exploration noise that the agents of a type have in common; marginals stay as they are.
     noise_correlation: float = 0.8
+    # Exploring actions inside the dead zone become zero as well, so that what is learned from is what is evaluated.
+    explore_dead_zone: bool = False
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is.
     robust_reward: float = 20.0
     # It grows with its root (Huber's cost of the root), or with its logarithm, which tames penalties too.
@@ -213,6 +221,9 @@ class TrainingConfig:
     device: Literal["cpu", "cuda", "auto"] = "auto"
     # The grid's operating conditions to train in.
     scenario: str = "training"
+    # What the actors begin with: `linear`, the tuned linear policy of the same observation (residual policy learning,
+    # Silver et al., 2018), or the path of a model; empty draws them anew.
+    start: str = ""
     # What an agent observes: the default 15 numbers, or those and its recent past.
     observation: Literal["default", "extended"] = "default"
     # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
@@ -268,23 +279,19 @@ def recommended() -> TrainingConfig:
 
 
 def reference() -> TrainingConfig:
-    """The specification's table to the letter; what it leaves open follows Yu et al. (2022).
+    """The specification's table to the letter; what it leaves open is as in `recommended`.
 
-    Left open and filled in: eight environments share the buffer of 2048 steps, log-std starts at zero,
-    learning rates stay constant, values are normalised, rewards enter as they are, the value loss is squared,
-    exploration noise is independent, no dead zone. What is evaluated and saved is the average of the actors over
-    recent updates, which the learning itself never sees.
+    It leaves open the number of environments, the initial spread, schedules, what rewards and values are turned into
+    before learning, how noise is shared, which policy is kept, and the dead zone. With the usual choices there (spread
+    one, constant rates) the entropy bonus widens the spread without end, and the policy forgets.
     """
     base = TrainingConfig()
     return replace(
         base,
-        n_envs=8,
-        network=replace(base.network, log_std_init=0.0, magnify_inputs=0.0, dead_zone=0.0),
         ppo=replace(
             base.ppo,
             lr_actor=3e-4,
             lr_critic=1e-3,
-            lr_final_fraction=1.0,
             gamma=0.99,
             gae_lambda=0.95,
             clip=0.2,
@@ -294,9 +301,6 @@ def reference() -> TrainingConfig:
             buffer_steps=2048,
             minibatch_steps=256,
             epochs=10,
-            noise_correlation=0.0,
-            robust_reward=0.0,
-            value_loss="squared",
         ),
     )
 
@@ -333,6 +337,7 @@ FIXED_ON_RESUME = (
     "scenario",
     "observation",
     "level",
+    "start",
     "episode_steps",
     "network",
     "ppo.buffer_steps",

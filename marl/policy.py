@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from marl import checkpoint
-from marl.config import NetworkConfig
+from marl.config import ConfigError, NetworkConfig
 from marl.networks import Actor, ActorSet
 from marl.protocol import AgentGroup, Float32Array
 
@@ -24,6 +24,10 @@ class Policy(nn.Module):
         self, groups: tuple[AgentGroup, ...], config: NetworkConfig, metadata: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__()
+        if config.dead_zones and len(config.dead_zones) != len(groups):
+            raise ConfigError(
+                f"dead_zones = {config.dead_zones}, expected one for each of {[g.name for g in groups]}"
+            )
         self.groups = groups
         self.config = config
         # What the file should say about where the policy comes from: scenario, observation, score.
@@ -55,10 +59,15 @@ class Policy(nn.Module):
         means = self.means(self.observations_to_tensors(observations))
         actions = {}
         for name, mean in means.items():
-            action = mean.cpu().numpy()
-            action[np.abs(action) < self.config.dead_zone] = 0.0
-            actions[name] = np.clip(action, -1.0, 1.0)
+            actions[name] = np.clip(self.at_rest(name, mean.cpu().numpy()), -1.0, 1.0)
         return actions
+
+    def at_rest(self, group: str, action: Float32Array) -> Float32Array:
+        """Actions of a group with those inside its dead zone made zero."""
+        zones = self.config.dead_zones
+        position = next(i for i, g in enumerate(self.groups) if g.name == group)
+        zone = zones[position] if zones else self.config.dead_zone
+        return np.where(np.abs(action) < zone, np.float32(0.0), action)
 
     def means(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean actions by group, [env, agent, action]."""

@@ -59,6 +59,7 @@ class Trainer:
         directory: Path,
         make_evaluation: Callable[[], BatchedEnvironment] | None = None,
         resume: bool = False,
+        start: Callable[[Policy], None] | None = None,
         metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         tensorboard: bool = True,
@@ -70,6 +71,7 @@ class Trainer:
             directory: of the run; made if it is not there.
             make_evaluation: builds the environment of held-out episodes when first needed; None never evaluates.
             resume: continue from the checkpoint in `directory`.
+            start: puts weights to begin with into the fresh policy, see `marl.start`; a resumed run has its own.
             metadata: what model files should say about their origin.
             on_progress: called after every update.
             tensorboard: write events beside metrics.csv.
@@ -111,6 +113,8 @@ class Trainer:
         if resume:
             self.observed = self._load_checkpoint()
         else:
+            if start is not None:
+                self.learner.start_from(start)
             self.observed = environment.reset(training_seeds(config.seed, environment.n_env))
         self.record = Record(
             directory, tensorboard=tensorboard, resume_after=self.standing.update if resume else None
@@ -207,6 +211,8 @@ class Trainer:
             t0 = time.perf_counter()
             actions, log_probs = self.learner.act(self.observed)
             arrays = {name: x.cpu().numpy() for name, x in actions.items()}
+            if ppo.explore_dead_zone:
+                arrays = {name: self.learner.policy.at_rest(name, x) for name, x in arrays.items()}
             t1 = time.perf_counter()
             transition = self.environment.step(arrays)
             t2 = time.perf_counter()

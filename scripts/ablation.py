@@ -146,6 +146,7 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     from marl.environment import make_batch
     from marl.episodes import play
     from marl.policy import Policy
+    from marl.start import start_of
     from marl.trainer import Trainer
     from training_curves import read_metrics
 
@@ -163,6 +164,7 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
         config,
         make_batch(config.scenario, config.n_envs, seed, config.observation, stagger=True),
         directory=directory,
+        start=start_of(config),
         make_evaluation=lambda: make_batch(
             config.scenario, config.evaluation.eval_episodes, seed, config.observation
         ),

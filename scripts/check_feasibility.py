@@ -38,9 +38,9 @@ class Options:
     """What to check."""
 
     suites: tuple[str, ...] = SUITES
-    """Suites to check."""
+    """Suites to check, or files of your own."""
     episodes: int | None = None
-    """Only the first episodes of each suite; all held-out ones by default."""
+    """Only the first episodes of each suite; all held-out ones by default, 20 of a file."""
     intervals: int | None = None
     """Only the beginning of each episode, in intervals of 4 s."""
     json: Path | None = None
@@ -91,16 +91,20 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
 
     from tqdm import tqdm
 
+    from cases.ieee68 import load_ieee68
     from control.baselines import RandomActions
     from control.feasibility import certify
-    from control.scenario import SCENARIOS, held_out_seeds
+    from control.scenario import HELD_OUT, held_out_seeds, scenario_named
     from control.trial import play_trial
     from marl.environment import make_batch
 
-    found = {}
+    found, case = {}, load_ieee68()
     for suite in options.suites:
-        seeds = held_out_seeds(suite)[: options.episodes]
-        scenario = SCENARIOS[suite]
+        own = suite.endswith(".toml")
+        scenario = scenario_named(suite, case)
+        # A file has no seeds of its own; those of `normal` are as good as any.
+        seeds = HELD_OUT["normal"].seeds[: options.episodes or 20] if own else held_out_seeds(suite)
+        seeds = seeds[: options.episodes]
         if options.intervals is not None:
             scenario = replace(scenario, n_intervals=options.intervals)
         batch = make_batch(scenario, len(seeds))

@@ -192,7 +192,7 @@ def play(job: Job) -> dict[str, np.ndarray]:
     """Figures of the episodes of one job."""
     from cases.ieee68 import load_ieee68
     from control.comparison import bound_figures, episode_figures
-    from control.fleet import make_fleet
+    from control.fleet import fleet_of
     from control.predictive import one_mass
     from control.suites import scenario_named
 
@@ -205,7 +205,7 @@ def play(job: Job) -> dict[str, np.ndarray]:
         scenario = scenario_named(job.suite, case)
         swing = SwingConfig(inertia_to_mws=scenario.inertia_scale_to_mws)
         swing = replace(swing, governor=replace(swing.governor, dead_band_hz=scenario.governor_dead_band_hz))
-        model = one_mass(case, make_fleet(case, scenario.interval_s), swing)
+        model = one_mass(case, fleet_of(case, scenario), swing)
         return bound_figures(trial("do_nothing", job.suite, job.seeds), model)
     # Of a pattern's models every episode's mean, so that the interval is one over episodes, as everywhere.
     each = [episode_figures(trial(model, job.suite, job.seeds), case) for model in models(job.policy)]

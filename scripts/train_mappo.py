@@ -224,6 +224,7 @@ def environments(config: TrainingConfig, scenario: str, n_env: int, *, stagger: 
 
 
 def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
+    from marl.start import start_of
     from marl.trainer import Trainer
 
     config = arguments.training
@@ -240,6 +241,7 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
         directory=directory,
         make_evaluation=evaluation,
         resume=bool(arguments.resume),
+        start=None if arguments.resume else start_of(config),
         metadata={"case": CASE},
         on_progress=progress_reporter(config),
         tensorboard=arguments.tensorboard,

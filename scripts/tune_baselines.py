@@ -75,10 +75,11 @@ class Options:
 
 def environment(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> Any:
     """A batch of training episodes."""
-    from control.suites import SCENARIOS
+    from cases.ieee68 import load_ieee68
+    from control.suites import scenario_named
     from marl.environment import make_batch
 
-    config = SCENARIOS[scenario]
+    config = scenario_named(scenario, load_ieee68())
     if n_intervals is not None:
         config = replace(config, n_intervals=n_intervals)
     return make_batch(config, n_env, observation=observation, check=False)

@@ -12,6 +12,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
+from control.fleet import DR, GAS, fleet_of
 from control.forecast import ForecastConfig
 from control.scada import ScadaConfig
 from control.scenario import (
@@ -378,9 +379,34 @@ def test_a_scenario_sets_the_quality_of_its_telemetry(case: Case, tmp_path: Path
     assert late == ScadaConfig(delay_intervals=(0, 1, 5), packet_loss=0.1, noise_sd=(0.002, 0.002, 0.0))
 
 
+def test_a_scenario_file_sizes_the_plants_and_says_whether_they_run(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(
+        "[battery]\nenergy_mwh = 5\n[gas_turbine]\noperating_point_mw = 120.0\n[demand_response]\ndepth_mw = 10.0\n"
+    )
+    fleet = fleet_of(case, read_scenario(path, case))
+    assert set(fleet.energy_mwh[fleet.bess]) == {5.0}
+    gas, dr = fleet.of_kind(GAS), fleet.of_kind(DR)
+    # 120 MW stands 20 above minimum load and 130 below the rating, of which the range takes 75.
+    assert (set(fleet.low_mw[gas]), set(fleet.high_mw[gas])) == ({-20.0}, {75.0})
+    assert (set(fleet.low_mw[dr]), set(fleet.high_mw[dr])) == ({-10.0}, {10.0})
+
+    path.write_text("[gas_turbine]\nrunning = false\n")
+    idle = fleet_of(case, read_scenario(path, case))
+    assert not idle.low_mw[gas].any()
+    assert not idle.high_mw[gas].any()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("battery = 3", "battery = 3, expected a table"),
+        ("[battery]\nenergy_mwh = 0", "energy_mwh = 0.0, expected > 0"),
+        ("[gas_turbine]\nrunning = 1", "gas_turbine.running = 1, expected true or false"),
+        (
+            "[gas_turbine]\noperating_point_mw = 90.0",
+            "operating_point_mw = 90.0, expected between minimum load",
+        ),
         ("base = 'nowhere'", "base = 'nowhere', expected one of normal"),
         ("wind = 3", "unknown key wind"),
         ("[forecast]\nwind = 3", "unknown key forecast.wind"),

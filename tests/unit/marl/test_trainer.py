@@ -124,6 +124,26 @@ def test_types_of_unlike_sizes_learn_together(tmp_path):
     assert learned.mean() > idle.mean() / 4.0
 
 
+@pytest.mark.parametrize("explore", [False, True])
+def test_exploring_keeps_out_of_the_dead_zone_when_told_to(tmp_path, explore):
+    """With a spread of 0.35 around zero, actions within 0.2 are common unless they are left out."""
+    config = settings(episodes=128, explore_dead_zone=explore)
+    config = dataclasses.replace(config, network=dataclasses.replace(config.network, dead_zone=0.2))
+    seen = []
+
+    class Watched(Target):
+        def step(self, actions):
+            seen.extend(x.copy() for x in actions.values())
+            return super().step(actions)
+
+    train(config, Watched(), tmp_path)
+    size = np.abs(np.concatenate([x.ravel() for x in seen]))
+    inside = (size > 0.0) & (size < 0.2)
+    assert (size > 0.2).any()
+    assert inside.any() != explore
+    assert (size == 0.0).any() == explore
+
+
 # Runs.
 
 
