@@ -246,7 +246,7 @@ class ClosedLoop:
             action: wish of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
         """
         grid, case = self.grid, self.case
-        change_mw = self.fleet.advance(self.resources, action)
+        change_mw = self.advance_resources(action)
         self.interval += 1
         events = self._events()
         for env in np.flatnonzero(self._redispatched[self._all, self.interval]):
@@ -297,6 +297,10 @@ class ClosedLoop:
         )
         self.scada.advance(self._signals())
         return result
+
+    def advance_resources(self, action: FloatArray) -> FloatArray:
+        """Move every plant through the interval within its limits; the change of its command [MW], [env, resource]."""
+        return self.fleet.advance(self.resources, action)
 
     def power_gap_mw(self) -> FloatArray:
         """What plants and machines give less what loads take at their frequency and circuits lose [MW], [env].

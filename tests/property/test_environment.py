@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -66,8 +67,10 @@ def assert_rows_equal(a, b):
         np.testing.assert_array_equal(mine, other)
 
 
-def test_a_batch_of_eight_is_eight_batches_of_one():
-    eight, one = make_batch(SHORT, 8, check=False), make_batch(SHORT, 1, check=False)
+@pytest.mark.parametrize("level", ["area", "machine", "system"])
+def test_a_batch_of_eight_is_eight_batches_of_one(level):
+    eight = make_batch(SHORT, 8, check=False, level=level)
+    one = make_batch(SHORT, 1, check=False, level=level)
     seeds, acts = np.arange(100, 108), actions(0, 8)
     together = history(eight, seeds, acts)
     for env in range(8):

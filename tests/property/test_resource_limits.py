@@ -12,7 +12,9 @@ from scipy.integrate import simpson
 
 from cases.ieee68 import load_ieee68
 from control.battery import BatteryParameters
+from control.demand_response import DemandResponseParameters
 from control.fleet import BESS, DR, GAS, advance_fleet, make_fleet, start_state
+from control.gas_turbine import GasTurbineParameters
 
 CASE = load_ieee68()
 # Small batteries reach their limits within a short sequence; a slow one tests the anticipation of the lag.
@@ -25,6 +27,18 @@ FLEETS = {
         2.0,
         battery=BatteryParameters(energy_mwh=0.01, charging_efficiency=1.0, discharging_efficiency=0.99),
     ),
+    # Ranges that are reached within a few intervals, cut by minimum load on one side and by the rating on the other.
+    "gas near minimum load, quick demand response": make_fleet(
+        CASE,
+        4.0,
+        gas_turbine=GasTurbineParameters(
+            ramp_mw_per_min=60.0, operating_point_mw=105.0, p_max_mw=120.0, lag_s=2.0
+        ),
+        demand_response=DemandResponseParameters(
+            ramp_mw_per_min=80.0, depth_mw=15.0, lag_s=1.0, rebound_s=60.0
+        ),
+    ),
+    "gas at rest": make_fleet(CASE, 4.0, gas_turbine=GasTurbineParameters(running=False)),
 }
 ROUNDING_MW = 1e-12  # of sums of set-points of some 50 MW
 

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from cases.ieee68 import load_ieee68
+from control.scenario import read_scenario
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,3 +25,12 @@ def test_every_file_the_readme_points_to_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / path).exists(), path
+
+
+def test_the_scenario_file_of_the_documentation_can_be_read(tmp_path):
+    text = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
+    path = tmp_path / "evening.toml"
+    path.write_text(re.search(r"```toml\n(.*?)```", text, re.DOTALL).group(1), encoding="utf-8")
+    scenario = read_scenario(path, load_ieee68())
+    assert scenario.gas_turbine.operating_point_mw == 120.0
+    assert scenario.events[0].kind == "machine_out"
