@@ -2,10 +2,10 @@
 
     python scripts/ablation.py [--variants a,b] [--seeds 3] [--total-episodes 500] [--out runs/ablation]
 
-Every variant is trained with every seed on the same episodes and judged on the same validation episodes, by the
-policy the run ends with and by its best one. Runs that are already in --out are not repeated. The table goes to
---out/ablation.json, to --json and to the terminal; --plot draws the learning curves. Validation seeds, not the
-published suites': this chooses recipes.
+Every variant is trained with every seed on the same episodes and judged on the same validation episodes of each
+condition in --judge_scenarios, by the policy the run ends with and by its best one. Runs that are already in --out
+are not repeated, and judged only in conditions that are new. The table goes to --out/ablation.json, to --json and to
+the terminal; --plot draws the learning curves. Validation seeds, not the published suites': this chooses recipes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Arguments:
     observation: Literal["default", "extended"] = "default"
     # The grid's operating conditions to train in.
     scenario: str = "training"
-    # The grid's operating conditions to judge in.
-    judge_scenario: str = "normal"
-    # Validation episodes to judge by.
+    # The grid's operating conditions to judge in, separated by commas; rows are ordered by the first.
+    judge_scenarios: str = "normal,n1"
+    # Validation episodes to judge by in each.
     judge_episodes: int = 64
     # Directory of the runs and the table.
     out: str = "runs/ablation"
@@ -113,6 +113,7 @@ VARIANTS: dict[str, Variant] = {
         ppo={"robust_shape": "root", "gamma": 0.97, "gae_lambda": 0.93},
     ),
     "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
+    "explored_dead_zone": Variant("small exploring actions left out", ppo={"explore_dead_zone": True}),
     "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
     "large_buffer": Variant(
         "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
@@ -137,71 +138,121 @@ def configuration(variant: Variant, arguments: Arguments, seed: int) -> Training
     )
 
 
-def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
-    """Trains one variant with one seed, unless its result is there, and judges its last and its best policy."""
+def judges(arguments: Arguments) -> list[str]:
+    """Names of the conditions to judge in."""
+    return [name.strip() for name in arguments.judge_scenarios.split(",") if name.strip()]
+
+
+def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
+    """One run of training; its description, its learning curve and how far its last policy is from its best."""
     import numpy as np
 
-    from marl.checkpoint import write_atomically
-    from marl.config import FIRST_VALIDATION_SEED
     from marl.environment import make_batch
-    from marl.episodes import play
-    from marl.policy import Policy
     from marl.start import start_of
     from marl.trainer import Trainer
     from training_curves import read_metrics
 
-    directory = Path(arguments.out) / f"{name}-seed{seed}"
-    path = directory / "result.json"
-    config = configuration(VARIANTS[name], arguments, seed)
-    described = dataclasses.asdict(config) | {"judge": [arguments.judge_scenario, arguments.judge_episodes]}
-    described = json.loads(json.dumps(described))
-    if path.exists():
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if known["config"] == described:
-            return known
     began = time.perf_counter()
     trainer = Trainer(
         config,
-        make_batch(config.scenario, config.n_envs, seed, config.observation, stagger=True),
+        make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
         directory=directory,
         start=start_of(config),
         make_evaluation=lambda: make_batch(
-            config.scenario, config.evaluation.eval_episodes, seed, config.observation
+            config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
         ),
         tensorboard=False,
     )
     training = trainer.run()
     if not training.finished:
         raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
-    judge = make_batch(arguments.judge_scenario, arguments.judge_episodes, seed, config.observation)
-    # Past the seeds that chose the best model during training.
-    first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
-    seeds = np.arange(first, first + arguments.judge_episodes)
-    result: dict[str, Any] = {"variant": name, "seed": seed, "config": described}
-    for which in ("final", "best"):
-        terms = play(Policy.load(directory / f"{which}_model.pt").act, judge, seeds)
-        result[which] = {term: float(x.mean()) for term, x in terms.items()}
     metrics = read_metrics(directory / "metrics.csv")
     known_at = np.isfinite(metrics["eval/return"])
-    result["curve"] = {
-        "steps": metrics["step"][known_at].tolist(),
-        "return": metrics["eval/return"][known_at].tolist(),
+    return {
+        "variant": name,
+        "seed": config.seed,
+        "config": plain(config),
+        "curve": {
+            "steps": metrics["step"][known_at].tolist(),
+            "return": metrics["eval/return"][known_at].tolist(),
+        },
+        "last_behind_best_percent": training.statistics["last_behind_best_percent"],
+        "elapsed_s": time.perf_counter() - began,
+        "judged": {},
     }
-    result["last_behind_best_percent"] = training.statistics["last_behind_best_percent"]
-    result["elapsed_s"] = time.perf_counter() - began
-    write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
+
+
+def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int) -> dict[str, Any]:
+    """Mean terms of the run's last and best policy in validation episodes of one condition."""
+    import numpy as np
+
+    from marl.config import FIRST_VALIDATION_SEED
+    from marl.environment import make_batch
+    from marl.episodes import play
+    from marl.policy import Policy
+
+    batch = make_batch(scenario, n_episode, config.seed, config.observation, check=False)
+    # Past the seeds that chose the best model during training.
+    first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
+    found: dict[str, Any] = {"episodes": n_episode}
+    for which in ("final", "best"):
+        policy = Policy.load(directory / f"{which}_model.pt")
+        terms = play(policy.act, batch, np.arange(first, first + n_episode))
+        found[which] = {term: float(x.mean()) for term, x in terms.items()}
+    return found
+
+
+def plain(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as JSON gives it back."""
+    described: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return described
+
+
+def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
+    """Trains one variant with one seed and judges it; what is in its directory already is not done again."""
+    from marl.checkpoint import write_atomically
+
+    directory = Path(arguments.out) / f"{name}-seed{seed}"
+    path = directory / "result.json"
+    config = configuration(VARIANTS[name], arguments, seed)
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if result.get("config") != plain(config):
+        result = train(name, config, directory)
+        write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
+    for scenario in judges(arguments):
+        known = result["judged"].get(scenario)
+        if known is None or known["episodes"] != arguments.judge_episodes:
+            result["judged"][scenario] = judge(directory, config, scenario, arguments.judge_episodes)
+            write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     return result
 
 
-def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per variant: mean, smallest and largest return over seeds."""
+def interval(values: Any) -> tuple[float, float]:
+    """95 % interval of the mean over seeds by Student's t; lowest and highest where there are fewer than three."""
+    import numpy as np
+    from scipy.stats import t
+
+    x = np.asarray(values, dtype=np.float64)
+    if len(x) < 3:
+        return float(x.min()), float(x.max())
+    reach = float(t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return float(x.mean()) - reach, float(x.mean()) + reach
+
+
+def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[dict[str, Any]]:
+    """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere."""
     import numpy as np
 
     rows = []
     for name in dict.fromkeys(r["variant"] for r in results):
         mine = [r for r in results if r["variant"] == name]
-        final = np.array([r["final"]["return"] for r in mine])
+
+        def over_seeds(scenario: str, which: str, term: str, mine: Any = mine) -> Any:
+            return np.array([r["judged"][scenario][which].get(term, np.nan) for r in mine])
+
+        final = over_seeds(scenarios[0], "final", "return")
         behind = [r["last_behind_best_percent"] for r in mine]
+        low, high = interval(final)
         rows.append(
             {
                 "variant": name,
@@ -209,11 +260,14 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "seeds": len(mine),
                 "episodes": mine[0]["config"]["total_episodes"],
                 "observation": mine[0]["config"]["observation"],
+                "scenario": scenarios[0],
                 "return_final": float(final.mean()),
+                "return_final_low": low,
+                "return_final_high": high,
                 "return_final_min": float(final.min()),
-                "return_final_max": float(final.max()),
-                "return_best": float(np.mean([r["best"]["return"] for r in mine])),
-                "rms_df_mhz": float(np.mean([r["final"].get("rms_df_mhz", np.nan) for r in mine])),
+                "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
+                "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
+                "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
                 "last_behind_best_percent": float(np.mean(behind)),
                 "last_behind_best_percent_max": float(np.max(behind)),
             }
@@ -222,22 +276,23 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Held-out cost over training, every variant's mean over seeds, between its best and its worst seed."""
+    """Held-out cost over training, every variant's mean over seeds with its interval."""
     import numpy as np
 
     from picture_style import legend_above, new_figure, save, style
 
-    title = "Held-out cost while training: mean over seeds, shaded from the best seed to the worst"
+    title = "Held-out cost while training: mean over seeds, shaded its 95 % interval"
     figure = new_figure(9.0, 5.5, title)
     axes = figure.subplots()
     for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
         curves = [r["curve"] for r in results if r["variant"] == name]
         steps = np.array(curves[0]["steps"]) / 1000.0
         cost = -np.array([c["return"] for c in curves])  # [seed, evaluation]
+        low, high = np.array([interval(column) for column in cost.T]).T
         look = style(position)
         axes.plot(steps, cost.mean(axis=0), label=f"{name} ({len(curves)})", linewidth=1.6, **look)
         axes.fill_between(
-            steps, cost.min(axis=0), cost.max(axis=0), color=look["color"], alpha=0.2, linewidth=0
+            steps, np.maximum(low, cost.min() / 10.0), high, color=look["color"], alpha=0.2, linewidth=0
         )
     axes.set_yscale("log")
     for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
@@ -279,41 +334,47 @@ def main(arguments: Sequence[str]) -> int:
         if parsed.workers < 1
         else f"--seeds {parsed.seeds}, expected at least 1"
         if parsed.seeds < 1
+        else "--judge_scenarios names none"
+        if not judges(parsed)
         else ""
     )
     if wrong:
         print(f"{PROGRAM}: error: {wrong}", file=sys.stderr)
         return 2
+    from control.suites import ScenarioError
+
     results = []
     try:
         for r in runs(names, parsed):
             results.append(r)
             print(
-                f"{r['variant']} seed {r['seed']}: final {r['final']['return']:,.0f}, "
-                f"best {r['best']['return']:,.0f}, "
-                f"rms {r['final'].get('rms_df_mhz', float('nan')):.2f} mHz, {r['elapsed_s']:.0f} s",
+                f"{r['variant']} seed {r['seed']}, trained in {r['elapsed_s']:.0f} s: "
+                + ", ".join(f"{s} {r['judged'][s]['final']['return']:,.0f}" for s in judges(parsed)),
                 flush=True,
             )
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; the same command goes on with the runs that are missing", file=sys.stderr)
         return 130
-    except ConfigError as error:
+    except (ConfigError, ScenarioError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
     results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
-    rows = table(results)
+    rows = table(results, judges(parsed))
     from marl.checkpoint import write_atomically
 
     for path in (Path(parsed.out) / "ablation.json", *([Path(parsed.json)] if parsed.json else [])):
         write_atomically(path, (json.dumps(rows, indent=2) + "\n").encode("utf-8"))
     if parsed.plot:
         draw(results, Path(parsed.plot))
-    head = f"{'variant':28s} {'final':>9s} {'worst seed':>11s} {'best model':>11s} {'rms mHz':>8s}"
+    elsewhere = "".join(f"{scenario:>10s}" for scenario in judges(parsed)[1:])
+    head = f"{'variant':28s} {judges(parsed)[0]:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
     print(f"{head} {'last behind best':>17s}")
     for row in rows:
+        spread = f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}"
+        others = "".join(f"{value:10,.0f}" for value in row["elsewhere"].values())
         print(
-            f"{row['variant']:28s} {row['return_final']:9,.0f} {row['return_final_min']:11,.0f} "
-            f"{row['return_best']:11,.0f} {row['rms_df_mhz']:8.2f} {row['last_behind_best_percent_max']:15.1f} %"
+            f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {row['return_best']:11,.0f}{others} "
+            f"{row['last_behind_best_percent_max']:15.1f} %"
         )
     return 0
 

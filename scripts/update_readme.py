@@ -217,27 +217,27 @@ def benchmark(result: Result) -> list[str]:
 
 def recipes(result: Any) -> list[str]:
     """Recipes of training on the same validation episodes; one row each, best first."""
+    elsewhere = list(result[0]["elsewhere"])
     rows = [
         [
             f"{row['variant'].replace('_', ' ')} ({row['source']})",
             str(row["seeds"]),
             f"{row['return_final']:,.0f}",
-            f"{row['return_final_min']:,.0f}",
-            f"{row['return_final_max']:,.0f}",
+            f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}",
             f"{row['return_best']:,.0f}",
-            f"{row['rms_df_mhz']:.1f}",
+            *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
             f"{row['last_behind_best_percent_max']:.1f} %",
         ]
         for row in sorted(result, key=lambda row: -row["return_final"])
     ]
+    spread = "95 % interval" if min(row["seeds"] for row in result) > 2 else "worst to best seed"
     head = [
-        "recipe",
+        f"recipe, {result[0]['episodes']:,} episodes",
         "seeds",
-        "return",
-        "worst seed",
-        "best seed",
+        f"`{result[0]['scenario']}`",
+        spread,
         "best model",
-        "rms [mHz]",
+        *(f"`{scenario}`" for scenario in elsewhere),
         "last behind best, worst",
     ]
     return table(head, rows)

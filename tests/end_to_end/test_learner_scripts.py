@@ -32,20 +32,31 @@ def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert "no variant wishful, only recommended" in capsys.readouterr().err
 
 
-def test_the_ablations_table_says_mean_and_extremes_over_seeds(script, tmp_path):
+def test_the_ablations_table_says_mean_and_interval_over_seeds(script, tmp_path):
+    """Student's t with 2 degrees of freedom is 4.3027 at 97.5 %; the spread of -10, -20, -60 is 26.458."""
+    returns = (-10.0, -20.0, -60.0)
     results = [
         {"variant": "recommended", "seed": k, "last_behind_best_percent": float(k),
          "config": {"total_episodes": 500, "observation": "default"},
          "curve": {"steps": [1000.0, 2000.0], "return": [2.0 * r, r]},
-         "final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}}
-        for k, r in enumerate((-10.0, -20.0, -60.0))
+         "judged": {"normal": {"final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}},
+                    "n1": {"final": {"return": 3.0 * r}, "best": {"return": r}}}}
+        for k, r in enumerate(returns)
     ]  # fmt: skip
-    (row,) = script("ablation").table(results)
-    assert (row["return_final"], row["return_final_min"], row["return_final_max"]) == (-30.0, -60.0, -10.0)
+    (row,) = script("ablation").table(results, ["normal", "n1"])
+    assert (row["return_final"], row["return_final_min"]) == (-30.0, -60.0)
+    reach = 4.3027 * 26.4575 / 3**0.5
+    assert row["return_final_low"] == pytest.approx(-30.0 - reach, rel=1e-4)
+    assert row["return_final_high"] == pytest.approx(-30.0 + reach, rel=1e-4)
     assert (row["return_best"], row["seeds"]) == (-29.0, 3)
+    assert row["elsewhere"] == {"n1": -90.0}
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
     script("ablation").draw(results, tmp_path / "curves.svg")
     assert "Held-out cost while training" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+
+
+def test_two_seeds_have_a_range_and_no_interval(script):
+    assert script("ablation").interval([-3.0, -1.0]) == (-3.0, -1.0)
 
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end(script):
