@@ -62,8 +62,9 @@ def episode_figures(trial: Trial, case: Case) -> Figures:
     found["cost"] = -(found["reward_movement"] + found["reward_effort"])
     found["mean_square_mhz2"] = 1e6 * np.nanmean(trial.sum_bus_square_hz2, axis=1) / case.n_bus
     found["p95_mhz"] = 1e3 * metrics.percentile_hz(trial.df_hz)
-    found["within_36_mhz"] = np.nanmean(trial.within_36_mhz, axis=1)
-    found["within_200_mhz"] = np.nanmean(trial.within_200_mhz, axis=1)
+    # A grid that is lost is outside for the rest of its episode.
+    found["within_36_mhz"] = np.nan_to_num(trial.within_36_mhz, nan=0.0).mean(axis=1)
+    found["within_200_mhz"] = np.nan_to_num(trial.within_200_mhz, nan=0.0).mean(axis=1)
     found["nadir_mhz"] = 1e3 * metrics.nadir_hz(trial.df_hz)
     found["rocof_mhz_per_s"] = 1e3 * metrics.rocof_hz_per_s(trial.df_hz, h / SAMPLES_PER_INTERVAL)
     for i, kind in enumerate(KINDS):

@@ -26,9 +26,9 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.fleet import BESS, DR, GAS
 from control.predictive import OneMass, Program, one_mass, perfect_information
-from control.trial import Environment, Trial, play_trial
+from control.trial import KINDS, Environment, Trial, play_trial
 
-__all__ = ["Adequacy", "Certificate", "Constant", "FollowPlan", "adequacy", "certify"]
+__all__ = ["Adequacy", "Certificate", "Constant", "FollowPlan", "adequacy", "broken", "certify"]
 
 MINUTE_S = 60.0
 TOLERANCE = 1e-3  # of the quadratic program: a hundredth of the figures' last digit
@@ -159,11 +159,11 @@ def certify(
         if on_interval is not None:
             on_interval()
     planned = play_trial(FollowPlan(environment, command_mw), environment, seeds, on_interval)
-    unavoidable = (idle.violation > 0.0) & (planned.violation > 0.0)
+    unavoidable = broken(idle) & broken(planned)
     for end in (-1.0, 1.0):
         if unavoidable.any():  # the ends of the range are played only where they can still acquit somebody
             pushed = play_trial(Constant(environment, end), environment, seeds, on_interval)
-            unavoidable &= pushed.violation > 0.0
+            unavoidable &= broken(pushed)
     return Certificate(
         adequacy=adequacy(model, idle.imbalance_mw, energy_share),
         idle=idle,
@@ -171,6 +171,14 @@ def certify(
         program_return=program_return,
         unavoidable=unavoidable,
     )
+
+
+def broken(trial: Trial) -> BoolArray:
+    """Limits broken, by kind, [episode, T, kind]; a lost grid has left the frequency limits for good."""
+    found: BoolArray = trial.violation > 0.0  # not where the episode was over
+    lost = np.arange(found.shape[1]) >= trial.n_played[:, None]
+    found[:, :, KINDS.index("frequency")] |= lost
+    return found
 
 
 def _share(values: FloatArray, limit: float) -> float:

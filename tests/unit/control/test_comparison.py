@@ -68,6 +68,15 @@ def test_figures_of_a_steady_episode_by_hand(case):
     assert table["return_ci95"] == [-180.0, -180.0]
 
 
+def test_a_lost_grid_is_outside_the_band_for_the_rest_of_its_episode(case):
+    whole = two_intervals(20)
+    within = np.where(np.arange(20) < 5, 1.0, np.nan)[None, :]
+    lost = replace(whole, n_played=np.array([5]), within_36_mhz=within, within_200_mhz=within)
+    found = episode_figures(lost, case)
+    assert found["lost"][0] == 1.0
+    assert found["within_36_mhz"][0] == found["within_200_mhz"][0] == 0.25
+
+
 def test_bias_of_all_areas_together_is_the_response_of_the_grid(case):
     """304 MW/Hz of damping at nominal load, of which 59 %, and 2500 MW/Hz of governors."""
     damping = 0.59 * case.load.p_mw.sum() / 60.0

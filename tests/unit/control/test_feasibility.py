@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from control.feasibility import Constant, FollowPlan, adequacy, certify
+from control.feasibility import Constant, FollowPlan, adequacy, broken, certify
 from control.predictive import one_mass
 from control.scenario import SCENARIOS
+from control.trial import play_trial
 from grid_model.disturbance import Event
 from marl.environment import make_batch
 
@@ -71,6 +72,16 @@ def test_a_violation_that_every_course_of_action_meets_is_unavoidable():
         found.unavoidable[0, :, 2].tolist() == [False] * 2 + [True] * 6
     )  # from the interval of the event on
     assert not found.unavoidable[0, :, :2].any()
+
+
+def test_a_lost_grid_breaks_the_frequency_limits_to_the_end_of_its_episode():
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=3), 1, check=False)
+    whole = play_trial(Constant(batch, 0.0), batch, np.array([5]))
+    violation = whole.violation.copy()
+    violation[0, 1:] = np.nan
+    found = broken(replace(whole, n_played=np.array([1]), violation=violation))
+    # Columns are frequency, branch and voltage.
+    assert found[0].tolist() == [[False] * 3, [True, False, False], [True, False, False]]
 
 
 def test_driving_to_an_end_of_the_range_gets_there():
