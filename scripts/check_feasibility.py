@@ -93,7 +93,7 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
 
     from cases.ieee68 import load_ieee68
     from control.baselines import RandomActions
-    from control.feasibility import certify
+    from control.feasibility import CORRECTIONS, certify
     from control.scenario import HELD_OUT, held_out_seeds, scenario_named
     from control.trial import play_trial
     from marl.environment import make_batch
@@ -108,7 +108,8 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
         if options.intervals is not None:
             scenario = replace(scenario, n_intervals=options.intervals)
         batch = make_batch(scenario, len(seeds))
-        steps = 3 * scenario.n_intervals + len(seeds)
+        # Random and no actions, each plan solved and played; the ends of the range come on top where they are needed.
+        steps = (3 + CORRECTIONS) * scenario.n_intervals + (1 + CORRECTIONS) * len(seeds)
         with tqdm(total=steps, desc=suite, disable=not sys.stderr.isatty()) as bar:
 
             def tick(bar: Any = bar) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from control.feasibility import Constant, FollowPlan, adequacy, broken, certify
+from control.feasibility import Constant, FollowPlan, adequacy, better, broken, certify, unexplained_mw
 from control.predictive import one_mass
 from control.scenario import SCENARIOS
 from control.trial import play_trial
@@ -82,6 +82,30 @@ def test_a_lost_grid_breaks_the_frequency_limits_to_the_end_of_its_episode():
     found = broken(replace(whole, n_played=np.array([1]), violation=violation))
     # Columns are frequency, branch and voltage.
     assert found[0].tolist() == [[False] * 3, [True, False, False], [True, False, False]]
+
+
+def test_what_the_model_does_not_explain_is_the_power_that_would_have_moved_it_so():
+    """A frequency that runs ahead of the plan by 1 mHz an interval, inside the dead band, takes M x 1 mHz / 4 s."""
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=5), 1, check=False)
+    played = play_trial(Constant(batch, 0.0), batch, np.array([5]))
+    model = replace(one_mass(batch.case, batch.loop.fleet), damping_mw_per_hz=0.0)
+    ahead_hz = 1e-3 * np.arange(1, 6)[None, :]
+    found = unexplained_mw(model, replace(played, df_hz=np.zeros_like(played.df_hz)), -ahead_hz)
+    np.testing.assert_allclose(found, model.inertia_mws_per_hz * 1e-3 / 4.0, rtol=1e-9)
+    assert found.shape == (1, 6)
+
+
+def test_the_better_of_two_trials_is_chosen_episode_by_episode():
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=4), 2, check=False)
+    one = play_trial(Constant(batch, 0.0), batch, np.array([5, 6]))
+    worse = one.term.copy()
+    worse[0] -= 1.0
+    worse[1] += 0.5
+    both = better(one, replace(one, term=worse, soc=one.soc + 1.0))
+    np.testing.assert_allclose(
+        both.returns, one.returns + [0.0, 4 * 5 * 0.5], rtol=1e-12
+    )  # intervals and terms
+    np.testing.assert_array_equal(both.soc, one.soc + np.array([[0.0], [1.0]]))
 
 
 def test_driving_to_an_end_of_the_range_gets_there():
