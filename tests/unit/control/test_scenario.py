@@ -176,6 +176,27 @@ def test_forecasts_without_errors_are_what_will_be(case: Case, series: Series) -
         )
 
 
+def test_forecast_errors_are_shares_of_mean_load_and_of_wind_capacity(case: Case, series: Series) -> None:
+    """In MW at 5 and 25 minutes; the spread of 300 independent errors is known to 4 % (1/sqrt(600)), four of them."""
+    mean_load_mw = series.load_mw.sum(axis=1).mean() / NOMINAL_LOAD_MW * case.load.p_mw.sum()
+    wind_mw = case.renewable.p_max_mw[np.array(case.renewable.kind) == "wind"].sum()
+    quiet = replace(NOISELESS, n_intervals=1)
+    errs = replace(quiet, forecast=replace(quiet.forecast, load_percent=0.71, wind_percent=0.83))
+    plain, wrong = EpisodeBuilder(case, series, quiet), EpisodeBuilder(case, series, errs)
+    load, wind = [], []
+    for seed in range(300):
+        right = plain.build(np.random.default_rng(seed), losses_mw)
+        false = wrong.build(np.random.default_rng(seed), losses_mw)
+        load.append((false.forecast_load_mw - right.forecast_load_mw)[0, [0, 4]])
+        wind.append((false.forecast_renewable_mw - right.forecast_renewable_mw)[0, [0, 4]])
+    growth = np.array([1.0, 5.0])
+    np.testing.assert_allclose(np.std(load, axis=0), 0.0071 * growth**0.7 * mean_load_mw, rtol=0.16)
+    # Calm hours cut what would be negative: a little less than stated, never more.
+    share = np.std(wind, axis=0) / (0.0083 * growth**0.9 * wind_mw)
+    assert (share > 0.75).all()
+    assert (share < 1.16).all()
+
+
 def test_calendar_runs_with_the_clock(case: Case, series: Series) -> None:
     episode = build(case, series, replace(NOISELESS, start_minute=4 * 1440.0 - 10.0), 1)
     # 1 January 2020 was a Wednesday, so its fourth day is a Saturday and the fifth a Sunday.
