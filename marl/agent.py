@@ -247,6 +247,8 @@ class MAPPO:
         """Learns from one rollout; `progress` in [0, 1] drives the schedules. Returns diagnostics by tag."""
         ppo = self.config.ppo
         lr_actor = linear_schedule(ppo.lr_actor, ppo.lr_final_fraction, progress)
+        if round(progress * self.config.n_updates) < ppo.critic_first_updates:
+            lr_actor = 0.0
         lr_critic = linear_schedule(ppo.lr_critic, ppo.lr_final_fraction, progress)
         entropy_coef = linear_schedule(ppo.entropy_coef, ppo.entropy_final_fraction, progress)
         for optimizer, lr in ((self.actor_optimizer, lr_actor), (self.critic_optimizer, lr_critic)):

@@ -74,6 +74,11 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
     "reference": Variant("the specification's table", preset="reference"),
+    "residual": Variant(
+        "from the linear policy, 18 numbers; Silver et al. 2018",
+        preset="residual",
+        training={"observation": "extended"},
+    ),
     "no_value_normalisation": Variant(
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
     ),

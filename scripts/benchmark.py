@@ -46,6 +46,9 @@ WORDS = {
     "observation_us": ("observations and state, per environment [us]", ",.1f"),
     "resources_us": ("resources, per environment [us]", ",.1f"),
     "rest_us": ("limits, reward, telemetry and resets, per environment [us]", ",.1f"),
+    "training_steps_per_s": ("default training, steps a second, everything in one process", ",.0f"),
+    "training_one_worker_ratio": ("the same with the environments in a process beside it, over that", ",.2f"),
+    "training_two_workers_ratio": ("the same with the environments in two processes, over that", ",.2f"),
     "update_s": ("learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
     "update_ratio_to_floor": ("learner: times a plain torch loop of the same arithmetic", ".2f"),
     "act_64_ms": ("learner: acting for 64 environments [ms]", ".2f"),
@@ -226,6 +229,7 @@ def measure(options: Options) -> dict[str, float]:
     if options.learner:
         from learner_floor import our_act, our_update, plain_update
 
+        found |= {key: [value] for key, value in benchmark_processes.measure_training().items()}
         for _ in range(max(1, options.repeats // 2)):
             floor, ours = plain_update(), our_update()
             found.setdefault("update_s", []).append(ours)

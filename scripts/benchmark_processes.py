@@ -1,11 +1,12 @@
-"""How much faster two worker processes step the environment than one, batches and their transport included.
+"""What worker processes are worth: for the environments by themselves, and for a whole training.
 
 python scripts/benchmark_processes.py
 
-Two questions, measured in turns on random actions, medians of the rounds: what a second process with 64 environments of
-its own adds to a first one with 64, and what sharing out the same 128 environments over two instead of one saves,
-where the fixed cost of a step falls due in both. On a machine whose cores are busy the ratios say nothing. `measure`
-gives the figures to scripts/benchmark.py as well.
+Measured in turns, medians of the rounds. Environments on random actions, transport included: what a second process with
+64 environments of its own adds to a first one with 64, and what sharing out the same 128 environments over two instead
+of one saves, where the fixed cost of a step falls due in both. Training of the default recipe: its updates with the
+environments in the learner's own process, in one beside it, and in two. On a machine whose cores are busy the ratios
+say nothing. `measure` gives the figures to scripts/benchmark.py as well.
 """
 
 from __future__ import annotations
@@ -76,6 +77,49 @@ def measure(n_env: int = N_ENV, n_step: int = 60, rounds: int = 7) -> dict[str, 
     }
 
 
+def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
+    """Environment steps a second of the default training with workers, over those without.
+
+    Returns:
+        training_steps_per_s: without workers; training_one_worker_ratio, training_two_workers_ratio: over that.
+    """
+    import tempfile
+    from dataclasses import replace
+
+    from marl.config import recommended
+    from marl.environment import make_batch
+    from marl.trainer import Trainer
+    from marl.workers import WorkerBatch
+
+    make = partial(make_batch, "training", check=False, stagger=True)
+
+    def speed(n_worker: int) -> float:
+        base = recommended()
+        config = replace(
+            base,
+            total_episodes=-(-n_update * base.ppo.buffer_steps // base.episode_steps),
+            n_workers=n_worker,
+            device="cpu",
+            checkpoint_every=10**6,
+            evaluation=replace(base.evaluation, eval_every=0),
+        )
+        environment = WorkerBatch(make, config.n_envs, n_worker) if n_worker else make(n_env=config.n_envs)
+        with tempfile.TemporaryDirectory() as directory:
+            trainer = Trainer(config, environment, directory=Path(directory), tensorboard=False)
+            try:
+                trainer.run()
+            finally:
+                trainer.close()
+        return trainer.standing.steps / trainer.standing.elapsed_s
+
+    found = [tuple(speed(n_worker) for n_worker in (0, 1, 2)) for _ in range(rounds)]
+    return {
+        "training_steps_per_s": median(a for a, _, _ in found),
+        "training_one_worker_ratio": median(b / a for a, b, _ in found),
+        "training_two_workers_ratio": median(c / a for a, _, c in found),
+    }
+
+
 if __name__ == "__main__":
-    for name, value in measure().items():
+    for name, value in (measure() | measure_training()).items():
         print(f"{name:40s}{value:>14,.2f}")

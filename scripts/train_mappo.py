@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -44,7 +44,8 @@ EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
 class Arguments:
     """Options of the training run."""
 
-    # Hyper-parameters to start from: recommended learns best on this grid, reference is the specification's.
+    # Hyper-parameters to start from: recommended learns best on this grid, reference is the specification's, residual
+    # begins with the tuned linear policy.
     preset: PresetName = "recommended"
     # Continue the run of this directory from its last checkpoint.
     resume: str = ""
@@ -62,7 +63,8 @@ def parse(arguments: Sequence[str]) -> Arguments:
     """The arguments, with the preset's or the resumed run's values as defaults."""
     resume = command_line.option(arguments, "resume")
     name = command_line.option(arguments, "preset") or "recommended"
-    training = preset("reference" if name == "reference" else "recommended")
+    # A name that is none is the parser's to refuse.
+    training = preset(name if name in get_args(PresetName) else "recommended")  # type: ignore[arg-type]
     before = None
     if resume:
         before = read_config(run_directory(Path(resume)))

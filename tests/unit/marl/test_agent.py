@@ -344,6 +344,21 @@ def test_the_kept_policy_is_the_mean_of_recent_ones():
     assert plain.kept_policy is plain.policy
 
 
+def test_the_critic_may_learn_first():
+    """Two updates with the actors as they were, then one that moves them; the critic moves every time."""
+    learner = make(config(critic_first_updates=2))
+    n = learner.config.n_updates
+    actors, critics = [weights(learner)], []
+    for k in range(3):
+        learner.update(rollout_of(learner, seed=k), k / n)
+        actors.append(weights(learner))
+        critics.append(torch.cat([p.detach().flatten().clone() for p in learner.critic.parameters()]))
+    assert torch.equal(actors[0], actors[1])
+    assert torch.equal(actors[0], actors[2])
+    assert not torch.equal(actors[2], actors[3])
+    assert not torch.equal(critics[0], critics[1])
+
+
 def test_a_local_critic_ignores_the_state():
     settings = config(NetworkConfig(critic="local"))
     results = []

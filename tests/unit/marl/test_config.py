@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from control.baselines import stored_parameters
 from marl.config import (
     ConfigError,
     NetworkConfig,
@@ -15,6 +16,7 @@ from marl.config import (
     preset,
     recommended,
     reference,
+    residual,
 )
 
 
@@ -35,10 +37,15 @@ def test_the_default_is_the_recommended_preset():
     assert preset("recommended") == recommended() == TrainingConfig()
 
 
-def test_both_presets_train_half_a_million_steps():
-    for config in (recommended(), reference()):
+def test_the_residual_preset_rests_where_its_linear_policy_does():
+    assert list(residual().network.dead_zones) == stored_parameters("linear_extended")["parameters"]["zone"]
+
+
+def test_all_presets_train_half_a_million_steps():
+    for config in (recommended(), reference(), residual()):
         assert config.total_steps == 500_000
-        assert config.n_updates == 245  # 244 full buffers of 2048 are 288 steps short
+        # 244 full buffers of 2048 are 288 steps short, 122 of 4096 likewise.
+        assert config.n_updates == {2048: 245, 4096: 123}[config.ppo.buffer_steps]
         assert config.rollout_steps * config.n_envs == config.ppo.buffer_steps
 
 
