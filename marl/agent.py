@@ -280,10 +280,15 @@ class MAPPO:
             diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
             diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
 
-        # Only now: while a rollout is gathered and learned from, inputs keep one scale.
+        # Only now: while a rollout is gathered and learned from, inputs keep one scale. What agents out of service see
+        # does not count.
+        seen, first = {}, 0
         for g in self.groups:
-            self.policy.actors.update_scaling(g.name, rollout.observations[g.name][:-1])
-        self.critic.update_scaling({k: x[:-1] for k, x in rollout.observations.items()}, rollout.state[:-1])
+            in_service = rollout.in_service[..., first : first + g.n_agent]
+            seen[g.name] = rollout.observations[g.name][:-1][in_service]
+            self.policy.actors.update_scaling(g.name, seen[g.name])
+            first += g.n_agent
+        self.critic.update_scaling(seen, rollout.state[:-1])
         self._average()
         return diagnostics
 

@@ -34,9 +34,10 @@ def rollout_of(learner: MAPPO, seed: int = 0, **replace) -> Rollout:
     def normal(*shape):
         return torch.randn(*shape, generator=generator)
 
-    observations = {g.name: normal(N_STEP + 1, N_ENV, g.n_agent, g.observation_size) for g in GROUPS}
+    groups = learner.groups
+    observations = {g.name: normal(N_STEP + 1, N_ENV, g.n_agent, g.observation_size) for g in groups}
     state = normal(N_STEP + 1, N_ENV, N_STATE)
-    actions = {g.name: torch.empty(N_STEP, N_ENV, g.n_agent, g.action_size) for g in GROUPS}
+    actions = {g.name: torch.empty(N_STEP, N_ENV, g.n_agent, g.action_size) for g in groups}
     log_probs = torch.empty(N_STEP, N_ENV, N_AGENT)
     for t in range(N_STEP):
         chosen, log_probs[t] = learner.act(
@@ -57,7 +58,7 @@ def rollout_of(learner: MAPPO, seed: int = 0, **replace) -> Rollout:
         truncated=torch.zeros(N_STEP, N_ENV, dtype=torch.bool),
         truncated_step=torch.zeros(0, dtype=torch.long),
         truncated_env=torch.zeros(0, dtype=torch.long),
-        final_observations={g.name: torch.zeros(0, g.n_agent, g.observation_size) for g in GROUPS},
+        final_observations={g.name: torch.zeros(0, g.n_agent, g.observation_size) for g in groups},
         final_state=torch.zeros(0, N_STATE),
     )
     return dataclasses.replace(rollout, **replace)
@@ -156,6 +157,81 @@ def test_the_probability_ratio_is_one_at_the_first_minibatch(sharing, normalize_
         ).exp()
         # float32: a batch of another size may add in another order.
         np.testing.assert_allclose(ratio.detach(), 1.0, atol=1e-5)
+
+
+def test_the_ratio_of_one_actor_for_all_is_one_too():
+    alike = tuple(dataclasses.replace(g, observation_size=3, action_size=1) for g in GROUPS)
+    learner = MAPPO(config(NetworkConfig(sharing="all"), epochs=1, minibatch_steps=64), alike, N_STATE)
+    found = learner.update(rollout_of(learner, seed=2), 0.0)
+    assert abs(found["train/kl"]) < 1e-6  # rounding of single precision
+    assert found["train/clip_fraction_all"] == 0.0
+
+
+def whole_batch(**ppo):
+    """A learner, and its rollout prepared as one minibatch."""
+    learner = make(config(minibatch_steps=N_STEP * N_ENV, epochs=1, **ppo))
+    batch, _ = learner.prepare(rollout_of(learner, seed=3))
+    return learner, batch
+
+
+@pytest.mark.parametrize(("ratio", "clipped"), [(2.0, 1.0), (1.1, 0.0), (0.7, 1.0)])
+def test_divergence_and_clip_fraction_by_hand(ratio, clipped):
+    """All ratios are r: KL = r - 1 - ln r (Schulman, Approximating KL divergence, 2020), clipped beyond 1 +- 0.2."""
+    learner, batch = whole_batch()
+    shifted = {head: x - math.log(ratio) for head, x in batch.log_probs.items()}
+    found = learner._learn(dataclasses.replace(batch, log_probs=shifted), 0.0)
+    for head in ("a", "b"):
+        assert float(found[f"train/kl_{head}"]) == pytest.approx(ratio - 1.0 - math.log(ratio), rel=1e-4)
+        assert float(found[f"train/clip_fraction_{head}"]) == clipped
+    assert float(found["train/kl"]) == pytest.approx(ratio - 1.0 - math.log(ratio), rel=1e-4)
+
+
+def test_gradients_are_clipped_for_each_network_by_itself():
+    loose, batch = whole_batch(max_grad_norm=1e9)
+    free = loose._learn(batch, 0.0)
+    tight, batch = whole_batch(max_grad_norm=1e-3)
+    tight._learn(batch, 0.0)
+    for prefix, networks in (("", tight.policy.actors.heads), ("critic_", tight.critic.heads)):
+        for head, network in networks.items():
+            assert float(free[f"train/gradient_norm_{prefix}{head}"]) > 1e-3  # there was something to clip
+            norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+            assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_value_coefficient_scales_the_critics_gradient():
+    norms = []
+    for coefficient in (0.5, 2.0):
+        learner, batch = whole_batch(value_coef=coefficient, max_grad_norm=1e9)
+        norms.append(float(learner._learn(batch, 0.0)["train/gradient_norm_critic_state"]))
+    assert norms[1] == pytest.approx(4.0 * norms[0], rel=1e-4)
+
+
+def test_an_entropy_bonus_that_decays_ends_at_its_final_fraction():
+    """No advantage at all: at the end of training nothing moves the spread any more."""
+    zero = torch.zeros(N_STEP, N_ENV, 1)
+    settings = config(
+        entropy_coef=0.01, entropy_final_fraction=0.0, lr_final_fraction=1.0, normalize_values=False,
+        gae_lambda=0.0, gamma=0.0,
+    )  # fmt: skip
+    for progress, moves in ((0.5, True), (1.0, False)):
+        learner = make(settings)
+        learner.critic.heads["state"].last.weight.data.zero_()
+        before = float(learner.policy.actors.heads["a"].log_std.detach())
+        learner.update(rollout_of(learner, rewards=zero), progress)
+        assert (float(learner.policy.actors.heads["a"].log_std.detach()) > before) is moves
+
+
+def test_what_agents_out_of_service_see_is_not_in_the_input_statistics():
+    learner = make(config(NetworkConfig(normalize_inputs=True, critic="local")))
+    rollout = rollout_of(learner, seed=5)
+    in_service = torch.ones(N_STEP, N_ENV, N_AGENT, dtype=torch.bool)
+    in_service[:, :, 1] = False  # a_1
+    rollout.observations["a"][:, :, 1] = 1e6
+    learner.update(dataclasses.replace(rollout, in_service=in_service), 0.0)
+    counted = rollout.observations["a"][:-1][:, :, [0, 2]].double().reshape(-1, 3)
+    for scaling in (learner.policy.actors.scaling["a"], learner.critic.scaling["a"]):
+        torch.testing.assert_close(scaling.moments.mean, counted.mean(dim=0))
+        assert float(scaling.moments.count) == len(counted)
 
 
 def test_rewards_in_other_units_teach_the_same_thing():

@@ -33,3 +33,17 @@ def test_tensorboard_receives_the_same_tags(tmp_path):
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("train/return")] == [(10, -3.0)]
+
+
+def test_tensorboard_forgets_what_came_after_the_checkpoint_too(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    first = Record(tmp_path, tensorboard=True, resume_after=None)
+    for update in (1, 2, 3):
+        first.add(update, 10 * update, {"x": float(update)})
+    first.close()
+    resumed = Record(tmp_path, tensorboard=True, resume_after=2)
+    resumed.add(3, 30, {"x": 9.0})
+    resumed.close()
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
+    assert [(e.step, e.value) for e in events] == [(10, 1.0), (20, 2.0), (30, 9.0)]
