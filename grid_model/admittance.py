@@ -102,23 +102,31 @@ def branch_flows(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def bus_outflow(
+def machine_outflow(
     rows: IntArray,
     s_from_mva: ComplexArray,
     s_to_mva: ComplexArray,
     from_bus: IntArray,
     to_bus: IntArray,
-    s_bus_mva: ComplexArray,
+    machine_bus: IntArray,
+    machine_in_service: BoolArray,
+    others_mva: ComplexArray,
+    power_mva: ComplexArray,
 ) -> None:
-    """Complex power that leaves every bus through its circuits.
+    """What leaves each machine's bus through its circuits, less what others inject there; zero out of service.
 
     Args:
-        rows: environments to look at; s_from_mva, s_to_mva: power entering the circuits at their ends, [env, branch].
-        s_bus_mva: filled in for these environments, [env, bus].
+        rows: environments to look at, [n]; s_from_mva, s_to_mva: power entering the circuits, [env, branch].
+        others_mva: injected at every bus by everything but machines, [env, bus].
+        power_mva: filled in, [n, machine].
     """
-    n_branch = s_from_mva.shape[1]
-    for e in rows:
-        s_bus_mva[e, :] = 0.0
-        for k in range(n_branch):
-            s_bus_mva[e, from_bus[k]] += s_from_mva[e, k]
-            s_bus_mva[e, to_bus[k]] += s_to_mva[e, k]
+    s_bus = np.empty(others_mva.shape[1], dtype=np.complex128)
+    for row in range(rows.size):
+        e = rows[row]
+        s_bus[:] = 0.0
+        for k in range(from_bus.size):
+            s_bus[from_bus[k]] += s_from_mva[e, k]
+            s_bus[to_bus[k]] += s_to_mva[e, k]
+        for i in range(machine_bus.size):
+            bus = machine_bus[i]
+            power_mva[row, i] = s_bus[bus] - others_mva[e, bus] if machine_in_service[e, i] else 0.0

@@ -70,7 +70,16 @@ from grid_model.reduction import (
     internal_voltages,
     reduce_to_machines,
 )
-from grid_model.span import adopt_machine_power, drive_groups, inject, share_among_machines, unserved_load
+from grid_model.span import (
+    adopt_machine_power,
+    begin_interval,
+    begin_span,
+    drive_groups,
+    end_span,
+    inject,
+    share_among_machines,
+    unserved_load,
+)
 from grid_model.swing import (
     SwingConfig,
     SwingTopology,
@@ -216,6 +225,9 @@ class CoupledGrid:
         self._machine_inertia = np.zeros((n_env, case.n_machine))
         self._governor_share = np.zeros((n_env, case.n_machine))
         self._group_share = np.zeros((g, n_env))
+        self._moving_inertia = np.ones((g, n_env))
+        # Gain, room up and down, and rate of each group's governors.
+        self._governors = np.zeros((4, g, n_env))
         # Under-frequency load shedding.
         n_stage = 0 if config.load_shedding is None else config.load_shedding.n_stage
         self._relay_weight = np.zeros((n_env, case.n_area, g))
@@ -308,14 +320,15 @@ class CoupledGrid:
         for recorder in self._recorders.values():
             recorder.next_interval()
         self._begin, self._end = self.inputs, inputs
-        self.second_moment_hz2[:] = 0.0
-        self.df_min_hz[:] = self.df_hz
-        self.df_max_hz[:] = self.df_hz
+        swinging = begin_interval(
+            self.df_hz,
+            self._inertia,
+            self.config.renewal_spread_hz,
+            self.second_moment_hz2,
+            self.df_min_hz,
+            self.df_max_hz,
+        )
         eventful = sorted(events) if events else []
-        moving = self._inertia > 0.0
-        highest = np.where(moving, self.df_hz, -np.inf).max(axis=0)
-        lowest = np.where(moving, self.df_hz, np.inf).min(axis=0)
-        swinging = highest - lowest > self.config.renewal_spread_hz
         swinging[eventful] = False
         quiet = ~swinging
         quiet[eventful] = False
@@ -444,21 +457,23 @@ class CoupledGrid:
         """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
         case, config, engine = self.case, self.config, self.engine
         governor, begin, end = config.governor, self._begin, self._end
-        # Index arrays copy; for all environments views will do.
-        rows: Any = slice(None) if envs is None else envs
         names = self._all if envs is None else envs
         n_env = len(names)
         a, b = step_a / self.n_steps, step_b / self.n_steps
-        # Copies: a span that relays cut short is integrated again from where it began.
-        df = np.array(self.df_hz[:, rows], order="C")
-        start_hz = df.copy()
-        theta = np.array(self._theta_rad[:, rows], order="C")
-        valve = np.array(self._valve_mw[:, rows], order="C")
-        reheat = np.array(self._reheat_mw[:, rows], order="C")
-        lowest = np.array(self.df_min_hz[:, rows], order="C")
-        highest = np.array(self.df_max_hz[:, rows], order="C")
+        state = np.empty((7, self.n_group, n_env))
+        begin_span(
+            names,
+            self.df_hz,
+            self._theta_rad,
+            self._valve_mw,
+            self._reheat_mw,
+            self.df_min_hz,
+            self.df_max_hz,
+            state,
+        )
+        df, start_hz, theta, valve, reheat, lowest, highest = state
         moment = np.zeros((self.n_group, self.n_group, n_env))
-        delta, damping, p_a, p_b = np.empty((4, self.n_group, n_env))
+        delta, damping, out_start, p_a, p_b = np.empty((5, self.n_group, n_env))
         lagged, u_a, u_b = np.empty((3, len(self._lag_s), self.n_group, n_env))
         drive_groups(
             names,
@@ -474,7 +489,7 @@ class CoupledGrid:
             end.schedule_mw,
             begin.set_point_mw,
             end.set_point_mw,
-            self._resource_mw(rows, a),
+            self._resource_mw(slice(None) if envs is None else envs, a),
             engine.bus_live,
             engine.machine_in_service,
             self._reach,
@@ -488,6 +503,7 @@ class CoupledGrid:
             self._per_hz,
             delta,
             damping,
+            out_start,
             lagged,
             u_a,
             u_b,
@@ -501,17 +517,11 @@ class CoupledGrid:
         else:
             trace = np.empty((n_steps + 1, self.n_group, n_env))
             trace_mechanical = np.empty_like(trace if self._recorders else trace[:0])
-        out_start = lagged.sum(axis=0)
-        share = np.ascontiguousarray(self._group_share[:, rows])
-        # A group without a machine has no power to move it; any inertia keeps its equation solvable.
-        inertia = np.ascontiguousarray(np.where(self._inertia[:, rows] > 0.0, self._inertia[:, rows], 1.0))
+        inertia = _columns(self._moving_inertia, envs)
         before: tuple[Any, ...] = (df, theta, valve, reheat, lagged, p_a, p_b, u_a, u_b)
         after: tuple[Any, ...] = (
-            share * governor.gain_mw_per_hz,
-            share * governor.headroom_up_mw,
-            share * governor.headroom_down_mw,
-            share * governor.rate_mw_per_s,
-            np.ascontiguousarray(self.dead_band_hz[rows]),
+            *(_columns(x, envs) for x in self._governors),
+            _columns(self.dead_band_hz, envs),
             self._lag_s,
             governor.t_valve_s,
             governor.t_reheat_s,
@@ -528,12 +538,11 @@ class CoupledGrid:
         )
         if self.config.level == "machine":
             exchange = np.empty_like(df)
-            in_phase = np.ascontiguousarray(self._in_phase[:, :, rows])
-            quadrature = np.ascontiguousarray(self._quadrature[:, :, rows])
+            in_phase, quadrature = _columns(self._in_phase, envs), _columns(self._quadrature, envs)
             step_machines: Any = integrate_machines
             step_machines(*before, inertia, damping, in_phase, quadrature, exchange, *after)
         else:
-            synchronising = np.ascontiguousarray(self._synchronising[:, :, rows])
+            synchronising = _columns(self._synchronising, envs)
             step_groups: Any = integrate_groups
             step_groups(*before, inertia, damping, synchronising, *after)
             exchange = linear_exchange(synchronising, theta)
@@ -550,22 +559,29 @@ class CoupledGrid:
                 self._span(np.array([env]), step_a, cut)
                 self._span(np.array([env]), cut, step_b)
             return
-        watched = {env: self._recorders[env].begin(self) for env in names if env in self._recorders}
-        self._p_elec_mw[:, rows] = (
-            self._p_elec_mw[:, rows]
-            + delta
-            + damping * (df - start_hz)
-            - (lagged.sum(axis=0) - out_start)
-            + exchange
+        watched = {env: self._recorders[env].begin(self) for env in self._recorders if env in names}
+        end_span(
+            names,
+            state,
+            delta,
+            damping,
+            out_start,
+            lagged,
+            exchange,
+            moment,
+            self.df_hz,
+            self._theta_rad,
+            self._valve_mw,
+            self._reheat_mw,
+            self.df_min_hz,
+            self.df_max_hz,
+            self.second_moment_hz2,
+            self._p_elec_mw,
         )
-        self.df_hz[:, rows], self._valve_mw[:, rows], self._reheat_mw[:, rows] = df, valve, reheat
-        self._theta_rad[:, rows] = 0.0
-        self.second_moment_hz2[:, :, rows] += moment
-        self.df_min_hz[:, rows], self.df_max_hz[:, rows] = lowest, highest
         if envs is not None:
-            self.trace_hz[step_a : step_b + 1, :, rows] = trace
+            self.trace_hz[step_a : step_b + 1, :, envs] = trace
             if self._recorders:
-                self.trace_mechanical_mw[step_a : step_b + 1, :, rows] = trace_mechanical
+                self.trace_mechanical_mw[step_a : step_b + 1, :, envs] = trace_mechanical
         self._settle(envs, b)
         for env, begun in watched.items():
             self._recorders[env].end(self, begun, step_a, step_b)
@@ -873,9 +889,20 @@ class CoupledGrid:
         self._spring_pu[env] = found.spring_pu
         self._conductance_pu[env] = found.conductance_pu
         self._inertia[:, env] = found.group_inertia_mws_per_hz
+        # A group without a machine has no power to move it; any inertia keeps its equation solvable.
+        self._moving_inertia[:, env] = np.where(self._inertia[:, env] > 0.0, self._inertia[:, env], 1.0)
         self._machine_inertia[env] = found.machine_inertia_mws_per_hz
         self._governor_share[env] = found.governor_share
         self._group_share[:, env] = found.group_governor_share
+        governor = self.config.governor
+        whole = (
+            governor.gain_mw_per_hz,
+            governor.headroom_up_mw,
+            governor.headroom_down_mw,
+            governor.rate_mw_per_s,
+        )
+        for of_group, of_grid in zip(self._governors, whole, strict=True):
+            of_group[:, env] = self._group_share[:, env] * of_grid
         self._relay_weight[env] = found.relay_weight
         self._stale[env] = True
 
@@ -940,6 +967,11 @@ _STATE = (
     "shed_stages",
     "served_share",
 )
+
+
+def _columns(array: FloatArray, envs: IntArray | None) -> FloatArray:
+    """The environments named, which are the last axis; the array itself for all."""
+    return array if envs is None else np.ascontiguousarray(array[..., envs])
 
 
 def _between(start: FloatArray, end: FloatArray, at: float) -> FloatArray:

@@ -23,7 +23,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case, LoadTable, MachineTable
-from grid_model.admittance import ComplexArray, branch_admittance, branch_flows, bus_outflow
+from grid_model.admittance import ComplexArray, branch_admittance, branch_flows, machine_outflow
 from grid_model.span import split_injection
 from grid_model.topology import live_buses
 
@@ -203,7 +203,6 @@ class PowerFlowEngine:
         self.s_from_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
         self.s_to_mva = np.zeros((n_env, case.n_branch), dtype=np.complex128)
 
-        self._s_bus_mva = np.zeros((n_env, n), dtype=np.complex128)
         injection = self.reference_injection()
         self._load_injection(prototype, injection)
         start = np.ones(n, dtype=np.complex128)
@@ -328,16 +327,25 @@ class PowerFlowEngine:
         Returns:
             [MVA], [n, machine]; zero for machines out of service.
         """
-        y, bus = self._admittance, self.case.machine.bus
-        rows: Any = slice(None) if envs is None else envs
-        names = self._every if envs is None else envs
-        bus_outflow(names, self.s_from_mva, self.s_to_mva, y.from_bus, y.to_bus, self._s_bus_mva)
-        power = self._s_bus_mva[rows][:, bus] - injection_mva[rows][:, bus]
+        y, names = self._admittance, self._every if envs is None else envs
+        power = np.empty((len(names), self.case.n_machine), dtype=np.complex128)
+        machine_outflow(
+            names,
+            self.s_from_mva,
+            self.s_to_mva,
+            y.from_bus,
+            y.to_bus,
+            self.case.machine.bus,
+            self.machine_in_service,
+            injection_mva,
+            power,
+        )
         for reactor, machine in self._reactor_beside:
             at = self.case.reactor.bus[reactor]
-            absorbed_mvar = self.reactor_share[rows, reactor] * self.case.reactor.q_mvar[reactor]
-            power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[rows, at]) ** 2
-        return np.where(self.machine_in_service[rows], power, 0.0)
+            absorbed_mvar = self.reactor_share[names, reactor] * self.case.reactor.q_mvar[reactor]
+            on = self.machine_in_service[names, machine]
+            power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[names, at]) ** 2 * on
+        return power
 
     def restore_voltages(self, v_pu: ComplexArray) -> None:
         """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""

@@ -17,8 +17,11 @@ from grid_model.admittance import ComplexArray
 
 __all__ = [
     "adopt_machine_power",
+    "begin_interval",
+    "begin_span",
     "between",
     "drive_groups",
+    "end_span",
     "inject",
     "share_among_machines",
     "split_injection",
@@ -34,6 +37,114 @@ def between(start: float, end: float, at: float) -> float:
     if at == 1.0:
         return end
     return start + (end - start) * at
+
+
+@numba.njit(cache=True, error_model="numpy")
+def begin_interval(
+    df_hz: FloatArray,
+    inertia: FloatArray,
+    renewal_spread_hz: float,
+    second_moment_hz2: FloatArray,
+    df_min_hz: FloatArray,
+    df_max_hz: FloatArray,
+) -> BoolArray:
+    """Put an interval's moments to zero and its extremes to the present; who swings against each other, [env].
+
+    Args:
+        df_hz, inertia: of the groups; one without a machine has no inertia and swings against nobody, [group, env].
+        second_moment_hz2, df_min_hz, df_max_hz: changed.
+    """
+    n_group, n_env = df_hz.shape
+    second_moment_hz2[:] = 0.0
+    swinging = np.zeros(n_env, dtype=np.bool_)
+    for e in range(n_env):
+        lowest, highest = np.inf, -np.inf
+        for g in range(n_group):
+            df_min_hz[g, e] = df_max_hz[g, e] = df_hz[g, e]
+            if inertia[g, e] > 0.0:
+                lowest, highest = min(lowest, df_hz[g, e]), max(highest, df_hz[g, e])
+        swinging[e] = highest - lowest > renewal_spread_hz
+    return swinging
+
+
+@numba.njit(cache=True, error_model="numpy")
+def begin_span(
+    rows: IntArray,
+    df_hz: FloatArray,
+    theta_rad: FloatArray,
+    valve_mw: FloatArray,
+    reheat_mw: FloatArray,
+    df_min_hz: FloatArray,
+    df_max_hz: FloatArray,
+    state: FloatArray,
+) -> None:
+    """Copies to integrate on: a span that relays cut short is integrated again from where it began.
+
+    Args:
+        rows: environments, [n]; states: whole, [group, env].
+        state: filled with df twice and the others in this order, named, [7, group, n].
+    """
+    for g in range(df_hz.shape[0]):
+        for row in range(rows.size):
+            e = rows[row]
+            state[0, g, row] = state[1, g, row] = df_hz[g, e]
+            state[2, g, row] = theta_rad[g, e]
+            state[3, g, row] = valve_mw[g, e]
+            state[4, g, row] = reheat_mw[g, e]
+            state[5, g, row] = df_min_hz[g, e]
+            state[6, g, row] = df_max_hz[g, e]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def end_span(
+    rows: IntArray,
+    state: FloatArray,
+    delta_mw: FloatArray,
+    damping_mw_per_hz: FloatArray,
+    output_a_mw: FloatArray,
+    lagged_mw: FloatArray,
+    exchange_mw: FloatArray,
+    moment_hz2: FloatArray,
+    df_hz: FloatArray,
+    theta_rad: FloatArray,
+    valve_mw: FloatArray,
+    reheat_mw: FloatArray,
+    df_min_hz: FloatArray,
+    df_max_hz: FloatArray,
+    second_moment_hz2: FloatArray,
+    p_elec_mw: FloatArray,
+) -> None:
+    """Take over what was integrated; the groups' electrical power follows from what changed.
+
+        P_elec += delta + D (f - f_a) - (output - output_a) + exchange
+
+    Args:
+        rows: environments, [n]; state: of `begin_span`, integrated; the next five: as in `drive_groups`, named.
+        exchange_mw: what the angles between the groups make flow, [group, n]; moment_hz2: [group, group, n].
+        df_hz .. p_elec_mw: changed, whole, [group, env]; second_moment_hz2: added to, [group, group, env].
+    """
+    n_group, n_lag = df_hz.shape[0], lagged_mw.shape[0]
+    for g in range(n_group):
+        for row in range(rows.size):
+            e = rows[row]
+            output = 0.0
+            for k in range(n_lag):
+                output += lagged_mw[k, g, row]
+            p_elec_mw[g, e] = (
+                p_elec_mw[g, e]
+                + delta_mw[g, row]
+                + damping_mw_per_hz[g, row] * (state[0, g, row] - state[1, g, row])
+                - (output - output_a_mw[g, row])
+                + exchange_mw[g, row]
+            )
+            df_hz[g, e] = state[0, g, row]
+            theta_rad[g, e] = 0.0
+            valve_mw[g, e] = state[3, g, row]
+            reheat_mw[g, e] = state[4, g, row]
+            df_min_hz[g, e] = state[5, g, row]
+            df_max_hz[g, e] = state[6, g, row]
+            for h in range(n_group):
+                second_moment_hz2[g, h, e] += moment_hz2[g, h, row]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -65,6 +176,7 @@ def drive_groups(
     per_hz: float,
     delta_mw: FloatArray,
     damping_mw_per_hz: FloatArray,
+    output_a_mw: FloatArray,
     lagged_mw: FloatArray,
     set_point_a_mw: FloatArray,
     set_point_b_mw: FloatArray,
@@ -83,7 +195,7 @@ def drive_groups(
         load_bus .. resource_bus: where they stand; lag_of: which kind of lag a resource has; group_of: of a machine.
         per_hz: relative growth of load with frequency.
         delta_mw: filled with the growth of net load from a to b as the groups meet it, [group, n].
-        damping_mw_per_hz: filled with D, [group, n].
+        damping_mw_per_hz: filled with D; output_a_mw: with the resources' output at a, both [group, n].
         lagged_mw, set_point_a_mw, set_point_b_mw: filled with the resources' outputs at a and set-points at a and b,
             [lag, group, n].
         p_a_mw, p_b_mw: filled with what accelerates the groups at both ends, resources left out, [group, n].
@@ -143,6 +255,7 @@ def drive_groups(
             output = 0.0
             for k in range(n_lag):
                 output += lagged_mw[k, g, row]
+            output_a_mw[g, row] = output
             held = schedule_a[g] - p_elec_mw[g, e] + damping_mw_per_hz[g, row] * df_hz[g, row] - output
             p_a_mw[g, row] = held
             p_b_mw[g, row] = held + (schedule_b[g] - schedule_a[g]) - delta_mw[g, row]
