@@ -130,7 +130,8 @@ VARIANTS: dict[str, Variant] = {
 
 def configuration(variant: Variant, arguments: Arguments, seed: int) -> TrainingConfig:
     base = preset(variant.preset)
-    return dataclasses.replace(
+    ppo = dataclasses.replace(base.ppo, **variant.ppo)
+    config = dataclasses.replace(
         base,
         total_episodes=arguments.total_episodes,
         seed=seed,
@@ -138,8 +139,15 @@ def configuration(variant: Variant, arguments: Arguments, seed: int) -> Training
         device="cpu",
         checkpoint_every=10**6,
         network=dataclasses.replace(base.network, **variant.network),
-        ppo=dataclasses.replace(base.ppo, **variant.ppo),
+        ppo=ppo,
         **{"observation": arguments.observation, **variant.training},
+    )
+    if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:
+        return config
+    # A shorter run averages over the same share of its updates; with the whole of them its beginning would stay in.
+    updates = config.n_updates / base.n_updates / (1.0 - ppo.policy_average)
+    return dataclasses.replace(
+        config, ppo=dataclasses.replace(ppo, policy_average=max(0.0, 1.0 - 1.0 / updates))
     )
 
 

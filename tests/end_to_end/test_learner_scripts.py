@@ -27,6 +27,15 @@ def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_p
     assert all(recipe.seed == 3 for recipe in recipes.values())
 
 
+def test_a_shorter_run_averages_over_the_same_share_of_its_updates(script):
+    """0.98 averages 50 of 245 updates; of the 49 of 200 episodes 10 are the same share, which is 0.9."""
+    ablation = script("ablation")
+    recommended = ablation.VARIANTS["recommended"]
+    for episodes, average in ((200, 0.9), (1000, 0.98), (2000, 0.98)):
+        config = ablation.configuration(recommended, ablation.Arguments(total_episodes=episodes), seed=0)
+        assert config.ppo.policy_average == pytest.approx(average, abs=1e-9)
+
+
 def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert script("ablation").main(["--variants", "recommended,wishful"]) == 2
     assert "no variant wishful, only recommended" in capsys.readouterr().err
