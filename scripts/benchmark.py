@@ -33,6 +33,7 @@ WORDS = {
     "ratio_to_runpp_64": ("a step of 64 environments, times faster than on runpp", ",.0f"),
     "ratio_to_runpp_1": ("a step of 1 environment, times faster than on runpp", ",.0f"),
     "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
+    "series_load_s": ("start-up: the year of load, wind and sun from its cache [s]", ",.3f"),
     "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
     "dynamics_area_us": ("swing equations of an interval, level area, per environment [us]", ",.1f"),
     "dynamics_machine_us": ("swing equations of an interval, level machine, per environment [us]", ",.1f"),
@@ -179,6 +180,7 @@ def measure(options: Options) -> dict[str, float]:
 
     from tqdm import tqdm
 
+    from cases.series import load_series
     from marl.environment import make_batch, parallel_env
 
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -213,6 +215,7 @@ def measure(options: Options) -> dict[str, float]:
             "power_flow_us": 1e6 * parts["power_flow"],
             "runpp_us": 1e6 * runpp,
             "dynamics_us": 1e6 * parts["dynamics"],
+            "series_load_s": seconds(lambda: load_series(progress=False)),
             "observation_us": 1e6 * parts["observation"],
             "resources_us": 1e6 * parts["resources"],
             "rest_us": 1e6 * parts["rest"],

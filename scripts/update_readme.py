@@ -313,18 +313,18 @@ BLOCKS: Mapping[str, Block] = {
         comparison,
     ),
     "controllers": Block(
-        "python scripts/evaluate.py --suite all "
-        "--policies all,marl/data/recommended_seed0.pt,marl/data/extended_seed0.pt "
-        "--json results/controllers.json --report docs/controllers.md",
+        "python scripts/evaluate.py --suite all --policies all,marl/data/recommended_seed0.pt,"
+        "marl/data/extended_seed0.pt,marl/data/residual_seed0.pt,runs/presets/recommended-seed*/final_model.pt,"
+        "runs/presets/reference-seed*/final_model.pt --json results/controllers.json --report docs/controllers.md",
         controllers,
     ),
     "presets": Block(
-        "python scripts/ablation.py --variants recommended,reference --seeds 5 --total-episodes 1000 "
+        "python scripts/ablation.py --variants recommended,reference,residual --seeds 5 --total-episodes 1000 "
         "--out runs/presets --json results/presets.json --plot docs/learning_curves.png",
         recipes,
     ),
     "ablation": Block(
-        "python scripts/ablation.py --observation extended --out runs/ablation --json results/ablation.json",
+        "python scripts/ablation.py --total-episodes 200 --out runs/ablation --json results/ablation.json",
         recipes,
     ),
     "verify_learner": Block(
