@@ -294,19 +294,19 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
 
     from picture_style import legend_above, new_figure, save, style
 
-    title = "Held-out cost while training: mean over seeds, shaded its 95 % interval"
+    title = "Held-out cost while training: geometric mean over seeds, shaded its 95 % interval"
     figure = new_figure(9.0, 5.5, title)
     axes = figure.subplots()
     for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
         curves = [r["curve"] for r in results if r["variant"] == name]
         steps = np.array(curves[0]["steps"]) / 1000.0
-        cost = -np.array([c["return"] for c in curves])  # [seed, evaluation]
-        low, high = np.array([interval(column) for column in cost.T]).T
+        # On a logarithmic axis the interval is one of logarithms: symmetric there, and never below zero.
+        log_cost = np.log(-np.array([c["return"] for c in curves]))  # [seed, evaluation]
+        low, high = np.exp([interval(column) for column in log_cost.T]).T
         look = style(position)
-        axes.plot(steps, cost.mean(axis=0), label=f"{name} ({len(curves)})", linewidth=1.6, **look)
-        axes.fill_between(
-            steps, np.maximum(low, cost.min() / 10.0), high, color=look["color"], alpha=0.2, linewidth=0
-        )
+        mean = np.exp(log_cost.mean(axis=0))
+        axes.plot(steps, mean, label=f"{name} ({len(curves)})", linewidth=1.6, **look)
+        axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
     axes.set_yscale("log")
     for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         axis_format(lambda value, _: f"{value:,.0f}")

@@ -319,12 +319,15 @@ BLOCKS: Mapping[str, Block] = {
         controllers,
     ),
     "presets": Block(
-        "python scripts/ablation.py --variants recommended,reference,residual --seeds 5 --total-episodes 1000 "
+        "python scripts/ablation.py --variants recommended,reference --seeds 5 --total-episodes 1000 "
         "--out runs/presets --json results/presets.json --plot docs/learning_curves.png",
         recipes,
     ),
     "ablation": Block(
-        "python scripts/ablation.py --total-episodes 200 --out runs/ablation --json results/ablation.json",
+        "python scripts/ablation.py --variants recommended,no_value_normalisation,plain_reward,independent_noise,"
+        "initial_spread_one,local_critic,one_actor_for_all,one_actor_each,input_normalisation,entropy_bonus,"
+        "explored_dead_zone,long_horizon,no_advantage_normalisation,constant_learning_rate,squared_value_loss "
+        "--seeds 2 --total-episodes 200 --out runs/ablation --json results/ablation.json",
         recipes,
     ),
     "verify_learner": Block(
