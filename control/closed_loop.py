@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -380,13 +381,12 @@ class ClosedLoop:
         return episode
 
     def _inputs(self, envs: IntArray) -> GridInputs:
-        at = self.interval[envs]
-        load_mw = self._load_mw[envs, at]
+        load_mw = _at(self._load_mw, envs, self.interval)
         return GridInputs(
             load_mw=load_mw,
             load_mvar=load_mw * self._mvar_per_mw,
-            renewable_mw=self._renewable_mw[envs, at],
-            schedule_mw=self._schedule_mw[envs, at],
+            renewable_mw=_at(self._renewable_mw, envs, self.interval),
+            schedule_mw=_at(self._schedule_mw, envs, self.interval),
             set_point_mw=self.resources.set_point_mw[envs],
             resource_mw=self.resources.output_mw[envs],
         )
@@ -425,3 +425,12 @@ class ClosedLoop:
             ],
             axis=1,
         )
+
+
+@numba.njit(cache=True)
+def _at(values: FloatArray, envs: IntArray, interval: IntArray) -> FloatArray:
+    """Each environment's row of its own interval, [env, time, x] -> [n, x]."""
+    rows = np.empty((envs.size, values.shape[2]))
+    for row in range(envs.size):
+        rows[row] = values[envs[row], interval[envs[row]]]
+    return rows

@@ -242,4 +242,5 @@ def _transmit(
                 u = _uniform(key[env], now, i, _LOSS)
                 lost[env, i] = u >= recovery if lost[env, i] else u < failure
             if not lost[env, i]:
-                shown[env, i] = sent[env, (now - delay[i]) % n_slot, i]
+                then = slot - delay[i]
+                shown[env, i] = sent[env, then if then >= 0 else then + n_slot, i]

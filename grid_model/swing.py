@@ -256,14 +256,18 @@ def synchronising_matrix(
         matrix_mw_per_rad: filled in, [group, group, env].
     """
     n_env, n_spring, n_group = shape.shape
+    total = np.empty((n_group, n_group))
     for e in range(n_env):
+        total[:] = 0.0
+        for k in range(n_spring):
+            for a in range(n_group):
+                pull = stiffness_mw_per_rad[e, k] * shape[e, k, a]
+                for b in range(a + 1):
+                    total[a, b] += pull * shape[e, k, b]
         for a in range(n_group):
             for b in range(a + 1):
-                total = 0.0
-                for k in range(n_spring):
-                    total += stiffness_mw_per_rad[e, k] * shape[e, k, a] * shape[e, k, b]
-                matrix_mw_per_rad[a, b, e] = total
-                matrix_mw_per_rad[b, a, e] = total
+                matrix_mw_per_rad[a, b, e] = total[a, b]
+                matrix_mw_per_rad[b, a, e] = total[a, b]
 
 
 @numba.njit(cache=True, error_model="numpy")

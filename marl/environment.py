@@ -237,7 +237,7 @@ class GridBatch:
         self._before_hz[envs] = 0.0
 
     def _action_array(self, actions: Mapping[str, Float32Array]) -> FloatArray:
-        action = np.zeros((self.n_env, self.case.n_resource))
+        action = np.empty((self.n_env, self.case.n_resource))
         for group in self._groups:
             if group.name not in actions:
                 raise ActionError(f"no action for group {group.name!r}, found {sorted(actions)}")
@@ -247,14 +247,15 @@ class GridBatch:
                     f"actions of group {group.name!r} have shape {given.shape}, "
                     f"expected {(self.n_env, group.n_agent, 1)}"
                 )
-            if not np.isfinite(given).all():
-                env, agent, _ = np.argwhere(~np.isfinite(given))[0]
-                raise ActionError(
-                    f"action of {group.agents[agent]} in environment {env} is {given[env, agent, 0]}, "
-                    "expected a number from -1 to 1"
-                )
             action[:, self._of_group[group.name]] = given[:, :, 0]
-        return np.clip(action, -1.0, 1.0)
+        if not np.isfinite(action).all():
+            env, resource = np.argwhere(~np.isfinite(action))[0]
+            raise ActionError(
+                f"action of {self.case.resource.name[resource]} in environment {env} is {action[env, resource]}, "
+                "expected a number from -1 to 1"
+            )
+        np.minimum(action, 1.0, out=action)
+        return np.maximum(action, -1.0, out=action)
 
     def _own_df_hz(self) -> FloatArray:
         return self.loop.bus_df_hz[:, self.case.resource.bus]
