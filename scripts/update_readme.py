@@ -323,6 +323,11 @@ BLOCKS: Mapping[str, Block] = {
         "--out runs/presets --json results/presets.json --plot docs/learning_curves.png",
         recipes,
     ),
+    "residual": Block(
+        "python scripts/ablation.py --variants residual --seeds 3 --total-episodes 1000 --out runs/presets "
+        "--json results/residual.json",
+        recipes,
+    ),
     "ablation": Block(
         "python scripts/ablation.py --variants recommended,no_value_normalisation,plain_reward,independent_noise,"
         "initial_spread_one,local_critic,one_actor_for_all,one_actor_each,input_normalisation,entropy_bonus,"
