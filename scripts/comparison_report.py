@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,10 @@ EVENT_SUITE = "n1"
 EVENT_FROM_S, EVENT_TO_S = -30.0, 240.0
 
 
-def look(policy: str) -> dict[str, Any]:
-    """Colour and pattern of a controller, the same in every picture; the patterns move on after each round."""
-    position = ALL.index(policy) if policy in ALL else len(ALL) + sum(policy.encode()) % 7
+def look(policy: str, policies: Iterable[str]) -> dict[str, Any]:
+    """Colour and pattern of one of these controllers, the same in every picture; patterns move on after each round."""
+    others = [name for name in policies if name not in ALL]
+    position = ALL.index(policy) if policy in ALL else len(ALL) + others.index(policy)
     n = len(STYLES)
     return {"color": STYLES[position % n][0], "linestyle": STYLES[(position + position // n) % n][1]}
 
@@ -48,7 +49,9 @@ def draw_distribution(path: Path, found: Mapping[str, Mapping[str, np.ndarray]],
     for policy, figures in found.items():
         count = figures["histogram"].sum(axis=0)
         above = 1.0 - np.concatenate([[0.0], np.cumsum(count)]) / count.sum()
-        axes.plot(BIN_MHZ[:-1], np.maximum(100.0 * above[:-1], 1e-9), label=title(policy), **look(policy))
+        axes.plot(
+            BIN_MHZ[:-1], np.maximum(100.0 * above[:-1], 1e-9), label=title(policy), **look(policy, found)
+        )
     axes.set(
         xscale="symlog", yscale="log", ylim=(1e-3, 100.0), xlim=(0.0, 1000.0),
         xlabel="deviation of the centre of inertia [mHz]", ylabel="time with a larger deviation [%]",
@@ -100,7 +103,7 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
         if policy in LEFT_OUT:
             continue
         axes.plot(
-            figures["cost_mean"], figures["rms_mhz"], marks[i % len(marks)], color=look(policy)["color"],
+            figures["cost_mean"], figures["rms_mhz"], marks[i % len(marks)], color=look(policy, table)["color"],
             label=title(policy), markersize=8,
         )  # fmt: skip
     axes.set(xlabel="movement and effort, cost of an episode", ylabel="rms deviation of the buses [mHz]")
@@ -147,7 +150,7 @@ def draw_event(path: Path, policies: Sequence[str], seeds: Sequence[int]) -> boo
         # Only what is seen, so that the axes fit it.
         fine = (fine_s >= EVENT_FROM_S) & (fine_s <= EVENT_TO_S)
         coarse = (coarse_s >= EVENT_FROM_S) & (coarse_s <= EVENT_TO_S)
-        drawn = look(policy)
+        drawn = look(policy, policies)
         panels[0].plot(
             fine_s[fine], 60.0 + played.df_hz[0, fine], label=title(policy), linewidth=1.1, **drawn
         )
