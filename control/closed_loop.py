@@ -23,7 +23,7 @@ from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.fleet import capacity_utilisation, fleet_of
-from control.interval import FrequencyLimits, IntervalResult, judge_limits, share_within
+from control.interval import FrequencyLimits, IntervalResult, judge_limits, largest_deviation, share_within
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 from control.voltage import initial_reactor_share, next_reactor_share
@@ -250,7 +250,7 @@ class ClosedLoop:
         change_mw = self.advance_resources(action)
         self.interval += 1
         events = self._events()
-        for env in np.flatnonzero(self._redispatched[self._all, self.interval]):
+        for env in self._redispatched[self._all, self.interval].nonzero()[0]:
             vm_pu = np.abs(grid.engine.v_pu[env, case.reactor.bus])
             share = next_reactor_share(grid.engine.reactor_share[env], vm_pu)
             if np.any(share != grid.engine.reactor_share[env]):
@@ -258,9 +258,9 @@ class ClosedLoop:
         solved = grid.advance(self._inputs(self._all), events)
 
         limit, lost = self.limits.violation_hz, self.limits.lost_hz
-        max_abs_hz = np.maximum(-grid.df_min_hz.min(axis=0), grid.df_max_hz.max(axis=0))
+        max_abs_hz = largest_deviation(grid.df_min_hz, grid.df_max_hz)
         # A bus lies between the groups, so only where a group leaves the limits need the buses be looked at.
-        for env in np.flatnonzero(max_abs_hz > limit):
+        for env in (max_abs_hz > limit).nonzero()[0]:
             lowest, highest = grid.bus_extremes_hz(int(env))
             max_abs_hz[env] = max(-lowest.min(), highest.max())
         engine, branch, bus = grid.engine, case.branch, case.bus
@@ -395,7 +395,7 @@ class ClosedLoop:
         """Events of the interval that has just begun, their time counted from its start."""
         found: dict[int, list[Event]] = {}
         end_s = self.interval * self.scenario.interval_s
-        for env in np.flatnonzero(self._next_event_s < end_s).tolist():
+        for env in (self._next_event_s < end_s).nonzero()[0].tolist():
             events = self._episode(env).events
             start_s = (self.interval[env] - 1) * self.scenario.interval_s
             due = found.setdefault(env, [])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.limits import Violations, branch_violations, voltage_violations
 
-__all__ = ["FrequencyLimits", "IntervalResult", "judge_limits", "share_within"]
+__all__ = ["FrequencyLimits", "IntervalResult", "judge_limits", "largest_deviation", "share_within"]
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -134,3 +134,14 @@ def share_within(df_hz: FloatArray, narrow_hz: float, wide_hz: float) -> tuple[F
             if size <= wide_hz:
                 wide[e] += 1.0
     return narrow / n_step, wide / n_step
+
+
+@numba.njit(cache=True)
+def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
+    """Largest size of what lies between the extremes of the groups, two times [group, env] -> [env]."""
+    largest = np.zeros(lowest.shape[1])
+    for g in range(lowest.shape[0]):
+        for e in range(largest.size):
+            # Unlike max(), this passes on what is not a number.
+            largest[e] = np.maximum(largest[e], np.maximum(-lowest[g, e], highest[g, e]))
+    return largest

@@ -329,9 +329,11 @@ class CoupledGrid:
             self.df_max_hz,
         )
         eventful = sorted(events) if events else []
-        swinging[eventful] = False
+        if eventful:
+            swinging[eventful] = False
         quiet = ~swinging
-        quiet[eventful] = False
+        if eventful:
+            quiet[eventful] = False
         if quiet.all():
             self._span(None, 0, self.n_steps)
         elif quiet.any():

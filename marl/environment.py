@@ -154,7 +154,8 @@ class GridBatch:
         loop = self.loop
         if not self._begun:
             raise ActionError("no episode has begun; call reset first")
-        self._before_hz = self._own_df_hz()
+        if self.observation == "extended":
+            self._before_hz = self._own_df_hz()
         result = loop.step(action)
         self._last_action = action
         self.last_result = result
@@ -176,7 +177,7 @@ class GridBatch:
         logged = {f"reward_{name}": value for name, value in terms.items()}
         logged |= self._measurements(result, violations)
         final = observed = self._observe()
-        done = np.flatnonzero(terminated | truncated)
+        done = (terminated | truncated).nonzero()[0]
         if len(done):
             self._length[done] = self.scenario.n_intervals
             self._start(done)
@@ -405,27 +406,34 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         """All agents' actions as one row, [1, resource]."""
         if not isinstance(actions, Mapping):
             raise ActionError(f"actions are {actions!r}, expected one for each agent by its name")
+        joint = np.empty((1, len(self.possible_agents)))
+        for agent, column in self._column.items():
+            given = actions.get(agent)
+            if given is None:
+                self._refuse_unknown(actions)
+                raise ActionError(f"no action for agent {agent!r}")
+            if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+                given = _numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
+            if given.shape != (1,):
+                raise ActionError(f"action of {agent!r} has shape {given.shape}, expected (1,)")
+            value = given.item()
+            if not -1.0 <= value <= 1.0:
+                if not abs(value) <= 1.0 + ROUNDING:  # also where it is not a number
+                    raise ActionError(
+                        f"action of {agent!r} is {value}, expected -1 to 1; clip it, or wrap the environment"
+                    )
+                value = min(max(value, -1.0), 1.0)
+            joint[0, column] = value
+        if len(actions) > len(self._column):
+            self._refuse_unknown(actions)
+        return joint
+
+    def _refuse_unknown(self, actions: Mapping[str, Float32Array]) -> None:
         unknown = [agent for agent in actions if agent not in self._column]
         if unknown:
             raise ActionError(
                 f"action for {unknown[0]!r}, which is no agent; agents are {self.possible_agents}"
             )
-        joint = np.empty((1, len(self.possible_agents)))
-        for agent, column in self._column.items():
-            if agent not in actions:
-                raise ActionError(f"no action for agent {agent!r}")
-            given = actions[agent]
-            if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
-                given = _numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
-            if given.shape != (1,):
-                raise ActionError(f"action of {agent!r} has shape {given.shape}, expected (1,)")
-            value = float(given[0])
-            if not abs(value) <= 1.0 + ROUNDING:  # also where it is not a number
-                raise ActionError(
-                    f"action of {agent!r} is {value}, expected -1 to 1; clip it, or wrap the environment"
-                )
-            joint[0, column] = min(max(value, -1.0), 1.0)
-        return joint
 
     def state(self) -> Float32Array:
         """The critic's view of the grid, see `marl.observation`."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from control.interval import IntervalResult, judge_limits, share_within
+from control.interval import IntervalResult, judge_limits, largest_deviation, share_within
 from grid_model.limits import (
     apparent_power_mva,
     applicable_rating_mva,
@@ -74,3 +74,11 @@ def test_limits_broken_are_counted_and_weighed():
     assert branches.flag[0]
     assert voltages.flag[0]
     assert result.violations[0] == 2
+
+
+def test_the_largest_deviation_is_that_of_either_extreme_of_any_group():
+    lowest = np.array([[-0.3, 0.1], [-0.1, 0.0]])
+    highest = np.array([[0.2, 0.4], [0.25, 0.1]])
+    np.testing.assert_array_equal(largest_deviation(lowest, highest), [0.3, 0.4])
+    lowest[0, 0] = np.nan
+    assert np.isnan(largest_deviation(lowest, highest)[0])
