@@ -25,6 +25,12 @@ LOG_2_PI = math.log(2.0 * math.pi)
 HIDDEN_GAIN = math.sqrt(2.0)  # keeps the variance through a ReLU
 
 
+def log_density(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Of the normal distribution, component by component: -1/2 ((x - mu)/sigma)^2 - log sigma - 1/2 log 2 pi."""
+    z = (x - mean) * torch.exp(-log_std)
+    return -0.5 * z.square() - (log_std + 0.5 * LOG_2_PI)
+
+
 class StackedLinear(nn.Module):
     """`n_network` linear layers side by side; one of them is an ordinary linear layer."""
 
@@ -130,13 +136,8 @@ class Actor(nn.Module):
         return mean if self.linear is None else mean + self.linear(x)
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
-        """Log-density of an action before any clipping, [row, agent, action] -> [row, agent].
-
-        log pi(a|o) = -1/2 sum ((a - mu)/sigma)^2 - sum log sigma - k/2 log 2 pi
-        """
-        z = (action - mean) * torch.exp(-self.log_std)
-        constant = self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * LOG_2_PI
-        return -0.5 * z.square().sum(dim=-1) - constant
+        """Log-density of an action before any clipping, [row, agent, action] -> [row, agent]."""
+        return log_density(action, mean, self.log_std).sum(dim=-1)
 
     def entropy(self) -> Tensor:
         """Entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
@@ -220,9 +221,22 @@ class ActorSet(nn.Module):
         """{head: [row, agent, ...]} -> {group: [row, agent, ...]}."""
         by_group: dict[str, Tensor] = {}
         for head, groups in self.head_groups.items():
+            if len(groups) == 1:
+                by_group[groups[0].name] = by_head[head]
+                continue
             pieces = torch.split(by_head[head], [g.n_agent for g in groups], dim=1)
             by_group.update({g.name: piece for g, piece in zip(groups, pieces, strict=True)})
         return by_group
+
+    def log_std_columns(self) -> Tensor:
+        """Log standard deviations of all components of all agents' actions, in the groups' order, [column]."""
+        columns = []
+        for head, groups in self.head_groups.items():
+            actor = self.heads[head]
+            assert isinstance(actor, Actor)
+            # One network for all of the head's agents, or one each.
+            columns.append(actor.log_std.expand(sum(g.n_agent for g in groups), -1).flatten())
+        return torch.cat(columns)
 
     def agent_slices(self) -> dict[str, slice]:
         """Where the agents of each head stand among all agents in the groups' order."""

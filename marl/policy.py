@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from marl import checkpoint
 from marl.config import ConfigError, NetworkConfig
-from marl.networks import Actor, ActorSet
+from marl.networks import ActorSet, log_density
 from marl.protocol import AgentGroup, Float32Array
 
 
@@ -40,7 +40,7 @@ class Policy(nn.Module):
 
     def observations_to_tensors(self, observations: Mapping[str, Float32Array]) -> dict[str, Tensor]:
         """{group: [env, agent, observation]} on the policy's device, sizes checked."""
-        tensors = {}
+        tensors, device = {}, self.device
         for g in self.groups:
             if g.name not in observations:
                 raise ValueError(f"no observations for group {g.name!r}, only for {sorted(observations)}")
@@ -50,7 +50,7 @@ class Policy(nn.Module):
                     f"observations of group {g.name!r} have shape {x.shape}, "
                     f"expected [env, {g.n_agent}, {g.observation_size}]"
                 )
-            tensors[g.name] = torch.from_numpy(x).to(self.device)
+            tensors[g.name] = torch.from_numpy(x).to(device)
         return tensors
 
     @torch.no_grad()
@@ -83,23 +83,29 @@ class Policy(nn.Module):
         The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
         agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
         """
-        inputs = self.actors.scale(observations)
-        noise = {}
-        for g in self.groups:
-            n_env = observations[g.name].shape[0]
-            z = torch.randn(n_env, g.n_agent, g.action_size, generator=generator)
+        means = list(self.means(observations).values())
+        # From here on every component of every agent's action is a column: a few operations on one matrix instead of
+        # many on small ones, which cost as much as the networks do.
+        noise = []
+        for g, mean in zip(self.groups, means, strict=True):
+            z = torch.randn(*mean.shape, generator=generator)
             if noise_correlation > 0.0:
-                common = torch.randn(n_env, 1, g.action_size, generator=generator)
+                common = torch.randn(mean.shape[0], 1, g.action_size, generator=generator)
                 z = z.mul_((1.0 - noise_correlation) ** 0.5).add_(common, alpha=noise_correlation**0.5)
-            noise[g.name] = z.to(self.device)
-        head_noise = self.actors.gather(noise)
-        actions, log_probs = {}, []
-        for head, actor in self.actors.heads.items():
-            assert isinstance(actor, Actor)
-            mean = actor(inputs[head])
-            actions[head] = mean + actor.log_std.exp() * head_noise[head]
-            log_probs.append(actor.log_prob(mean, actions[head]))
-        return self.actors.split(actions), torch.cat(log_probs, dim=1)
+            noise.append(z.flatten(1))
+        mean = torch.cat([x.flatten(1) for x in means], dim=1)
+        log_std = self.actors.log_std_columns()
+        action = mean + log_std.exp() * torch.cat(noise, dim=1).to(mean.device)
+        density = log_density(action, mean, log_std)
+        return self._by_group(action), torch.cat([x.sum(-1) for x in self._by_group(density).values()], dim=1)
+
+    def _by_group(self, columns: Tensor) -> dict[str, Tensor]:
+        """[env, column] -> {group: [env, agent, action]}."""
+        pieces = torch.split(columns, [g.n_agent * g.action_size for g in self.groups], dim=1)
+        return {
+            g.name: piece.reshape(-1, g.n_agent, g.action_size)
+            for g, piece in zip(self.groups, pieces, strict=True)
+        }
 
     def content(self) -> dict[str, Any]:
         """Everything `from_content` needs, as plain data."""
