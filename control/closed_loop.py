@@ -70,10 +70,19 @@ class ClosedLoop:
 
         Args:
             case: the grid; series: the real year behind the scenario; n_env: number of environments.
-            swing: frequency model; the scenario's inertia and dead band replace its own.
+            swing: frequency model, but for inertia and dead band, which are the scenario's.
             limits: of frequency. check: let pandapower confirm the power-flow engine.
+
+        Raises:
+            ValueError: n_env is not positive, or `swing` has an inertia or a dead band of its own.
         """
-        swing = swing or SwingConfig()
+        if n_env < 1:
+            raise ValueError(f"n_env = {n_env}, expected at least 1")
+        swing, standard = swing or SwingConfig(), SwingConfig()
+        if swing.inertia_to_mws != standard.inertia_to_mws:
+            raise ValueError("swing: inertia_to_mws belongs to the scenario, set inertia_scale_to_mws there")
+        if swing.governor.dead_band_hz != standard.governor.dead_band_hz:
+            raise ValueError("swing: dead_band_hz belongs to the scenario, set governor_dead_band_hz there")
         swing = replace(
             swing,
             inertia_to_mws=scenario.inertia_scale_to_mws,
@@ -105,7 +114,6 @@ class ClosedLoop:
         self._nominal_area_mw = np.zeros(case.n_area)
         np.add.at(self._nominal_area_mw, case.bus.area[case.load.bus], case.load.p_mw)
         self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
-        self.forecast_load_deviation_mw = np.zeros((n_env, n_time, 5))
         self._next_event = np.zeros(n_env, dtype=np.int64)
         self._next_event_s = np.full(n_env, np.inf)  # times of the events to come next
         self.resources = self.fleet.start(n_env)
@@ -224,7 +232,6 @@ class ClosedLoop:
             self.forecast_renewable_deviation_mw[env] = (
                 episode.forecast_renewable_mw - episode.schedule_renewable_ahead_mw
             )
-            self.forecast_load_deviation_mw[env] = episode.forecast_load_mw - episode.schedule_load_ahead_mw
         self.interval[envs] = 0
         self._next_event[envs] = 0
         self._next_event_s[envs] = [self._time_of_next_event(env) for env in envs]

@@ -77,6 +77,7 @@ from grid_model.span import (
     drive_groups,
     end_span,
     inject,
+    served_load,
     share_among_machines,
     unserved_load,
 )
@@ -378,6 +379,16 @@ class CoupledGrid:
     def coi_trace_hz(self) -> FloatArray:
         """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
         return centre_of_inertia(self.trace_hz[1:], self._inertia)
+
+    def served_mw(self) -> FloatArray:
+        """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
+        return served_load(
+            self.inputs.load_mw,
+            self.load_step_mw,
+            self.served_share,
+            self.engine.bus_live,
+            self.case.load.bus,
+        )
 
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]."""

@@ -42,7 +42,8 @@ class Event:
     """One disturbance.
 
     branch_out, branch_in, machine_out, machine_in: the row of that table leaves or returns.
-    load_step: the load of that row rises by p_mw at once (falls where p_mw < 0) and stays there.
+    load_step: the active power of that row's load rises by p_mw at once (falls where p_mw < 0) and stays there; its
+        reactive power stays as it was, while a load_ramp keeps the load's power factor.
     load_ramp, renewable_ramp: it changes by p_mw along a straight line of duration_s and stays there.
     """
 

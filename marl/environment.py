@@ -63,6 +63,7 @@ class GridBatch:
         swing: SwingConfig | None = None,
         reward: RewardConfig | None = None,
         stagger: bool = False,
+        auto_reset: bool = True,
         check: bool = True,
     ) -> None:
         """Build the batch; `reset` starts the first episodes.
@@ -74,6 +75,7 @@ class GridBatch:
             swing: frequency model; reward: weights; check: let pandapower confirm the power-flow engine.
             stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
                 so that the environments of a learner's batch stand at different times of their episodes.
+            auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
         """
         if observation not in OBSERVATIONS:
             raise ValueError(f"observation = {observation!r}, expected one of {', '.join(OBSERVATIONS)}")
@@ -103,7 +105,7 @@ class GridBatch:
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
         ]
         self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
-        self._stagger = stagger
+        self._stagger, self._auto_reset = stagger, auto_reset
         self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
@@ -178,7 +180,7 @@ class GridBatch:
         logged |= self._measurements(result, violations)
         final = observed = self._observe()
         done = (terminated | truncated).nonzero()[0]
-        if len(done):
+        if len(done) and self._auto_reset:
             self._length[done] = self.scenario.n_intervals
             self._start(done)
             observed = self._observe()
@@ -214,7 +216,8 @@ class GridBatch:
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
-        chosen: dict[str, Any] = {"observation": self.observation, "stagger": self._stagger}
+        chosen: dict[str, Any] = {"observation": self.observation}
+        chosen |= {"stagger": self._stagger, "auto_reset": self._auto_reset}
         chosen |= {"swing": self._swing, "reward": self.reward_config}
         # The real year is the same everywhere, and large.
         series = None if self._series is _series() else self._series
@@ -273,7 +276,7 @@ class GridBatch:
         agents, state = self._observer.observe(
             bus_df_hz=loop.bus_df_hz,
             late=loop.scada.received(),
-            load_mw=inputs.load_mw,
+            load_mw=loop.grid.served_mw(),
             renewable_mw=inputs.renewable_mw,
             output_mw=plants.output_mw,
             energy_mwh=plants.energy_mwh,
@@ -326,7 +329,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
         self.render_mode = render_mode
         self._options = dict(options)
-        self._batch = make_batch(n_env=1, **options)
+        self._batch = make_batch(n_env=1, auto_reset=False, **options)
         self.possible_agents = [agent for group in self._batch.groups for agent in group.agents]
         self._column = {
             agent: int(column)
@@ -344,7 +347,6 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         }
         self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
         self._observed: Observed | None = None
-        self._next: Observed | None = None  # beginning of the episode that follows the one that has ended
 
     @property
     def unwrapped(self) -> GridParallelEnv:
@@ -362,11 +364,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
         """Start an episode: the one of this seed, or the next one of the environment's generator."""
-        if seed is None and self._next is not None:
-            self._observed = self._next  # the batch has begun it already
-        else:
-            self._observed = self._batch.reset(None if seed is None else np.array([seed]))
-        self._next = None
+        self._observed = self._batch.reset(None if seed is None else np.array([seed]))
         self.agents = list(self.possible_agents)
         return self._by_agent(self._observed), {agent: {} for agent in self.agents}
 
@@ -393,7 +391,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         agents, reward = self.agents, float(transition.reward[0])
         info = {name: float(value[0]) for name, value in transition.terms.items()}
         if terminated or truncated:
-            self.agents, self._next = [], transition.observed
+            self.agents = []
         return (
             self._by_agent(transition.final),
             dict.fromkeys(agents, reward),
@@ -465,13 +463,12 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "render_mode": self.render_mode,
             "agents": list(self.agents),
             "observed": self._observed,
-            "next": self._next,
             "batch": self._batch.get_state() if self._observed is not None else None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
-        self.agents, self._observed, self._next = state["agents"], state["observed"], state["next"]
+        self.agents, self._observed = state["agents"], state["observed"]
         if self._observed is not None:
             self._batch.set_state(state["batch"])
 
@@ -481,7 +478,7 @@ def describe(batch: GridBatch, env: int) -> str:
     loop, case = batch.loop, batch.case
     grid, result = loop.grid, batch.last_result
     f_hz = case.f0_hz + float(grid.coi_df_hz()[env])
-    load_mw = float(grid.inputs.load_mw[env].sum())
+    load_mw = float(grid.served_mw()[env].sum())
     lines = [
         f"interval {int(loop.interval[env])}/{batch.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
         f"load {load_mw:.0f} MW   renewables {float(grid.inputs.renewable_mw[env].sum()):.0f} MW   "
@@ -534,13 +531,14 @@ def make_batch(
     swing: SwingConfig | None = None,
     reward: RewardConfig | None = None,
     stagger: bool = False,
+    auto_reset: bool = True,
     check: bool = True,
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system.
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
-        n_env, seed, observation, swing, reward, stagger, check: see `GridBatch`.
+        n_env, seed, observation, swing, reward, stagger, auto_reset, check: see `GridBatch`.
         variant: of the case, `rogers` or `tr18`.
         level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
     """
@@ -558,6 +556,7 @@ def make_batch(
         swing=swing,
         reward=reward,
         stagger=stagger,
+        auto_reset=auto_reset,
         check=check,
     )
 
