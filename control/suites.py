@@ -27,7 +27,9 @@ A scenario of one's own is a small TOML file that starts from a suite and change
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,11 +39,19 @@ from cases.arrays import IntArray
 from cases.case import Case
 from control.battery import BatteryParameters
 from control.demand_response import DemandResponseParameters
-from control.dispatch import DispatchConfig
+from control.dispatch import DispatchConfig, dispatch_limits
 from control.forecast import ForecastConfig
 from control.gas_turbine import GasTurbineParameters
 from control.scada import ScadaConfig, scaled_sd
-from grid_model.disturbance import TABLE_OF_KIND, DisturbanceError, Event, sort_events
+from grid_model.disturbance import (
+    SWITCHING_KINDS,
+    TABLE_OF_KIND,
+    DisturbanceError,
+    Event,
+    check_events,
+    sort_events,
+)
+from grid_model.swing import SwingConfig
 
 Config = TypeVar(
     "Config",
@@ -103,7 +113,9 @@ class ScenarioConfig:
 
     # Outages.
     outage_rate_per_h: float = 0.0
-    outages_min: int = 0  # at least so many in every episode, whatever the rate
+    # 1: one in every episode, whatever the rate. No more can be asked for: one element is out at a time, so a second
+    # outage is left out where the first has not ended, see outages.py.
+    outages_min: int = 0
     outage_unit_share: float = 0.4  # of outages that hit a unit, not a circuit or transformer
     outage_screened: bool = True  # draw again an outage that would break limits whatever agents do
     unit_p_min_mw: float = 500.0  # published output of the units that may trip
@@ -129,6 +141,8 @@ class ScenarioConfig:
                     f"scenario {self.name!r}: {name} = {getattr(self, name)!r}, expected {expected}."
                 )
 
+        for name, value in _not_finite(self):
+            raise ScenarioError(f"scenario {self.name!r}: {name} = {value}, expected a finite number.")
         need(self.n_intervals >= 1, "n_intervals", "at least 1")
         for name in ("interval_s", "load_slow_tau_s", "load_fast_tau_s", "wind_tau_s", "pv_tau_s"):
             need(getattr(self, name) > 0.0, name, "> 0")
@@ -159,17 +173,23 @@ class ScenarioConfig:
         need(0.0 <= self.packet_loss < 1.0, "packet_loss", "0 to below 1")
         need(self.packet_loss_burst_intervals >= 1.0, "packet_loss_burst_intervals", "at least 1")
         need(0 <= self.scada_delay_intervals <= 5, "scada_delay_intervals", "0 to 5")
-        need(self.outages_min >= 0, "outages_min", ">= 0")
+        need(self.outages_min in (0, 1), "outages_min", "0 or 1: only one element is out at a time")
         need(self.soc_start_min <= self.soc_start_max, "soc_start_min", "at most soc_start_max")
         need(self.unit_p_min_mw <= self.unit_p_max_mw, "unit_p_min_mw", "at most unit_p_max_mw")
         need(0.0 <= self.outage_first_s <= self.outage_last_s, "outage_first_s", "0 to outage_last_s")
         need(self.repair_min_s <= self.repair_max_s, "repair_min_s", "at most repair_max_s")
         if self.inertia_scale_to_mws is not None:
             need(self.inertia_scale_to_mws > 0.0, "inertia_scale_to_mws", "> 0, or nothing for the published")
-        if self.scada_class_delays is not None:
-            need(len(self.scada_class_delays) == 3, "scada_class_delays", "three numbers")
-            need(all(0 <= d <= 5 for d in self.scada_class_delays), "scada_class_delays", "0 to 5 each")
-            object.__setattr__(self, "scada_class_delays", tuple(self.scada_class_delays))
+        delays = self.scada_class_delays
+        if delays is not None:
+            need(
+                isinstance(delays, tuple | list)
+                and len(delays) == 3
+                and all(type(d) is int and 0 <= d <= 5 for d in delays),
+                "scada_class_delays",
+                "three whole numbers from 0 to 5",
+            )
+            object.__setattr__(self, "scada_class_delays", tuple(delays))
         need(self.interval_s <= 300.0, "interval_s", "at most 300 s, the step of the data")
         object.__setattr__(self, "events", sort_events(self.events))
 
@@ -189,6 +209,16 @@ class ScenarioConfig:
             noise_sd=scaled_sd(self.scada_noise),
             bias_sd=scaled_sd(self.scada_bias),
         )
+
+
+def _not_finite(config: Any) -> Iterator[tuple[str, float]]:
+    """Names and values of the numbers that are infinite or none, in tables of the configuration too."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            yield from ((f"{f.name}.{name}", number) for name, number in _not_finite(value))
+        elif isinstance(value, float) and not isfinite(value):
+            yield f.name, value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,8 +295,9 @@ def require_training_seed(seed: int) -> None:
         )
 
 
-def scenario_named(name: str, case: Case) -> ScenarioConfig:
+def scenario_named(name: str | Path, case: Case) -> ScenarioConfig:
     """A suite or training distribution by its name, or a user's own by the path of its .toml file."""
+    name = str(name)
     if name in SCENARIOS:
         return SCENARIOS[name]
     if name.endswith(".toml"):
@@ -276,46 +307,93 @@ def scenario_named(name: str, case: Case) -> ScenarioConfig:
     )
 
 
+def event_words(event: Event, case: Case) -> str:
+    """An event in a few words, for marks in pictures: `G6 lost`, `54-53 #1 back`, `load 17 +50 MW`."""
+    name = getattr(case, TABLE_OF_KIND[event.kind]).name[event.index]
+    if event.kind in SWITCHING_KINDS:
+        return f"{name} {'lost' if event.kind.endswith('_out') else 'back'}"
+    return f"{name} {event.p_mw:+.0f} MW"
+
+
 def read_scenario(path: Path, case: Case) -> ScenarioConfig:
-    """Read a user's own scenario; elements of events are named as in the tables of the case."""
+    """Read a user's own scenario; elements of events are named as in the tables of the case.
+
+    Raises:
+        ScenarioError: the file cannot be read, or no episode on this grid can be made from it; names the file.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path} is not UTF-8 text: {error.reason}, byte {error.start}.") from error
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         raise ScenarioError(f"{path} is not TOML: {error}.") from error
     base_name = content.pop("base", "normal")
-    if base_name not in SCENARIOS:
+    if not isinstance(base_name, str) or base_name not in SCENARIOS:
         raise ScenarioError(f"{path}: base = {base_name!r}, expected one of {', '.join(SCENARIOS)}.")
     base = SCENARIOS[base_name]
-    events = tuple(_read_event(path, row, case) for row in content.pop("event", []))
-    changes: dict[str, Any] = {"name": path.stem, "events": base.events + events}
+    rows = content.pop("event", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ScenarioError(f"{path}: event = {rows!r}, expected a table [[event]] for each event.")
+    events = tuple(_read_event(path, row, case) for row in rows)
+    changes: dict[str, Any] = {"name": path.stem}
     for key, value in content.items():
         if key in TABLES:
             if not isinstance(value, dict):
                 raise ScenarioError(f"{path}: {key} = {value!r}, expected a table: [{key}].")
             value = _changed(path, getattr(base, key), value, f"{key}.")
         changes[key] = value
-    return _changed(path, base, changes, "")
+    config = replace(_changed(path, base, changes, ""), events=base.events + events)
+    _check_on_grid(path, config, case)
+    return config
+
+
+def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
+    """Raise ScenarioError if the grid or its model refuses what is right as such."""
+    # As in coupling.py, for the frequency model that all scripts take.
+    dt_s = SwingConfig().dt_s
+    n_step = round(config.interval_s / dt_s)
+    if n_step < 1 or abs(n_step * dt_s - config.interval_s) > 1e-9:
+        raise ScenarioError(
+            f"{path}: interval_s = {config.interval_s}, expected a whole number of steps of {dt_s:g} s."
+        )
+    try:
+        dispatch_limits(case.machine, config.dispatch)
+    except ValueError as error:
+        raise ScenarioError(f"{path}: {error}") from error
+    # One more at a time, so that the one at fault is known and can be called by its name.
+    for k, event in enumerate(config.events, start=1):
+        try:
+            check_events(
+                config.events[:k],
+                n_branch=case.n_branch,
+                n_machine=case.n_machine,
+                n_load=case.n_load,
+                n_renewable=case.n_renewable,
+                can_trip=[not equivalent for equivalent in case.machine.is_equivalent],
+            )
+        except DisturbanceError as error:
+            name = getattr(case, TABLE_OF_KIND[event.kind]).name[event.index]
+            raise ScenarioError(f"{path}: element {name!r}, {error}") from error
 
 
 def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> Config:
     """A copy with some fields replaced; unknown fields and wrong types are named."""
-    known = {f.name: getattr(base, f.name) for f in fields(base)}
+    # Events have tables of their own, in which elements go by their names.
+    known: dict[str, Any] = {f.name: getattr(base, f.name) for f in fields(base) if f.name != "events"}
     checked: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in known:
-            raise ScenarioError(f"{path}: unknown key {prefix}{key}, expected one of {', '.join(known)}.")
+            names = [*known] if prefix else ["base", *known, "event"]
+            raise ScenarioError(f"{path}: unknown key {prefix}{key}, expected one of {', '.join(names)}.")
         old = known[key]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
         if isinstance(old, float) or key in ("start_minute", "inertia_scale_to_mws"):
-            if not number:
-                raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a number.")
-            value = float(value)
+            value = _number(path, f"{prefix}{key}", value)
         elif isinstance(old, bool):
             if not isinstance(value, bool):
                 raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected true or false.")
-        elif isinstance(old, int) and not (isinstance(value, int) and number):
+        elif isinstance(old, int) and (isinstance(value, bool) or not isinstance(value, int)):
             raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a whole number.")
         elif isinstance(old, str) and not isinstance(value, str):
             raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected text.")
@@ -326,11 +404,21 @@ def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> 
         raise ScenarioError(f"{path}: {error}") from error
 
 
+def _number(path: Path, name: str, value: Any) -> float:
+    """A number of a file as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ScenarioError(f"{path}: {name} = {value!r}, expected a number.")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ScenarioError(f"{path}: {name} is beyond 1e308, expected a smaller number.") from error
+
+
 def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
     """One [[event]] table; `element` is the name of the circuit, machine, load or plant."""
     row = dict(row)
-    kind, element = row.get("kind"), row.pop("element", None)
-    if kind not in TABLE_OF_KIND:
+    kind, element = row.pop("kind", None), row.pop("element", None)
+    if not isinstance(kind, str) or kind not in TABLE_OF_KIND:
         raise ScenarioError(f"{path}: event kind = {kind!r}, expected one of {', '.join(TABLE_OF_KIND)}.")
     names: tuple[str, ...] = getattr(case, TABLE_OF_KIND[kind]).name
     if element not in names:
@@ -338,11 +426,12 @@ def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
             f"{path}: event element = {element!r}, expected a name of the {TABLE_OF_KIND[kind]} table, "
             f"such as {names[0]!r}."
         )
-    unknown = set(row) - {"time_s", "kind", "p_mw", "duration_s"}
+    unknown = set(row) - {"time_s", "p_mw", "duration_s"}
     if unknown or "time_s" not in row:
         what = f"unknown key {sorted(unknown)[0]}" if unknown else "no time_s"
         raise ScenarioError(f"{path}: event with {what}, expected time_s, kind, element, p_mw, duration_s.")
+    numbers = {name: _number(path, f"event {name}", value) for name, value in row.items()}
     try:
-        return Event(index=names.index(element), **row)
-    except (DisturbanceError, TypeError) as error:
+        return Event(kind=kind, index=names.index(element), **numbers)
+    except DisturbanceError as error:
         raise ScenarioError(f"{path}: {error}") from error

@@ -30,6 +30,7 @@ from control.scenario import (
     require_training_seed,
     scenario_named,
 )
+from control.suites import event_words
 from grid_model.disturbance import DisturbanceError, Event
 from grid_model.topology import bridges
 
@@ -438,6 +439,53 @@ def test_a_scenario_file_sizes_the_plants_and_says_whether_they_run(case: Case, 
         ("[[event]]\nkind = 'machine_out'\nelement = 'G1'", "no time_s"),
         ("[[event]]\ntime_s = -1.0\nkind = 'machine_out'\nelement = 'G1'", "time_s = -1.0"),
         ("not toml at all", "is not TOML"),
+        ("n_intervals = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        ("start_minute = " + "9" * 400, "start_minute is beyond 1e308"),
+        ("base = ['n1']", r"base = \['n1'\], expected one of normal"),
+        ("event = 3", r"event = 3, expected a table \[\[event\]\] for each"),
+        ("event = [3]", r"event = \[3\], expected a table \[\[event\]\] for each"),
+        ("[event]\ntime_s = 1.0\nkind = 'machine_out'\nelement = 'G1'", r"expected a table \[\[event\]\]"),
+        ("events = 5", "unknown key events, expected one of base, name, .*, event"),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = ['machine_out']\nelement = 'G1'",
+            r"kind = \['machine_out'\], expected",
+        ),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = 'machine_out'\nelement = ['G1']",
+            r"element = \['G1'\], expected a name",
+        ),
+        (
+            "[[event]]\ntime_s = 'soon'\nkind = 'machine_out'\nelement = 'G1'",
+            "time_s = 'soon', expected a number",
+        ),
+        ("[[event]]\ntime_s = inf\nkind = 'machine_out'\nelement = 'G1'", "time_s = inf, expected >= 0"),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = 'machine_in'\nelement = 'G1'",
+            "element 'G1', .* in service already",
+        ),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = 'machine_out'\nelement = 'G13'",
+            "element 'G13', .* a whole region",
+        ),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = 'machine_out'\nelement = 'G6'\n"
+            "[[event]]\ntime_s = 2.0\nkind = 'machine_out'\nelement = 'G6'",
+            "element 'G6', event at 2 s, .* out already",
+        ),
+        ("scada_class_delays = 3", "scada_class_delays = 3, expected three whole numbers from 0 to 5"),
+        ("scada_class_delays = ['a', 1, 2]", "expected three whole numbers from 0 to 5"),
+        ("scada_class_delays = [1.5, 2, 2]", "expected three whole numbers from 0 to 5"),
+        ("scada_class_delays = [1, 2]", "expected three whole numbers from 0 to 5"),
+        ("[dispatch]\np_max_share = 0.05", "machine row .* has p_min .* above p_max"),
+        ("interval_s = 0.03", "interval_s = 0.03, expected a whole number of steps of 0.02 s"),
+        ("start_minute = nan", "start_minute = nan, expected a finite number"),
+        ("repair_min_s = inf\nrepair_max_s = inf", "repair_min_s = inf, expected a finite number"),
+        ("outage_rate_per_h = inf", "outage_rate_per_h = inf, expected a finite number"),
+        ("renewable_scale = inf", "renewable_scale = inf, expected a finite number"),
+        ("[dispatch]\ninterval_s = inf", "dispatch.interval_s = inf, expected a finite number"),
+        ("[forecast]\nload_growth = nan", "forecast.load_growth = nan, expected a finite number"),
+        ("[battery]\nenergy_mwh = inf", "battery.energy_mwh = inf, expected a finite number"),
+        ("outages_min = 2", "outages_min = 2, expected 0 or 1: only one element is out at a time"),
     ],
 )
 def test_a_wrong_scenario_file_is_explained(case: Case, tmp_path: Path, text: str, message: str) -> None:
@@ -446,6 +494,43 @@ def test_a_wrong_scenario_file_is_explained(case: Case, tmp_path: Path, text: st
     with pytest.raises(ScenarioError, match=message) as error:
         read_scenario(path, case)
     assert "wrong.toml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_scenario_file_that_is_not_utf8_is_explained(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_bytes('name = "Äpfel"'.encode("latin-1"))  # Ä is the single byte 0xC4, the ninth
+    with pytest.raises(
+        ScenarioError, match="wrong.toml is not UTF-8 text: invalid continuation byte, byte 8"
+    ):
+        read_scenario(path, case)
+
+
+@pytest.mark.parametrize(
+    "name", [f.name for f in fields(ScenarioConfig) if f.type in ("float", "float | None")]
+)
+def test_every_number_of_a_scenario_must_be_finite(name: str) -> None:
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ScenarioError, match=f"{name} = {value}, expected"):
+            replace(SCENARIOS["normal"], **{name: value})
+
+
+def test_a_scenario_file_may_be_given_as_a_path(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "calm.toml"
+    path.write_text("outages_min = 0")
+    assert scenario_named(path, case) == scenario_named(str(path), case)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Event(time_s=1.0, kind="machine_out", index=5), "G6 lost"),
+        (Event(time_s=1.0, kind="machine_in", index=5), "G6 back"),
+        (Event(time_s=1.0, kind="load_step", index=0, p_mw=-50.0), "load 17 -50 MW"),
+    ],
+)
+def test_events_are_told_in_the_names_of_the_tables(case: Case, event: Event, words: str) -> None:
+    assert event_words(event, case) == words
 
 
 def test_names_that_are_no_scenario_are_explained(case: Case, tmp_path: Path) -> None:
