@@ -208,8 +208,10 @@ class EpisodeBuilder:
 
         # Both from the samples around the episode: every quantity is a straight line between them.
         first = int(np.floor(start_minute / SAMPLE_MIN))
-        n_knot = int(np.ceil((mark_s[-1] - mark_s[0]) / (60.0 * SAMPLE_MIN))) + 4
-        knot = np.arange(first - 3, first - 3 + n_knot)  # a mark may lie up to 15 min before the start
+        # The first mark lies at most one interval of the dispatch before the start.
+        n_before = int(np.ceil(config.dispatch.interval_s / (60.0 * SAMPLE_MIN)))
+        n_knot = int(np.ceil((mark_s[-1] - mark_s[0]) / (60.0 * SAMPLE_MIN))) + n_before + 1
+        knot = np.arange(first - n_before, first - n_before + n_knot)
         knot_s = (knot.astype(np.float64) * SAMPLE_MIN - start_minute) * 60.0
         level = self._load_level(knot)
         available_mw = self.series.renewable_pu[knot % self.series.n_sample][:, self._column] * (

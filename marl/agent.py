@@ -25,7 +25,10 @@ Departures from the papers:
 * Gradients are clipped for each network by itself, so that one type's surprise does not slow another's
   learning.
 * What is evaluated and saved may be an average of the actors over recent updates (Polyak & Juditsky 1992).
-* Deterministic actions have a dead zone (config.NetworkConfig.dead_zone); the learning itself never sees it.
+* Deterministic actions have a dead zone (config.NetworkConfig.dead_zone); the learning itself sees it only where
+  exploring actions have it too (config.PPOConfig.explore_dead_zone).
+* Rewards beyond a threshold are compressed before anything is learned from them (config.PPOConfig.robust_reward).
+* The critic may learn by itself for the first updates (config.PPOConfig.critic_first_updates).
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from marl.advantage import generalized_advantages
 from marl.buffer import Batch, Rollout, minibatches
@@ -105,10 +108,35 @@ def weighted_mean(x: Tensor, weights: Tensor) -> Tensor:
     return (x * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def explained_variance(values: Tensor, returns: Tensor) -> float:
-    """1 - Var[R - V] / Var[R]: 1 is a perfect critic, 0 one that knows the mean only."""
-    spread = float(returns.var(unbiased=False))
-    return 1.0 - float((returns - values).var(unbiased=False)) / spread if spread > 0 else 0.0
+def explained_variance(values: Tensor, returns: Tensor, valid: Tensor) -> float:
+    """1 - Var[R - V] / Var[R], each value's by itself and averaged: 1 is a perfect critic, 0 one that knows means only.
+
+    Args:
+        values, returns: [step, env, value]; valid: samples that count, boolean, same shape.
+    """
+    found = []
+    for k in range(returns.shape[-1]):
+        v, r = values[..., k][valid[..., k]], returns[..., k][valid[..., k]]
+        spread = float(r.var(unbiased=False)) if r.numel() > 0 else 0.0
+        found.append(1.0 - float((r - v).var(unbiased=False)) / spread if spread > 0 else 0.0)
+    return sum(found) / len(found)
+
+
+def clip_gradients(network: nn.Module, n_network: int, largest: float) -> Tensor:
+    """Scales each of the networks stacked in a module so that its gradient's norm is at most `largest`.
+
+    Returns:
+        The largest norm before scaling. Every parameter has the networks along its first axis, where there are several.
+    """
+    if n_network == 1:
+        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    squares = [gradient.square().flatten(1).sum(dim=1) for gradient in gradients]
+    norms = torch.stack(squares).sum(dim=0).sqrt()
+    scale = (largest / (norms + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
+    return norms.max()
 
 
 class MAPPO:
@@ -210,7 +238,7 @@ class MAPPO:
             gae_lambda=ppo.gae_lambda,
         )
         diagnostics = {
-            "train/explained_variance": explained_variance(values[valid], estimated.returns[valid]),
+            "train/explained_variance": explained_variance(values, estimated.returns, valid),
             "train/advantage_std": float(estimated.advantages.std(unbiased=False)),
         }
         if ppo.normalize_values:
@@ -269,6 +297,7 @@ class MAPPO:
             n_epoch += 1
             if ppo.target_kl > 0.0 and float(torch.stack(epoch_kl).mean()) > KL_TOLERANCE * ppo.target_kl:
                 break
+        self._check_weights()
         diagnostics |= {tag: float(total) / n_minibatch for tag, total in sums.items()}
         diagnostics |= {
             "train/lr_actor": lr_actor,
@@ -291,6 +320,13 @@ class MAPPO:
         self.critic.update_scaling(seen, rollout.state[:-1])
         self._average()
         return diagnostics
+
+    @torch.no_grad()
+    def _check_weights(self) -> None:
+        """The last step of an update has no loss after it that would tell what it did."""
+        for what, network in (("policy", self.policy), ("critic", self.critic)):
+            if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+                raise NonFiniteLoss(f"the update left weights of the {what} that are not finite")
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -350,7 +386,8 @@ class MAPPO:
         finite = torch.isfinite(total.detach())
         for prefix, networks in (("", self.policy.actors.heads), ("critic_", self.critic.heads)):
             for head, network in networks.items():
-                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), ppo.max_grad_norm)
+                n_network = network.n_network if isinstance(network, Actor) else 1
+                norm = clip_gradients(network, n_network, ppo.max_grad_norm)
                 measured[f"train/gradient_norm_{prefix}{head}"] = norm
                 finite = finite & torch.isfinite(norm)
         if not bool(finite):

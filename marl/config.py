@@ -389,6 +389,10 @@ FIXED_ON_RESUME = (
     "ppo.buffer_steps",
     "ppo.policy_average",
     "ppo.normalize_values",
+    # The best model is the best on one set of episodes.
+    "evaluation.eval_scenario",
+    "evaluation.eval_episodes",
+    "evaluation.eval_seed",
 )
 
 

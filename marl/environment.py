@@ -99,6 +99,13 @@ class GridBatch:
             )
             for kind in kinds
         )
+        # Plants without a range, such as gas that does not run, take no part; None where all do.
+        moving = fleet.high_mw > fleet.low_mw
+        self._in_service = (
+            None
+            if moving.all()
+            else {kind: np.tile(moving[rows], (n_env, 1)) for kind, rows in self._of_group.items()}
+        )
         self._observer = Observer.of(case, fleet, scenario.renewable_scale)
         self._cost = fleet.cost_per_mw, fleet.cost_per_mw2
         self._generators = [
@@ -286,7 +293,9 @@ class GridBatch:
             more=more,
         )
         return Observed(
-            observations={kind: agents[:, rows] for kind, rows in self._of_group.items()}, state=state
+            observations={kind: agents[:, rows] for kind, rows in self._of_group.items()},
+            state=state,
+            in_service=self._in_service,
         )
 
     def _measurements(self, result: IntervalResult, violations: IntArray) -> dict[str, FloatArray]:

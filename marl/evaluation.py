@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
-from control.suites import FIRST_HELD_OUT_SEED, HELD_OUT
+from control.suites import FIRST_HELD_OUT_SEED, HELD_OUT, event_words
 from marl.environment import GridBatch
 from marl.episodes import Act, play
 from marl.protocol import Float32Array
@@ -156,13 +156,7 @@ def record_episode(
         if transition.terminated[0] or transition.truncated[0]:
             break
         observed = transition.observed
-    names = {"branch": case.branch.name, "machine": case.machine.name, "load": case.load.name}
-    marks = []
-    for event in events:
-        if event.time_s <= time_s[-1]:
-            table, what = event.kind.split("_")
-            words = {"out": "lost", "in": "back", "step": f"{event.p_mw:+.0f} MW"}[what]
-            marks.append((event.time_s, f"{names[table][event.index]} {words}"))
+    marks = [(event.time_s, event_words(event, case)) for event in events if event.time_s <= time_s[-1]]
     return Recording(
         time_s=np.array(time_s),
         df_hz=np.array(df_hz),

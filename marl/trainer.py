@@ -179,20 +179,24 @@ class Trainer:
         """Trains until the budget is used up, a signal comes or patience runs out."""
         settings, standing = self.config.evaluation, self.standing
         with self._signals():
-            if standing.update == 0 and settings.eval_every > 0:
-                self._evaluate()
+            if standing.last_return is None and settings.eval_every > 0:
+                began = time.perf_counter()
+                values = self._evaluate()
+                standing.elapsed_s += time.perf_counter() - began
+                self.record.add(standing.update, standing.steps, values)
             while standing.update < self.config.n_updates and self._stop is None:
                 began, before_s = time.perf_counter(), standing.parts_s()
                 rollout, terms = self._collect()
                 values = self._learn(rollout)
                 last = standing.update == self.config.n_updates
-                if settings.eval_every > 0 and (standing.update % settings.eval_every == 0 or last):
+                evaluated = settings.eval_every > 0 and (standing.update % settings.eval_every == 0 or last)
+                if evaluated:
                     values |= self._evaluate()
                 spent_s = time.perf_counter() - began
                 standing.elapsed_s += spent_s
                 values |= self._measured(terms) | self._speeds(before_s, spent_s)
                 self.record.add(standing.update, standing.steps, values)
-                if 0 < settings.patience <= standing.evaluations_without_gain:
+                if evaluated and 0 < settings.patience <= standing.evaluations_without_gain:
                     self._stop = f"no better policy in {settings.patience} evaluations"
                 if standing.update % self.config.checkpoint_every == 0:
                     self.save_checkpoint()
@@ -210,6 +214,10 @@ class Trainer:
         for _ in range(self.config.rollout_steps):
             t0 = time.perf_counter()
             actions, log_probs = self.learner.act(self.observed)
+            if not bool(torch.isfinite(log_probs).all()):
+                raise TrainingFailed(
+                    f"the policy's actions are no longer finite after {standing.steps} steps; {self._last_checkpoint()}"
+                )
             arrays = {name: x.cpu().numpy() for name, x in actions.items()}
             if ppo.explore_dead_zone:
                 arrays = {name: self.learner.policy.at_rest(name, x) for name, x in arrays.items()}
@@ -254,8 +262,12 @@ class Trainer:
                 position = np.argwhere(~np.isfinite(x))[0]
                 raise TrainingFailed(
                     f"environment {position[0]} returned {what} {x[tuple(position)]} at {position[1:].tolist()} "
-                    f"after {self.standing.steps} steps; the last checkpoint is {self.directory / CHECKPOINT}"
+                    f"after {self.standing.steps} steps; {self._last_checkpoint()}"
                 )
+
+    def _last_checkpoint(self) -> str:
+        path = self.directory / CHECKPOINT
+        return f"the last checkpoint is {path}" if path.exists() else "no checkpoint has been written yet"
 
     def _per_value(self, reward: FloatArray) -> npt.NDArray[np.float32]:
         """Rewards [env] or [env, agent] as [env, value]."""
@@ -278,8 +290,8 @@ class Trainer:
             path = self.directory / DUMP
             checkpoint.save(path, "dump", dump_content(before, rollout, progress, self.per_agent_rewards))
             raise TrainingFailed(
-                f"update {standing.update + 1}: {error}. {path} reproduces it (marl.trainer.replay_dump); the "
-                f"last checkpoint is {self.directory / CHECKPOINT}"
+                f"update {standing.update + 1}: {error}. {path} reproduces it (marl.trainer.replay_dump); "
+                f"{self._last_checkpoint()}"
             ) from error
         standing.update += 1
         standing.steps += self.config.ppo.buffer_steps
