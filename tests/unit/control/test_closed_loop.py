@@ -10,6 +10,8 @@ from cases.series import load_series
 from control.closed_loop import ClosedLoop, FrequencyLimits
 from control.scenario import SCENARIOS
 from grid_model.disturbance import Event
+from grid_model.governor import GovernorConfig
+from grid_model.swing import SwingConfig
 
 CASE = load_ieee68()
 CIRCUIT = CASE.branch.name.index("30-61 #1")
@@ -33,6 +35,17 @@ def test_an_episode_starts_at_rest_and_in_balance():
     assert np.all(loop.grid.bus_df_hz() == 0.0)
     # Reactors settle in five power flows of 1e-7 MW mismatch; what is left is the last share's change of losses.
     assert loop.grid.inputs.schedule_mw[0] == pytest.approx(loop.grid.machine_mw[0], abs=1e-6)
+
+
+def test_inertia_and_dead_band_are_the_scenarios():
+    for swing in (
+        SwingConfig(inertia_to_mws=90_000.0),
+        SwingConfig(governor=GovernorConfig(dead_band_hz=0.036)),
+    ):
+        with pytest.raises(ValueError, match="belongs to the scenario"):
+            ClosedLoop(CASE, load_series(), QUIET, 1, swing=swing, check=False)
+    with pytest.raises(ValueError, match="n_env = 0, expected at least 1"):
+        ClosedLoop(CASE, load_series(), QUIET, 0, check=False)
 
 
 def test_an_action_moves_set_points_by_its_share_of_the_ramp():

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from marl.agent import MAPPO, NonFiniteLoss, linear_schedule, policy_loss, value_loss
+from marl.agent import (
+    MAPPO,
+    NonFiniteLoss,
+    clip_gradients,
+    explained_variance,
+    linear_schedule,
+    policy_loss,
+    value_loss,
+)
 from marl.buffer import Rollout
 from marl.config import NetworkConfig, PPOConfig, TrainingConfig
 from marl.protocol import AgentGroup, Observed
@@ -196,6 +204,32 @@ def test_gradients_are_clipped_for_each_network_by_itself():
             assert float(free[f"train/gradient_norm_{prefix}{head}"]) > 1e-3  # there was something to clip
             norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
             assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_with_an_actor_each_one_agents_surprise_leaves_the_others_steps_alone():
+    """Networks stacked in one module: agent 1 gets a thousandfold gradient, the others keep theirs below the bound."""
+    learner = make(config(NetworkConfig(sharing="agent")))
+    actor = learner.policy.actors.heads["a"]
+    generator = torch.Generator().manual_seed(0)
+    for p in actor.parameters():
+        p.grad = torch.randn(p.shape, generator=generator)
+        p.grad[1] *= 1000.0
+    before = [p.grad.clone() for p in actor.parameters()]
+    norms = [torch.cat([g[k].flatten() for g in before]).norm() for k in range(3)]
+    largest = 1.5 * float(max(norms[0], norms[2]))
+    assert float(clip_gradients(actor, 3, largest)) == pytest.approx(float(norms[1]), rel=1e-6)
+    for p, was in zip(actor.parameters(), before, strict=True):
+        torch.testing.assert_close(p.grad[[0, 2]], was[[0, 2]], rtol=0.0, atol=0.0)
+    clipped = torch.cat([p.grad[1].flatten() for p in actor.parameters()]).norm()
+    assert float(clipped) == pytest.approx(largest, rel=1e-5)
+
+
+def test_knowing_each_agents_mean_explains_nothing():
+    """Returns of two agents, 0 +- 1 and 100 +- 1: values 0 and 100 are the means; exact values explain all."""
+    returns = torch.tensor([[[-1.0, 99.0]], [[1.0, 101.0]]])
+    valid = torch.ones_like(returns, dtype=torch.bool)
+    assert explained_variance(torch.tensor([0.0, 100.0]).expand_as(returns), returns, valid) == 0.0
+    assert explained_variance(returns, returns, valid) == 1.0
 
 
 def test_the_value_coefficient_scales_the_critics_gradient():

@@ -9,6 +9,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from cases.ieee68 import load_ieee68
 from control.closed_loop import FrequencyLimits
+from control.gas_turbine import GasTurbineParameters
 from control.scenario import SCENARIOS
 from grid_model.disturbance import Event
 from marl.environment import ActionError, make_batch, parallel_env
@@ -268,6 +269,49 @@ def test_a_grid_is_described_in_words(zoo):
     assert "interval 1/8" in text
     assert "state of charge" in text
     assert "heaviest branch" in text
+
+
+def test_after_the_last_step_the_episode_that_ended_is_described(zoo):
+    zoo.reset(seed=0)
+    while zoo.agents:
+        zoo.step({agent: np.zeros(1, np.float32) for agent in zoo.agents})
+    assert "interval 8/8" in zoo.render()
+    first, _ = zoo.reset()
+    assert "interval 0/8" in zoo.render()
+    # Without a seed the generator's next episode follows, as in a batch that goes on by itself.
+    batch = make_batch(SHORT, 1, check=False)
+    batch.reset(np.array([0]))
+    for _ in range(8):
+        transition = batch.step(still(batch))
+    np.testing.assert_array_equal(first["gas_0"], transition.observed.observations["gas"][0, 0])
+
+
+def test_a_load_step_and_shedding_show_where_the_load_is_seen():
+    """300 MW more at the bus of dr_2: its own number and the critic's level rise by the event over nominal power."""
+    bus = CASE.resource.bus[CASE.resource.of_kind("dr")[2]]
+    load = int(np.flatnonzero(CASE.load.bus == bus)[0])
+    event = Event(time_s=1.0, kind="load_step", index=load, p_mw=300.0)
+    seen = []
+    for events in ((), (event,)):
+        batch = make_batch(replace(SHORT, events=events), 1, check=False)
+        batch.reset(np.array([5]))
+        seen.append(batch.step(still(batch)).final)
+    own = [observed.observations["dr"][0, 2, 1] for observed in seen]
+    # Differences of float32 numbers of order one.
+    assert own[1] - own[0] == pytest.approx(300.0 / CASE.load.p_mw[load], abs=1e-6)
+    level = [observed.state[0, -4] for observed in seen]
+    assert level[1] - level[0] == pytest.approx(300.0 / CASE.load.p_mw.sum(), abs=1e-6)
+    served_mw = batch.loop.grid.served_mw()[0]
+    batch.loop.grid.served_share[0] = 0.9
+    np.testing.assert_allclose(batch.loop.grid.served_mw()[0], 0.9 * served_mw, rtol=1e-12)
+
+
+def test_plants_without_a_range_are_out_of_service():
+    idle = replace(SHORT, gas_turbine=GasTurbineParameters(running=False))
+    in_service = make_batch(idle, 2, check=False).reset(np.array([1, 2])).in_service
+    assert {kind: bool(x.all()) for kind, x in in_service.items()} == {"bess": True, "gas": False, "dr": True}
+    assert not in_service["gas"].any()
+    assert make_batch(SHORT, 1, check=False).reset().in_service is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ import torch
 
 from marl.agent import NonFiniteLoss
 from marl.checkpoint import CheckpointError, load
-from marl.config import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.config import (
+    ConfigError,
+    EvaluationConfig,
+    NetworkConfig,
+    PPOConfig,
+    TrainingConfig,
+    check_resume,
+)
 from marl.episodes import play
 from marl.policy import Policy
 from marl.protocol import AgentGroup
@@ -309,6 +316,48 @@ def test_a_loss_that_is_not_finite_leaves_a_dump_that_reproduces_it(tmp_path):
     assert load(tmp_path / "checkpoint_last.pt", "run")["standing"]["update"] == 2
     with pytest.raises(NonFiniteLoss):
         replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift(length=7))
+
+
+def test_weights_that_the_last_step_ruined_are_not_saved(tmp_path):
+    """A step of 1e38 leaves weights beyond float32, and no loss comes after it that would tell."""
+    base = small()
+    ppo = dataclasses.replace(base.ppo, lr_actor=1e38, epochs=1, minibatch_steps=base.ppo.buffer_steps)
+    config = dataclasses.replace(base, ppo=ppo)
+    with pytest.raises(TrainingFailed, match=r"weights of the policy.*no checkpoint has been written yet"):
+        train(config, Drift(), tmp_path)
+    assert (tmp_path / "nonfinite_dump.pt").exists()
+    with pytest.raises(NonFiniteLoss):
+        replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift())
+
+
+def test_actions_that_are_not_finite_end_the_run_in_words(tmp_path):
+    base = small()
+    config = dataclasses.replace(base, network=dataclasses.replace(base.network, log_std_init=100.0))
+    with pytest.raises(TrainingFailed, match="actions are no longer finite"):
+        train(config, Drift(), tmp_path)
+
+
+def test_the_first_evaluation_is_on_record(tmp_path):
+    config = small()
+    train(config, Drift(), tmp_path, make_evaluation=lambda: Drift(n_env=4))
+    found = rows(tmp_path)
+    assert [row["update"] for row in found] == [str(k) for k in range(config.n_updates + 1)]
+    untrained = Trainer(config, Drift(), directory=tmp_path / "other", tensorboard=False).learner.policy
+    seeds = np.arange(config.evaluation.eval_seed, config.evaluation.eval_seed + 4)
+    expected = play(untrained.act, Drift(n_env=4), seeds)["return"].mean()
+    assert float(found[0]["eval/return"]) == pytest.approx(expected, rel=1e-7)  # eight digits are written
+
+
+def test_a_resumed_run_keeps_its_held_out_episodes():
+    before = small()
+    for change in (
+        {"eval_seed": before.evaluation.eval_seed + 1},
+        {"eval_episodes": 2},
+        {"eval_scenario": "n1"},
+    ):
+        now = dataclasses.replace(before, evaluation=dataclasses.replace(before.evaluation, **change))
+        with pytest.raises(ConfigError, match=next(iter(change))):
+            check_resume(before, now)
 
 
 def test_a_reward_that_is_not_finite_names_its_environment(tmp_path):
