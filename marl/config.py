@@ -144,8 +144,10 @@ class PPOConfig:
     noise_correlation: float = 0.8
     # Exploring actions inside the dead zone become zero as well, so that what is learned from is what is evaluated.
     explore_dead_zone: bool = False
-    # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is.
-    robust_reward: float = 20.0
+    # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is. On the grid 60 is
+    # 30 mHz rms at all buses: rare events count, and do not drown the everyday. With 20 learning is quicker at first,
+    # outages are answered worse, and what was good on the whole may be lost again.
+    robust_reward: float = 60.0
     # It grows with its root (Huber's cost of the root), or with its logarithm, which tames penalties too.
     robust_shape: Literal["root", "log"] = "log"
     # Weight of the past, per update, in the average of the actors that is evaluated and saved; 0 saves the last.
@@ -291,7 +293,8 @@ def reference() -> TrainingConfig:
     It leaves open the number of environments, the initial spread, schedules, what rewards and values are turned into
     before learning, how noise is shared, which policy is kept, and the dead zone. With the usual choices there (spread
     one, constant rates) the entropy bonus widens the spread without end, and the policy forgets. Its many small steps
-    need less averaging at the end than the few large ones of `recommended`.
+    need less averaging at the end than the few large ones of `recommended`; its robust reward begins at 20, where it
+    was measured.
     """
     base = TrainingConfig()
     return replace(
@@ -302,6 +305,7 @@ def reference() -> TrainingConfig:
             lr_critic=1e-3,
             lr_final_fraction=0.1,
             policy_average=0.95,
+            robust_reward=20.0,
             gamma=0.99,
             gae_lambda=0.95,
             clip=0.2,
@@ -339,6 +343,7 @@ def residual() -> TrainingConfig:
             lr_actor=5e-4,
             lr_final_fraction=0.1,
             policy_average=0.95,
+            robust_reward=20.0,
             gamma=0.99,
             gae_lambda=0.95,
             buffer_steps=8192,
