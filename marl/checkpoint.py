@@ -8,6 +8,7 @@ happens on the way, the previous checkpoint stays whole.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ import numpy as np
 import torch
 
 FORMAT = "marl-checkpoint-1"
+# Models that a run leaves beside its checkpoint, the better one first.
+MODELS = ("best_model.pt", "final_model.pt")
 _ARRAY, _INTEGER, _TUPLE = "__array__", "__integer__", "__tuple__"
 # Integers beyond 64 bits, such as the state of a random generator, are stored as text.
 _LARGEST_INTEGER = 2**63 - 1
@@ -78,9 +81,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        kept = "the previous file is intact" if path.exists() else "there was no previous file"
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; {kept}") from error
+        # What kept the file from being written may keep its remains from being removed: the first reason is told.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        kept = "the previous file is intact" if os.path.exists(path) else "there was no previous file"
+        reason = error.strerror or str(error)
+        if isinstance(error, FileExistsError):  # what stands in the directory's place
+            reason = f"{path.parent} is not a directory"
+        raise CheckpointError(f"cannot write {path}: {reason}; {kept}") from error
 
 
 def save(path: Path, kind: str, content: Mapping[str, Any]) -> None:
@@ -88,6 +96,17 @@ def save(path: Path, kind: str, content: Mapping[str, Any]) -> None:
     stream = io.BytesIO()
     torch.save({"format": FORMAT, "kind": kind, "content": _encode(content, kind)}, stream)
     write_atomically(path, stream.getvalue())
+
+
+def _instead(path: Path, kind: str) -> str:
+    """What is left to do without this file, from the models that stand beside it."""
+    models = [path.with_name(name) for name in MODELS if name != path.name]
+    there = [str(model) for model in models if os.path.exists(model)]
+    if not there:
+        return ""
+    if kind == "run":  # a run goes on from its own checkpoint alone
+        return f"; a new run with the same network can begin with the model it left: --start {there[0]}"
+    return f"; another model of the same run is {there[0]}" if kind == "policy" else ""
 
 
 def load(path: Path, kind: str) -> dict[str, Any]:
@@ -102,8 +121,7 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise CheckpointError(
-            f"{path} is broken or no checkpoint ({reason[0] if reason else type(error).__name__}); "
-            "use another one, such as best_model.pt or checkpoint_last.pt of the same run"
+            f"{path} is broken or no checkpoint ({reason[0] if reason else type(error).__name__}){_instead(path, kind)}"
         ) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this project in format {FORMAT}")

@@ -1,10 +1,14 @@
 """The scripts about the learner: the ablation's variants, the interval of the verification, the floor."""
 
 import importlib
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from unit.marl.toys import Drift
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -13,6 +17,14 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     return importlib.import_module
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Stands in the place of the grid: a run then takes a second."""
+    module = types.ModuleType("marl.environment")
+    module.make_batch = lambda scenario, n_env, seed, observation, **options: Drift(n_env=n_env, length=10)
+    monkeypatch.setitem(sys.modules, "marl.environment", module)
 
 
 def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_preset(script):
@@ -84,3 +96,22 @@ def test_the_floor_and_the_learner_run_on_the_same_sizes(script):
     assert floor.plain_update(**small) > 0.0
     assert floor.our_update(**small, n_env=16) > 0.0
     assert floor.our_act(n_env=2, repeats=3) > 0.0
+
+
+def test_what_a_broken_checkpoint_recommends_works(script, toy, monkeypatch, tmp_path, capsys):
+    """The run itself cannot be resumed, by whichever of its files; a new one begins with the model it names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(script("training_curves"), "draw_training_curves", lambda directory: None)  # seconds
+    train = script("train_mappo").main
+    small = ["--total-episodes", "16", "--episode-steps", "10", "--n-envs", "4", "--buffer-steps", "64", "--device",
+             "cpu", "--minibatch-steps", "32", "--actor-hidden", "8", "--critic-hidden", "8", "--eval-episodes", "2",
+             "--no-tensorboard"]  # fmt: skip
+    assert train([*small, "--out", "run"]) == 0
+    path = tmp_path / "run" / "checkpoint_last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    capsys.readouterr()
+    for asked in ("run", "run/best_model.pt"):
+        assert train(["--resume", asked, "--total-episodes", "32", "--no-tensorboard"]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith("--start run/best_model.pt")
+    assert train([*small, "--out", "again", *line.split()[-2:]]) == 0

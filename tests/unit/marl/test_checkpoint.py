@@ -66,6 +66,17 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]  # no half-written file left behind
 
 
+def test_what_kept_a_file_from_being_written_is_told_where_its_remains_cannot_be_removed_either(tmp_path):
+    (tmp_path / "file").write_text("in the directory's place")
+    with pytest.raises(CheckpointError, match="file is not a directory; there was no previous file"):
+        checkpoint.write_atomically(tmp_path / "file" / "x.json", b"{}")
+    with pytest.raises(CheckpointError, match="Not a directory; there was no previous file"):
+        checkpoint.write_atomically(tmp_path / "file" / "deeper" / "x.json", b"{}")
+    with pytest.raises(CheckpointError, match="File name too long; there was no previous file"):
+        checkpoint.write_atomically(tmp_path / ("x" * 300), b"{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("keep", [0, 10, 400, 0.5, 0.99])
 def test_a_cut_off_checkpoint_is_called_broken(tmp_path, keep):
     path = tmp_path / "c.pt"
@@ -74,6 +85,28 @@ def test_a_cut_off_checkpoint_is_called_broken(tmp_path, keep):
     path.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
     with pytest.raises(CheckpointError, match=r"c\.pt is broken"):
         checkpoint.load(path, "run")
+
+
+def test_in_place_of_a_broken_file_only_what_is_there_and_helps_is_recommended(tmp_path):
+    """A run is resumed from checkpoint_last.pt whatever file of it is named: the way out is a new run from a model."""
+    last, best, final = (
+        tmp_path / name for name in ("checkpoint_last.pt", "best_model.pt", "final_model.pt")
+    )
+
+    def said(path, kind):
+        path.write_bytes(b"broken")
+        with pytest.raises(CheckpointError, match="broken or no checkpoint") as caught:
+            checkpoint.load(path, kind)
+        return str(caught.value)
+
+    assert said(last, "run").endswith(")")  # nothing is there to go on from
+    assert said(best, "policy").endswith(")")
+    checkpoint.save(final, "policy", {})
+    assert said(best, "policy").endswith(f"; another model of the same run is {final}")
+    best.unlink()
+    assert said(last, "run").endswith(f"can begin with the model it left: --start {final}")
+    checkpoint.save(best, "policy", {})
+    assert said(last, "run").endswith(f"--start {best}")
 
 
 def test_a_file_of_something_else_is_called_so(tmp_path):
