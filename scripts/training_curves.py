@@ -6,6 +6,7 @@ python scripts/training_curves.py RUN
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,14 +37,48 @@ LINEAR_BELOW = {"return of an episode [1]": 1000.0, "reward terms of an episode 
 AVERAGED_OVER = 0.03  # training curves are running means over this share of the run
 
 
+class MetricsError(ValueError):
+    """metrics.csv is not what a run writes; the message says where."""
+
+
 def read_metrics(path: Path) -> dict[str, FloatArray]:
-    """Columns of metrics.csv; what a row does not say is nan."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        name: np.array([float(row[name]) if row[name] else np.nan for row in rows])
-        for name in (rows[0] if rows else {})
-    }
+    """Columns of metrics.csv; what a row does not say is nan.
+
+    The last row of a run that was killed may be cut off, also in the middle of a number: it is left out, and a line
+    on the terminal says so.
+
+    Raises:
+        MetricsError: a row before it has more or fewer fields than there are columns, or one that is no number.
+    """
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    try:
+        lines = [(k, x) for k, x in enumerate(csv.reader(io.StringIO(text, newline="")), start=1) if x]
+    except csv.Error as error:
+        raise MetricsError(f"{path} is no table: {error}") from error
+    header = lines[0][1] if lines else []
+    rows: list[list[float]] = []
+    for number, fields in lines[1:]:
+        wrong = _what_is_wrong(header, fields)
+        if number == lines[-1][0] and (wrong or not text.endswith("\n")):
+            print(f"{path}: the last row is cut off and left out", file=sys.stderr)
+        elif wrong:
+            raise MetricsError(f"{path}, row {number}: {wrong}")
+        else:
+            rows.append([float(field or "nan") for field in fields])
+    return dict(zip(header, np.array(rows).T, strict=True)) if rows else {}
+
+
+def _what_is_wrong(header: list[str], fields: list[str]) -> str:
+    """Why these fields are no row of the table; empty if they are one."""
+    if len(fields) != len(header):
+        return f"{len(fields)} fields, expected {len(header)}"
+    for name, field in zip(header, fields, strict=True):
+        try:
+            float(field or "nan")
+        except ValueError:
+            return f"{name} is {field!r}, expected a number"
+    return ""
 
 
 def draw_training_curves(directory: Path) -> Path:
@@ -56,6 +91,8 @@ def draw_training_curves(directory: Path) -> Path:
         Path of the picture.
     """
     metrics = read_metrics(directory / "metrics.csv")
+    if metrics and "step" not in metrics:
+        raise MetricsError(f"{directory / 'metrics.csv'} has no column step")
     steps = metrics.get("step", np.zeros(0))
     figure = new_figure(17.0, 8.2, f"Training of {directory.name}")
     for axes, (label, columns, scale) in zip(figure.subplots(2, 4).flat, PANELS, strict=True):
@@ -158,7 +195,14 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    print(draw_training_curves(directory))
+    try:
+        print(draw_training_curves(directory))
+    except MetricsError as error:
+        print(f"training_curves.py: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"training_curves.py: error: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 

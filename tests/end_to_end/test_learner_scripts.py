@@ -98,6 +98,45 @@ def test_the_floor_and_the_learner_run_on_the_same_sizes(script):
     assert floor.our_act(n_env=2, repeats=3) > 0.0
 
 
+METRICS = "update,step,train/return,train/kl\r\n1,2048,-9000,0.01\r\n2,4096,-8000,0.02\r\n"
+
+
+@pytest.mark.parametrize(
+    "cut", ["3,6144,-7000,1e-", "3,6144,-7000,1e-\r\n", "3,6144,-70", "3,6144,-7000,0.0", "3"]
+)
+def test_a_row_that_a_killed_run_left_cut_off_is_left_out_of_its_curves(script, tmp_path, capsys, cut):
+    """Also where what is left of a number is a number: 0.0 of 0.03."""
+    path = tmp_path / "metrics.csv"
+    path.write_text(METRICS + cut, newline="")
+    metrics = script("training_curves").read_metrics(path)
+    assert {name: x.tolist() for name, x in metrics.items()} == {
+        "update": [1.0, 2.0],
+        "step": [2048.0, 4096.0],
+        "train/return": [-9000.0, -8000.0],
+        "train/kl": [0.01, 0.02],
+    }
+    assert capsys.readouterr().err == f"{path}: the last row is cut off and left out\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (METRICS.replace("-9000", "1e-"), "row 2: train/return is '1e-', expected a number"),
+        (METRICS.replace("-9000,", ""), "row 2: 3 fields, expected 4"),
+        (METRICS.replace("-9000", "-9000,7"), "row 2: 5 fields, expected 4"),
+        (METRICS.replace("step", "steps"), "has no column step"),
+        ("x" * 200_000, "is no table"),
+    ],
+)
+def test_metrics_that_are_broken_elsewhere_end_in_one_line(script, tmp_path, capsys, text, said):
+    path = tmp_path / "metrics.csv"
+    path.write_text(text, newline="")
+    assert script("training_curves").main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"training_curves.py: error: {path}")
+    assert said in line
+
+
 def test_what_a_broken_checkpoint_recommends_works(script, toy, monkeypatch, tmp_path, capsys):
     """The run itself cannot be resumed, by whichever of its files; a new one begins with the model it names."""
     monkeypatch.chdir(tmp_path)
