@@ -8,7 +8,6 @@ fleet does are counted apart. Exit status 1 if the plan misses what is asked of 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -45,6 +44,14 @@ class Options:
     """Only the beginning of each episode, in intervals of 4 s."""
     json: Path | None = None
     """File to write the figures to."""
+
+    def __post_init__(self) -> None:
+        if not self.suites:
+            raise command_line.OptionError("--suites names none, expected at least one")
+        for name in ("episodes", "intervals"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise command_line.OptionError(f"--{name} {value}, expected at least 1")
 
 
 def shares(trial: Trial) -> dict[str, float]:
@@ -99,10 +106,10 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     from marl.environment import make_batch
 
     found, case = {}, load_ieee68()
-    for suite in options.suites:
-        own = suite.endswith(".toml")
-        scenario = scenario_named(suite, case)
+    # All of them first: a wrong one is told before any is played.
+    for suite, scenario in {suite: scenario_named(suite, case) for suite in options.suites}.items():
         # A file has no seeds of its own; those of `normal` are as good as any.
+        own = suite.endswith(".toml")
         seeds = HELD_OUT["normal"].seeds[: options.episodes or 20] if own else held_out_seeds(suite)
         seeds = seeds[: options.episodes]
         if options.intervals is not None:
@@ -148,19 +155,26 @@ def report(suite: str, f: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 the task can be solved, 1 it cannot or could not be checked, 2 wrong option."""
+    """Exit status: 0 the task can be solved, 1 it cannot or could not be checked, 2 wrong option, 130 stopped."""
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
+    from control.suites import ScenarioError
+
     try:
+        command_line.require_writable("json", options.json)
         found = check(options)
+        if options.json is not None:
+            command_line.write_json(options.json, found)
+    except ScenarioError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
     except (ValueError, OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
-    if options.json is not None:
-        from marl.checkpoint import write_atomically
-
-        write_atomically(options.json, (json.dumps(found, indent=2) + "\n").encode("utf-8"))
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
+        return 130
     normal = found.get("normal")
     if normal is not None and (
         normal["share_within_200mhz"] < ASKED_WITHIN_200_MHZ or normal["share_within_500mhz"] < 1.0

@@ -1,15 +1,29 @@
-"""Command lines from dataclasses: every field a flag, `_` and `-` alike, a wrong option one clear line."""
+"""Command lines from dataclasses: every field a flag, `_` and `-` alike, a wrong option one clear line.
+
+Files that a script is to write are looked at before the work begins, so that no result is lost for want of a place.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class OptionError(ValueError):
+    """An option names something that does not exist or cannot be; `parse` tells those that constructors raise."""
+
+
+class OutputError(OSError):
+    """A file cannot be written where it is asked for."""
 
 
 def parse(
@@ -62,6 +76,41 @@ def one_line(box: str) -> str:
     guess = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(found[1:]))
     message = message[0].lower() + message[1:]
     return message.rstrip(".") + (f" (perhaps you meant {guess.group(1)})" if guess else "")
+
+
+def require_writable(name: str, path: Path | None) -> None:
+    """Raises OutputError unless a file can be written there; whatever stands there stays, directories may be missing.
+
+    Args:
+        name: of the option; path: its value, None where nothing is to be written.
+    """
+    if path is None:
+        return
+    try:
+        if path.exists() and not path.is_file():
+            what = "a directory" if path.is_dir() else "no ordinary file"
+            raise OutputError(f"--{name} {path} is {what}, expected a file")
+        directory = path.absolute().parent
+        while not directory.exists():
+            directory = directory.parent
+        # Permissions alone do not tell: file systems may be read-only or none in truth, such as /proc.
+        attempt = directory / f".{path.name}.{os.getpid()}.part"
+        attempt.touch()
+        attempt.unlink()
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"--{name} {path} cannot be written: {error.strerror or error}") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replaces a file of figures in one step; raises OutputError where that fails."""
+    from marl.checkpoint import CheckpointError, write_atomically
+
+    try:
+        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
+    except CheckpointError as error:
+        raise OutputError(str(error)) from error
 
 
 def option(arguments: Sequence[str], name: str) -> str | None:

@@ -6,7 +6,6 @@ nothing, on the same episodes; --visualize draws one episode; --render shows the
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -239,16 +238,20 @@ def suite_table(options: Options) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 1 it could not be done, 2 wrong option."""
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
     try:
         if (options.n_episodes is not None and options.n_episodes < 1) or options.seed < 0:
             raise EvaluationError("--n_episodes must be at least 1 and --seed at least 0")
+        command_line.require_writable("json", options.json)
         if options.suite is not None or options.policies is not None:
+            command_line.require_writable("report", options.report)
             suite_table(options)
             return 0
+        if options.visualize:
+            command_line.require_writable("out", options.out / "frequency.png")
         policy = load_policy(options.model_path)
         figures = compare(options, policy)
         print(
@@ -257,10 +260,8 @@ def main(arguments: Sequence[str]) -> int:
         )
         print(table(figures))
         if options.json is not None:
-            from marl.checkpoint import write_atomically
-
             content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
-            write_atomically(options.json, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
+            command_line.write_json(options.json, content)
         if options.visualize or options.render:
             show_episode(options, policy)
     except (EvaluationError, OSError) as error:

@@ -107,11 +107,12 @@ def run(options: Options) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 1 it could not be done, 2 wrong option."""
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
     try:
+        command_line.require_writable("out", options.out)
         run(options)
     except (
         ValueError,
@@ -119,6 +120,9 @@ def main(arguments: Sequence[str]) -> int:
     ) as error:  # errors of case, scenario and options all are ValueErrors of one line
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -9,7 +9,6 @@ balance over an episode, limits of resources that are exceeded, memory that grow
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
@@ -65,6 +64,18 @@ class Options:
     """Memory a suite may add after its first episodes."""
     json: Path | None = None
     """File to write the figures to."""
+
+    def __post_init__(self) -> None:
+        if not self.suites:
+            raise command_line.OptionError("--suites names none, expected at least one")
+        for name, lowest in (("steps", 1), ("n_envs", 1), ("intervals", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise command_line.OptionError(
+                    f"--{name.replace('_', '-')} {value}, expected at least {lowest}"
+                )
+        if not self.max_growth_mb > 0.0:
+            raise command_line.OptionError(f"--max-growth-mb {self.max_growth_mb:g}, expected > 0")
 
 
 def peak_mb() -> float:
@@ -220,12 +231,13 @@ def run(options: Options) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     began = time.perf_counter()
-    n_step = -(-options.steps // (len(options.suites) * options.n_envs))
-    total = n_step * options.n_envs * len(options.suites)
     case = load_ieee68()
+    # All of them first: a wrong one is told before any is played.
+    scenarios = {suite: scenario_named(suite, case) for suite in options.suites}
+    n_step = -(-options.steps // (len(scenarios) * options.n_envs))
+    total = n_step * options.n_envs * len(scenarios)
     with tqdm(total=total, unit=" steps", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
-        for suite in options.suites:
-            scenario = scenario_named(suite, case)
+        for suite, scenario in scenarios.items():
             if options.intervals is not None:
                 scenario = replace(scenario, n_intervals=options.intervals)
             batch = make_batch(scenario, options.n_envs, options.seed)
@@ -257,19 +269,26 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 nothing found, 1 something found or not done, 2 wrong option."""
+    """Exit status: 0 nothing found, 1 something found or not done, 2 wrong option, 130 stopped."""
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
+    from control.suites import ScenarioError
+
     try:
+        command_line.require_writable("json", options.json)
         found = run(options)
+        if options.json is not None:
+            command_line.write_json(options.json, found)
+    except ScenarioError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
     except (ValueError, OSError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
-    if options.json is not None:
-        from marl.checkpoint import write_atomically
-
-        write_atomically(options.json, (json.dumps(found, indent=2) + "\n").encode("utf-8"))
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -250,10 +250,23 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
     )
 
 
+def check_scenarios(config: TrainingConfig) -> None:
+    """Raises ScenarioError before anything is built; the evaluation's would else be read after the first updates."""
+    from cases.ieee68 import load_ieee68
+    from control.suites import scenario_named
+
+    case = load_ieee68()
+    for name in (config.scenario, config.evaluation.eval_scenario):
+        if name:
+            scenario_named(name, case)
+
+
 def train(arguments: Arguments) -> int:
     from training_curves import draw_training_curves
 
     config = arguments.training
+    check_scenarios(config)
+    command_line.require_writable("checkpoints", arguments.checkpoints / PUBLISHED[0])
     if arguments.resume:
         directory = run_directory(Path(arguments.resume))
     else:
@@ -308,7 +321,7 @@ def main(arguments: Sequence[str]) -> int:
     except (ConfigError, ScenarioError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
-    except (CheckpointError, TrainingFailed, WorkerError) as error:
+    except (CheckpointError, TrainingFailed, WorkerError, command_line.OutputError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -337,6 +337,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     from tqdm import tqdm
 
+    from cases.ieee68 import load_ieee68
+    from control.suites import scenario_named
+
     unknown = [name for name in options.only if name not in ORDER]
     if unknown:
         print(
@@ -347,6 +350,7 @@ def main(arguments: Sequence[str]) -> int:
     total = sum(options.generations or GENERATIONS[name] for name in chosen)
     pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
     try:
+        scenario_named(options.scenario, load_ieee68())  # before the bar: a wrong one is told in one line
         with tqdm(total=total, unit="generation", mininterval=5.0) as bar:
             for name in chosen:
                 tune(name, options, pool, bar)

@@ -40,6 +40,6 @@ def test_every_suite_asked_for_is_reported(tmp_path):
 
 def test_an_unknown_suite_is_one_line(tmp_path):
     done = check("--suites", "calm", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no scenario is called 'calm', expected one of normal" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
