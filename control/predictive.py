@@ -225,6 +225,7 @@ class Program:
         self._u = np.zeros(self._n * N_ROW)
         self._fill_boxes()
         self._solver = osqp.OSQP()
+        self._interrupted = osqp.SolverStatus.OSQP_SIGINT
         self._solver.setup(
             P=p,
             q=self._q,
@@ -258,6 +259,9 @@ class Program:
         for _ in range(passes):
             self._renew(begin, d_mw)
             result = self._solver.solve(raise_error=False)
+            # osqp catches Ctrl-C itself and returns what it has by then, which is no solution.
+            if result.info.status_val == self._interrupted:
+                raise KeyboardInterrupt
             if result.x is None or not np.isfinite(result.x).all():
                 raise PredictiveError(f"osqp: {result.info.status}")
             z = np.asarray(result.x).reshape(self._n, N_STAGE)

@@ -1,5 +1,7 @@
 """Model-predictive control and its bound on the one-mass model, where the answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,16 @@ def test_the_controller_finds_and_removes_a_disturbance_it_is_never_told(case):
     # Three minutes on, the estimate is within the governors' and the linearisation's errors, a few MW.
     assert controller._estimate[0, 1] == pytest.approx(-60.0, abs=5.0)
     assert abs(state.df_hz) < 2e-3
+
+
+def test_ctrl_c_while_osqp_solves_is_not_taken_for_a_solution(model, monkeypatch):
+    """osqp catches the signal and returns the unfinished iterate with a status of its own."""
+    osqp = pytest.importorskip("osqp")
+    program = Program(model, np.full(5, 4.0))
+    info = SimpleNamespace(status_val=osqp.SolverStatus.OSQP_SIGINT, status="interrupted", obj_val=0.0)
+    unfinished = SimpleNamespace(x=np.zeros(1000), info=info)
+    monkeypatch.setattr(
+        program, "_solver", SimpleNamespace(update=lambda **_: None, solve=lambda **_: unfinished)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        program.solve(Start(energy_mwh=12.5), np.zeros(6))
