@@ -30,6 +30,7 @@ PROGRAM = "check_feasibility.py"
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
 ASKED_WITHIN_200_MHZ = 0.99  # of suite `normal`
 LIMIT_HZ = 0.5
+EPISODES_OF_A_FILE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,17 +102,20 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     from cases.ieee68 import load_ieee68
     from control.baselines import RandomActions
     from control.feasibility import CORRECTIONS, certify
-    from control.scenario import HELD_OUT, held_out_seeds, scenario_named
+    from control.scenario import HELD_OUT, scenario_named
     from control.trial import play_trial
     from marl.environment import make_batch
+    from marl.evaluation import evaluation_seeds
 
     found, case = {}, load_ieee68()
     # All of them first: a wrong one is told before any is played.
     for suite, scenario in {suite: scenario_named(suite, case) for suite in options.suites}.items():
-        # A file has no seeds of its own; those of `normal` are as good as any.
-        own = suite.endswith(".toml")
-        seeds = HELD_OUT["normal"].seeds[: options.episodes or 20] if own else held_out_seeds(suite)
-        seeds = seeds[: options.episodes]
+        # The same episodes as scripts/evaluate.py plays.
+        if suite in HELD_OUT:
+            held = HELD_OUT[suite].count
+            seeds = evaluation_seeds(suite, min(options.episodes or held, held))
+        else:
+            seeds = evaluation_seeds(suite, options.episodes or EPISODES_OF_A_FILE)
         if options.intervals is not None:
             scenario = replace(scenario, n_intervals=options.intervals)
         batch = make_batch(scenario, len(seeds))

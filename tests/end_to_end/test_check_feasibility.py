@@ -4,8 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+import check_feasibility
+from marl.evaluation import evaluation_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +41,23 @@ def test_every_suite_asked_for_is_reported(tmp_path):
         assert figures["plan"]["return_mean"] > figures["do_nothing"]["return_mean"]
         assert figures["adequacy"]["fleet_range_mw"] == pytest.approx(1130.0)
     assert "unavoidable" in done.stdout
+
+
+@pytest.mark.parametrize(("episodes", "of_suite", "of_file"), [(None, 50, 20), (3, 3, 3), (60, 50, 60)])
+def test_the_episodes_are_those_that_evaluate_plays(monkeypatch, tmp_path, episodes, of_suite, of_file):
+    path = tmp_path / "short.toml"
+    path.write_text("n_intervals = 2\n")
+    played = []
+    batch = SimpleNamespace(n_env=0, loop=SimpleNamespace(fleet=None))
+    monkeypatch.setattr("marl.environment.make_batch", lambda scenario, n_env: batch)
+    monkeypatch.setattr("control.baselines.RandomActions", lambda fleet, n_env: None)
+    monkeypatch.setattr("control.trial.play_trial", lambda controller, batch, seeds, tick: None)
+    monkeypatch.setattr("control.feasibility.certify", lambda batch, seeds, tick: played.append(seeds))
+    monkeypatch.setattr(check_feasibility, "figures", lambda found, random: {})
+    monkeypatch.setattr(check_feasibility, "report", lambda suite, figures: suite)
+    check_feasibility.check(check_feasibility.Options(suites=("n1", str(path)), episodes=episodes))
+    np.testing.assert_array_equal(played[0], evaluation_seeds("n1", of_suite))
+    np.testing.assert_array_equal(played[1], evaluation_seeds(str(path), of_file))
 
 
 def test_an_unknown_suite_is_one_line(tmp_path):
