@@ -4,12 +4,11 @@ python scripts/plot_scenario.py --out scenario.png
 python scripts/plot_scenario.py --scenario n1 --seed 7 --json scenario.json
 python scripts/plot_scenario.py --scenario my_evening.toml
 
-Prints a table, writes a picture. Exit status 2 if an option is wrong.
+Prints a table, writes a picture.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import command_line
+from command_line import OptionError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.axes import Axes
 
-    from cases.case import Case
     from cases.series import Series
-    from control.scenario import Episode, EpisodeBuilder
+    from control.closed_loop import ClosedLoop
     from scenario_statistics import LoadFigures, Spectrum
 
 PROGRAM = "plot_scenario.py"
@@ -32,10 +34,6 @@ SUFFIXES = (".png", ".svg", ".pdf")
 # Noon of 9 April: sun and wind plants are in the middle of their range, so limits do not bend the noise.
 SPECTRUM_MINUTE = 99.0 * 1440.0 + 705.0
 SEASONS = (("winter", (0, 60)), ("spring", (75, 135)), ("summer", (166, 227)), ("autumn", (258, 319)))
-
-
-class OptionError(ValueError):
-    """An option names something that does not exist or cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +66,23 @@ class Options:
 
 
 def main(arguments: Sequence[str]) -> int:
-    import command_line
-
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
+    )
     try:
-        options = command_line.parse(
-            Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
-        )
+        command_line.require_writable("out", options.out)
+        command_line.require_writable("json", options.json)
         show(options)
     except OptionError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -89,13 +94,15 @@ def show(options: Options) -> None:
     import scenario_statistics as statistics
     from cases.ieee68 import load_ieee68
     from cases.series import load_series, read_raw_load
+    from control.closed_loop import ClosedLoop
     from control.scenario import EpisodeBuilder, ScenarioError, scenario_named
 
     case = load_ieee68()
     try:
         config = scenario_named(options.scenario, case)
         series = load_series()
-        builder = EpisodeBuilder(case, series, config)
+        loop = ClosedLoop(case, series, config, 1, check=False)
+        builder = EpisodeBuilder(case, series, statistics.without_outages(config))
     except ScenarioError as error:
         raise OptionError(str(error)) from error
     raw_mw = read_raw_load()
@@ -108,10 +115,8 @@ def show(options: Options) -> None:
     episodes = [
         builder.build(np.random.default_rng(seed), statistics.losses_mw) for seed in range(options.episodes)
     ]
-    # A unit that trips leaves a hole of its own size; what is measured here is the usual need.
-    whole = [e for e in episodes if not any(event.kind == "machine_out" for event in e.events)]
-    rms_mw = float(np.sqrt(np.mean([np.mean(statistics.imbalance_mw(e) ** 2) for e in whole])))
-    load_mw = float(np.mean([e.p_load_mw.sum(axis=1).mean() for e in whole]))
+    rms_mw = float(np.sqrt(np.mean([np.mean(statistics.imbalance_mw(e) ** 2) for e in episodes])))
+    load_mw = float(np.mean([e.p_load_mw.sum(axis=1).mean() for e in episodes]))
 
     quiet_config = statistics.quiet_config(config, SPECTRUM_MINUTE)
     quiet = EpisodeBuilder(case, series, quiet_config).build(np.random.default_rng(0), statistics.losses_mw)
@@ -133,7 +138,7 @@ def show(options: Options) -> None:
 
     print_table(raw, clean, spectra, stated_mw, found_mw)
     print(
-        f"\nimbalance  {rms_mw:.0f} MW rms over {len(whole)} episodes of {config.name}, "
+        f"\nimbalance  {rms_mw:.0f} MW rms over {len(episodes)} episodes of {config.name} without outages, "
         f"{100.0 * rms_mw / load_mw:.2f} % of {load_mw:.0f} MW mean load"
     )
     if options.json is not None:
@@ -148,9 +153,10 @@ def show(options: Options) -> None:
             "imbalance_rms_mw": rms_mw,
             "imbalance_percent_of_load": 100.0 * rms_mw / load_mw,
         }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    episode = builder.build(np.random.default_rng(options.seed), statistics.losses_mw)
-    draw(options.out, case, series, builder, episode, (raw_net_mw, clean_net_mw), spectra)
+        command_line.write_json(options.json, figures)
+    # As an environment that is reset from this seed plays it: random outages that the grid could not stand drawn again.
+    loop.reset(np.array([0]), [np.random.default_rng(options.seed)])
+    draw(options.out, series, loop, (raw_net_mw, clean_net_mw), spectra)
     print(f"picture    {options.out}")
 
 
@@ -208,21 +214,21 @@ def print_table(
 
 def draw(
     path: Path,
-    case: Case,
     series: Series,
-    builder: EpisodeBuilder,
-    episode: Episode,
+    loop: ClosedLoop,
     net_mw: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     spectra: Sequence[Spectrum],
 ) -> None:
-    """Six panels: load, wind and sun by the hour; ramps; an episode; its imbalance; noise spectra."""
+    """Six panels: load, wind and sun by the hour; ramps; the loop's episode; its imbalance; noise spectra."""
     import numpy as np
 
     import scenario_statistics as statistics
     from cases.series import NOMINAL_LOAD_MW
     from picture_style import legend_above, new_figure, save, style
 
-    figure = new_figure(15.0, 8.5, f"What drives the grid: scenario {builder.config.name}")
+    case, episode = loop.case, loop.episode[0]
+    assert episode is not None
+    figure = new_figure(15.0, 8.5, f"What drives the grid: scenario {loop.scenario.name}")
     panels = figure.subplots(2, 3)
     hour = np.arange(statistics.SAMPLES_PER_DAY) / 12.0
 
@@ -260,19 +266,21 @@ def draw(
     )
     axes.set_xlim(left=0.0)
 
-    minute = builder.time_s / 60.0
-    net = episode.p_load_mw.sum(axis=1) - episode.p_renewable_mw.sum(axis=1)
+    minute = loop.scenario.interval_s / 60.0 * np.arange(loop.scenario.n_intervals + 1)
+    course = statistics.course(loop)
     axes = panels[1, 0]
-    axes.plot(minute, net, label="load less wind and sun", **style(0))
-    axes.plot(minute, episode.p_schedule_mw.sum(axis=1), label="schedule of the machines", **style(1))
+    axes.plot(minute, course.demand_mw, label="residual load with losses", **style(0))
+    axes.plot(minute, course.schedule_mw, label="schedule of the machines", **style(1))
+    mark_events(axes, loop)
     axes.set(xlabel=f"minute of the episode from minute {episode.start_minute:.0f} of the year", ylabel="MW")
 
     axes = panels[1, 1]
-    axes.plot(minute, statistics.imbalance_mw(episode), label="imbalance before control", **style(0))
+    axes.plot(minute, course.missing_mw, label="imbalance before control", **style(0))
     ahead = episode.forecast_renewable_mw - episode.schedule_renewable_ahead_mw
     for i, h in enumerate((0, 2, 4), start=1):
         axes.plot(minute, -ahead[:, h], label=f"forecast {5 * h + 5} min ahead", linewidth=0.8, **style(i))
     axes.axhline(0.0, color="#888888", linewidth=0.6)
+    mark_events(axes, loop)
     axes.set(xlabel="minute of the episode", ylabel="missing power [MW]")
 
     axes = panels[1, 2]
@@ -280,12 +288,44 @@ def draw(
         color = style(i)["color"]
         axes.loglog(s.frequency_hz, s.found_s, color=color, alpha=0.5, linewidth=1.0, label=s.name)
         axes.loglog(s.frequency_hz, s.designed_s, color=color, linestyle="--", linewidth=1.2)
-    axes.plot([], [], color="#444444", linestyle="--", label="as designed")
+    if spectra:
+        axes.plot([], [], color="#444444", linestyle="--", label="as designed")
+    else:
+        axes.text(0.5, 0.5, "no noise", transform=axes.transAxes, ha="center", va="center")
     axes.set(xlabel="frequency [Hz]", ylabel="noise spectrum per unit variance [s]")
     for axes in panels.flat:
         axes.grid(alpha=0.25)
-        legend_above(axes)
+        if axes.get_legend_handles_labels()[0]:
+            legend_above(axes)
     save(figure, path)
+
+
+def mark_events(axes: Axes, loop: ClosedLoop) -> None:
+    """A vertical line with a few words at every event of the loop's episode; time in minutes."""
+    from control.suites import event_words
+    from picture_style import INK
+
+    episode = loop.episode[0]
+    assert episode is not None
+    events = [event for event in episode.events if event.time_s <= loop.scenario.duration_s]
+    if events:
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + 0.25 * (top - bottom))  # room for the words above the lines
+    for event in events:
+        minute = event.time_s / 60.0
+        axes.axvline(minute, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.annotate(
+            event_words(event, loop.case),
+            (minute, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-1, -3),
+            textcoords="offset points",
+            fontsize=7,
+            rotation=90,
+            ha="right",
+            va="top",
+            color=INK,
+        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from cases.case import Case
     from cases.series import Series
+    from control.closed_loop import ClosedLoop
     from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 
 FloatArray = npt.NDArray[np.float64]
@@ -33,6 +34,19 @@ class LoadFigures:
     changes_over_3_percent: int
     ramp_rms_mw: tuple[float, ...]  # of load less wind and sun, over RAMP_MINUTES
     ramp_999_mw: tuple[float, ...]  # exceeded by one change in a thousand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """An episode as an environment meets it while nobody controls it; every array is [time]."""
+
+    demand_mw: FloatArray  # load and losses less wind and sun
+    schedule_mw: FloatArray  # of the machines in service
+
+    @property
+    def missing_mw(self) -> FloatArray:
+        """What the machines' schedule leaves to control."""
+        return self.demand_mw - self.schedule_mw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +107,50 @@ def imbalance_mw(episode: Episode) -> FloatArray:
     return left
 
 
+def course(loop: ClosedLoop) -> Course:
+    """Powers of the episode that the loop's first environment is at the beginning of.
+
+    Load steps count from their instant, a unit that is out gives nothing, and the schedule begins in balance as the
+    loop makes it. Losses are those of the power flow with all circuits in service.
+    """
+    from control.closed_loop import BALANCE_S
+
+    episode, scenario = loop.episode[0], loop.scenario
+    assert episode is not None
+    time_s = scenario.interval_s * np.arange(scenario.n_intervals + 1)
+    offset_mw = loop.grid.inputs.schedule_mw[0] - episode.p_schedule_mw[0]
+    machine_mw = episode.p_schedule_mw + np.maximum(0.0, 1.0 - time_s / BALANCE_S)[:, None] * offset_mw
+    load_mw, on = episode.p_load_mw.copy(), np.ones(machine_mw.shape, dtype=np.bool_)
+    for event in episode.events:
+        after = time_s > event.time_s  # an event at the end of an interval belongs to the next
+        if event.kind == "load_step":
+            load_mw[after, event.index] += event.p_mw
+        elif event.kind in ("machine_out", "machine_in"):
+            on[after, event.index] = event.kind == "machine_in"
+    machine_mw *= on
+    loss_mw = [
+        loop.losses_mw(*powers) for powers in zip(load_mw, episode.p_renewable_mw, machine_mw, strict=True)
+    ]
+    return Course(
+        demand_mw=load_mw.sum(axis=1) + np.array(loss_mw) - episode.p_renewable_mw.sum(axis=1),
+        schedule_mw=machine_mw.sum(axis=1),
+    )
+
+
 def spectra(case: Case, noisy: EpisodeBuilder, quiet: Episode, seeds: Sequence[int]) -> list[Spectrum]:
-    """Spectra of the noise inside five minutes, from episodes that differ from a quiet one by noise alone."""
+    """Spectra of the noise inside five minutes, from episodes that differ from a quiet one by noise alone.
+
+    Noise that the scenario switches off has none.
+    """
     episodes = [noisy.build(np.random.default_rng(seed), losses_mw) for seed in seeds]
     config, dt_s = noisy.config, noisy.config.interval_s
     load = np.array([e.p_load_mw / quiet.p_load_mw - 1.0 for e in episodes]) * 100.0
     slow, fast = config.load_slow_percent**2, config.load_fast_percent**2
     kind = np.array(case.renewable.kind)
-    found = [
-        _spectrum(
-            "each load",
-            load,
-            "% of load",
-            dt_s,
-            [(slow, config.load_slow_tau_s), (fast, config.load_fast_tau_s)],
-        )
-    ]
+    found = []
+    if slow + fast > 0.0:
+        parts = [(slow, config.load_slow_tau_s), (fast, config.load_fast_tau_s)]
+        found.append(_spectrum("each load", load, "% of load", dt_s, parts))
     for name, percent, tau_s in (
         ("wind", config.wind_percent, config.wind_tau_s),
         ("pv", config.pv_percent, config.pv_tau_s),
@@ -117,7 +159,7 @@ def spectra(case: Case, noisy: EpisodeBuilder, quiet: Episode, seeds: Sequence[i
         capacity = case.renewable.p_max_mw[kind == name] * config.renewable_scale
         # Only plants that no limit cuts: in the middle of their range for the whole of the episode.
         inside = np.all((base > 0.1 * capacity) & (base < 0.9 * capacity), axis=0)
-        if inside.any():
+        if percent > 0.0 and inside.any():
             unit = capacity[inside] if name == "wind" else base[:, inside]
             noise = np.array(
                 [(e.p_renewable_mw[:, kind == name][:, inside] - base[:, inside]) / unit for e in episodes]
@@ -161,10 +203,16 @@ def forecast_error_mw(episodes: Sequence[Episode], quiet_ahead: FloatArray) -> F
     return deviation
 
 
+def without_outages(config: ScenarioConfig) -> ScenarioConfig:
+    """The same scenario with everything in service throughout: its usual need, without the hole a unit leaves."""
+    from grid_model.disturbance import SWITCHING_KINDS
+
+    events = tuple(event for event in config.events if event.kind not in SWITCHING_KINDS)
+    return replace(config, outage_rate_per_h=0.0, outages_min=0, events=events)
+
+
 def quiet_config(config: ScenarioConfig, start_minute: float) -> ScenarioConfig:
     """The same scenario at one moment of the year, without noise, errors and outages."""
-    from dataclasses import replace
-
     from control.forecast import ForecastConfig
 
     none = ForecastConfig(
