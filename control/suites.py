@@ -143,7 +143,20 @@ class ScenarioConfig:
 
         for name, value in _not_finite(self):
             raise ScenarioError(f"scenario {self.name!r}: {name} = {value}, expected a finite number.")
-        need(self.n_intervals >= 1, "n_intervals", "at least 1")
+        # Bounds far beyond all sense, for a slip of the pen: without them it ends in a lack of memory or an overflow.
+        need(1 <= self.n_intervals <= 1_000_000, "n_intervals", "1 to a million")
+        need(self.outage_rate_per_h <= 3600.0, "outage_rate_per_h", "at most one a second")
+        for table, name, low, high in (
+            ("dispatch", "interval_s", 1.0, 86_400.0),
+            ("forecast", "load_growth", -10.0, 10.0),
+            ("forecast", "wind_growth", -10.0, 10.0),
+            ("forecast", "pv_growth", -10.0, 10.0),
+        ):
+            value = getattr(getattr(self, table), name)
+            if not low <= value <= high:
+                raise ScenarioError(
+                    f"scenario {self.name!r}: {table}.{name} = {value}, expected {low:g} to {high:g}."
+                )
         for name in ("interval_s", "load_slow_tau_s", "load_fast_tau_s", "wind_tau_s", "pv_tau_s"):
             need(getattr(self, name) > 0.0, name, "> 0")
         for name in (
