@@ -16,8 +16,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ import command_line  # noqa: E402
 from marl.config import ConfigError, PresetName, TrainingConfig, preset  # noqa: E402
 
 PROGRAM = "ablation.py"
+GOES_ON = "the same command goes on with the runs that are missing"
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +154,76 @@ def configuration(variant: Variant, arguments: Arguments, seed: int) -> Training
     )
 
 
+def listed(names: str) -> list[str]:
+    """The names between commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
 def judges(arguments: Arguments) -> list[str]:
     """Names of the conditions to judge in."""
-    return [name.strip() for name in arguments.judge_scenarios.split(",") if name.strip()]
+    return listed(arguments.judge_scenarios)
+
+
+class ResultError(RuntimeError):
+    """The result of an earlier run cannot be read; the message says what to do."""
+
+
+def directory_of(name: str, arguments: Arguments, seed: int) -> Path:
+    """Where the run of a variant with a seed is."""
+    return Path(arguments.out) / f"{name}-seed{seed}"
+
+
+def earlier_result(directory: Path) -> dict[str, Any]:
+    """What a run in this directory left; empty if there was none."""
+    path = directory / "result.json"
+    try:
+        result: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ResultError(f"{path} is broken ({error}); delete it to have its run done again") from error
+    if not isinstance(result, dict):
+        raise ResultError(f"{path} is no result of a run; delete it to have its run done again")
+    return result
+
+
+def check(names: Sequence[str], arguments: Arguments) -> None:
+    """Raises before the first run what would else be noticed after it.
+
+    Raises:
+        ConfigError: an option cannot be meant.
+        ResultError: what an earlier run left is broken.
+    """
+    unknown = [n for n in names if n not in VARIANTS]
+    if unknown:
+        raise ConfigError(f"no variant {unknown[0]}, only {', '.join(VARIANTS)}")
+    for option in ("workers", "seeds", "judge_episodes"):
+        if getattr(arguments, option) < 1:
+            raise ConfigError(f"--{option} {getattr(arguments, option)}, expected at least 1")
+    if not judges(arguments):
+        raise ConfigError("--judge_scenarios names none")
+    if arguments.plot and Path(arguments.plot).suffix not in PICTURES:
+        raise ConfigError(f"--plot {arguments.plot}, expected a file ending in {', '.join(PICTURES)}")
+    configs = [configuration(VARIANTS[name], arguments, seed=0) for name in names]
+
+    from cases.ieee68 import load_ieee68
+    from control.suites import VALIDATION_SEEDS, ScenarioError, scenario_named
+
+    # Past the seeds that choose the best model, and not into those of the published suites.
+    most = VALIDATION_SEEDS.count - max(config.evaluation.eval_episodes for config in configs)
+    if arguments.judge_episodes > most:
+        raise ConfigError(
+            f"--judge_episodes {arguments.judge_episodes}, expected at most {most}: there are no more validation seeds"
+        )
+    case = load_ieee68()
+    try:
+        for scenario in [*(config.scenario for config in configs), *judges(arguments)]:
+            scenario_named(scenario, case)
+    except ScenarioError as error:
+        raise ConfigError(str(error)) from error
+    for name in names:
+        for seed in range(arguments.seeds):
+            earlier_result(directory_of(name, arguments, seed))
 
 
 def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
@@ -199,6 +269,7 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
     """Mean terms of the run's last and best policy in validation episodes of one condition."""
     import numpy as np
 
+    from marl.checkpoint import CheckpointError
     from marl.config import FIRST_VALIDATION_SEED
     from marl.environment import make_batch
     from marl.episodes import play
@@ -209,7 +280,11 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
     first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
     found: dict[str, Any] = {"episodes": n_episode}
     for which in ("final", "best"):
-        policy = Policy.load(directory / f"{which}_model.pt")
+        try:
+            policy = Policy.load(directory / f"{which}_model.pt")
+        except CheckpointError as error:
+            again = f"delete {directory / 'result.json'} to have its run done again"
+            raise ResultError(f"{error}; {again}") from error
         terms = play(policy.act, batch, np.arange(first, first + n_episode))
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
     return found
@@ -225,10 +300,10 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     """Trains one variant with one seed and judges it; what is in its directory already is not done again."""
     from marl.checkpoint import write_atomically
 
-    directory = Path(arguments.out) / f"{name}-seed{seed}"
+    directory = directory_of(name, arguments, seed)
     path = directory / "result.json"
     config = configuration(VARIANTS[name], arguments, seed)
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    result = earlier_result(directory)
     if result.get("config") != plain(config):
         result = train(name, config, directory)
         write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
@@ -320,67 +395,39 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
 
 def runs(names: Sequence[str], arguments: Arguments) -> Iterator[dict[str, Any]]:
     """Every variant with every seed, as they end."""
-    todo = [(name, seed) for seed in range(arguments.seeds) for name in names]
+    todo = iter([(name, arguments, seed) for seed in range(arguments.seeds) for name in names])
     if arguments.workers == 1:
-        yield from (run(name, arguments, seed) for name, seed in todo)
+        yield from (run(*job) for job in todo)
         return
     with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=1) as pool:
-        jobs = [pool.submit(run, name, arguments, seed) for name, seed in todo]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        # As many at a time as there are workers: one more in the pool's queue would still begin after Ctrl-C.
+        going = {pool.submit(run, *job) for job in islice(todo, arguments.workers)}
+        while going:
+            done, going = wait(going, return_when=FIRST_COMPLETED)
+            yield from (job.result() for job in done)
+            going |= {pool.submit(run, *job) for job in islice(todo, len(done))}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 2 wrong option, 130 stopped."""
-    parsed = command_line.parse(
-        Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-    )
-    names = [n.strip() for n in parsed.variants.split(",") if n.strip()] or list(VARIANTS)
-    unknown = [n for n in names if n not in VARIANTS]
-    wrong = (
-        f"no variant {unknown[0]}, only {', '.join(VARIANTS)}"
-        if unknown
-        else f"--workers {parsed.workers}, expected at least 1"
-        if parsed.workers < 1
-        else f"--seeds {parsed.seeds}, expected at least 1"
-        if parsed.seeds < 1
-        else "--judge_scenarios names none"
-        if not judges(parsed)
-        else ""
-    )
-    if wrong:
-        print(f"{PROGRAM}: error: {wrong}", file=sys.stderr)
-        return 2
-    from control.suites import ScenarioError
-
-    results = []
-    try:
-        for r in runs(names, parsed):
-            results.append(r)
-            print(
-                f"{r['variant']} seed {r['seed']}, trained in {r['elapsed_s']:.0f} s: "
-                + ", ".join(f"{s} {r['judged'][s]['final']['return']:,.0f}" for s in judges(parsed)),
-                flush=True,
-            )
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command goes on with the runs that are missing", file=sys.stderr)
-        return 130
-    except (ConfigError, ScenarioError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
-    rows = table(results, judges(parsed))
+def compare(names: Sequence[str], arguments: Arguments) -> None:
+    """Runs what is missing, and writes and prints the table."""
     from marl.checkpoint import write_atomically
 
-    for path in (Path(parsed.out) / "ablation.json", *([Path(parsed.json)] if parsed.json else [])):
+    results = []
+    for r in runs(names, arguments):
+        results.append(r)
+        print(
+            f"{r['variant']} seed {r['seed']}, trained in {r['elapsed_s']:.0f} s: "
+            + ", ".join(f"{s} {r['judged'][s]['final']['return']:,.0f}" for s in judges(arguments)),
+            flush=True,
+        )
+    results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
+    rows = table(results, judges(arguments))
+    for path in (Path(arguments.out) / "ablation.json", *([Path(arguments.json)] if arguments.json else [])):
         write_atomically(path, (json.dumps(rows, indent=2) + "\n").encode("utf-8"))
-    if parsed.plot:
-        draw(results, Path(parsed.plot))
-    elsewhere = "".join(f"{scenario:>10s}" for scenario in judges(parsed)[1:])
-    head = f"{'variant':28s} {judges(parsed)[0]:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
+    if arguments.plot:
+        draw(results, Path(arguments.plot))
+    elsewhere = "".join(f"{scenario:>10s}" for scenario in judges(arguments)[1:])
+    head = f"{'variant':28s} {judges(arguments)[0]:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
     print(f"{head} {'last behind best':>17s}")
     for row in rows:
         spread = f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}"
@@ -389,7 +436,46 @@ def main(arguments: Sequence[str]) -> int:
             f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {row['return_best']:11,.0f}{others} "
             f"{row['last_behind_best_percent_max']:15.1f} %"
         )
-    return 0
+
+
+def attempt(names: Sequence[str], arguments: Arguments) -> tuple[int, str]:
+    """Compares; returns the exit status and what went wrong."""
+    try:
+        check(names, arguments)
+    except ConfigError as error:
+        return 2, str(error)
+    except (ResultError, OSError) as error:
+        return 1, str(error)
+
+    from control.suites import ScenarioError
+    from marl.checkpoint import CheckpointError
+    from marl.trainer import TrainingFailed
+    from training_curves import MetricsError
+
+    try:
+        compare(names, arguments)
+    except (ConfigError, ScenarioError) as error:
+        return 2, str(error)
+    except (CheckpointError, TrainingFailed, MetricsError, ResultError, OSError) as error:
+        return 1, str(error)
+    except BrokenExecutor:
+        return 1, f"the process of a run was killed; {GOES_ON}"
+    return 0, ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 1 failed, 2 wrong option, 130 stopped."""
+    try:
+        parsed = command_line.parse(
+            Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
+        )
+        status, wrong = attempt(listed(parsed.variants) or list(VARIANTS), parsed)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; {GOES_ON}", file=sys.stderr)
+        return 130
+    if wrong:
+        print(f"{PROGRAM}: error: {wrong}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

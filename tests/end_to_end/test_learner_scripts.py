@@ -1,8 +1,12 @@
 """The scripts about the learner: the ablation's variants, the interval of the verification, the floor."""
 
 import importlib
+import json
 import sys
+import threading
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +55,128 @@ def test_a_shorter_run_averages_over_the_same_share_of_its_updates(script):
 def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert script("ablation").main(["--variants", "recommended,wishful"]) == 2
     assert "no variant wishful, only recommended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--judge_scenarios", "normal,calm"], "no scenario is called 'calm', expected one of normal, "),
+        (["--scenario", "calm"], "no scenario is called 'calm'"),
+        (["--judge_scenarios", "mine.toml"], "cannot read mine.toml"),
+        (["--judge_scenarios", ","], "--judge_scenarios names none"),
+        (["--judge_episodes", "0"], "--judge_episodes 0, expected at least 1"),
+        # Of a thousand validation seeds 64 choose the best model.
+        (["--judge_episodes", "937"], "--judge_episodes 937, expected at most 936"),
+        (["--seeds", "0"], "--seeds 0, expected at least 1"),
+        (["--total_episodes", "0"], "total_episodes = 0, expected at least 1"),
+        (["--plot", "curves"], "--plot curves, expected a file ending in .png, .svg, .pdf"),
+    ],
+)
+def test_a_wrong_option_is_noticed_before_the_ablations_first_run(
+    script, monkeypatch, tmp_path, capsys, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    ablation = script("ablation")
+
+    def begin(*options):
+        raise AssertionError("a run has begun")
+
+    monkeypatch.setattr(ablation, "run", begin)
+    assert ablation.main(["--variants", "recommended", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ablation.py: error: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("text", ['{"variant": "recommended", "se', "[]", "\x00\x00"])
+def test_a_broken_result_of_an_earlier_run_is_named_before_the_first_run(
+    script, monkeypatch, tmp_path, capsys, text
+):
+    ablation = script("ablation")
+    path = tmp_path / "reference-seed1" / "result.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    begun = []
+    monkeypatch.setattr(ablation, "train", lambda name, *options: begun.append(name))
+    assert ablation.main(["--variants", "recommended,reference", "--seeds", "2", "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ablation.py: error: {path} is ")
+    assert line.endswith("delete it to have its run done again")
+    assert begun == []
+
+
+def test_a_broken_model_of_an_earlier_run_says_how_to_make_it_again(
+    script, toy, monkeypatch, tmp_path, capsys
+):
+    ablation = script("ablation")
+    arguments = ["--variants", "recommended", "--seeds", "1", "--out", str(tmp_path)]
+    directory = tmp_path / "recommended-seed0"
+    directory.mkdir()
+    config = ablation.configuration(ablation.VARIANTS["recommended"], ablation.Arguments(), seed=0)
+    (directory / "result.json").write_text(json.dumps({"config": ablation.plain(config), "judged": {}}))
+    (directory / "final_model.pt").write_bytes(b"broken")
+    assert ablation.main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "final_model.pt is broken" in line
+    assert line.endswith(f"; delete {directory / 'result.json'} to have its run done again")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "status"),
+    [
+        ("marl.trainer", "TrainingFailed", 1),
+        ("marl.checkpoint", "CheckpointError", 1),
+        ("training_curves", "MetricsError", 1),
+        ("builtins", "OSError", 1),
+        ("control.suites", "ScenarioError", 2),
+        ("builtins", "KeyboardInterrupt", 130),
+    ],
+)
+def test_an_ablation_that_cannot_go_on_ends_in_one_line(
+    script, monkeypatch, tmp_path, capsys, module, name, status
+):
+    ablation = script("ablation")
+    reason = getattr(script(module), name)
+
+    def fail(*options):
+        raise reason("what went wrong")
+
+    monkeypatch.setattr(ablation, "train", fail)
+    assert ablation.main(["--variants", "recommended", "--out", str(tmp_path)]) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    said = "stopped; the same command goes on" if status == 130 else "error: what went wrong"
+    assert line.startswith(f"ablation.py: {said}")
+
+
+def test_ctrl_c_while_the_ablation_is_still_loading_ends_in_one_line_too(script, monkeypatch, capsys):
+    ablation = script("ablation")
+
+    def interrupt(*options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation, "check", interrupt)
+    assert ablation.main(["--variants", "recommended"]) == 130
+    assert capsys.readouterr().err.startswith("ablation.py: stopped")
+
+
+def test_after_ctrl_c_no_further_run_begins(script, monkeypatch, tmp_path, capsys):
+    """Two at a time of six: one is told of Ctrl-C at once, the other after its update; threads act as processes."""
+    ablation = script("ablation")
+    begun, both = [], threading.Barrier(2)
+
+    def interrupted(name, arguments, seed):
+        begun.append(seed)
+        if seed < 2:
+            both.wait(timeout=10.0)
+        time.sleep(0.2 * seed)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation, "run", interrupted)
+    monkeypatch.setattr(ablation, "ProcessPoolExecutor", lambda n, **options: ThreadPoolExecutor(n))
+    options = ["--variants", "recommended", "--seeds", "6", "--workers", "2", "--out", str(tmp_path)]
+    assert ablation.main(options) == 130
+    assert sorted(begun) == [0, 1]
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_ablations_table_says_mean_and_interval_over_seeds(script, tmp_path):
