@@ -192,6 +192,7 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
 
     Raises:
         ConfigError: an option cannot be meant.
+        OutputError: there is no place for the table or the picture.
         ResultError: what an earlier run left is broken.
     """
     unknown = [n for n in names if n not in VARIANTS]
@@ -205,6 +206,9 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
     if arguments.plot and Path(arguments.plot).suffix not in PICTURES:
         raise ConfigError(f"--plot {arguments.plot}, expected a file ending in {', '.join(PICTURES)}")
     configs = [configuration(VARIANTS[name], arguments, seed=0) for name in names]
+    command_line.require_writable("out", Path(arguments.out) / "ablation.json")
+    for option, file in (("json", arguments.json), ("plot", arguments.plot)):
+        command_line.require_writable(option, Path(file) if file else None)
 
     from cases.ieee68 import load_ieee68
     from control.suites import VALIDATION_SEEDS, ScenarioError, scenario_named
@@ -390,6 +394,7 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     axes.grid(which="both", color="#d9dde0", linewidth=0.6)
     axes.set_axisbelow(True)
     legend_above(axes)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save(figure, path)
 
 

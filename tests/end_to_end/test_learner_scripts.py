@@ -88,6 +88,21 @@ def test_a_wrong_option_is_noticed_before_the_ablations_first_run(
     assert said in line
 
 
+@pytest.mark.parametrize("option", ["--out", "--json", "--plot"])
+def test_the_place_of_the_ablations_results_is_looked_at_before_the_first_run(
+    script, monkeypatch, tmp_path, capsys, option
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file where a directory would have to be")
+    ablation = script("ablation")
+    begun = []
+    monkeypatch.setattr(ablation, "run", lambda *options: begun.append(options))
+    assert ablation.main(["--variants", "recommended", option, "taken/x.png"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ablation.py: error: {option} taken/x.png")
+    assert begun == []
+
+
 @pytest.mark.parametrize("text", ['{"variant": "recommended", "se', "[]", "\x00\x00"])
 def test_a_broken_result_of_an_earlier_run_is_named_before_the_first_run(
     script, monkeypatch, tmp_path, capsys, text
@@ -198,8 +213,9 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(script, tmp_path)
     assert (row["return_best"], row["seeds"]) == (-29.0, 3)
     assert row["elsewhere"] == {"n1": -90.0}
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
-    script("ablation").draw(results, tmp_path / "curves.svg")
-    assert "Held-out cost while training" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
+    script("ablation").draw(results, picture)
+    assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
 
 
 def test_two_seeds_have_a_range_and_no_interval(script):
