@@ -218,7 +218,7 @@ class TrainingConfig:
 
     # Episodes to train for.
     total_episodes: int = 1000
-    # Steps of one episode; with total_episodes it makes the budget of environment steps.
+    # Steps of one episode, in training and in periodic evaluation; with total_episodes it makes the budget.
     episode_steps: int = 500
     # Environments stepped together.
     n_envs: int = 64

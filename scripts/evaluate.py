@@ -82,7 +82,7 @@ def load_policy(path: Path) -> Policy:
         raise EvaluationError(str(error)) from error
 
 
-def make(policy: Policy, options: Options, n_env: int) -> GridBatch:
+def make(policy: Policy, options: Options, n_env: int, *, auto_reset: bool = True) -> GridBatch:
     """Environments that look to the policy as those it was trained in."""
     from cases.arrays import CaseDataError
     from control.scenario import ScenarioError
@@ -90,7 +90,9 @@ def make(policy: Policy, options: Options, n_env: int) -> GridBatch:
 
     try:
         observation = policy.metadata.get("observation", "default")
-        batch = make_batch(options.scenario, n_env, observation=observation, level=options.level)
+        batch = make_batch(
+            options.scenario, n_env, observation=observation, level=options.level, auto_reset=auto_reset
+        )
     except (ScenarioError, CaseDataError) as error:
         raise EvaluationError(str(error)) from error
     known = [(g.name, g.n_agent, g.observation_size) for g in policy.groups]
@@ -149,7 +151,7 @@ def show_episode(options: Options, policy: Policy) -> None:
     from marl.environment import describe
     from marl.evaluation import evaluation_seeds, record_episode
 
-    batch = make(policy, options, 1)
+    batch = make(policy, options, 1, auto_reset=False)  # the last picture is of this episode's end
     live = sys.stdout.isatty()
     shown = 0
 
@@ -219,14 +221,19 @@ def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites."""
     import suite_comparison
     from comparison_report import write_report
+    from marl.checkpoint import CheckpointError
 
     try:
         policies = suite_comparison.resolve(options.policies or "all")
         suites = suite_comparison.seeds_of(
             options.suite or options.scenario, options.n_episodes, options.seed
         )
+        if options.reference not in policies and options.reference != Options.reference:
+            raise EvaluationError(
+                f"--reference {options.reference!r} takes no part, expected one of {', '.join(policies)}"
+            )
         found = suite_comparison.compare(policies, suites, cache=options.cache, workers=options.workers)
-    except ValueError as error:  # wrong names, no such scenario, a model of another grid
+    except (ValueError, CheckpointError) as error:  # wrong names, no such scenario, a model of another grid
         raise EvaluationError(str(error)) from error
     table = suite_comparison.tabulate(found, suites, options.reference)
     suite_comparison.print_table(table, suites)

@@ -29,12 +29,14 @@ from marl.config import (
 )
 
 if TYPE_CHECKING:
+    from control.suites import ScenarioConfig
     from marl.protocol import BatchedEnvironment
     from marl.standing import Progress
     from marl.trainer import Trainer
 
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
+CHECKPOINT = "checkpoint_last.pt"
 PUBLISHED = ("best_model.pt", "final_model.pt", "training_stats.json", "training_curves.png")
 SECONDS_BETWEEN_LINES = 10.0
 EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
@@ -95,9 +97,14 @@ def read_config(directory: Path) -> TrainingConfig:
         values = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{directory} is no run to resume: it has no config.json") from error
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, no JSON
         raise ConfigError(f"{directory / 'config.json'} cannot be read: {error}") from error
-    return from_dict(values["training"])
+    try:
+        return from_dict(values["training"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{directory / 'config.json'} describes no training of this project: {error!r}"
+        ) from error
 
 
 def write_config(directory: Path, config: TrainingConfig) -> None:
@@ -116,9 +123,11 @@ def write_versions(directory: Path) -> None:
     from marl.checkpoint import write_atomically
 
     root = Path(__file__).resolve().parent.parent
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"], cwd=root, capture_output=True, text=True
-    )
+    ask = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        commit = subprocess.run(ask, cwd=root, capture_output=True, text=True).stdout.strip()
+    except OSError:  # a machine without git trains as well
+        commit = ""
     names = ("torch", "numpy", "scipy", "pandapower", "lightsim2grid", "numba", "pettingzoo", "tyro")
     packages = {}
     for name in names:
@@ -127,7 +136,7 @@ def write_versions(directory: Path) -> None:
         except metadata.PackageNotFoundError:
             packages[name] = "not installed"
     content = {
-        "commit": git.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
@@ -137,7 +146,7 @@ def write_versions(directory: Path) -> None:
 
 def new_directory(config: TrainingConfig, out: Path | None) -> Path:
     if out is not None:
-        if (out / "config.json").exists():
+        if (out / CHECKPOINT).exists():
             raise ConfigError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another --out"
             )
@@ -203,9 +212,29 @@ def progress_reporter(config: TrainingConfig) -> Callable[[Progress], None]:
     return line
 
 
-def environments(config: TrainingConfig, scenario: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
+def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
+    """The scenario of this name with episodes as long as the configuration says.
+
+    Raises:
+        ScenarioError: there is none, or its file is wrong. ConfigError: its file says another length.
+    """
+    from cases.ieee68 import load_ieee68
+    from control.suites import SCENARIOS, scenario_named
+
+    scenario = scenario_named(name, load_ieee68())
+    if scenario.n_intervals != config.episode_steps and name not in SCENARIOS:
+        raise ConfigError(
+            f"{name}: n_intervals = {scenario.n_intervals}, but episodes are to have {config.episode_steps} steps; "
+            f"ask for --episode-steps {scenario.n_intervals}"
+        )
+    return dataclasses.replace(scenario, n_intervals=config.episode_steps)
+
+
+def environments(config: TrainingConfig, name: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
     """A batch of the grid, in this process or in workers; staggered ones stand at different times."""
     from marl.environment import make_batch
+
+    scenario = scenario_of(config, name)
 
     if config.n_workers == 0:
         return make_batch(
@@ -250,22 +279,13 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
     )
 
 
-def check_scenarios(config: TrainingConfig) -> None:
-    """Raises ScenarioError before anything is built; the evaluation's would else be read after the first updates."""
-    from cases.ieee68 import load_ieee68
-    from control.suites import scenario_named
-
-    case = load_ieee68()
-    for name in (config.scenario, config.evaluation.eval_scenario):
-        if name:
-            scenario_named(name, case)
-
-
 def train(arguments: Arguments) -> int:
-    from training_curves import draw_training_curves
+    from training_curves import MetricsError, draw_training_curves
 
     config = arguments.training
-    check_scenarios(config)
+    for name in (config.scenario, config.evaluation.eval_scenario):
+        if name:
+            scenario_of(config, name)  # both, before anything is built
     command_line.require_writable("checkpoints", arguments.checkpoints / PUBLISHED[0])
     if arguments.resume:
         directory = run_directory(Path(arguments.resume))
@@ -288,7 +308,10 @@ def train(arguments: Arguments) -> int:
         result = trainer.run()
     finally:
         trainer.close()
-    draw_training_curves(directory)
+    try:
+        draw_training_curves(directory)
+    except MetricsError as error:  # metrics of a resumed run that somebody has broken: its models are whole
+        print(f"{PROGRAM}: no training_curves.png: {error}", file=sys.stderr)
     publish(directory, arguments.checkpoints)
     if result.best_return is not None and result.last_return is not None:
         print(
@@ -305,10 +328,17 @@ def train(arguments: Arguments) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 failed, 2 wrong option, 130 or 143 stopped by a signal and saved."""
     try:
-        parsed = parse(arguments)
+        return _run(parse(arguments))
     except ConfigError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; what was saved last can be resumed", file=sys.stderr)
+        return 130
+
+
+def _run(parsed: Arguments) -> int:
+    """`train`, with everything that may go wrong told in one line."""
     import torch
 
     from control.suites import ScenarioError
@@ -318,22 +348,19 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         return train(parsed)
-    except (ConfigError, ScenarioError) as error:
+    except ScenarioError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
     except (CheckpointError, TrainingFailed, WorkerError, command_line.OutputError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        # A full disk may also meet the metrics: what was saved before is whole.
-        print(f"{PROGRAM}: error: {error}; the last checkpoint is intact", file=sys.stderr)
+        # A full disk may also meet the metrics: checkpoints are replaced whole or not at all.
+        print(f"{PROGRAM}: error: {error}; checkpoints written before are intact", file=sys.stderr)
         return 1
     except torch.cuda.OutOfMemoryError:
         print(f"{PROGRAM}: error: the GPU is out of memory; use --device cpu", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; what was saved last can be resumed", file=sys.stderr)
-        return 130
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Proves the learner on tasks that are not ours: VMAS navigation, beside BenchMARL's published result.
 
-    python scripts/verify_learner.py [--seeds 5] [--frames 300000] [--json FILE]
+    python scripts/verify_learner.py [--seeds 5] [--frames 150000] [--json FILE]
 
 Three agents steer to goals of their own through continuous accelerations, with rewards of each agent's own. VMAS is
 not needed for anything else here: it is in the extra `verify`. BenchMARL's MAPPO reaches an evaluation return of
@@ -43,7 +43,7 @@ class Arguments:
     # Independent runs, with seeds 0, 1, ...
     seeds: int = 5
     # Environment steps of each run.
-    frames: int = 300_000
+    frames: int = 150_000
     # Write the result to this file.
     json: str = ""
 
@@ -132,6 +132,7 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
             critic="agent", normalize_inputs=True, log_std_init=math.log(0.5), dead_zone=0.0
         ),
         ppo=PPOConfig(
+            lr_final_fraction=0.1,
             gamma=0.99,
             gae_lambda=0.9,
             buffer_steps=3000,

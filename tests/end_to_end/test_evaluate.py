@@ -1,6 +1,7 @@
 """scripts/evaluate.py and scripts/random_rollout.py as their users run them, on an episode of a few intervals."""
 
 import json
+import sys
 
 import pytest
 
@@ -63,10 +64,13 @@ def test_comparison_is_on_the_same_episodes_and_in_the_json_file(tmp_path, model
     assert "do nothing" in capsys.readouterr().out
 
 
-def test_pictures_and_live_output_of_one_episode(tmp_path, model, scenario, capsys):
+def test_pictures_and_live_output_of_one_episode(tmp_path, model, scenario, capsys, monkeypatch):
     out = tmp_path / "pictures"
     arguments = ["--model-path", str(model), "--n-episodes", "1", "--scenario", str(scenario), "--visualize"]
-    assert evaluate.main([*arguments, "--out", str(out)]) == 0
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert evaluate.main([*arguments, "--out", str(out), "--render"]) == 0
+    shown = capsys.readouterr().out
+    assert [f"interval {k}/6" in shown for k in range(8)] == [k in range(1, 7) for k in range(8)]
     for name in ("frequency", "dispatch", "loading", "reward", "network"):
         assert (out / f"{name}.png").stat().st_size > 10_000
 
@@ -83,6 +87,19 @@ def test_a_file_that_is_no_model_ends_in_one_line(tmp_path, capsys):
     path.write_bytes(b"not a model")
     assert evaluate.main(["--model_path", str(path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_controller_that_is_no_model_and_a_reference_that_takes_no_part_end_in_one_line(tmp_path, capsys):
+    path = tmp_path / "notes.md"
+    path.write_text("not a model")
+    table = ["--suite", "normal", "--n_episodes", "1", "--cache", str(tmp_path / "cache")]
+    for more, said in (
+        (["--policies", str(path)], "notes.md"),
+        (["--policies", "do_nothing", "--reference", "bogus"], "--reference 'bogus' takes no part"),
+    ):
+        assert evaluate.main([*table, *more]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert said in line
 
 
 def test_more_episodes_than_the_suite_holds_are_refused(model, capsys):

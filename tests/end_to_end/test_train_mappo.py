@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from marl.config import ConfigError, TrainingConfig
 from marl.policy import Policy
 from unit.marl.toys import Drift
 
@@ -143,6 +144,43 @@ def test_a_broken_checkpoint_ends_in_one_clear_line(train, tmp_path, capsys):
     assert "checkpoint_last.pt is broken" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b"[]", b'{"training": []}', b'{"training": {"network": 3}}', b"\xff\xfe", b"{"],
+)
+def test_a_configuration_that_is_none_ends_in_one_clear_line(train, tmp_path, capsys, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_bytes(content)
+    assert train(["--resume", "run"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "run/config.json" in line
+
+
+def test_a_machine_without_git_trains_as_well(train, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert train([*SMALL, "--out", "run"]) == 0
+    assert json.loads((tmp_path / "run" / "versions.json").read_text())["commit"] == "unknown"
+
+
+def test_a_directory_whose_run_never_saved_anything_can_be_used(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert train([*SMALL, "--out", "run"]) == 0
+
+
+def test_episodes_are_as_long_as_asked_for_and_a_files_own_length_is_not_overruled(tmp_path):
+    import train_mappo
+
+    config = TrainingConfig(episode_steps=20)
+    batch = train_mappo.environments(config, "normal", 2, stagger=False)
+    assert batch.scenario.n_intervals == 20
+    path = tmp_path / "short.toml"
+    path.write_text('base = "normal"\nn_intervals = 6\n')
+    assert train_mappo.scenario_of(TrainingConfig(episode_steps=6), str(path)).n_intervals == 6
+    with pytest.raises(ConfigError, match="ask for --episode-steps 6"):
+        train_mappo.scenario_of(config, str(path))
+
+
 def test_a_full_disk_ends_in_one_clear_line_and_the_run_can_go_on(train, monkeypatch, capsys):
     """The disk fills up while the fourth row of metrics is written; with room again the run is resumed."""
     from marl.record import MetricsTable
@@ -159,7 +197,7 @@ def test_a_full_disk_ends_in_one_clear_line_and_the_run_can_go_on(train, monkeyp
         assert train([*SMALL, "--out", "run", "--checkpoint-every", "1"]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "No space left on device" in line
-    assert "the last checkpoint is intact" in line
+    assert "checkpoints written before are intact" in line
     assert train(["--resume", "run", "--no-tensorboard"]) == 0
 
 

@@ -1,10 +1,14 @@
-"""The README's map is true."""
+"""The README's map is true, and its figures were made by the recipes of today."""
 
+import dataclasses
+import json
 import re
 from pathlib import Path
 
 from cases.ieee68 import load_ieee68
 from control.scenario import read_scenario
+from marl.config import recommended
+from verify_learner import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +38,17 @@ def test_the_scenario_file_of_the_documentation_can_be_read(tmp_path):
     scenario = read_scenario(path, load_ieee68())
     assert scenario.gas_turbine.operating_point_mw == 120.0
     assert scenario.events[0].kind == "machine_out"
+
+
+def as_json(config) -> dict:
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def test_the_default_training_of_the_readme_is_the_default_recipe():
+    found = json.loads((ROOT / "results" / "training.json").read_text(encoding="utf-8"))["config"]
+    assert found == as_json(recommended())
+
+
+def test_the_proof_on_another_task_is_of_the_recipe_in_the_script():
+    found = json.loads((ROOT / "results" / "verify_learner.json").read_text(encoding="utf-8"))
+    assert found["config"] == as_json(configuration(found["frames"], 0))

@@ -163,6 +163,17 @@ def test_the_schedule_is_straight_between_quarter_hours(case: Case, series: Seri
     assert set(np.flatnonzero(bend > 1e-6) + 1) == {150, 375}
 
 
+def test_an_hourly_dispatch_plans_from_the_load_at_its_last_mark(case: Case, series: Series) -> None:
+    """40 minutes into the hour the plan is on the straight line between the loads at both full hours."""
+    hourly = replace(NOISELESS, dispatch=replace(NOISELESS.dispatch, interval_s=3600.0))
+    hour = 3000.0  # minute of the year
+    at_hour = build(case, series, replace(hourly, start_minute=hour), 1).p_load_mw[0].sum()
+    episode = build(case, series, replace(hourly, start_minute=hour + 40.0), 1)
+    at_next = episode.p_load_mw[300].sum()  # 1200 s later
+    expected = at_hour + (at_next - at_hour) * 40.0 / 60.0
+    assert episode.p_load_schedule_mw[0] == pytest.approx(expected, rel=1e-9)  # rounding of sums of 35 loads
+
+
 def test_forecasts_without_errors_are_what_will_be(case: Case, series: Series) -> None:
     episode = build(case, series, replace(NOISELESS, start_minute=100 * 1440.0 + 601.0), 1)
     load, renewable = episode.p_load_mw.sum(axis=1), episode.p_renewable_mw.sum(axis=1)
