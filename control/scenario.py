@@ -40,6 +40,7 @@ from control.forecast import (
 )
 from control.noise import autoregress, memory
 from control.outages import Plan, RandomOutages, SecureFunction
+from control.scenario_file import read_scenario, scenario_named
 from control.suites import (
     FIRST_HELD_OUT_SEED,
     HELD_OUT,
@@ -49,9 +50,7 @@ from control.suites import (
     ScenarioError,
     SeedRange,
     held_out_seeds,
-    read_scenario,
     require_training_seed,
-    scenario_named,
 )
 from grid_model.disturbance import INSTANT_KINDS, Event, check_events, ramp_profile_mw
 

@@ -212,7 +212,8 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
         command_line.require_writable(option, Path(file) if file else None)
 
     from cases.ieee68 import load_ieee68
-    from control.suites import VALIDATION_SEEDS, ScenarioError, scenario_named
+    from control.scenario_file import scenario_named
+    from control.suites import VALIDATION_SEEDS, ScenarioError
 
     # Past the seeds that choose the best model, and not into those of the published suites.
     most = VALIDATION_SEEDS.count - max(config.evaluation.eval_episodes for config in configs)

@@ -38,8 +38,8 @@ def parse(
     import tyro
 
     options: dict[str, Any] = {} if default is None else {"default": default}
-    complaint = io.StringIO()
-    try:
+
+    def attempt(complaint: io.StringIO) -> T:
         with contextlib.redirect_stderr(complaint):
             result: T = tyro.cli(
                 tyro.conf.OmitArgPrefixes[config_type],  # type: ignore[valid-type, misc]
@@ -49,11 +49,24 @@ def parse(
                 **options,
             )
         return result
+
+    try:
+        return attempt(io.StringIO())
     except SystemExit as error:
         if error.code in (0, None):
             raise
+    complaint, before = io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"  # once more on a wide page: a long path must not be broken in two
+    try:
+        return attempt(complaint)
+    except SystemExit:
         print(f"{program}: error: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def one_line(box: str) -> str:

@@ -194,7 +194,7 @@ def play(job: Job) -> dict[str, np.ndarray]:
     from control.comparison import bound_figures, episode_figures
     from control.fleet import fleet_of
     from control.predictive import one_mass
-    from control.suites import scenario_named
+    from control.scenario_file import scenario_named
 
     case = load_ieee68()
     if job.policy == BOUND:
@@ -234,7 +234,7 @@ def fingerprint() -> str:
 def key(job: Job, sources: str) -> str:
     """Name of a job's results."""
     from cases.ieee68 import load_ieee68
-    from control.suites import scenario_named
+    from control.scenario_file import scenario_named
 
     known = job.policy in ALL
     file = Path(job.policy.partition(":")[0] if is_own(job.policy) else models(job.policy)[0])

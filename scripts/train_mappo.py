@@ -219,7 +219,8 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
         ScenarioError: there is none, or its file is wrong. ConfigError: its file says another length.
     """
     from cases.ieee68 import load_ieee68
-    from control.suites import SCENARIOS, scenario_named
+    from control.scenario_file import scenario_named
+    from control.suites import SCENARIOS
 
     scenario = scenario_named(name, load_ieee68())
     if scenario.n_intervals != config.episode_steps and name not in SCENARIOS:

@@ -76,7 +76,7 @@ class Options:
 def environment(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> Any:
     """A batch of training episodes."""
     from cases.ieee68 import load_ieee68
-    from control.suites import scenario_named
+    from control.scenario_file import scenario_named
     from marl.environment import make_batch
 
     config = scenario_named(scenario, load_ieee68())
@@ -338,7 +338,7 @@ def main(arguments: Sequence[str]) -> int:
     from tqdm import tqdm
 
     from cases.ieee68 import load_ieee68
-    from control.suites import scenario_named
+    from control.scenario_file import scenario_named
 
     unknown = [name for name in options.only if name not in ORDER]
     if unknown:

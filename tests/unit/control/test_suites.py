@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cases.ieee68 import load_ieee68
-from control.suites import ScenarioError, read_scenario
+from control.scenario_file import read_scenario
+from control.suites import ScenarioError
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,13 @@ def test_a_refused_option_is_one_line_and_status_two(capsys):
     assert capsys.readouterr().err == "do.py: error: --count -3, expected at least 1; see --help\n"
 
 
+def test_a_long_word_in_a_message_is_not_broken(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        command_line.parse(Options, program="do.py", description="", arguments=["--count", "x" * 150])
+    assert "x" * 150 in capsys.readouterr().err
+
+
 def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path: Path):
     there = tmp_path / "there.json"
     there.write_text("before")
