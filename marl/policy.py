@@ -53,7 +53,7 @@ class Policy(nn.Module):
             tensors[g.name] = torch.from_numpy(x).to(device)
         return tensors
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
         """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action]."""
         means = self.means(self.observations_to_tensors(observations))
@@ -74,7 +74,7 @@ class Policy(nn.Module):
         inputs = self.actors.scale(observations)
         return self.actors.split({head: actor(inputs[head]) for head, actor in self.actors.heads.items()})
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def sample(
         self, observations: Mapping[str, Tensor], *, noise_correlation: float, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
