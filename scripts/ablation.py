@@ -61,6 +61,8 @@ class Arguments:
     plot: str = ""
     # Runs at a time, one thread each.
     workers: int = 1
+    # Train what is missing; without it the table is of the runs that are done.
+    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -400,9 +402,16 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     save(figure, path)
 
 
+def is_done(name: str, arguments: Arguments, seed: int) -> bool:
+    """Whether this run stands in --out, with the settings that it would have today."""
+    known = earlier_result(directory_of(name, arguments, seed)).get("config")
+    return known == plain(configuration(VARIANTS[name], arguments, seed))
+
+
 def runs(names: Sequence[str], arguments: Arguments) -> Iterator[dict[str, Any]]:
-    """Every variant with every seed, as they end."""
-    todo = iter([(name, arguments, seed) for seed in range(arguments.seeds) for name in names])
+    """Every variant with every seed, as they end; of those that are done alone where nothing is to be trained."""
+    jobs = [(name, arguments, seed) for seed in range(arguments.seeds) for name in names]
+    todo = iter(jobs if arguments.train else [job for job in jobs if is_done(*job)])
     if arguments.workers == 1:
         yield from (run(*job) for job in todo)
         return
@@ -427,6 +436,8 @@ def compare(names: Sequence[str], arguments: Arguments) -> None:
             + ", ".join(f"{s} {r['judged'][s]['final']['return']:,.0f}" for s in judges(arguments)),
             flush=True,
         )
+    if not results:
+        raise ResultError(f"{arguments.out} holds none of these runs; without --no-train they are done")
     results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
     rows = table(results, judges(arguments))
     for path in (Path(arguments.out) / "ablation.json", *([Path(arguments.json)] if arguments.json else [])):
