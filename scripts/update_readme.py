@@ -329,10 +329,11 @@ BLOCKS: Mapping[str, Block] = {
         recipes,
     ),
     "ablation": Block(
-        "python scripts/ablation.py --variants recommended,no_value_normalisation,plain_reward,independent_noise,"
-        "initial_spread_one,local_critic,one_actor_for_all,one_actor_each,input_normalisation,entropy_bonus,"
-        "explored_dead_zone,long_horizon,no_advantage_normalisation,constant_learning_rate,squared_value_loss "
-        "--seeds 2 --total-episodes 200 --out runs/ablation --json results/ablation.json",
+        "python scripts/ablation.py --variants recommended,tight_reward,rooted_reward,plain_reward,"
+        "no_value_normalisation,independent_noise,initial_spread_one,one_actor_for_all,one_actor_each,local_critic,"
+        "input_normalisation,compressed_inputs,uniform_init,clipped_value_loss,squared_value_loss,"
+        "no_advantage_normalisation,kl_early_stop,constant_learning_rate,entropy_bonus,entropy_bonus_decaying,"
+        "no_dead_zone --seeds 1 --total-episodes 200 --out runs/ablation --json results/ablation.json",
         recipes,
     ),
     "verify_learner": Block(
