@@ -179,11 +179,12 @@ class Trainer:
         """Trains until the budget is used up, a signal comes or patience runs out."""
         settings, standing = self.config.evaluation, self.standing
         with self._signals():
-            if standing.last_return is None and settings.eval_every > 0:
+            if standing.update == 0 and standing.last_return is None and settings.eval_every > 0:
                 began = time.perf_counter()
                 values = self._evaluate()
                 standing.elapsed_s += time.perf_counter() - began
-                self.record.add(standing.update, standing.steps, values)
+                if values:
+                    self.record.add(0, 0, values)
             while standing.update < self.config.n_updates and self._stop is None:
                 began, before_s = time.perf_counter(), standing.parts_s()
                 rollout, terms = self._collect()

@@ -120,6 +120,33 @@ def test_a_broken_result_of_an_earlier_run_is_named_before_the_first_run(
     assert begun == []
 
 
+def test_without_training_the_table_is_of_the_runs_that_are_done(script, monkeypatch, tmp_path, capsys):
+    """Seed 0 of two variants is there, one with other settings than today's: the other alone is in the table."""
+    ablation = script("ablation")
+    monkeypatch.setattr(ablation, "train", lambda *options: pytest.fail("a run has begun"))
+    command = ["--no-train", "--variants", "recommended,reference", "--seeds", "2", "--out", str(tmp_path)]
+    assert ablation.main([*command, "--judge-scenarios", "normal"]) == 1
+    assert "holds none of these runs" in capsys.readouterr().err
+    for name, changed in (("recommended", {}), ("reference", {"n_envs": 32})):
+        config = ablation.configuration(ablation.VARIANTS[name], ablation.Arguments(), 0)
+        path = tmp_path / f"{name}-seed0" / "result.json"
+        path.parent.mkdir()
+        terms = {"return": -5.0, "rms_df_mhz": 1.0}
+        result = {
+            "variant": name,
+            "seed": 0,
+            "config": ablation.plain(config) | changed,
+            "curve": {"steps": [0.0], "return": [-5.0]},
+            "last_behind_best_percent": 0.0,
+            "elapsed_s": 1.0,
+            "judged": {"normal": {"episodes": 64, "final": terms, "best": terms}},
+        }
+        path.write_text(json.dumps(result))
+    assert ablation.main([*command, "--judge-scenarios", "normal"]) == 0
+    (row,) = json.loads((tmp_path / "ablation.json").read_text())
+    assert (row["variant"], row["seeds"], row["return_final"]) == ("recommended", 1, -5.0)
+
+
 def test_a_broken_model_of_an_earlier_run_says_how_to_make_it_again(
     script, toy, monkeypatch, tmp_path, capsys
 ):

@@ -348,6 +348,14 @@ def test_the_first_evaluation_is_on_record(tmp_path):
     assert float(found[0]["eval/return"]) == pytest.approx(expected, rel=1e-7)  # eight digits are written
 
 
+def test_a_resumed_run_without_evaluation_has_one_row_an_update(tmp_path):
+    """Nobody builds held-out episodes: there is nothing to record before the first update, nor after resuming."""
+    train(small(), Drift(), tmp_path)
+    longer = dataclasses.replace(small(), total_episodes=small().total_episodes + 32)
+    train(longer, Drift(), tmp_path, resume=True)
+    assert [row["update"] for row in rows(tmp_path)] == [str(k) for k in range(1, longer.n_updates + 1)]
+
+
 def test_a_resumed_run_keeps_its_held_out_episodes():
     before = small()
     for change in (
