@@ -236,11 +236,11 @@ class ClosedLoop:
         self._next_event[envs] = 0
         self._next_event_s[envs] = [self._time_of_next_event(env) for env in envs]
         self.fleet.reset(self.resources, envs, np.stack([self._episode(env).soc_start for env in envs]))
-        inputs, engine = self._inputs(envs), self.grid.engine
+        inputs = self._inputs(envs)
         share = np.stack([self._first_reactor_share(load_mw) for load_mw in inputs.load_mw])
-        for _ in range(SETTLING_STEPS):
-            offset_mw = self.grid.start(envs, inputs, share)
-            share = next_reactor_share(share, np.abs(engine.v_pu[envs][:, self.case.reactor.bus]))
+        offset_mw = self.grid.start(
+            envs, inputs, share, next_share=next_reactor_share, n_switching=SETTLING_STEPS - 1
+        )
         self._schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
         self.grid.shift_schedule(envs, offset_mw)
         self._elements_out[envs] = 0

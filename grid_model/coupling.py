@@ -40,7 +40,7 @@ its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,7 +250,15 @@ class CoupledGrid:
         )
         self._begin = self._end = self.inputs
 
-    def start(self, envs: IntArray, inputs: GridInputs, reactor_share: FloatArray) -> FloatArray:
+    def start(
+        self,
+        envs: IntArray,
+        inputs: GridInputs,
+        reactor_share: FloatArray,
+        *,
+        next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
+        n_switching: int = 0,
+    ) -> FloatArray:
         """Put environments at rest at 60 Hz with everything in service.
 
         The power flow is solved with the scheduled powers and what it leaves over is shared by governor gain; the
@@ -260,20 +268,20 @@ class CoupledGrid:
             envs: positions of the environments to start, [n].
             inputs: what acts at the start, rows for these environments only.
             reactor_share: share of each shunt reactor switched in, [n, reactor] or [n, 1].
+            next_share: the shares that an operator would choose from the present ones and the voltages at the
+                reactors' buses [pu], all [n, reactor]; n_switching: how often this was done before the start.
 
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
         """
         everything = np.ones(self.case.n_branch, dtype=np.bool_)
         machines = np.ones(self.case.n_machine, dtype=np.bool_)
-        for row, env in enumerate(envs):
+        for env in envs:
             if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
                 self._branch_wanted[env] = True
                 self._machine_wanted[env] = True
                 self.engine.set_topology(int(env), everything, machines)
                 self._adopt_topology(int(env))
-            self.engine.set_reactors(int(env), reactor_share[row])
-            self.engine.reset_voltages(int(env))
         for name in GridInputs.__dataclass_fields__:
             getattr(self.inputs, name)[envs] = getattr(inputs, name)
         for env in envs:
@@ -295,7 +303,14 @@ class CoupledGrid:
             state[:, envs] = 0.0
         self.second_moment_hz2[:, :, envs] = 0.0
         self._begin = self._end = self.inputs
-        self._solve(envs, self.inputs.schedule_mw[envs], 1.0)
+        self._inject(envs, inputs.schedule_mw, 1.0)
+        self._start_power_flow(envs, reactor_share)
+        for _ in range(n_switching):
+            assert next_share is not None
+            vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
+            reactor_share = next_share(reactor_share, vm_pu)
+            self._start_power_flow(envs, reactor_share)
+        self._adopt_solution(envs, inputs.schedule_mw)
         return self.machine_mw[envs] - inputs.schedule_mw
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
@@ -661,10 +676,19 @@ class CoupledGrid:
             self.group_of_machine,
             machine_mw,
         )
-        self._solve(envs, machine_mw, at)
+        self._inject(envs, machine_mw, at)
+        self.engine.solve(self._injection_mva, envs)
+        self._adopt_solution(envs, machine_mw)
 
-    def _solve(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
-        """AC power flow with these powers of the machines, a row per environment named; adopts what it finds."""
+    def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
+        """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
+        for env, share in zip(envs.tolist(), reactor_share, strict=True):
+            self.engine.set_reactors(env, share)
+            self.engine.reset_voltages(env)
+        self.engine.solve(self._injection_mva, envs)
+
+    def _inject(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
+        """What goes into every bus with these powers of the machines, a row per environment named."""
         case, engine, begin, end = self.case, self.engine, self._begin, self._end
         rows: Any = slice(None) if envs is None else envs
         names = self._all if envs is None else envs
@@ -693,7 +717,12 @@ class CoupledGrid:
             self._others_mva,
             self._injection_mva,
         )
-        engine.solve(self._injection_mva, envs)
+
+    def _adopt_solution(self, envs: IntArray | None, machine_mw: FloatArray) -> None:
+        """Take over machines' powers and stiffness from the last power flow; machine_mw went into it."""
+        engine = self.engine
+        rows: Any = slice(None) if envs is None else envs
+        names = self._all if envs is None else envs
         adopt_machine_power(
             names,
             engine.converged,

@@ -9,8 +9,8 @@ The engine sees plants and loads only as bus injections. Machines hold their vol
 injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
 injections as 32-bit floats, so each is handed over as the sum of two of them, coarse and rest, which keeps 48
 bits. A result is a function of topology, injections and starting voltages alone: after each change of topology
-the factorisation starts over from the same reference voltages, so neither the size of the batch nor what a
-solver did before shows in the last bit.
+the next solve chooses its pivots anew, always at the same reference voltages, so neither the size of the batch nor
+what a solver did before shows in the last bit.
 """
 
 from __future__ import annotations
@@ -214,9 +214,8 @@ class PowerFlowEngine:
         if check:
             self._check_against_oracle(reactor_share)
         self._grids: list[Any] = [prototype.copy() for _ in range(n_env)]
+        self._changed = np.ones(n_env, dtype=np.bool_)  # pivots have to be chosen anew before the next solve
         self.v_pu = np.repeat(solved[None, :], n_env, axis=0)
-        for grid in self._grids:
-            self._restart(grid, solved)
         self._update_flows(self._every)
 
     def solver(self, env: int) -> Any:
@@ -252,6 +251,8 @@ class PowerFlowEngine:
             grid = self._grids[env]
             grid.update_loads_p(self._all, p_mw[row])
             grid.update_loads_q(self._all, q_mvar[row])
+            if self._changed[env]:
+                self._choose_pivots(env)
             v_pu = grid.ac_pf(self.v_pu[env], MAX_ITERATION, TOLERANCE_PU)
             if v_pu.size == 0:
                 v_pu = grid.ac_pf(self._start(env), 2 * MAX_ITERATION, TOLERANCE_PU)
@@ -303,7 +304,7 @@ class PowerFlowEngine:
         self.v_pu[env] = np.where(
             live, np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env]), 0.0
         )
-        self._restart(grid, self._start(env))
+        self._changed[env] = True
 
     def set_reactors(self, env: int, share: FloatArray | float) -> None:
         """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
@@ -311,7 +312,7 @@ class PowerFlowEngine:
         self.reactor_share[env] = share
         for reactor, q_mvar in enumerate(self.reactor_share[env] * self.case.reactor.q_mvar):
             grid.change_q_shunt(reactor, float(q_mvar))
-        self._restart(grid, self._start(env))
+        self._changed[env] = True
 
     def reset_voltages(self, env: int) -> None:
         """Start the next solve of one environment at the reference voltages."""
@@ -355,13 +356,17 @@ class PowerFlowEngine:
     def _start(self, env: int) -> ComplexArray:
         return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
 
-    def _restart(self, grid: Any, v_pu: ComplexArray) -> None:
-        """Factorise anew at the reference voltages, whatever was solved before.
+    def _choose_pivots(self, env: int) -> None:
+        """Let the next solve factorise with the pivots of the reference voltages, whatever was solved before.
 
-        One Newton step with a tolerance that nothing meets: the order of pivots is chosen here and kept.
+        A solver chooses pivots at its first Newton step after a reset and keeps them. A solve that does not begin at
+        the reference voltages is preceded by one such step from there, with a tolerance that nothing meets.
         """
+        grid, start = self._grids[env], self._start(env)
         grid.tell_solver_need_reset()
-        grid.ac_pf(v_pu, 1, NEVER)
+        if not np.array_equal(self.v_pu[env], start):
+            grid.ac_pf(start, 1, NEVER)
+        self._changed[env] = False
 
     def _load_injection(self, grid: Any, injection_mva: ComplexArray) -> None:
         demand = _on_step(-injection_mva)
