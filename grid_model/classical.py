@@ -22,7 +22,7 @@ from cases.case import Case
 from grid_model.admittance import ComplexArray
 from grid_model.bus_frequency import frequency_divider, machine_reactance_pu
 from grid_model.disturbance import DisturbanceError, Event
-from grid_model.integration import integrate_machines
+from grid_model.integration import compiled_width, integrate_machines
 from grid_model.power_flow import PowerFlowDiverged, PowerFlowEngine
 from grid_model.reduction import (
     bus_voltages,
@@ -238,6 +238,7 @@ class ClassicalGrid:
             return np.where(on, values, 0.0)[:, None]
 
         integrate_machines(
+            compiled_width(1),
             df_hz,
             np.zeros((n, 1)),
             valve_mw,

@@ -51,7 +51,7 @@ from cases.case import Case
 from grid_model.admittance import ComplexArray
 from grid_model.bus_frequency import machine_reactance_pu
 from grid_model.disturbance import Event
-from grid_model.integration import integrate_groups, integrate_machines
+from grid_model.integration import compiled_width, integrate_groups, integrate_machines
 from grid_model.load_shedding import first_operation
 from grid_model.power_flow import PowerFlowEngine
 from grid_model.projection import (
@@ -546,7 +546,18 @@ class CoupledGrid:
             trace = np.empty((n_steps + 1, self.n_group, n_env))
             trace_mechanical = np.empty_like(trace if self._recorders else trace[:0])
         inertia = _columns(self._moving_inertia, envs)
-        before: tuple[Any, ...] = (df, theta, valve, reheat, lagged, p_a, p_b, u_a, u_b)
+        before: tuple[Any, ...] = (
+            compiled_width(n_env),
+            df,
+            theta,
+            valve,
+            reheat,
+            lagged,
+            p_a,
+            p_b,
+            u_a,
+            u_b,
+        )
         after: tuple[Any, ...] = (
             *(_columns(x, envs) for x in self._governors),
             _columns(self.dead_band_hz, envs),

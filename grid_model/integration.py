@@ -26,8 +26,9 @@ Phys. Soc. Japan 53, 1984); the acceleration is extrapolated from the last two s
 Both are time-symmetric for the undamped swing, so that they neither damp nor feed an oscillation, and stable while
 the fastest mode has omega h < 2 (0.02 s holds up to 15.9 Hz).
 
-The inner loops run over the environments, which the compiler turns into vector instructions. Nothing is summed
-across environments and no operation is re-associated, so a result does not depend on the size of its batch.
+The inner loops run over the environments, which the compiler turns into vector instructions. For a single one they
+are compiled apart (`n_env` is None), without the loops, in half the time. Nothing is summed across environments and no
+operation is re-associated, so a result does not depend on the size of its batch.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ import numpy as np
 
 from cases.arrays import FloatArray
 
-__all__ = ["integrate_groups", "integrate_machines", "network_power"]
+__all__ = ["compiled_width", "integrate_groups", "integrate_machines", "network_power"]
 
 # pi/2 in two parts (Cody and Waite): the first has 33 bits, so that its product with a whole number is exact.
 _TWO_OVER_PI = 0.6366197723675814
@@ -45,48 +46,61 @@ _HALF_PI_HEAD = 1.57079632673412561417
 _HALF_PI_TAIL = 6.07710050650619224932e-11
 
 
+def compiled_width(n_env: int) -> int | None:
+    """Number of environments as the functions of this module take it: None for one, which is compiled apart."""
+    return None if n_env == 1 else n_env
+
+
 @numba.njit(cache=True, error_model="numpy")
-def _inverse(matrix: FloatArray) -> FloatArray:
+def _width(n_env: int | None) -> int:
+    """Length of the last axis: known when compiling if n_env is None, so that loops over one environment vanish."""
+    if n_env is None:
+        return 1
+    return n_env
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _inverse(n_env: int | None, matrix: FloatArray) -> FloatArray:
     """Inverse of a batch of small symmetric positive definite matrices, [row, column, env], by Gauss-Jordan."""
-    n, _, n_env = matrix.shape
+    n, width = matrix.shape[0], _width(n_env)
     a = matrix.copy()
     inverse = np.zeros_like(matrix)
     for i in range(n):
-        for e in range(n_env):
+        for e in range(width):
             inverse[i, i, e] = 1.0
     for i in range(n):
         for k in range(n):
             if k == i:
                 for c in range(n):
                     if c != i:
-                        for e in range(n_env):
+                        for e in range(width):
                             a[i, c, e] /= a[i, i, e]
-                    for e in range(n_env):
+                    for e in range(width):
                         inverse[i, c, e] /= a[i, i, e]
-                for e in range(n_env):
+                for e in range(width):
                     a[i, i, e] = 1.0
         for k in range(n):
             if k != i:
                 for c in range(n):
                     if c != i:
-                        for e in range(n_env):
+                        for e in range(width):
                             a[k, c, e] -= a[k, i, e] * a[i, c, e]
-                    for e in range(n_env):
+                    for e in range(width):
                         inverse[k, c, e] -= a[k, i, e] * inverse[i, c, e]
-                for e in range(n_env):
+                for e in range(width):
                     a[k, i, e] = 0.0
     return inverse
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _sine_and_cosine(angle_rad: FloatArray, sine: FloatArray, cosine: FloatArray) -> None:
+def _sine_and_cosine(n_env: int | None, angle_rad: FloatArray, sine: FloatArray, cosine: FloatArray) -> None:
     """Sine and cosine of a whole array [row, env] without a branch, so that it becomes vector instructions.
 
     The polynomials are those of fdlibm (Sun Microsystems, 1993) for |r| <= pi/4; the result is right to 2e-16.
     """
-    n, n_env = angle_rad.shape
+    n, width = angle_rad.shape[0], _width(n_env)
     for i in range(n):
-        for e in range(n_env):
+        for e in range(width):
             turns = np.floor(angle_rad[i, e] * _TWO_OVER_PI + 0.5)
             r = (angle_rad[i, e] - turns * _HALF_PI_HEAD) - turns * _HALF_PI_TAIL
             z = r * r
@@ -114,6 +128,7 @@ def _sine_and_cosine(angle_rad: FloatArray, sine: FloatArray, cosine: FloatArray
 
 @numba.njit(cache=True, error_model="numpy")
 def _accumulate_power(
+    n_env: int | None,
     in_phase_mw: FloatArray,
     quadrature_mw: FloatArray,
     sine: FloatArray,
@@ -123,39 +138,46 @@ def _accumulate_power(
     power_mw: FloatArray,
 ) -> None:
     """power[i] = cos_i sum_j (C cos_j - S sin_j) + sin_i sum_j (C sin_j + S cos_j)."""
-    n, n_env = power_mw.shape
+    n, width = power_mw.shape[0], _width(n_env)
     for i in range(n):
-        for e in range(n_env):
+        for e in range(width):
             real[e] = 0.0
             imaginary[e] = 0.0
         for j in range(n):
-            for e in range(n_env):
+            for e in range(width):
                 c, s = in_phase_mw[i, j, e], quadrature_mw[i, j, e]
                 real[e] += c * cosine[j, e] - s * sine[j, e]
                 imaginary[e] += c * sine[j, e] + s * cosine[j, e]
-        for e in range(n_env):
+        for e in range(width):
             power_mw[i, e] = cosine[i, e] * real[e] + sine[i, e] * imaginary[e]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def network_power(
-    in_phase_mw: FloatArray, quadrature_mw: FloatArray, theta_rad: FloatArray, power_mw: FloatArray
+    n_env: int | None,
+    in_phase_mw: FloatArray,
+    quadrature_mw: FloatArray,
+    theta_rad: FloatArray,
+    power_mw: FloatArray,
 ) -> None:
     """P_i(theta) of the machines through the reduced network [MW].
 
     Args:
-        in_phase_mw, quadrature_mw: C and S of the module's text, [machine, machine, env].
+        n_env: see `compiled_width`; in_phase_mw, quadrature_mw: C and S of the module's text, [machine, machine, env].
         theta_rad: turn of each rotor since C and S were taken, [machine, env].
         power_mw: filled in, [machine, env].
     """
-    n_env = theta_rad.shape[1]
+    width = _width(n_env)
     sine, cosine = np.empty_like(theta_rad), np.empty_like(theta_rad)
-    _sine_and_cosine(theta_rad, sine, cosine)
-    _accumulate_power(in_phase_mw, quadrature_mw, sine, cosine, np.empty(n_env), np.empty(n_env), power_mw)
+    _sine_and_cosine(n_env, theta_rad, sine, cosine)
+    _accumulate_power(
+        n_env, in_phase_mw, quadrature_mw, sine, cosine, np.empty(width), np.empty(width), power_mw
+    )
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _drive(
+    n_env: int | None,
     step: int,
     n_steps: int,
     dt_s: float,
@@ -179,10 +201,10 @@ def _drive(
     p: FloatArray,
 ) -> None:
     """Move valves, reheaters and the gaps of `_follow` over one step; p becomes what drives its middle, less D f."""
-    n_group, n_env = df_hz.shape
+    n_group, width = df_hz.shape[0], _width(n_env)
     t_mid = (step + 0.5) / n_steps
     for a in range(n_group):
-        for e in range(n_env):
+        for e in range(width):
             f = df_hz[a, e]
             beyond = max(f - dead_band_hz[e], 0.0) + min(f + dead_band_hz[e], 0.0)
             target = min(max(-gain_mw_per_hz[a, e] * beyond, -limit_down_mw[a, e]), limit_up_mw[a, e])
@@ -198,13 +220,14 @@ def _drive(
             p[a, e] = line + governor - damping_mw_per_hz[a, e] * f
     for k in range(gap_mw.shape[0]):
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 p[a, e] += gap_mw[k, a, e] * half_lag[k]
                 gap_mw[k, a, e] *= decay_lag[k]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _follow(
+    n_env: int | None,
     lagged_mw: FloatArray,
     set_point_start_mw: FloatArray,
     set_point_end_mw: FloatArray,
@@ -220,11 +243,11 @@ def _follow(
     Returns:
         Gap at the start of the span, and straight part at its end [MW], both [lag, group, env].
     """
-    n_lag, n_group, n_env = lagged_mw.shape
+    n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env)
     gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
     for k in range(n_lag):
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / span_s * lag_s[k]
                 start = set_point_start_mw[k, a, e] - behind
                 end_mw[k, a, e] = set_point_end_mw[k, a, e] - behind
@@ -245,6 +268,7 @@ def _decays(lag_s: FloatArray, dt_s: float) -> FloatArray:
 
 @numba.njit(cache=True, error_model="numpy")
 def _note(
+    n_env: int | None,
     row: int,
     df_hz: FloatArray,
     valve_mw: FloatArray,
@@ -255,19 +279,20 @@ def _note(
 ) -> None:
     """Write one row of each trace, unless it has length 0."""
     if trace_hz.shape[0] > 0:
-        n_group, n_env = df_hz.shape
+        n_group, width = df_hz.shape[0], _width(n_env)
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 trace_hz[row, a, e] = df_hz[a, e]
     if trace_mechanical_mw.shape[0] > 0:
-        n_group, n_env = df_hz.shape
+        n_group, width = df_hz.shape[0], _width(n_env)
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 trace_mechanical_mw[row, a, e] = f_high * valve_mw[a, e] + (1.0 - f_high) * reheat_mw[a, e]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _gather(
+    n_env: int | None,
     df_hz: FloatArray,
     weight: float,
     second_moment_hz2: FloatArray,
@@ -275,56 +300,57 @@ def _gather(
     df_max_hz: FloatArray,
 ) -> None:
     """Take one step into extremes and second moments, of these the lower triangle."""
-    n_group, n_env = df_hz.shape
+    n_group, width = df_hz.shape[0], _width(n_env)
     for a in range(n_group):
-        for e in range(n_env):
+        for e in range(width):
             df_min_hz[a, e] = min(df_min_hz[a, e], df_hz[a, e])
             df_max_hz[a, e] = max(df_max_hz[a, e], df_hz[a, e])
         for b in range(a + 1):
-            for e in range(n_env):
+            for e in range(width):
                 second_moment_hz2[a, b, e] += weight * df_hz[a, e] * df_hz[b, e]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_product(matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
+def _add_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out += matrix vector, three columns at a time: fewer passes over out."""
-    n, n_env = out.shape
+    n, width = out.shape[0], _width(n_env)
     whole = n - n % 3
     for a in range(n):
         for b in range(0, whole, 3):
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] += (
                     matrix[a, b, e] * vector[b, e] + matrix[a, b + 1, e] * vector[b + 1, e]
                 ) + matrix[a, b + 2, e] * vector[b + 2, e]
         if n - whole == 2:
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] += matrix[a, n - 2, e] * vector[n - 2, e] + matrix[a, n - 1, e] * vector[n - 1, e]
         elif n - whole == 1:
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] += matrix[a, n - 1, e] * vector[n - 1, e]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _subtract_product(matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
+def _subtract_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out -= matrix vector, three columns at a time: fewer passes over out."""
-    n, n_env = out.shape
+    n, width = out.shape[0], _width(n_env)
     whole = n - n % 3
     for a in range(n):
         for b in range(0, whole, 3):
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] -= (
                     matrix[a, b, e] * vector[b, e] + matrix[a, b + 1, e] * vector[b + 1, e]
                 ) + matrix[a, b + 2, e] * vector[b + 2, e]
         if n - whole == 2:
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] -= matrix[a, n - 2, e] * vector[n - 2, e] + matrix[a, n - 1, e] * vector[n - 1, e]
         elif n - whole == 1:
-            for e in range(n_env):
+            for e in range(width):
                 out[a, e] -= matrix[a, n - 1, e] * vector[n - 1, e]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def integrate_groups(
+    n_env: int | None,
     df_hz: FloatArray,
     theta_rad: FloatArray,
     valve_mw: FloatArray,
@@ -362,6 +388,7 @@ def integrate_groups(
     set-points with a first-order lag, advanced exactly for a straight-line set-point.
 
     Args (all arrays float64 and contiguous; *changed in place*):
+        n_env: length of every axis `env`, as `compiled_width` gives it.
         df_hz: *frequency deviation [Hz], [group, env].
         theta_rad: *group angle since the last power flow [rad], [group, env].
         valve_mw, reheat_mw: *governor valve and reheater state [MW], [group, env].
@@ -378,31 +405,39 @@ def integrate_groups(
         df_min_hz, df_max_hz: *extremes, widened by this span [Hz], [group, env].
         trace_hz, trace_mechanical_mw: *values at steps 0..n_steps, [step, group, env]; length 0 to skip.
     """
-    n_group, n_env = df_hz.shape
+    n_group, width = df_hz.shape[0], _width(n_env)
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
     line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()
     gap_mw, straight_mw = _follow(
-        lagged_mw, set_point_start_mw, set_point_end_mw, lag_s, n_steps * dt_s, line_start_mw, line_end_mw
+        n_env,
+        lagged_mw,
+        set_point_start_mw,
+        set_point_end_mw,
+        lag_s,
+        n_steps * dt_s,
+        line_start_mw,
+        line_end_mw,
     )
     f_high = high_pressure_fraction
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * tie_damping_s
 
-    system = np.empty((n_group, n_group, n_env))
+    system = np.empty((n_group, n_group, width))
     for a in range(n_group):
         for b in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 system[a, b, e] = 0.5 * lead * synchronising_mw_per_rad[a, b, e]
-        for e in range(n_env):
+        for e in range(width):
             system[a, a, e] += inertia_mws_per_hz[a, e] / dt_s + 0.5 * damping_mw_per_hz[a, e]
-    inverse = _inverse(system)
+    inverse = _inverse(n_env, system)
 
-    p = np.empty((n_group, n_env))
-    pull = np.empty((n_group, n_env))
-    _note(0, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+    p = np.empty((n_group, width))
+    pull = np.empty((n_group, width))
+    _note(n_env, 0, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
     for step in range(n_steps):
         _drive(
+            n_env,
             step,
             n_steps,
             dt_s,
@@ -426,21 +461,22 @@ def integrate_groups(
             p,
         )
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]
                 pull[a, e] = theta_rad[a, e] + lead * df_hz[a, e]
-        _subtract_product(synchronising_mw_per_rad, pull, p)
-        _add_product(inverse, p, df_hz)
+        _subtract_product(n_env, synchronising_mw_per_rad, pull, p)
+        _add_product(n_env, inverse, p, df_hz)
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]
-        _gather(df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
-        _note(step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+        _gather(n_env, df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
+        _note(n_env, step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
     lagged_mw[:] = straight_mw + gap_mw
 
 
 @numba.njit(cache=True, error_model="numpy")
 def integrate_machines(
+    n_env: int | None,
     df_hz: FloatArray,
     theta_rad: FloatArray,
     valve_mw: FloatArray,
@@ -482,23 +518,30 @@ def integrate_machines(
 
     A machine out of service needs an inertia above zero and no power; it then stays where it is.
     """
-    n_group, n_env = df_hz.shape
+    n_group, width = df_hz.shape[0], _width(n_env)
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
     line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()
     gap_mw, straight_mw = _follow(
-        lagged_mw, set_point_start_mw, set_point_end_mw, lag_s, n_steps * dt_s, line_start_mw, line_end_mw
+        n_env,
+        lagged_mw,
+        set_point_start_mw,
+        set_point_end_mw,
+        lag_s,
+        n_steps * dt_s,
+        line_start_mw,
+        line_end_mw,
     )
     f_high = high_pressure_fraction
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * tie_damping_s
     theta_rad[:] = 0.0
-    anchor = np.empty((n_group, n_env))
-    network_power(in_phase_mw, quadrature_mw, theta_rad, anchor)
+    anchor = np.empty((n_group, width))
+    network_power(n_env, in_phase_mw, quadrature_mw, theta_rad, anchor)
 
-    p, power, angle = np.empty((n_group, n_env)), np.empty((n_group, n_env)), np.empty((n_group, n_env))
-    sine, cosine = np.empty((n_group, n_env)), np.empty((n_group, n_env))
-    real, imaginary = np.empty(n_env), np.empty(n_env)
+    p, power, angle = np.empty((n_group, width)), np.empty((n_group, width)), np.empty((n_group, width))
+    sine, cosine = np.empty((n_group, width)), np.empty((n_group, width))
+    real, imaginary = np.empty(width), np.empty(width)
     yielding = 1.0 / (inertia_mws_per_hz / dt_s + 0.5 * damping_mw_per_hz)
     # Growth of the frequency in the last step and the one before; at the start as if the present push had lasted.
     growth = p_start_mw + high_pressure_fraction * valve_mw + (1.0 - high_pressure_fraction) * reheat_mw
@@ -508,9 +551,10 @@ def integrate_machines(
     growth *= yielding
     earlier = growth.copy()
     correction = turn / 6.0  # h^2 / 12 times 2 pi / h
-    _note(0, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+    _note(n_env, 0, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
     for step in range(n_steps):
         _drive(
+            n_env,
             step,
             n_steps,
             dt_s,
@@ -534,23 +578,23 @@ def integrate_machines(
             p,
         )
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]
                 coming = 2.0 * growth[a, e] - earlier[a, e]
                 ahead = lead * (df_hz[a, e] + 0.5 * coming) + correction * coming
                 angle[a, e] = theta_rad[a, e] + ahead
-        _sine_and_cosine(angle, sine, cosine)
-        _accumulate_power(in_phase_mw, quadrature_mw, sine, cosine, real, imaginary, power)
+        _sine_and_cosine(n_env, angle, sine, cosine)
+        _accumulate_power(n_env, in_phase_mw, quadrature_mw, sine, cosine, real, imaginary, power)
         for a in range(n_group):
-            for e in range(n_env):
+            for e in range(width):
                 earlier[a, e] = growth[a, e]
                 growth[a, e] = (p[a, e] - (power[a, e] - anchor[a, e])) * yielding[a, e]
                 df_hz[a, e] += growth[a, e]
                 theta_rad[a, e] += turn * df_hz[a, e]
-        _gather(df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
-        _note(step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
+        _gather(n_env, df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
+        _note(n_env, step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
     lagged_mw[:] = straight_mw + gap_mw
-    network_power(in_phase_mw, quadrature_mw, theta_rad, exchange_mw)
+    network_power(n_env, in_phase_mw, quadrature_mw, theta_rad, exchange_mw)
     for a in range(n_group):
-        for e in range(n_env):
+        for e in range(width):
             exchange_mw[a, e] -= anchor[a, e]

@@ -64,7 +64,7 @@ def test_the_area_kernel_swings_as_its_modes_say():
     trace = np.empty((n_steps + 1, 2, 1))
     df = np.array([[0.003], [-0.001]])  # no momentum
     integrate_groups(
-        df, zero.copy(), zero.copy(), zero.copy(), nothing, zero, zero, nothing, nothing, m, zero, tie, zero,
+        None, df, zero.copy(), zero.copy(), zero.copy(), nothing, zero, zero, nothing, nothing, m, zero, tie, zero,
         zero, zero, zero, np.zeros(1), np.zeros(0), 0.2, 8.0, 0.3, 0.0, dt_s, n_steps, 1.0, np.zeros((2, 2, 1)),
         zero.copy(), zero.copy(), trace, np.empty_like(trace),
     )  # fmt: skip

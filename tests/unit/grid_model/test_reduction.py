@@ -37,7 +37,7 @@ def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
     theta = np.random.default_rng(1).uniform(-3.0, 3.0, CASE.n_machine)
     in_phase, quadrature = grid.coefficients(network, np.zeros(CASE.n_machine))
     power = np.empty((CASE.n_machine, 1))
-    network_power(in_phase, quadrature, theta[:, None].copy(), power)
+    network_power(None, in_phase, quadrature, theta[:, None].copy(), power)
     e_pu = grid.e_pu * np.exp(1j * theta)
     exact = CASE.base_mva * (e_pu * np.conj(network.y_reduced_pu @ e_pu)).real
     # Rounding: terms of up to 1e5 MW.
@@ -47,7 +47,7 @@ def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
 def test_sine_and_cosine_are_right_to_rounding():
     angle = np.random.default_rng(2).uniform(-1e4, 1e4, (7, 1001))
     sine, cosine = np.empty_like(angle), np.empty_like(angle)
-    _sine_and_cosine(angle, sine, cosine)
+    _sine_and_cosine(angle.shape[1], angle, sine, cosine)
     # One unit in the last place near 1 is 2.2e-16; the reduction of 1e4 rad adds 1e4 x 2^-86.
     np.testing.assert_allclose(sine, np.sin(angle), rtol=0.0, atol=3e-16)
     np.testing.assert_allclose(cosine, np.cos(angle), rtol=0.0, atol=3e-16)
@@ -60,8 +60,8 @@ def test_stiffness_is_the_derivative_of_power(grid):
     theta = np.zeros((CASE.n_machine, 1))
     theta[3] = step
     plus, minus = np.empty_like(theta), np.empty_like(theta)
-    network_power(in_phase, quadrature, theta, plus)
-    network_power(in_phase, quadrature, -theta, minus)
+    network_power(None, in_phase, quadrature, theta, plus)
+    network_power(None, in_phase, quadrature, -theta, minus)
     numeric = (plus - minus)[:, 0] / (2.0 * step)
     exact = classical_stiffness(quadrature[:, :, 0])[:, 3]
     # Central difference: P h^2 / 6 = 1e5 MW x 2e-11; rounding 1e5 x 1e-16 / 1e-5.
