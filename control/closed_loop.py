@@ -271,7 +271,10 @@ class ClosedLoop:
             lowest, highest = grid.bus_extremes_hz(int(env))
             max_abs_hz[env] = max(-lowest.min(), highest.max())
         engine, branch, bus = grid.engine, case.branch, case.bus
-        loading, vm_pu, self._elements_out, overloaded, out_of_band = judge_limits(
+        loading, vm_pu = np.empty((self.n_env, case.n_branch)), np.empty((self.n_env, case.n_bus))
+        self._elements_out = np.empty(self.n_env, dtype=np.int64)
+        overloaded, out_of_band = np.empty((2, self.n_env), dtype=np.bool_)
+        judge_limits(
             engine.s_from_mva,
             engine.s_to_mva,
             engine.v_pu,
@@ -282,8 +285,14 @@ class ClosedLoop:
             engine.branch_in_service,
             engine.machine_in_service,
             engine.bus_live,
+            loading,
+            vm_pu,
+            self._elements_out,
+            overloaded,
+            out_of_band,
         )
-        within_36, within_200 = share_within(grid.coi_trace_hz(), 0.036, 0.2)
+        within_36, within_200 = np.empty((2, self.n_env))
+        share_within(grid.coi_trace_hz(), 0.036, 0.2, within_36, within_200)
         self._measure()
         result = IntervalResult(
             sum_bus_square_hz2=grid.sum_bus_square_hz2(),
@@ -388,12 +397,26 @@ class ClosedLoop:
         return episode
 
     def _inputs(self, envs: IntArray) -> GridInputs:
-        load_mw = _at(self._load_mw, envs, self.interval)
+        n, case = len(envs), self.case
+        load_mw, load_mvar = np.empty((n, case.n_load)), np.empty((n, case.n_load))
+        renewable_mw, schedule_mw = np.empty((n, case.n_renewable)), np.empty((n, case.n_machine))
+        _fill_inputs(
+            envs,
+            self.interval,
+            self._load_mw,
+            self._mvar_per_mw,
+            self._renewable_mw,
+            self._schedule_mw,
+            load_mw,
+            load_mvar,
+            renewable_mw,
+            schedule_mw,
+        )
         return GridInputs(
             load_mw=load_mw,
-            load_mvar=load_mw * self._mvar_per_mw,
-            renewable_mw=_at(self._renewable_mw, envs, self.interval),
-            schedule_mw=_at(self._schedule_mw, envs, self.interval),
+            load_mvar=load_mvar,
+            renewable_mw=renewable_mw,
+            schedule_mw=schedule_mw,
             set_point_mw=self.resources.set_point_mw[envs],
             resource_mw=self.resources.output_mw[envs],
         )
@@ -435,9 +458,23 @@ class ClosedLoop:
 
 
 @numba.njit(cache=True)
-def _at(values: FloatArray, envs: IntArray, interval: IntArray) -> FloatArray:
-    """Each environment's row of its own interval, [env, time, x] -> [n, x]."""
-    rows = np.empty((envs.size, values.shape[2]))
+def _fill_inputs(
+    envs: IntArray,
+    interval: IntArray,
+    p_load_mw: FloatArray,
+    mvar_per_mw: FloatArray,
+    p_renewable_mw: FloatArray,
+    p_schedule_mw: FloatArray,
+    load_mw: FloatArray,
+    load_mvar: FloatArray,
+    renewable_mw: FloatArray,
+    schedule_mw: FloatArray,
+) -> None:
+    """Each named environment's powers at its own interval, from [env, time, x]; the last four, [n, x], are filled."""
     for row in range(envs.size):
-        rows[row] = values[envs[row], interval[envs[row]]]
-    return rows
+        e = envs[row]
+        at = interval[e]
+        load_mw[row] = p_load_mw[e, at]
+        load_mvar[row] = p_load_mw[e, at] * mvar_per_mw
+        renewable_mw[row] = p_renewable_mw[e, at]
+        schedule_mw[row] = p_schedule_mw[e, at]

@@ -79,7 +79,12 @@ def judge_limits(
     branch_in_service: BoolArray,
     machine_in_service: BoolArray,
     bus_live: BoolArray,
-) -> tuple[FloatArray, FloatArray, IntArray, BoolArray, BoolArray]:
+    loading_percent: FloatArray,
+    vm_pu: FloatArray,
+    elements_out: IntArray,
+    overloaded: BoolArray,
+    out_of_band: BoolArray,
+) -> None:
     """Loading of every circuit and voltage of every bus against their limits.
 
     Args:
@@ -87,45 +92,42 @@ def judge_limits(
         rate_a_mva, rate_b_mva: rating while the grid is whole, and while an element is out, [branch].
         vm_min_pu, vm_max_pu: voltage band, [bus].
         branch_in_service, machine_in_service, bus_live: topology, [env, branch], [env, machine] and [env, bus].
-
-    Returns:
-        Loading in percent of the rating that holds [env, branch], voltage magnitudes [env, bus], elements out [env],
-        and whether any circuit and any live bus is beyond its limit, two times [env].
+        loading_percent: filled with the loading in percent of the rating that holds, [env, branch].
+        vm_pu: filled with voltage magnitudes, [env, bus]; elements_out: with the number of elements out, [env].
+        overloaded, out_of_band: filled with whether any circuit and any live bus is beyond its limit, [env].
     """
-    n_env, n_branch = s_from_mva.shape
-    n_bus = v_pu.shape[1]
-    loading = np.empty((n_env, n_branch))
-    vm_pu = np.empty((n_env, n_bus))
-    out = np.zeros(n_env, dtype=np.int64)
-    overloaded = np.zeros(n_env, dtype=np.bool_)
-    out_of_band = np.zeros(n_env, dtype=np.bool_)
-    for e in range(n_env):
-        for k in range(n_branch):
+    for e in range(s_from_mva.shape[0]):
+        overloaded[e] = out_of_band[e] = False
+        out = 0
+        for k in range(branch_in_service.shape[1]):
             if not branch_in_service[e, k]:
-                out[e] += 1
+                out += 1
         for k in range(machine_in_service.shape[1]):
             if not machine_in_service[e, k]:
-                out[e] += 1
-        rating = rate_b_mva if out[e] > 0 else rate_a_mva
-        for k in range(n_branch):
+                out += 1
+        elements_out[e] = out
+        rating = rate_b_mva if out > 0 else rate_a_mva
+        for k in range(s_from_mva.shape[1]):
             a, b = s_from_mva[e, k], s_to_mva[e, k]
             square = max(a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag)
-            loading[e, k] = 100.0 * np.sqrt(square) / rating[k]
-            if loading[e, k] > 100.0:
+            loading_percent[e, k] = 100.0 * np.sqrt(square) / rating[k]
+            if loading_percent[e, k] > 100.0:
                 overloaded[e] = True
-        for k in range(n_bus):
+        for k in range(v_pu.shape[1]):
             v = v_pu[e, k]
             vm_pu[e, k] = np.sqrt(v.real * v.real + v.imag * v.imag)
             if bus_live[e, k] and (vm_pu[e, k] > vm_max_pu[k] or vm_pu[e, k] < vm_min_pu[k]):
                 out_of_band[e] = True
-    return loading, vm_pu, out, overloaded, out_of_band
 
 
 @numba.njit(cache=True)
-def share_within(df_hz: FloatArray, narrow_hz: float, wide_hz: float) -> tuple[FloatArray, FloatArray]:
-    """Share of the steps at which |df| is no larger than each of two limits, [step, env] -> two times [env]."""
+def share_within(
+    df_hz: FloatArray, narrow_hz: float, wide_hz: float, narrow: FloatArray, wide: FloatArray
+) -> None:
+    """Share of the steps at which |df| is no larger than each of two limits; df_hz [step, env], two filled [env]."""
     n_step, n_env = df_hz.shape
-    narrow, wide = np.zeros(n_env), np.zeros(n_env)
+    narrow[:] = 0.0
+    wide[:] = 0.0
     for s in range(n_step):
         for e in range(n_env):
             size = abs(df_hz[s, e])
@@ -133,7 +135,9 @@ def share_within(df_hz: FloatArray, narrow_hz: float, wide_hz: float) -> tuple[F
                 narrow[e] += 1.0
             if size <= wide_hz:
                 wide[e] += 1.0
-    return narrow / n_step, wide / n_step
+    for e in range(n_env):
+        narrow[e] /= n_step
+        wide[e] /= n_step
 
 
 @numba.njit(cache=True)

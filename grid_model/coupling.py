@@ -52,11 +52,10 @@ from grid_model.admittance import ComplexArray
 from grid_model.bus_frequency import machine_reactance_pu
 from grid_model.disturbance import Event
 from grid_model.integration import compiled_width, integrate_groups, integrate_machines
-from grid_model.load_shedding import first_operation
+from grid_model.load_shedding import first_operation, nothing_to_count
 from grid_model.power_flow import PowerFlowEngine
 from grid_model.projection import (
     centre_of_inertia,
-    linear_exchange,
     project,
     sum_groups,
     sum_square,
@@ -85,9 +84,9 @@ from grid_model.swing import (
     SwingConfig,
     SwingTopology,
     loss_matrix,
+    renew_synchronising,
     spring_stiffness,
     swing_topology,
-    synchronising_matrix,
 )
 
 __all__ = ["CoupledGrid", "GridInputs"]
@@ -128,7 +127,6 @@ class CoupledGrid:
         engine: the power flows, with voltages, circuit flows and topology of every environment.
         df_hz: frequency deviation of each group, [group, env].
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
-        slack_mw: what the last power flow had to share out to balance, [env].
         trace_hz: frequency deviation of the groups at every step of the last interval, [step, group, env].
         trace_mechanical_mw: governors' power of the groups likewise, kept only while an environment is recorded.
         shed_stages: stages of load shedding that have operated in each area, [env, area, stage].
@@ -182,6 +180,7 @@ class CoupledGrid:
             self._lag_s, resource_lag_s
         )  # which of them a resource has, [resource]
         self._reactance_pu = machine_reactance_pu(case)
+        self._susceptance_pu = 1.0 / self._reactance_pu
         self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
         self._cache: dict[bytes, SwingTopology] = {}
         self._reference_v_pu = self.engine.v_pu[0].copy()
@@ -211,7 +210,6 @@ class CoupledGrid:
         self.trace_mechanical_mw = np.zeros((n_steps + 1, g, n_env))
         self.machine_mw = np.zeros((n_env, case.n_machine))
         self.machine_mvar = np.zeros((n_env, case.n_machine))
-        self.slack_mw = np.zeros(n_env)
         self.load_step_mw = np.zeros((n_env, case.n_load))
         self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
@@ -310,7 +308,7 @@ class CoupledGrid:
             vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
             reactor_share = next_share(reactor_share, vm_pu)
             self._start_power_flow(envs, reactor_share)
-        self._adopt_solution(envs, inputs.schedule_mw)
+        self._adopt_solution(envs)
         return self.machine_mw[envs] - inputs.schedule_mw
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
@@ -347,15 +345,15 @@ class CoupledGrid:
         eventful = sorted(events) if events else []
         if eventful:
             swinging[eventful] = False
-        quiet = ~swinging
-        if eventful:
-            quiet[eventful] = False
-        if quiet.all():
+        n_swinging = np.count_nonzero(swinging)
+        if not eventful and n_swinging == 0:
             self._span(None, 0, self.n_steps)
-        elif quiet.any():
+        elif len(eventful) + n_swinging < self.n_env:
+            quiet = ~swinging
+            quiet[eventful] = False
             self._span(np.flatnonzero(quiet), 0, self.n_steps)
         converged = self.engine.converged.copy()
-        if swinging.any():
+        if n_swinging > 0:
             converged &= self._short_spans(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
             assert events is not None
@@ -436,7 +434,7 @@ class CoupledGrid:
             case.branch.from_bus,
             case.branch.to_bus,
             case.machine.bus,
-            1.0 / self._reactance_pu,
+            self._susceptance_pu,
             engine.machine_in_service[only],
             case.base_mva,
             stiffness,
@@ -575,16 +573,14 @@ class CoupledGrid:
             trace,
             trace_mechanical,
         )
+        exchange = np.empty_like(df)
         if self.config.level == "machine":
-            exchange = np.empty_like(df)
             in_phase, quadrature = _columns(self._in_phase, envs), _columns(self._quadrature, envs)
             step_machines: Any = integrate_machines
             step_machines(*before, inertia, damping, in_phase, quadrature, exchange, *after)
         else:
-            synchronising = _columns(self._synchronising, envs)
             step_groups: Any = integrate_groups
-            step_groups(*before, inertia, damping, synchronising, *after)
-            exchange = linear_exchange(synchronising, theta)
+            step_groups(*before, inertia, damping, _columns(self._synchronising, envs), exchange, *after)
 
         operations = self._relay_operations(envs, trace, lowest)
         early = [env for env, (step, _, _) in operations.items() if 0 <= step < n_steps]
@@ -646,7 +642,7 @@ class CoupledGrid:
         if relays is None or relays.n_stage == 0:
             return {}
         threshold_hz = relays.stage_hz[0] - self.case.f0_hz
-        if lowest_hz.min() >= threshold_hz and not self._relay_pending.any():
+        if nothing_to_count(lowest_hz, threshold_hz, self._relay_pending):
             return {}
         names = self._all if envs is None else envs
         picked_up = self._relay_pending[names].any(axis=(1, 2))
@@ -689,7 +685,7 @@ class CoupledGrid:
         )
         self._inject(envs, machine_mw, at)
         self.engine.solve(self._injection_mva, envs)
-        self._adopt_solution(envs, machine_mw)
+        self._adopt_solution(envs)
 
     def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
         """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
@@ -729,10 +725,9 @@ class CoupledGrid:
             self._injection_mva,
         )
 
-    def _adopt_solution(self, envs: IntArray | None, machine_mw: FloatArray) -> None:
-        """Take over machines' powers and stiffness from the last power flow; machine_mw went into it."""
-        engine = self.engine
-        rows: Any = slice(None) if envs is None else envs
+    def _adopt_solution(self, envs: IntArray | None) -> None:
+        """Take over the machines' powers and the stiffness between the groups from the last power flow."""
+        case, engine = self.case, self.engine
         names = self._all if envs is None else envs
         adopt_machine_power(
             names,
@@ -744,47 +739,28 @@ class CoupledGrid:
             self.machine_mvar,
             self._p_elec_mw,
         )
-        shared_mw = self.machine_mw[rows] - machine_mw * engine.machine_in_service[rows]
-        self.slack_mw[rows] = np.where(engine.converged[rows], shared_mw.sum(axis=1), np.nan)
         if self.config.level == "machine":
             which = names[engine.converged[names]]
             for env in which[self._stale[which]]:
                 self._reduce(int(env), self._others_mva[env])
             self._renew_exchange(which)
         else:
-            self._renew_springs(envs)
-
-    def _renew_springs(self, envs: IntArray | None) -> None:
-        """Stiffness of the springs and tie coefficients at the last power flow; of all environments if envs is None."""
-        case, engine = self.case, self.engine
-        rows: Any = slice(None) if envs is None else envs
-        v_pu, shape = engine.v_pu[rows], self._shape[rows]
-        stiffness = np.empty(shape.shape[:2])
-        synchronising = np.empty((self.n_group, self.n_group, len(v_pu)))
-        spring_stiffness(
-            v_pu,
-            self.machine_mvar[rows],
-            self._spring_pu[rows],
-            case.branch.from_bus,
-            case.branch.to_bus,
-            case.machine.bus,
-            1.0 / self._reactance_pu,
-            engine.machine_in_service[rows],
-            case.base_mva,
-            stiffness,
-        )
-        synchronising_matrix(stiffness, shape, synchronising)
-        loss_matrix(
-            v_pu,
-            self._conductance_pu[rows],
-            case.branch.from_bus,
-            case.branch.to_bus,
-            self._reach[rows],
-            shape,
-            case.base_mva,
-            synchronising,
-        )
-        self._synchronising[:, :, rows] = synchronising
+            renew_synchronising(
+                names,
+                engine.v_pu,
+                self.machine_mvar,
+                self._spring_pu,
+                self._conductance_pu,
+                case.branch.from_bus,
+                case.branch.to_bus,
+                case.machine.bus,
+                self._susceptance_pu,
+                engine.machine_in_service,
+                self._reach,
+                self._shape,
+                case.base_mva,
+                self._synchronising,
+            )
 
     def _reduce(self, env: int, others_mva: ComplexArray) -> None:
         """Reduce the network of one environment to its machines at the last power flow.
@@ -1007,7 +983,6 @@ _STATE = (
     "_synchronising",
     "machine_mw",
     "machine_mvar",
-    "slack_mw",
     "load_step_mw",
     "_branch_wanted",
     "_machine_wanted",

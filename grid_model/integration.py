@@ -52,17 +52,17 @@ def compiled_width(n_env: int) -> int | None:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _width(n_env: int | None) -> int:
+def _width(n_env: int | None, length: int) -> int:
     """Length of the last axis: known when compiling if n_env is None, so that loops over one environment vanish."""
     if n_env is None:
         return 1
-    return n_env
+    return length
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _inverse(n_env: int | None, matrix: FloatArray) -> FloatArray:
     """Inverse of a batch of small symmetric positive definite matrices, [row, column, env], by Gauss-Jordan."""
-    n, width = matrix.shape[0], _width(n_env)
+    n, width = matrix.shape[0], _width(n_env, matrix.shape[2])
     a = matrix.copy()
     inverse = np.zeros_like(matrix)
     for i in range(n):
@@ -98,7 +98,7 @@ def _sine_and_cosine(n_env: int | None, angle_rad: FloatArray, sine: FloatArray,
 
     The polynomials are those of fdlibm (Sun Microsystems, 1993) for |r| <= pi/4; the result is right to 2e-16.
     """
-    n, width = angle_rad.shape[0], _width(n_env)
+    n, width = angle_rad.shape[0], _width(n_env, angle_rad.shape[1])
     for i in range(n):
         for e in range(width):
             turns = np.floor(angle_rad[i, e] * _TWO_OVER_PI + 0.5)
@@ -138,7 +138,7 @@ def _accumulate_power(
     power_mw: FloatArray,
 ) -> None:
     """power[i] = cos_i sum_j (C cos_j - S sin_j) + sin_i sum_j (C sin_j + S cos_j)."""
-    n, width = power_mw.shape[0], _width(n_env)
+    n, width = power_mw.shape[0], _width(n_env, power_mw.shape[1])
     for i in range(n):
         for e in range(width):
             real[e] = 0.0
@@ -167,7 +167,7 @@ def network_power(
         theta_rad: turn of each rotor since C and S were taken, [machine, env].
         power_mw: filled in, [machine, env].
     """
-    width = _width(n_env)
+    width = _width(n_env, theta_rad.shape[1])
     sine, cosine = np.empty_like(theta_rad), np.empty_like(theta_rad)
     _sine_and_cosine(n_env, theta_rad, sine, cosine)
     _accumulate_power(
@@ -201,7 +201,7 @@ def _drive(
     p: FloatArray,
 ) -> None:
     """Move valves, reheaters and the gaps of `_follow` over one step; p becomes what drives its middle, less D f."""
-    n_group, width = df_hz.shape[0], _width(n_env)
+    n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     t_mid = (step + 0.5) / n_steps
     for a in range(n_group):
         for e in range(width):
@@ -243,7 +243,7 @@ def _follow(
     Returns:
         Gap at the start of the span, and straight part at its end [MW], both [lag, group, env].
     """
-    n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env)
+    n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env, lagged_mw.shape[2])
     gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
     for k in range(n_lag):
         for a in range(n_group):
@@ -279,12 +279,12 @@ def _note(
 ) -> None:
     """Write one row of each trace, unless it has length 0."""
     if trace_hz.shape[0] > 0:
-        n_group, width = df_hz.shape[0], _width(n_env)
+        n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
         for a in range(n_group):
             for e in range(width):
                 trace_hz[row, a, e] = df_hz[a, e]
     if trace_mechanical_mw.shape[0] > 0:
-        n_group, width = df_hz.shape[0], _width(n_env)
+        n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
         for a in range(n_group):
             for e in range(width):
                 trace_mechanical_mw[row, a, e] = f_high * valve_mw[a, e] + (1.0 - f_high) * reheat_mw[a, e]
@@ -300,7 +300,7 @@ def _gather(
     df_max_hz: FloatArray,
 ) -> None:
     """Take one step into extremes and second moments, of these the lower triangle."""
-    n_group, width = df_hz.shape[0], _width(n_env)
+    n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     for a in range(n_group):
         for e in range(width):
             df_min_hz[a, e] = min(df_min_hz[a, e], df_hz[a, e])
@@ -313,7 +313,7 @@ def _gather(
 @numba.njit(cache=True, error_model="numpy")
 def _add_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out += matrix vector, three columns at a time: fewer passes over out."""
-    n, width = out.shape[0], _width(n_env)
+    n, width = out.shape[0], _width(n_env, out.shape[1])
     whole = n - n % 3
     for a in range(n):
         for b in range(0, whole, 3):
@@ -332,7 +332,7 @@ def _add_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out:
 @numba.njit(cache=True, error_model="numpy")
 def _subtract_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out -= matrix vector, three columns at a time: fewer passes over out."""
-    n, width = out.shape[0], _width(n_env)
+    n, width = out.shape[0], _width(n_env, out.shape[1])
     whole = n - n % 3
     for a in range(n):
         for b in range(0, whole, 3):
@@ -363,6 +363,7 @@ def integrate_groups(
     inertia_mws_per_hz: FloatArray,
     damping_mw_per_hz: FloatArray,
     synchronising_mw_per_rad: FloatArray,
+    exchange_mw: FloatArray,
     gain_mw_per_hz: FloatArray,
     limit_up_mw: FloatArray,
     limit_down_mw: FloatArray,
@@ -388,7 +389,7 @@ def integrate_groups(
     set-points with a first-order lag, advanced exactly for a straight-line set-point.
 
     Args (all arrays float64 and contiguous; *changed in place*):
-        n_env: length of every axis `env`, as `compiled_width` gives it.
+        n_env: see `compiled_width`.
         df_hz: *frequency deviation [Hz], [group, env].
         theta_rad: *group angle since the last power flow [rad], [group, env].
         valve_mw, reheat_mw: *governor valve and reheater state [MW], [group, env].
@@ -398,6 +399,7 @@ def integrate_groups(
         set_point_start_mw, set_point_end_mw: resources' set-points [MW], [lag, group, env].
         inertia_mws_per_hz: M [MW s/Hz], [group, env]; damping_mw_per_hz: D [MW/Hz], [group, env].
         synchronising_mw_per_rad: T, d(net export of a)/d(angle of b), symmetric, rows sum to zero, [group, group, env].
+        exchange_mw: *filled with T theta at the end of the span [MW], [group, env].
         gain_mw_per_hz, limit_up_mw, limit_down_mw, rate_mw_per_s: governors of the group together, [group, env].
         dead_band_hz: [env]; lag_s: [lag].
         mean_weight: weight of one step in the means, one over the steps of the whole interval.
@@ -405,7 +407,7 @@ def integrate_groups(
         df_min_hz, df_max_hz: *extremes, widened by this span [Hz], [group, env].
         trace_hz, trace_mechanical_mw: *values at steps 0..n_steps, [step, group, env]; length 0 to skip.
     """
-    n_group, width = df_hz.shape[0], _width(n_env)
+    n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
     line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()
@@ -472,6 +474,12 @@ def integrate_groups(
         _gather(n_env, df_hz, mean_weight, second_moment_hz2, df_min_hz, df_max_hz)
         _note(n_env, step + 1, df_hz, valve_mw, reheat_mw, f_high, trace_hz, trace_mechanical_mw)
     lagged_mw[:] = straight_mw + gap_mw
+    for a in range(n_group):
+        for e in range(width):
+            exchange_mw[a, e] = 0.0
+        for b in range(n_group):
+            for e in range(width):
+                exchange_mw[a, e] += synchronising_mw_per_rad[a, b, e] * theta_rad[b, e]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -518,7 +526,7 @@ def integrate_machines(
 
     A machine out of service needs an inertia above zero and no power; it then stays where it is.
     """
-    n_group, width = df_hz.shape[0], _width(n_env)
+    n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     decay_valve, decay_reheat = np.exp(-dt_s / t_valve_s), np.exp(-dt_s / t_reheat_s)
     decay_lag, half_lag = _decays(lag_s, dt_s), _decays(lag_s, 0.5 * dt_s)
     line_start_mw, line_end_mw = p_start_mw.copy(), p_end_mw.copy()

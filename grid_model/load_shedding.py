@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 
-__all__ = ["LoadSheddingConfig", "first_operation", "relay_weight"]
+__all__ = ["LoadSheddingConfig", "first_operation", "nothing_to_count", "relay_weight"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,22 @@ def relay_weight(case: Case, bus_frequency: FloatArray, bus_live: BoolArray) -> 
     total_mw = np.bincount(area, p_mw, minlength=case.n_area)
     np.add.at(weight, area, p_mw[:, None] * bus_frequency[case.load.bus])
     return weight / np.where(total_mw > 0.0, total_mw, 1.0)[:, None]
+
+
+@numba.njit(cache=True)
+def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArray) -> bool:
+    """Whether no group has fallen below the highest stage and no relay has picked up.
+
+    Args:
+        lowest_hz: [group, env]; threshold_hz: highest stage, as a deviation; pending: [env, area, stage].
+    """
+    for value in lowest_hz.flat:
+        if not value >= threshold_hz:
+            return False
+    counting = False
+    for steps in pending.flat:
+        counting |= steps != 0
+    return not counting
 
 
 def first_operation(

@@ -259,7 +259,7 @@ class PowerFlowEngine:
             self.converged[env] = v_pu.size > 0
             if v_pu.size > 0:
                 self.v_pu[env] = v_pu
-        if not self.bus_live.all():
+        if np.count_nonzero(self.bus_live) < self.bus_live.size:
             self.v_pu[~self.bus_live] = (
                 0.0  # the engine leaves the set-point standing at dead machines' buses
             )

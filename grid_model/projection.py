@@ -11,7 +11,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 
-__all__ = ["centre_of_inertia", "linear_exchange", "project", "sum_groups", "sum_square", "weigh_groups"]
+__all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_groups"]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -45,18 +45,6 @@ def weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
         for i in range(n):
             for g in range(n_group):
                 out[e, i] += weights[e, i, g] * of_group[g, e]
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def linear_exchange(synchronising: FloatArray, theta_rad: FloatArray) -> FloatArray:
-    """out[a, env] = sum_b T[a, b, env] theta[b, env]."""
-    n_group, n_env = theta_rad.shape
-    out = np.zeros((n_group, n_env))
-    for a in range(n_group):
-        for b in range(n_group):
-            for e in range(n_env):
-                out[a, e] += synchronising[a, b, e] * theta_rad[b, e]
     return out
 
 

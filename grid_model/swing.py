@@ -48,6 +48,7 @@ __all__ = [
     "SwingTopology",
     "loss_matrix",
     "machine_inertia_mws_per_hz",
+    "renew_synchronising",
     "spring_stiffness",
     "swing_topology",
 ]
@@ -310,3 +311,58 @@ def loss_matrix(
         for a in range(n_group):
             for b in range(n_group):
                 matrix_mw_per_rad[a, b, e] += total[a, b]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def renew_synchronising(
+    rows: IntArray,
+    v_pu: ComplexArray,
+    machine_q_mvar: FloatArray,
+    spring_pu: FloatArray,
+    conductance_pu: FloatArray,
+    from_bus: IntArray,
+    to_bus: IntArray,
+    machine_bus: IntArray,
+    machine_susceptance_pu: FloatArray,
+    machine_in_service: BoolArray,
+    reach: FloatArray,
+    shape: FloatArray,
+    base_mva: float,
+    synchronising_mw_per_rad: FloatArray,
+) -> None:
+    """T + L of some environments at their operating points; arguments as in the three functions above.
+
+    Args:
+        rows: environments, [n]; arrays are those of all environments.
+        synchronising_mw_per_rad: rows named are filled in, [group, group, env].
+    """
+    n_spring, n_group = shape.shape[1:]
+    stiffness, matrix = np.empty((1, n_spring)), np.empty((n_group, n_group, 1))
+    for row in range(rows.size):
+        e = rows[row]
+        spring_stiffness(
+            v_pu[e : e + 1],
+            machine_q_mvar[e : e + 1],
+            spring_pu[e : e + 1],
+            from_bus,
+            to_bus,
+            machine_bus,
+            machine_susceptance_pu,
+            machine_in_service[e : e + 1],
+            base_mva,
+            stiffness,
+        )
+        synchronising_matrix(stiffness, shape[e : e + 1], matrix)
+        loss_matrix(
+            v_pu[e : e + 1],
+            conductance_pu[e : e + 1],
+            from_bus,
+            to_bus,
+            reach[e : e + 1],
+            shape[e : e + 1],
+            base_mva,
+            matrix,
+        )
+        for a in range(n_group):
+            for b in range(n_group):
+                synchronising_mw_per_rad[a, b, e] = matrix[a, b, 0]

@@ -25,8 +25,8 @@ from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.closed_loop import ClosedLoop, IntervalResult
 from control.scenario import ScenarioConfig, scenario_named
-from grid_model.projection import sum_groups
 from grid_model.swing import Level, SwingConfig
+from marl.measurement import measure
 from marl.observation import (
     DF_HZ,
     EXTENDED_SIZE,
@@ -89,6 +89,8 @@ class GridBatch:
         self._size = OBSERVATION_SIZE if observation == "default" else EXTENDED_SIZE
         kinds = list(dict.fromkeys(case.resource.kind))
         self._of_group = {kind: case.resource.of_kind(kind) for kind in kinds}
+        # A single environment shows its agents rows of one array that is new at every step.
+        self._shown = {kind: _as_slice(rows) if n_env == 1 else rows for kind, rows in self._of_group.items()}
         self._group_index = np.array([kinds.index(kind) for kind in case.resource.kind])  # [resource]
         self._groups = tuple(
             AgentGroup(
@@ -184,7 +186,7 @@ class GridBatch:
         for value in terms.values():
             reward += value
         logged = {f"reward_{name}": value for name, value in terms.items()}
-        logged |= self._measurements(result, violations)
+        logged |= measure(result, violations, self.case.n_bus, self._group_index, self._of_group)
         final = observed = self._observe()
         done = (terminated | truncated).nonzero()[0]
         if len(done) and self._auto_reset:
@@ -293,30 +295,10 @@ class GridBatch:
             more=more,
         )
         return Observed(
-            observations={kind: agents[:, rows] for kind, rows in self._of_group.items()},
+            observations={kind: agents[:, rows] for kind, rows in self._shown.items()},
             state=state,
             in_service=self._in_service,
         )
-
-    def _measurements(self, result: IntervalResult, violations: IntArray) -> dict[str, FloatArray]:
-        moved = np.abs(result.set_point_change_mw)
-        values = {
-            "rms_df_mhz": 1e3 * np.sqrt(result.sum_bus_square_hz2 / self.case.n_bus),
-            "max_df_mhz": 1e3 * result.max_abs_df_hz,
-            "within_36_mhz": result.within_36_mhz,
-            "within_200_mhz": result.within_200_mhz,
-            "violations": violations.astype(np.float64),
-            "violations_frequency": result.frequency_violation.astype(np.float64),
-            "violations_branch": result.branch_violation.astype(np.float64),
-            "violations_voltage": result.voltage_violation.astype(np.float64),
-            "max_loading_percent": result.loading_percent.max(axis=1),
-            "unserved_mw": result.unserved_mw,
-            "grid_lost": result.grid_lost.astype(np.float64),
-        }
-        # Added one after the other: numpy's own order, and so its bits, varies with the rows.
-        of_kind = sum_groups(moved, self._group_index, len(self._of_group))
-        values |= {f"moved_mw_{kind}": of_kind[k] for k, kind in enumerate(self._of_group)}
-        return values
 
 
 class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ignore[misc]
@@ -573,6 +555,11 @@ def make_batch(
 def parallel_env(**options: Any) -> GridParallelEnv:
     """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
     return GridParallelEnv(**options)
+
+
+def _as_slice(rows: IntArray) -> slice | IntArray:
+    """Consecutive positions as a slice, which takes no copy."""
+    return slice(int(rows[0]), int(rows[-1]) + 1) if np.all(np.diff(rows) == 1) else rows
 
 
 def _numbers(given: Any, what: str) -> FloatArray:

@@ -64,9 +64,9 @@ def test_the_area_kernel_swings_as_its_modes_say():
     trace = np.empty((n_steps + 1, 2, 1))
     df = np.array([[0.003], [-0.001]])  # no momentum
     integrate_groups(
-        None, df, zero.copy(), zero.copy(), zero.copy(), nothing, zero, zero, nothing, nothing, m, zero, tie, zero,
-        zero, zero, zero, np.zeros(1), np.zeros(0), 0.2, 8.0, 0.3, 0.0, dt_s, n_steps, 1.0, np.zeros((2, 2, 1)),
-        zero.copy(), zero.copy(), trace, np.empty_like(trace),
+        None, df, zero.copy(), zero.copy(), zero.copy(), nothing, zero, zero, nothing, nothing, m, zero, tie,
+        zero.copy(), zero, zero, zero, zero, np.zeros(1), np.zeros(0), 0.2, 8.0, 0.3, 0.0, dt_s, n_steps, 1.0,
+        np.zeros((2, 2, 1)), zero.copy(), zero.copy(), trace, np.empty_like(trace),
     )  # fmt: skip
     omega = np.sqrt(2.0 * np.pi * t * (1.0 / 100.0 + 1.0 / 300.0))
     # Leapfrog's frequency is off by (omega h)^2 / 24: known, so that what is left is far smaller.

@@ -22,9 +22,12 @@ def test_limits_are_judged_as_by_the_array_arithmetic():
     low, high = np.full(n_bus, 0.95), np.full(n_bus, 1.06)
     branch_on, machine_on = rng.random((n_env, n_branch)) > 0.1, rng.random((n_env, n_machine)) > 0.1
     live = rng.random((n_env, n_bus)) > 0.5
-    loading, vm, out, overloaded, out_of_band = judge_limits(
-        s_from, s_to, v, rate_a, rate_b, low, high, branch_on, machine_on, live
-    )
+    loading, vm, out = np.empty((n_env, n_branch)), np.empty((n_env, n_bus)), np.empty(n_env, np.int64)
+    overloaded, out_of_band = np.empty((2, n_env), np.bool_)
+    judge_limits(
+        s_from, s_to, v, rate_a, rate_b, low, high, branch_on, machine_on, live,
+        loading, vm, out, overloaded, out_of_band,
+    )  # fmt: skip
     count = (~branch_on).sum(axis=1) + (~machine_on).sum(axis=1)
     rating = applicable_rating_mva(rate_a, rate_b, count > 0)
     expected = loading_percent(apparent_power_mva(s_from, s_to), rating)
@@ -39,7 +42,8 @@ def test_limits_are_judged_as_by_the_array_arithmetic():
 
 def test_shares_count_the_steps_within_each_limit():
     """Four steps at 10, -40, 36 and 300 mHz: two within 36 mHz, three within 200 mHz."""
-    narrow, wide = share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2)
+    narrow, wide = np.empty((2, 1))
+    share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2, narrow, wide)
     assert (narrow[0], wide[0]) == (0.5, 0.75)
 
 
