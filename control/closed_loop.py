@@ -19,11 +19,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.fleet import capacity_utilisation, fleet_of
-from control.interval import FrequencyLimits, IntervalResult, judge_limits, largest_deviation, share_within
+from control.interval import FrequencyLimits, IntervalResult, judge_interval
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 from control.voltage import initial_reactor_share, next_reactor_share
@@ -31,6 +31,8 @@ from grid_model.coupling import CoupledGrid, GridInputs
 from grid_model.disturbance import Event
 from grid_model.limits import apparent_power_mva, loading_percent
 from grid_model.power_flow import PowerFlowEngine
+from grid_model.projection import centre_of_inertia, weigh_groups
+from grid_model.span import served_load
 from grid_model.swing import SwingConfig
 
 __all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "IntervalResult"]
@@ -51,7 +53,9 @@ class ClosedLoop:
         grid: the coupled grids; fleet: the resources' data; resources: their state.
         interval: intervals done in the current episode, [env].
         episode: the episode of each environment.
-        bus_df_hz, coi_df_hz: frequency deviations at the interval's end, [env, bus] and [env]; replaced, never changed.
+        bus_df_hz, coi_df_hz: frequency deviations at the interval's end, [env, bus] and [env].
+        served_mw: loads as they are there, at 60 Hz: after steps, shedding and lost buses, [env, load].
+        hour, weekday: 0 to 24, and Monday 0 to Sunday 6, there, [env]. These five are replaced, never changed.
         scada: what the control centre has of SIGNALS: centre of inertia, every bus, the forecasts' deviations.
     """
 
@@ -124,23 +128,13 @@ class ClosedLoop:
         )
         self._all = np.arange(n_env)
         self._elements_out = np.zeros(n_env, dtype=np.int64)
-        self.bus_df_hz = np.zeros((n_env, case.n_bus))
-        self.coi_df_hz = np.zeros(n_env)
+        self._signals_now = np.zeros((n_env, len(self.scada.signal_class)))
+        self._measure()
 
     @property
     def intervals_left(self) -> IntArray:
         """Intervals of the episode still to come, [env]."""
         return self.scenario.n_intervals - self.interval
-
-    @property
-    def hour(self) -> FloatArray:
-        """Hour of the day, 0 to 24, [env]."""
-        return self._clock[self._all, self.interval, 0]
-
-    @property
-    def weekday(self) -> FloatArray:
-        """Day of the week, Monday 0 to Sunday 6, [env]."""
-        return self._clock[self._all, self.interval, 1]
 
     @property
     def schedule_slope_mw(self) -> FloatArray:
@@ -245,7 +239,7 @@ class ClosedLoop:
         self.grid.shift_schedule(envs, offset_mw)
         self._elements_out[envs] = 0
         self._measure()
-        self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals()[envs])
+        self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals_now[envs])
 
     def step(self, action: FloatArray) -> IntervalResult:
         """One control interval.
@@ -253,66 +247,17 @@ class ClosedLoop:
         Args:
             action: wish of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
         """
-        grid, case = self.grid, self.case
         change_mw = self.advance_resources(action)
-        self.interval += 1
-        events = self._events()
-        for env in self._redispatched[self._all, self.interval].nonzero()[0]:
-            vm_pu = np.abs(grid.engine.v_pu[env, case.reactor.bus])
-            share = next_reactor_share(grid.engine.reactor_share[env], vm_pu)
-            if np.any(share != grid.engine.reactor_share[env]):
-                grid.set_reactors(int(env), share)
-        solved = grid.advance(self._inputs(self._all), events)
-
-        limit, lost = self.limits.violation_hz, self.limits.lost_hz
-        max_abs_hz = largest_deviation(grid.df_min_hz, grid.df_max_hz)
-        # A bus lies between the groups, so only where a group leaves the limits need the buses be looked at.
-        for env in (max_abs_hz > limit).nonzero()[0]:
-            lowest, highest = grid.bus_extremes_hz(int(env))
-            max_abs_hz[env] = max(-lowest.min(), highest.max())
-        engine, branch, bus = grid.engine, case.branch, case.bus
-        loading, vm_pu = np.empty((self.n_env, case.n_branch)), np.empty((self.n_env, case.n_bus))
-        self._elements_out = np.empty(self.n_env, dtype=np.int64)
-        overloaded, out_of_band = np.empty((2, self.n_env), dtype=np.bool_)
-        judge_limits(
-            engine.s_from_mva,
-            engine.s_to_mva,
-            engine.v_pu,
-            branch.rate_a_mva,
-            branch.rate_b_mva,
-            bus.vm_min_pu,
-            bus.vm_max_pu,
-            engine.branch_in_service,
-            engine.machine_in_service,
-            engine.bus_live,
-            loading,
-            vm_pu,
-            self._elements_out,
-            overloaded,
-            out_of_band,
+        due, dispatched = _move_on(
+            self.interval, self._next_event_s, self._redispatched, self.scenario.interval_s
         )
-        within_36, within_200 = np.empty((2, self.n_env))
-        share_within(grid.coi_trace_hz(), 0.036, 0.2, within_36, within_200)
+        events = self._events() if due else {}
+        if dispatched:
+            self._switch_reactors()
+        solved = self.grid.advance(self._inputs(self._all), events)
         self._measure()
-        result = IntervalResult(
-            sum_bus_square_hz2=grid.sum_bus_square_hz2(),
-            set_point_change_mw=change_mw,
-            frequency_violation=max_abs_hz > limit,
-            branch_violation=overloaded,
-            voltage_violation=out_of_band,
-            grid_lost=~solved | (max_abs_hz > lost),
-            max_abs_df_hz=max_abs_hz,
-            within_36_mhz=within_36,
-            within_200_mhz=within_200,
-            loading_percent=loading,
-            vm_pu=vm_pu,
-            unserved_mw=grid.unserved_mw(),
-            bus_df_hz=self.bus_df_hz,
-            resource_mw=self.resources.output_mw.copy(),
-            utilisation=self.utilisation,
-            bus_live=engine.bus_live.copy(),
-        )
-        self.scada.advance(self._signals())
+        result = self._judge(solved, change_mw)
+        self.scada.advance(self._signals_now)
         return result
 
     def advance_resources(self, action: FloatArray) -> FloatArray:
@@ -397,9 +342,10 @@ class ClosedLoop:
         return episode
 
     def _inputs(self, envs: IntArray) -> GridInputs:
-        n, case = len(envs), self.case
+        n, case, plants = len(envs), self.case, self.resources
         load_mw, load_mvar = np.empty((n, case.n_load)), np.empty((n, case.n_load))
         renewable_mw, schedule_mw = np.empty((n, case.n_renewable)), np.empty((n, case.n_machine))
+        set_point_mw, resource_mw = np.empty((2, n, case.n_resource))
         _fill_inputs(
             envs,
             self.interval,
@@ -407,18 +353,99 @@ class ClosedLoop:
             self._mvar_per_mw,
             self._renewable_mw,
             self._schedule_mw,
+            plants.set_point_mw,
+            plants.output_mw,
             load_mw,
             load_mvar,
             renewable_mw,
             schedule_mw,
+            set_point_mw,
+            resource_mw,
         )
         return GridInputs(
             load_mw=load_mw,
             load_mvar=load_mvar,
             renewable_mw=renewable_mw,
             schedule_mw=schedule_mw,
-            set_point_mw=self.resources.set_point_mw[envs],
-            resource_mw=self.resources.output_mw[envs],
+            set_point_mw=set_point_mw,
+            resource_mw=resource_mw,
+        )
+
+    def _switch_reactors(self) -> None:
+        """Reactors follow the voltages where the machines have just been dispatched anew."""
+        grid, reactor_bus = self.grid, self.case.reactor.bus
+        for env in self._redispatched[self._all, self.interval].nonzero()[0].tolist():
+            share = grid.engine.reactor_share[env]
+            wanted = next_reactor_share(share, np.abs(grid.engine.v_pu[env, reactor_bus]))
+            if np.any(wanted != share):
+                grid.set_reactors(env, wanted)
+
+    def _judge(self, solved: BoolArray, change_mw: FloatArray) -> IntervalResult:
+        """What the interval came to; solved: every power flow found a solution, [env]."""
+        grid, case, n_env = self.grid, self.case, self.n_env
+        engine, inputs, limits = grid.engine, grid.inputs, self.limits
+        loading_percent, vm_pu = np.empty((n_env, case.n_branch)), np.empty((n_env, case.n_bus))
+        figures, counts = np.empty((5, n_env)), np.empty((2, n_env), dtype=np.int64)
+        flags = np.empty((4, n_env), dtype=np.bool_)
+        n_beyond = judge_interval(
+            grid.df_min_hz,
+            grid.df_max_hz,
+            grid.trace_hz[1:],
+            grid.inertia_mws_per_hz,
+            grid.bus_gram,
+            grid.second_moment_hz2,
+            engine.s_from_mva,
+            engine.s_to_mva,
+            engine.v_pu,
+            case.branch.rate_a_mva,
+            case.branch.rate_b_mva,
+            case.bus.vm_min_pu,
+            case.bus.vm_max_pu,
+            engine.branch_in_service,
+            engine.machine_in_service,
+            engine.bus_live,
+            inputs.load_mw,
+            grid.load_step_mw,
+            grid.served_share,
+            case.load.bus,
+            solved,
+            limits.violation_hz,
+            limits.lost_hz,
+            loading_percent,
+            vm_pu,
+            figures,
+            counts,
+            flags,
+        )
+        max_abs_hz, within_36, within_200, sum_square_hz2, unserved_mw = figures
+        frequency, branch, voltage, lost = flags
+        if n_beyond > 0:
+            # A bus lies between the groups, so only where a group leaves the limits need the buses be looked at.
+            for env in frequency.nonzero()[0].tolist():
+                lowest, highest = grid.bus_extremes_hz(env)
+                max_abs_hz[env] = max(-lowest.min(), highest.max())
+                frequency[env] = max_abs_hz[env] > limits.violation_hz
+                lost[env] = not solved[env] or max_abs_hz[env] > limits.lost_hz
+                counts[1, env] = int(frequency[env]) + int(branch[env]) + int(voltage[env])
+        self._elements_out = counts[0]
+        return IntervalResult(
+            sum_bus_square_hz2=sum_square_hz2,
+            set_point_change_mw=change_mw,
+            frequency_violation=frequency,
+            branch_violation=branch,
+            voltage_violation=voltage,
+            violations=counts[1],
+            grid_lost=lost,
+            max_abs_df_hz=max_abs_hz,
+            within_36_mhz=within_36,
+            within_200_mhz=within_200,
+            loading_percent=loading_percent,
+            vm_pu=vm_pu,
+            unserved_mw=unserved_mw,
+            bus_df_hz=self.bus_df_hz,
+            resource_mw=self.resources.output_mw.copy(),
+            utilisation=self.utilisation,
+            bus_live=engine.bus_live.copy(),
         )
 
     def _events(self) -> dict[int, list[Event]]:
@@ -441,20 +468,79 @@ class ClosedLoop:
         return events[at].time_s if at < len(events) else np.inf
 
     def _measure(self) -> None:
-        """Frequencies at the interval's end; new arrays, so that results given away stay as they were."""
-        self.bus_df_hz = self.grid.bus_df_hz()
-        self.coi_df_hz = self.grid.coi_df_hz()
-
-    def _signals(self) -> FloatArray:
-        """What is sent to the control centre now, [env, signal]."""
-        return np.concatenate(
-            [
-                self.coi_df_hz[:, None],
-                self.bus_df_hz,
-                self.forecast_renewable_deviation_mw[self._all, self.interval],
-            ],
-            axis=1,
+        """Take in the interval's end; into new arrays, so that what was given away stays as it was."""
+        grid, case, n_env = self.grid, self.case, self.n_env
+        self.bus_df_hz, self.coi_df_hz = np.empty((n_env, case.n_bus)), np.empty(n_env)
+        self.hour, self.weekday = np.empty((2, n_env))
+        self.served_mw = np.empty((n_env, case.n_load))
+        self._signals_now = np.empty((n_env, self._signals_now.shape[1]))
+        _measure(
+            self.interval,
+            grid.df_hz,
+            grid.inertia_mws_per_hz,
+            grid.bus_frequency,
+            grid.inputs.load_mw,
+            grid.load_step_mw,
+            grid.served_share,
+            grid.engine.bus_live,
+            case.load.bus,
+            self.forecast_renewable_deviation_mw,
+            self._clock,
+            self.bus_df_hz,
+            self.coi_df_hz,
+            self.hour,
+            self.weekday,
+            self.served_mw,
+            self._signals_now,
         )
+
+
+@numba.njit(cache=True)
+def _move_on(
+    interval: IntArray, next_event_s: FloatArray, redispatched: BoolArray, interval_s: float
+) -> tuple[bool, bool]:
+    """Count one interval more everywhere; whether an event falls into it, and whether a new dispatch began with it."""
+    due, dispatched = False, False
+    for e in range(interval.size):
+        interval[e] += 1
+        due |= next_event_s[e] < interval[e] * interval_s
+        dispatched |= redispatched[e, interval[e]]
+    return due, dispatched
+
+
+@numba.njit(cache=True)
+def _measure(
+    interval: IntArray,
+    df_hz: FloatArray,
+    inertia: FloatArray,
+    bus_frequency: FloatArray,
+    load_mw: FloatArray,
+    load_step_mw: FloatArray,
+    served_share: FloatArray,
+    bus_live: BoolArray,
+    load_bus: IntArray,
+    forecast_deviation_mw: FloatArray,
+    clock: FloatArray,
+    bus_df_hz: FloatArray,
+    coi_df_hz: FloatArray,
+    hour: FloatArray,
+    weekday: FloatArray,
+    served_mw: FloatArray,
+    signals: FloatArray,
+) -> None:
+    """Frequencies, loads, clock and what is sent to the control centre; the last six arrays, [env, ...], are filled."""
+    n_env, n_bus = bus_df_hz.shape
+    bus_df_hz[:] = weigh_groups(bus_frequency, df_hz)
+    coi_df_hz[:] = centre_of_inertia(df_hz.reshape((1, df_hz.shape[0], n_env)), inertia)[0]
+    served_mw[:] = served_load(load_mw, load_step_mw, served_share, bus_live, load_bus)
+    for e in range(n_env):
+        at = interval[e]
+        hour[e], weekday[e] = clock[e, at, 0], clock[e, at, 1]
+        signals[e, 0] = coi_df_hz[e]
+        for k in range(n_bus):
+            signals[e, 1 + k] = bus_df_hz[e, k]
+        for k in range(forecast_deviation_mw.shape[2]):
+            signals[e, 1 + n_bus + k] = forecast_deviation_mw[e, at, k]
 
 
 @numba.njit(cache=True)
@@ -465,12 +551,20 @@ def _fill_inputs(
     mvar_per_mw: FloatArray,
     p_renewable_mw: FloatArray,
     p_schedule_mw: FloatArray,
+    p_set_point_mw: FloatArray,
+    p_output_mw: FloatArray,
     load_mw: FloatArray,
     load_mvar: FloatArray,
     renewable_mw: FloatArray,
     schedule_mw: FloatArray,
+    set_point_mw: FloatArray,
+    resource_mw: FloatArray,
 ) -> None:
-    """Each named environment's powers at its own interval, from [env, time, x]; the last four, [n, x], are filled."""
+    """Powers of the environments named, each at its own interval; the last six arrays, [n, x], are filled.
+
+    Args:
+        p_load_mw, p_renewable_mw, p_schedule_mw: [env, time, x]; p_set_point_mw, p_output_mw: now, [env, resource].
+    """
     for row in range(envs.size):
         e = envs[row]
         at = interval[e]
@@ -478,3 +572,5 @@ def _fill_inputs(
         load_mvar[row] = p_load_mw[e, at] * mvar_per_mw
         renewable_mw[row] = p_renewable_mw[e, at]
         schedule_mw[row] = p_schedule_mw[e, at]
+        set_point_mw[row] = p_set_point_mw[e]
+        resource_mw[row] = p_output_mw[e]

@@ -14,10 +14,21 @@ import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.limits import Violations, branch_violations, voltage_violations
+from grid_model.projection import centre_of_inertia, sum_square
+from grid_model.span import unserved_load
 
-__all__ = ["FrequencyLimits", "IntervalResult", "judge_limits", "largest_deviation", "share_within"]
+__all__ = [
+    "FrequencyLimits",
+    "IntervalResult",
+    "judge_interval",
+    "judge_limits",
+    "largest_deviation",
+    "share_within",
+]
 
 ComplexArray = npt.NDArray[np.complex128]
+
+NARROW_HZ, WIDE_HZ = 0.036, 0.2  # of IntervalResult.within_36_mhz and within_200_mhz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +48,7 @@ class IntervalResult:
     frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
     branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
     voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
+    violations: IntArray  # kinds of limit broken, 0 to 3, [env]
     grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
     max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
     within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
@@ -57,14 +69,6 @@ class IntervalResult:
     def voltage_limits(self, vm_min_pu: FloatArray, vm_max_pu: FloatArray) -> Violations:
         """Live buses outside their band, two arrays [bus]: count, severity and flag, each [env]."""
         return voltage_violations(self.vm_pu, vm_min_pu, vm_max_pu, self.bus_live)
-
-    @property
-    def violations(self) -> IntArray:
-        """Kinds of limit broken, 0 to 3, [env]."""
-        count = self.frequency_violation.astype(np.int64)
-        count += self.branch_violation
-        count += self.voltage_violation
-        return count
 
 
 @numba.njit(cache=True)
@@ -149,3 +153,79 @@ def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
             # Unlike max(), this passes on what is not a number.
             largest[e] = np.maximum(largest[e], np.maximum(-lowest[g, e], highest[g, e]))
     return largest
+
+
+@numba.njit(cache=True)
+def judge_interval(
+    df_min_hz: FloatArray,
+    df_max_hz: FloatArray,
+    trace_hz: FloatArray,
+    inertia: FloatArray,
+    bus_gram: FloatArray,
+    second_moment_hz2: FloatArray,
+    s_from_mva: ComplexArray,
+    s_to_mva: ComplexArray,
+    v_pu: ComplexArray,
+    rate_a_mva: FloatArray,
+    rate_b_mva: FloatArray,
+    vm_min_pu: FloatArray,
+    vm_max_pu: FloatArray,
+    branch_in_service: BoolArray,
+    machine_in_service: BoolArray,
+    bus_live: BoolArray,
+    load_mw: FloatArray,
+    load_step_mw: FloatArray,
+    served_share: FloatArray,
+    load_bus: IntArray,
+    solved: BoolArray,
+    violation_hz: float,
+    lost_hz: float,
+    loading_percent: FloatArray,
+    vm_pu: FloatArray,
+    figures: FloatArray,
+    counts: IntArray,
+    flags: BoolArray,
+) -> int:
+    """Everything an interval came to, by the functions above and those of the grid model.
+
+    Args:
+        df_min_hz .. second_moment_hz2: of the groups, see `CoupledGrid`; s_from_mva .. bus_live: see `judge_limits`.
+        load_mw .. load_bus: see `grid_model.span.unserved_load`; solved: every power flow found a solution, [env].
+        violation_hz, lost_hz: see FrequencyLimits.
+        loading_percent, vm_pu: filled as by `judge_limits`.
+        figures: filled with the largest deviation of the groups, both shares within, the sum over the buses of the mean
+            of Df^2, and the load not served, [5, env].
+        counts: filled with elements out and kinds of limit broken, [2, env].
+        flags: filled with frequency, branch and voltage beyond their limits and the grid lost, [4, env].
+
+    Returns:
+        Environments whose frequency left its limits.
+    """
+    figures[0] = largest_deviation(df_min_hz, df_max_hz)
+    share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, figures[1], figures[2])
+    figures[3] = sum_square(bus_gram, second_moment_hz2)
+    figures[4] = unserved_load(load_mw, load_step_mw, served_share, bus_live, load_bus)
+    judge_limits(
+        s_from_mva,
+        s_to_mva,
+        v_pu,
+        rate_a_mva,
+        rate_b_mva,
+        vm_min_pu,
+        vm_max_pu,
+        branch_in_service,
+        machine_in_service,
+        bus_live,
+        loading_percent,
+        vm_pu,
+        counts[0],
+        flags[1],
+        flags[2],
+    )
+    n_beyond = 0
+    for e in range(solved.size):
+        flags[0, e] = figures[0, e] > violation_hz
+        flags[3, e] = not solved[e] or figures[0, e] > lost_hz
+        counts[1, e] = int(flags[0, e]) + int(flags[1, e]) + int(flags[2, e])
+        n_beyond += int(flags[0, e])
+    return n_beyond

@@ -133,14 +133,16 @@ class Scada:
         """What the control room shows now, shape [env, signal]."""
         return self._shown.copy()
 
-    def advance(self, value: FloatArray) -> FloatArray:
-        """Send the values at the end of an interval and return what the control room then shows.
+    @property
+    def shown(self) -> FloatArray:
+        """The same without a copy: to be read at once and left as it is."""
+        return self._shown
+
+    def advance(self, value: FloatArray) -> None:
+        """Send the values at the end of an interval; `received` is what the control room then shows.
 
         Args:
             value: true values, shape [env, signal].
-
-        Returns:
-            Values shown, shape [env, signal].
         """
         if value.shape != self._shown.shape:
             raise ValueError(f"scada: values of shape {value.shape}, expected {self._shown.shape}.")
@@ -157,7 +159,6 @@ class Scada:
             self.config.failure,
             self.config.recovery,
         )
-        return self.received()
 
     def get_state(self) -> dict[str, Any]:
         """Everything a later `set_state` needs to go on to the bit, as plain arrays."""

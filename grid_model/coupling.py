@@ -372,6 +372,11 @@ class CoupledGrid:
         self._begin = self.inputs = inputs
         return converged
 
+    @property
+    def inertia_mws_per_hz(self) -> FloatArray:
+        """M of the machines in service of each group [MW s/Hz], [group, env]."""
+        return self._inertia
+
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
         return weigh_groups(self.bus_frequency, self.df_hz)

@@ -16,17 +16,18 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import gymnasium
+import numba
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.closed_loop import ClosedLoop, IntervalResult
 from control.scenario import ScenarioConfig, scenario_named
 from grid_model.swing import Level, SwingConfig
-from marl.measurement import measure
+from marl.measurement import MEASUREMENTS, measure
 from marl.observation import (
     DF_HZ,
     EXTENDED_SIZE,
@@ -36,7 +37,7 @@ from marl.observation import (
     state_size,
 )
 from marl.protocol import AgentGroup, Float32Array, Observed, Transition
-from marl.reward import RewardConfig, reward_terms
+from marl.reward import REWARD_TERMS, RewardConfig, interval_reward
 
 __all__ = ["ActionError", "GridBatch", "GridParallelEnv", "make_batch", "parallel_env"]
 
@@ -109,6 +110,11 @@ class GridBatch:
             else {kind: np.tile(moving[rows], (n_env, 1)) for kind, rows in self._of_group.items()}
         )
         self._observer = Observer.of(case, fleet, scenario.renewable_scale)
+        self._logged = (
+            *(f"reward_{name}" for name in REWARD_TERMS),
+            *MEASUREMENTS,
+            *(f"moved_mw_{kind}" for kind in kinds),
+        )
         self._cost = fleet.cost_per_mw, fleet.cost_per_mw2
         self._generators = [
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
@@ -170,36 +176,35 @@ class GridBatch:
         result = loop.step(action)
         self._last_action = action
         self.last_result = result
-        left, violations = loop.intervals_left, result.violations
-        terminated = result.grid_lost
-        truncated = (loop.interval >= self._length) & ~terminated
-        terms = reward_terms(
+        logged = np.empty((len(self._logged), self.n_env))
+        n_term = len(REWARD_TERMS)
+        total = interval_reward(
             result.sum_bus_square_hz2,
             result.set_point_change_mw,
             *self._cost,
-            violations,
+            result.violations,
             result.grid_lost,
-            left,
+            loop.interval,
+            self.scenario.n_intervals,
             self.reward_config,
+            logged[:n_term],
         )
-        reward = np.zeros(self.n_env)
-        for value in terms.values():
-            reward += value
-        logged = {f"reward_{name}": value for name, value in terms.items()}
-        logged |= measure(result, violations, self.case.n_bus, self._group_index, self._of_group)
+        measure(result, self.case.n_bus, self._group_index, logged[n_term:])
         final = observed = self._observe()
-        done = (terminated | truncated).nonzero()[0]
-        if len(done) and self._auto_reset:
+        terminated, truncated = result.grid_lost, np.empty(self.n_env, dtype=np.bool_)
+        n_done = _find_truncated(loop.interval, self._length, terminated, truncated)
+        if n_done > 0 and self._auto_reset:
+            done = (terminated | truncated).nonzero()[0]
             self._length[done] = self.scenario.n_intervals
             self._start(done)
             observed = self._observe()
         return Transition(
             observed=observed,
             final=final,
-            reward=reward,
+            reward=total,
             terminated=terminated,
             truncated=truncated,
-            terms=logged,
+            terms=dict(zip(self._logged, logged, strict=True)),
         )
 
     def get_state(self) -> dict[str, Any]:
@@ -284,8 +289,8 @@ class GridBatch:
             more[:, :, 2] = (loop.schedule_slope_mw / SLOPE_MW)[:, None]
         agents, state = self._observer.observe(
             bus_df_hz=loop.bus_df_hz,
-            late=loop.scada.received(),
-            load_mw=loop.grid.served_mw(),
+            late=loop.scada.shown,
+            load_mw=loop.served_mw,
             renewable_mw=inputs.renewable_mw,
             output_mw=plants.output_mw,
             energy_mwh=plants.energy_mwh,
@@ -555,6 +560,16 @@ def make_batch(
 def parallel_env(**options: Any) -> GridParallelEnv:
     """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
     return GridParallelEnv(**options)
+
+
+@numba.njit(cache=True)
+def _find_truncated(interval: IntArray, length: IntArray, terminated: BoolArray, truncated: BoolArray) -> int:
+    """Fill in whose time is over without the grid being lost; how many episodes end either way; all [env]."""
+    n_done = 0
+    for e in range(interval.size):
+        truncated[e] = interval[e] >= length[e] and not terminated[e]
+        n_done += int(terminated[e] or truncated[e])
+    return n_done
 
 
 def _as_slice(rows: IntArray) -> slice | IntArray:

@@ -5,8 +5,6 @@ Compiled, because it is taken at every step: in array arithmetic these dozen num
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numba
 import numpy as np
 
@@ -31,25 +29,19 @@ MEASUREMENTS = (
 N_FIXED = len(MEASUREMENTS)
 
 
-def measure(
-    result: IntervalResult, violations: IntArray, n_bus: int, group: IntArray, names: Collection[str]
-) -> dict[str, FloatArray]:
+def measure(result: IntervalResult, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """The measurements of one interval, and by how much the plants of each group moved.
 
     Args:
-        result: the interval; violations: kinds of limit broken in it, [env]; n_bus: buses of the grid.
-        group: of each resource, [resource]; names: of the groups.
-
-    Returns:
-        {name: [env]} of MEASUREMENTS, and `moved_mw_<group>`: sum of |dP| over its plants [MW].
+        result: the interval; n_bus: buses of the grid; group: of each resource, 0, 1 .., [resource].
+        found: filled with MEASUREMENTS, then for each group with the sum of |dP| over its plants [MW], [quantity, env].
     """
-    found = np.empty((N_FIXED + len(names), len(violations)))
     _fill(
         result.sum_bus_square_hz2,
         result.max_abs_df_hz,
         result.within_36_mhz,
         result.within_200_mhz,
-        violations,
+        result.violations,
         result.frequency_violation,
         result.branch_violation,
         result.voltage_violation,
@@ -61,7 +53,6 @@ def measure(
         group,
         found,
     )
-    return dict(zip((*MEASUREMENTS, *(f"moved_mw_{name}" for name in names)), found, strict=True))
 
 
 @numba.njit(cache=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["RewardConfig", "reward_terms"]
+__all__ = ["REWARD_TERMS", "RewardConfig", "interval_reward"]
 
 REWARD_TERMS = ("frequency", "movement", "effort", "violations", "lost")
 
@@ -32,17 +32,19 @@ class RewardConfig:
     violation: float = 10_000.0  # per kind of limit and interval
 
 
-def reward_terms(
+def interval_reward(
     sum_bus_square_hz2: FloatArray,
     set_point_change_mw: FloatArray,
     cost_per_mw: FloatArray,
     cost_per_mw2: FloatArray,
     violations: IntArray,
     grid_lost: BoolArray,
-    intervals_left: IntArray,
+    interval: IntArray,
+    n_intervals: int,
     config: RewardConfig,
-) -> dict[str, FloatArray]:
-    """Terms of R of one interval.
+    terms: FloatArray,
+) -> FloatArray:
+    """R of one interval, [env], and its terms.
 
     Args:
         sum_bus_square_hz2: sum over buses of the interval's mean of Df^2 [Hz^2], [env].
@@ -50,13 +52,11 @@ def reward_terms(
         cost_per_mw, cost_per_mw2: C [1/MW] and W [1/MW^2], [resource].
         violations: kinds of limit broken, 0 to 3, [env].
         grid_lost: whether the episode ended in this interval because the grid was lost, [env].
-        intervals_left: intervals of the episode that will not be played for it, [env].
+        interval: intervals of the episode that are over, [env], of n_intervals that a whole one has.
         config: weights.
-
-    Returns:
-        {term: [env]} for `frequency`, `movement`, `effort`, `violations`, `lost`.
+        terms: filled with the terms in the order of REWARD_TERMS, [term, env].
     """
-    terms = np.empty((len(REWARD_TERMS), len(sum_bus_square_hz2)))
+    total = np.empty(len(sum_bus_square_hz2))
     _fill(
         sum_bus_square_hz2,
         set_point_change_mw,
@@ -64,14 +64,16 @@ def reward_terms(
         cost_per_mw2,
         violations,
         grid_lost,
-        intervals_left,
+        interval,
+        n_intervals,
         config.frequency_per_hz2,
         config.movement,
         config.effort,
         config.violation,
         terms,
+        total,
     )
-    return dict(zip(REWARD_TERMS, terms, strict=True))
+    return total
 
 
 @numba.njit(cache=True)
@@ -97,14 +99,16 @@ def _fill(
     cost_per_mw2: FloatArray,
     violations: IntArray,
     grid_lost: BoolArray,
-    intervals_left: IntArray,
+    interval: IntArray,
+    n_intervals: int,
     frequency_per_hz2: float,
     movement: float,
     effort: float,
     violation: float,
     terms: FloatArray,
+    total: FloatArray,
 ) -> None:
-    """See reward_terms; terms, [term, env], is filled in. Not a matrix product: its bits would depend on the batch."""
+    """See interval_reward; terms and total, [env], are filled. A matrix product's bits would vary with the batch."""
     n_env, n_resource = set_point_change_mw.shape
     linear, quadratic = np.empty(n_resource), np.empty(n_resource)
     for e in range(n_env):
@@ -116,4 +120,7 @@ def _fill(
         terms[1, e] = -movement * _sum_row(linear)
         terms[2, e] = -effort * _sum_row(quadratic)
         terms[3, e] = -violation * violations[e]
-        terms[4, e] = -violation * (intervals_left[e] if grid_lost[e] else 0)
+        terms[4, e] = -violation * (n_intervals - interval[e] if grid_lost[e] else 0)
+        total[e] = 0.0
+        for k in range(terms.shape[0]):
+            total[e] += terms[k, e]

@@ -9,7 +9,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cases", "grid_model", "control", "marl")
 # The modules of marl that adapt the grid to the learner.
-GRID_SIDE = {"environment", "joint_environment", "observation", "reward", "evaluation", "start"}
+GRID_SIDE = {
+    "environment",
+    "joint_environment",
+    "observation",
+    "reward",
+    "measurement",
+    "evaluation",
+    "start",
+}
 ALLOWED = {
     "cases": {"cases"},
     "grid_model": {"cases", "grid_model"},

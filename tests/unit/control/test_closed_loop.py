@@ -128,14 +128,15 @@ def test_limits_of_frequency_are_judged_on_the_worst_moment_of_the_interval():
 
 
 def test_violations_count_kinds_of_limit_not_places():
-    result = make_loop().step(np.zeros((1, 20)))
-    twice = replace(
-        result,
-        frequency_violation=np.array([True]),
-        branch_violation=np.array([False]),
-        voltage_violation=np.array([True]),
-    )
-    assert twice.violations.tolist() == [2]
+    """Frequency beyond 0.1 mHz at many buses and half of all voltages above 1 pu are two kinds."""
+    loop = make_loop(limits=FrequencyLimits(violation_hz=1e-4))
+    loop.case = replace(loop.case, bus=replace(loop.case.bus, vm_max_pu=np.ones(loop.case.n_bus)))
+    for _ in range(4):
+        result = loop.step(idle(loop))
+    assert (result.frequency_violation[0], result.branch_violation[0]) == (True, False)
+    assert result.voltage_violation[0]
+    assert np.count_nonzero(result.vm_pu[0] > 1.0) > 10
+    assert result.violations.tolist() == [2]
 
 
 def test_power_balances_at_the_end_of_every_interval():

@@ -23,10 +23,15 @@ def started(config: ScadaConfig, signal_class: np.ndarray, keys: list[int]) -> S
     return scada
 
 
+def send(scada: Scada, value: np.ndarray) -> np.ndarray:
+    scada.advance(value)
+    return scada.received()
+
+
 def history(scada: Scada, n: int) -> np.ndarray:
     """What is shown while every true value counts the intervals, [interval, env, signal]."""
     shape = (scada.n_env, len(scada.signal_class))
-    return np.array([scada.advance(np.full(shape, float(k))) for k in range(1, n + 1)])
+    return np.array([send(scada, np.full(shape, float(k))) for k in range(1, n + 1)])
 
 
 @pytest.mark.parametrize("delay", range(MAX_DELAY_INTERVALS + 1))
@@ -73,7 +78,7 @@ def test_losses_of_signals_are_independent() -> None:
 def test_noise_and_bias_have_their_size() -> None:
     config = ScadaConfig(delay_intervals=(0, 0, 0), noise_sd=(0.001, 0.002, 3.0), bias_sd=(0.01, 0.0, 0.0))
     scada = started(config, ONE_OF_EACH, list(range(400)))
-    shown = np.array([scada.advance(np.zeros((400, 3))) for _ in range(100)])  # [interval, env, signal]
+    shown = np.array([send(scada, np.zeros((400, 3))) for _ in range(100)])  # [interval, env, signal]
     noise = shown - shown.mean(axis=0)
     # 40,000 values, one degree of freedom in a hundred taken by the mean: 0.5 %; plus 4/sqrt(80,000).
     np.testing.assert_allclose(noise.std(axis=(0, 1)), [0.001, 0.002, 3.0], rtol=0.02)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from marl.reward import RewardConfig, _sum_row, reward_terms
+from marl.reward import REWARD_TERMS, RewardConfig, _sum_row, interval_reward
 
 
 def terms(**changes):
@@ -14,10 +14,14 @@ def terms(**changes):
         "cost_per_mw2": np.array([0.5, 1.0, 1.5]),
         "violations": np.array([0]),
         "grid_lost": np.array([False]),
-        "intervals_left": np.array([100]),
+        "interval": np.array([400]),
+        "n_intervals": 500,
         "config": RewardConfig(),
     } | changes
-    return {name: value.tolist() for name, value in reward_terms(**arguments).items()}
+    found = np.empty((len(REWARD_TERMS), len(arguments["violations"])))
+    total = interval_reward(**arguments, terms=found)
+    np.testing.assert_allclose(total, found.sum(axis=0), rtol=1e-15)  # five numbers of one sign
+    return {name: value.tolist() for name, value in zip(REWARD_TERMS, found, strict=True)}
 
 
 def test_nothing_happening_costs_nothing():
@@ -37,7 +41,7 @@ def test_movement_costs_by_the_size_of_the_change_whichever_way_it_goes():
         set_point_change_mw=change_mw,
         violations=np.zeros(2, dtype=np.int64),
         grid_lost=np.zeros(2, dtype=np.bool_),
-        intervals_left=np.array([9, 9]),
+        interval=np.array([491, 491]),
         **two,
     )
     assert found["movement"] == [-2.0, -2.0]
@@ -58,7 +62,7 @@ def test_every_kind_of_limit_broken_costs_ten_thousand():
 def test_a_lost_grid_pays_for_every_interval_left_and_ending_early_never_gains():
     """With 100 intervals to go it costs a million; all three limits broken to the end would cost no less each."""
     assert terms(grid_lost=np.array([True]))["lost"] == [-1_000_000.0]
-    assert terms(grid_lost=np.array([True]), intervals_left=np.array([0]))["lost"] == [0.0]
+    assert terms(grid_lost=np.array([True]), interval=np.array([500]))["lost"] == [0.0]
     assert terms(grid_lost=np.array([False]))["lost"] == [0.0]
 
 
@@ -69,7 +73,7 @@ def test_weights_belong_to_the_configuration():
         set_point_change_mw=np.array([[1.0, 0.0, 0.0]]),
         violations=np.array([2]),
         grid_lost=np.array([True]),
-        intervals_left=np.array([3]),
+        interval=np.array([497]),
         config=config,
     )
     assert found == {
