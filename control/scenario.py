@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
@@ -445,10 +446,14 @@ class EpisodeBuilder:
         return p_mw, keep
 
 
+@numba.njit(cache=True)
 def _at(time_s: FloatArray, knot_s: FloatArray, values: FloatArray) -> FloatArray:
     """Straight lines between equally spaced knots, for all columns at once, shape [time, column]."""
-    position = (time_s - knot_s[0]) / (knot_s[1] - knot_s[0])
-    index = np.clip(position.astype(np.int64), 0, len(knot_s) - 2)
-    weight = (position - index)[:, None]
-    result: FloatArray = (1.0 - weight) * values[index] + weight * values[index + 1]
+    result = np.empty((time_s.size, values.shape[1]))
+    for row in range(time_s.size):
+        position = (time_s[row] - knot_s[0]) / (knot_s[1] - knot_s[0])
+        index = min(max(int(position), 0), knot_s.size - 2)
+        weight = position - index
+        for column in range(values.shape[1]):
+            result[row, column] = (1.0 - weight) * values[index, column] + weight * values[index + 1, column]
     return result

@@ -8,9 +8,9 @@ When it is built, both solve the case and must agree to 1e-8 pu.
 The engine sees plants and loads only as bus injections. Machines hold their voltage, and the power that the
 injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
 injections as 32-bit floats, so each is handed over as the sum of two of them, coarse and rest, which keeps 48
-bits. A result is a function of topology, injections and starting voltages alone: after each change of topology
-the next solve chooses its pivots anew, always at the same reference voltages, so neither the size of the batch nor
-what a solver did before shows in the last bit.
+bits. A result is a function of topology, reactors, injections and starting voltages alone: after each change of
+topology the pivots are chosen anew, always at the same reference voltages and without reactors, so neither the size
+of the batch nor what a solver did before shows in the last bit.
 """
 
 from __future__ import annotations
@@ -256,6 +256,7 @@ class PowerFlowEngine:
             v_pu = grid.ac_pf(self.v_pu[env], MAX_ITERATION, TOLERANCE_PU)
             if v_pu.size == 0:
                 v_pu = grid.ac_pf(self._start(env), 2 * MAX_ITERATION, TOLERANCE_PU)
+                self._changed[env] = True  # numbers out of range make a solver choose other pivots
             self.converged[env] = v_pu.size > 0
             if v_pu.size > 0:
                 self.v_pu[env] = v_pu
@@ -310,9 +311,9 @@ class PowerFlowEngine:
         """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
         grid = self._grids[env]
         self.reactor_share[env] = share
-        for reactor, q_mvar in enumerate(self.reactor_share[env] * self.case.reactor.q_mvar):
-            grid.change_q_shunt(reactor, float(q_mvar))
-        self._changed[env] = True
+        q_mvar = self.reactor_share[env] * self.case.reactor.q_mvar
+        for reactor, value in enumerate(q_mvar.tolist()):
+            grid.change_q_shunt(reactor, value)
 
     def reset_voltages(self, env: int) -> None:
         """Start the next solve of one environment at the reference voltages."""
@@ -357,15 +358,16 @@ class PowerFlowEngine:
         return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
 
     def _choose_pivots(self, env: int) -> None:
-        """Let the next solve factorise with the pivots of the reference voltages, whatever was solved before.
+        """Let solves factorise with the pivots of the reference voltages without reactors, whatever was solved before.
 
-        A solver chooses pivots at its first Newton step after a reset and keeps them. A solve that does not begin at
-        the reference voltages is preceded by one such step from there, with a tolerance that nothing meets.
+        A solver chooses pivots at its first Newton step after a reset and keeps them. That step is made here, with a
+        tolerance that nothing meets.
         """
-        grid, start = self._grids[env], self._start(env)
+        grid, share = self._grids[env], self.reactor_share[env].copy()
+        self.set_reactors(env, 0.0)
         grid.tell_solver_need_reset()
-        if not np.array_equal(self.v_pu[env], start):
-            grid.ac_pf(start, 1, NEVER)
+        grid.ac_pf(self._start(env), 1, NEVER)
+        self.set_reactors(env, share)
         self._changed[env] = False
 
     def _load_injection(self, grid: Any, injection_mva: ComplexArray) -> None:
