@@ -115,8 +115,8 @@ class ClosedLoop:
         self._schedule_mw = np.zeros((n_env, n_time, case.n_machine))
         self._clock = np.zeros((n_env, n_time, 2))  # hour, weekday
         self._redispatched = np.zeros((n_env, n_time), dtype=np.bool_)
-        self._nominal_area_mw = np.zeros(case.n_area)
-        np.add.at(self._nominal_area_mw, case.bus.area[case.load.bus], case.load.p_mw)
+        self._load_area, self._reactor_area = case.bus.area[case.load.bus], case.bus.area[case.reactor.bus]
+        self._nominal_area_mw = np.bincount(self._load_area, case.load.p_mw, minlength=case.n_area)
         self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
         self._next_event = np.zeros(n_env, dtype=np.int64)
         self._next_event_s = np.full(n_env, np.inf)  # times of the events to come next
@@ -322,18 +322,24 @@ class ClosedLoop:
         """Complex power into every bus [MVA], [1, bus]."""
         case = self.case
         injection = np.zeros((1, case.n_bus), dtype=np.complex128)
-        np.add.at(injection[0], case.load.bus, -p_load_mw * (1.0 + 1j * self._mvar_per_mw))
-        np.add.at(injection[0], case.renewable.bus, p_renewable_mw)
-        np.add.at(injection[0], case.machine.bus, p_machine_mw)
+        _add_powers(
+            case.load.bus,
+            p_load_mw,
+            self._mvar_per_mw,
+            case.renewable.bus,
+            p_renewable_mw,
+            case.machine.bus,
+            p_machine_mw,
+            injection[0],
+        )
         return injection
 
     def _first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
         """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""
         case = self.case
-        area_mw = np.zeros(case.n_area)
-        np.add.at(area_mw, case.bus.area[case.load.bus], p_load_mw)
+        area_mw = np.bincount(self._load_area, p_load_mw, minlength=case.n_area)
         level = area_mw / np.maximum(self._nominal_area_mw, 1e-9)
-        return initial_reactor_share(level[case.bus.area[case.reactor.bus]])
+        return initial_reactor_share(level[self._reactor_area])
 
     def _episode(self, env: int) -> Episode:
         episode = self.episode[env]
@@ -541,6 +547,26 @@ def _measure(
             signals[e, 1 + k] = bus_df_hz[e, k]
         for k in range(forecast_deviation_mw.shape[2]):
             signals[e, 1 + n_bus + k] = forecast_deviation_mw[e, at, k]
+
+
+@numba.njit(cache=True)
+def _add_powers(
+    load_bus: IntArray,
+    p_load_mw: FloatArray,
+    mvar_per_mw: FloatArray,
+    renewable_bus: IntArray,
+    p_renewable_mw: FloatArray,
+    machine_bus: IntArray,
+    p_machine_mw: FloatArray,
+    injection_mva: npt.NDArray[np.complex128],
+) -> None:
+    """Add to what goes into every bus, [bus], what loads take and renewables and machines give."""
+    for i in range(load_bus.size):
+        injection_mva[load_bus[i]] -= complex(p_load_mw[i], p_load_mw[i] * mvar_per_mw[i])
+    for i in range(renewable_bus.size):
+        injection_mva[renewable_bus[i]] += p_renewable_mw[i]
+    for i in range(machine_bus.size):
+        injection_mva[machine_bus[i]] += p_machine_mw[i]
 
 
 @numba.njit(cache=True)

@@ -355,7 +355,10 @@ class PowerFlowEngine:
         self._update_flows(self._every)
 
     def _start(self, env: int) -> ComplexArray:
-        return np.where(self.bus_live[env], self._reference_v_pu, 0.0)
+        live = self.bus_live[env]
+        if np.count_nonzero(live) == live.size:
+            return self._reference_v_pu
+        return np.where(live, self._reference_v_pu, 0.0)
 
     def _choose_pivots(self, env: int) -> None:
         """Let solves factorise with the pivots of the reference voltages without reactors, whatever was solved before.
