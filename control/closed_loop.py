@@ -17,20 +17,18 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.fleet import capacity_utilisation, fleet_of
 from control.interval import FrequencyLimits, IntervalResult, judge_interval
+from control.planned_grid import SETTLING_STEPS, PlannedGrid
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
-from control.voltage import initial_reactor_share, next_reactor_share
+from control.voltage import next_reactor_share
 from grid_model.coupling import CoupledGrid, GridInputs
 from grid_model.disturbance import Event
-from grid_model.limits import apparent_power_mva, loading_percent
-from grid_model.power_flow import PowerFlowEngine
 from grid_model.projection import centre_of_inertia, weigh_groups
 from grid_model.span import served_load
 from grid_model.swing import SwingConfig
@@ -40,10 +38,6 @@ __all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "IntervalResult"]
 BALANCE_S = (
     300.0  # an episode starts in balance; what was added to the schedule for that is taken out over this time
 )
-# What a state after an outage must keep clear of its limits, so that minutes later it still does.
-MARGIN_PU = 0.005
-MARGIN_PERCENT = 3.0
-SETTLING_STEPS = 5  # re-dispatches of the reactors that lie behind the first interval
 
 
 class ClosedLoop:
@@ -51,6 +45,7 @@ class ClosedLoop:
 
     Attributes (read them, change them only through the methods):
         grid: the coupled grids; fleet: the resources' data; resources: their state.
+        plan: a grid of its own, on which plans are tried.
         interval: intervals done in the current episode, [env].
         episode: the episode of each environment.
         bus_df_hz, coi_df_hz: frequency deviations at the interval's end, [env, bus] and [env].
@@ -100,7 +95,7 @@ class ClosedLoop:
         self.grid = CoupledGrid(
             case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
         )
-        self._losses = PowerFlowEngine(case, 1, check=False)
+        self.plan = PlannedGrid(case)
         self._builder = EpisodeBuilder(case, series, scenario)
         self._balance = np.maximum(
             0.0, 1.0 - np.arange(scenario.n_intervals + 1) * scenario.interval_s / BALANCE_S
@@ -115,8 +110,6 @@ class ClosedLoop:
         self._schedule_mw = np.zeros((n_env, n_time, case.n_machine))
         self._clock = np.zeros((n_env, n_time, 2))  # hour, weekday
         self._redispatched = np.zeros((n_env, n_time), dtype=np.bool_)
-        self._load_area, self._reactor_area = case.bus.area[case.load.bus], case.bus.area[case.reactor.bus]
-        self._nominal_area_mw = np.bincount(self._load_area, case.load.p_mw, minlength=case.n_area)
         self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
         self._next_event = np.zeros(n_env, dtype=np.int64)
         self._next_event_s = np.full(n_env, np.inf)  # times of the events to come next
@@ -153,67 +146,10 @@ class ClosedLoop:
         """Circuits, transformers and units out of service, [env]."""
         return self._elements_out
 
-    def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
-        """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
-        engine = self._losses
-        injection = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
-        engine.set_reactors(0, self._first_reactor_share(p_load_mw))
-        engine.reset_voltages(0)
-        if not engine.solve(injection)[0]:
-            return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
-        return float((engine.s_from_mva + engine.s_to_mva).real.sum())
-
-    def outage_is_secure(
-        self,
-        outage: Event,
-        p_load_mw: FloatArray,
-        p_renewable_mw: FloatArray,
-        p_machine_mw: FloatArray,
-        reactors_follow: bool,
-    ) -> bool:
-        """Whether voltages and emergency ratings hold after an outage, with the agents' plants on schedule.
-
-        Governors pick up what is missing. Reactors stand as the voltages before the outage want them, or after it if
-        `reactors_follow`. A margin is left for what noise and agents add until the next re-dispatch.
-
-        Args:
-            outage: a circuit or machine that goes out; p_load_mw, p_renewable_mw, p_machine_mw: the state [MW].
-        """
-        case, engine = self.case, self._losses
-        branch_on, machine_on = np.ones(case.n_branch, np.bool_), np.ones(case.n_machine, np.bool_)
-        everything = branch_on.copy(), machine_on.copy()
-        (branch_on if outage.kind == "branch_out" else machine_on)[outage.index] = False
-        before = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
-        after = self._injection(p_load_mw, p_renewable_mw, p_machine_mw * machine_on)
-        share = self._first_reactor_share(p_load_mw)
-        try:
-            if reactors_follow:
-                engine.set_topology(0, branch_on, machine_on)
-            engine.reset_voltages(0)
-            for _ in range(SETTLING_STEPS):
-                engine.set_reactors(0, share)
-                if not engine.solve(after if reactors_follow else before)[0]:
-                    return False
-                share = next_reactor_share(share, np.abs(engine.v_pu[0, case.reactor.bus]))
-            engine.set_reactors(0, share)
-            if not reactors_follow:
-                engine.set_topology(0, branch_on, machine_on)
-            if not engine.solve(after)[0]:
-                return False
-            vm_pu, live = np.abs(engine.v_pu[0]), engine.bus_live[0]
-            loading = loading_percent(
-                apparent_power_mva(engine.s_from_mva, engine.s_to_mva), case.branch.rate_b_mva[None, :]
-            )
-            in_band = (vm_pu >= case.bus.vm_min_pu + MARGIN_PU) & (vm_pu <= case.bus.vm_max_pu - MARGIN_PU)
-            return bool(np.all(in_band | ~live) and np.all(loading <= 100.0 - MARGIN_PERCENT))
-        finally:
-            engine.set_topology(0, *everything)
-            engine.reset_voltages(0)
-
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""
         for env, rng in zip(envs, generators, strict=True):
-            episode = self._builder.build(rng, self.losses_mw, self.outage_is_secure)
+            episode = self._builder.build(rng, self.plan.losses_mw, self.plan.outage_is_secure)
             self.episode[env] = episode
             self._load_mw[env] = episode.p_load_mw
             self._renewable_mw[env] = episode.p_renewable_mw
@@ -231,7 +167,7 @@ class ClosedLoop:
         self._next_event_s[envs] = [self._time_of_next_event(env) for env in envs]
         self.fleet.reset(self.resources, envs, np.stack([self._episode(env).soc_start for env in envs]))
         inputs = self._inputs(envs)
-        share = np.stack([self._first_reactor_share(load_mw) for load_mw in inputs.load_mw])
+        share = np.stack([self.plan.first_reactor_share(load_mw) for load_mw in inputs.load_mw])
         offset_mw = self.grid.start(
             envs, inputs, share, next_share=next_reactor_share, n_switching=SETTLING_STEPS - 1
         )
@@ -315,31 +251,6 @@ class ClosedLoop:
         )
         self._next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
         self._measure()
-
-    def _injection(
-        self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray
-    ) -> npt.NDArray[np.complex128]:
-        """Complex power into every bus [MVA], [1, bus]."""
-        case = self.case
-        injection = np.zeros((1, case.n_bus), dtype=np.complex128)
-        _add_powers(
-            case.load.bus,
-            p_load_mw,
-            self._mvar_per_mw,
-            case.renewable.bus,
-            p_renewable_mw,
-            case.machine.bus,
-            p_machine_mw,
-            injection[0],
-        )
-        return injection
-
-    def _first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
-        """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""
-        case = self.case
-        area_mw = np.bincount(self._load_area, p_load_mw, minlength=case.n_area)
-        level = area_mw / np.maximum(self._nominal_area_mw, 1e-9)
-        return initial_reactor_share(level[self._reactor_area])
 
     def _episode(self, env: int) -> Episode:
         episode = self.episode[env]
@@ -547,26 +458,6 @@ def _measure(
             signals[e, 1 + k] = bus_df_hz[e, k]
         for k in range(forecast_deviation_mw.shape[2]):
             signals[e, 1 + n_bus + k] = forecast_deviation_mw[e, at, k]
-
-
-@numba.njit(cache=True)
-def _add_powers(
-    load_bus: IntArray,
-    p_load_mw: FloatArray,
-    mvar_per_mw: FloatArray,
-    renewable_bus: IntArray,
-    p_renewable_mw: FloatArray,
-    machine_bus: IntArray,
-    p_machine_mw: FloatArray,
-    injection_mva: npt.NDArray[np.complex128],
-) -> None:
-    """Add to what goes into every bus, [bus], what loads take and renewables and machines give."""
-    for i in range(load_bus.size):
-        injection_mva[load_bus[i]] -= complex(p_load_mw[i], p_load_mw[i] * mvar_per_mw[i])
-    for i in range(renewable_bus.size):
-        injection_mva[renewable_bus[i]] += p_renewable_mw[i]
-    for i in range(machine_bus.size):
-        injection_mva[machine_bus[i]] += p_machine_mw[i]
 
 
 @numba.njit(cache=True)

@@ -129,7 +129,8 @@ def course(loop: ClosedLoop) -> Course:
             on[after, event.index] = event.kind == "machine_in"
     machine_mw *= on
     loss_mw = [
-        loop.losses_mw(*powers) for powers in zip(load_mw, episode.p_renewable_mw, machine_mw, strict=True)
+        loop.plan.losses_mw(*powers)
+        for powers in zip(load_mw, episode.p_renewable_mw, machine_mw, strict=True)
     ]
     return Course(
         demand_mw=load_mw.sum(axis=1) + np.array(loss_mw) - episode.p_renewable_mw.sum(axis=1),

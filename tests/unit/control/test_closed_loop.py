@@ -159,11 +159,11 @@ def test_an_outage_is_judged_by_the_power_flow_after_it():
     for name, expected in (("34-35", False), ("30-61 #1", True)):
         outage = Event(time_s=0.0, kind="branch_out", index=CASE.branch.name.index(name))
         for reactors_follow in (False, True):
-            assert loop.outage_is_secure(outage, *state, reactors_follow) is expected
+            assert loop.plan.outage_is_secure(outage, *state, reactors_follow) is expected
     # The judge leaves the grid it asks as it was.
-    losses_mw = loop.losses_mw(*state)
-    assert loop.losses_mw(*state) == losses_mw
-    assert loop._losses.branch_in_service.all()
+    losses_mw = loop.plan.losses_mw(*state)
+    assert loop.plan.losses_mw(*state) == losses_mw
+    assert loop.plan._engine.branch_in_service.all()
     engine = loop.grid.engine
     # The grid's reactors are set by voltage, those of the estimate by load level: 1 % of the losses.
     assert losses_mw == pytest.approx(float((engine.s_from_mva + engine.s_to_mva).real.sum()), rel=0.02)
