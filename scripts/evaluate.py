@@ -272,8 +272,10 @@ def main(arguments: Sequence[str]) -> int:
         if options.visualize or options.render:
             show_episode(options, policy)
     except (EvaluationError, OSError) as error:
+        from control.suites import ScenarioError
+
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error.__cause__, ScenarioError) else 1
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
         return 130

@@ -114,12 +114,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         command_line.require_writable("out", options.out)
         run(options)
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # errors of case, scenario and options all are ValueErrors of one line
+    except (ValueError, OSError) as error:  # errors of case and scenario are ValueErrors of one line
+        from control.suites import ScenarioError
+
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ScenarioError) else 1
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
         return 130

@@ -395,14 +395,14 @@ def resolve(policies: str) -> list[str]:
 
 def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[int]]:
     """Held-out seeds by suite; `all` are the four suites with all their episodes."""
-    from control.suites import HELD_OUT
+    from control.suites import HELD_OUT, ScenarioError
     from marl.evaluation import evaluation_seeds
 
     names = SUITES if suite == "all" else tuple(suite.split(","))
     found = {}
     for name in names:
         if name not in HELD_OUT and not name.endswith(".toml"):
-            raise ComparisonError(
+            raise ScenarioError(
                 f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
             )
         count = n_episodes or (HELD_OUT[name].count if name in HELD_OUT else 20)

@@ -339,6 +339,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from cases.ieee68 import load_ieee68
     from control.scenario_file import scenario_named
+    from control.suites import ScenarioError
 
     unknown = [name for name in options.only if name not in ORDER]
     if unknown:
@@ -359,7 +360,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     except (OSError, ValueError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ScenarioError) else 1
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)

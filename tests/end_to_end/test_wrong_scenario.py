@@ -62,26 +62,42 @@ def call(model, capfd, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize(
-    ("script", "option", "expected"),
+    ("script", "option"),
     [
-        (plot_scenario, "--scenario", 2),
-        (evaluate, "--scenario", 1),
-        (evaluate, "--suite", 1),
-        (train_mappo, "--scenario", 2),
-        (train_mappo, "--eval-scenario", 2),
-        (check_feasibility, "--suites", 2),
-        (soak, "--suites", 2),
-        (random_rollout, "--scenario", 1),
-        (tune_baselines, "--scenario", 1),
+        (plot_scenario, "--scenario"),
+        (evaluate, "--scenario"),
+        (evaluate, "--suite"),
+        (train_mappo, "--scenario"),
+        (train_mappo, "--eval-scenario"),
+        (check_feasibility, "--suites"),
+        (soak, "--suites"),
+        (random_rollout, "--scenario"),
+        (tune_baselines, "--scenario"),
     ],
 )
-def test_a_wrong_file_is_named_in_one_line(call, tmp_path, script, option, expected, name):
+def test_a_wrong_file_is_named_in_one_line(call, tmp_path, script, option, name):
     path = tmp_path / name
     path.write_text(WRONG[name])
     status, said = call(script, option, path)
-    assert status == expected
+    assert status == 2
     assert said.count("\n") == 1
     assert said.startswith(f"{script.PROGRAM}: error: {path}: ")
+
+
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [
+        (evaluate, "--scenario"),
+        (evaluate, "--suite"),
+        (random_rollout, "--scenario"),
+        (tune_baselines, "--scenario"),
+    ],
+)
+def test_a_scenario_that_nobody_knows_is_a_wrong_option(call, script, option):
+    status, said = call(script, option, "calm")
+    assert status == 2
+    assert said.count("\n") == 1
+    assert "'calm'" in said
 
 
 @pytest.mark.parametrize(
