@@ -210,6 +210,7 @@ class GridBatch:
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit: arrays, numbers, strings and dictionaries."""
         return {
+            "scenario": repr(self.scenario),
             "generators": [g.bit_generator.state for g in self._generators],
             "before_episode": list(self._before_episode),
             "length": self._length.copy(),
@@ -219,7 +220,19 @@ class GridBatch:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `get_state` returned, also in another process."""
+        """Continue from a state that `get_state` returned, also in another process.
+
+        Raises:
+            ValueError: it is the state of another scenario or of another number of environments.
+        """
+        n_env = len(state["length"])
+        if n_env != self.n_env:
+            raise ValueError(f"the saved state is of {n_env} environments, this batch has {self.n_env}")
+        if state.get("scenario", repr(self.scenario)) != repr(self.scenario):
+            raise ValueError(
+                f"the saved state is of another scenario than {self.scenario.name!r} as it is here; build the batch "
+                "with the scenario of the saved one"
+            )
         self._generators = [_generator(s) for s in state["before_episode"]]
         self._before_episode = list(state["before_episode"])
         self.loop.set_state(state["loop"], self._generators)

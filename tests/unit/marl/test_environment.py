@@ -404,6 +404,17 @@ def test_an_episode_goes_on_bit_for_bit_from_a_saved_state():
         assert_same(other.step(a), transition)
 
 
+def test_a_state_of_other_episodes_is_refused():
+    """Another scenario of the same shape would go on with a mixture of both."""
+    batch = make_batch(EVENTFUL, 2, check=False)
+    batch.reset()
+    state = batch.get_state()
+    with pytest.raises(ValueError, match="another scenario than"):
+        make_batch(replace(EVENTFUL, load_fast_percent=0.0), 2, check=False).set_state(state)
+    with pytest.raises(ValueError, match="of 2 environments, this batch has 3"):
+        make_batch(EVENTFUL, 3, check=False).set_state(state)
+
+
 def test_an_episode_goes_on_bit_for_bit_from_the_midst_of_load_shedding():
     """3 GW more at one bus pull the frequency below 59.5 Hz within seconds; saved after every interval."""
     deep = replace(SHORT, events=(Event(time_s=5.0, kind="load_step", index=3, p_mw=3_000.0),))
