@@ -207,7 +207,7 @@ class ClosedLoop:
         """
         grid, case = self.grid, self.case
         engine, inputs = grid.engine, grid.inputs
-        df_hz = np.einsum("ebg,ge->eb", grid._reach, grid.df_hz)[:, case.load.bus]
+        df_hz = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, case.load.bus]
         per_hz = grid.config.load_damping / case.f0_hz
         load_mw = (inputs.load_mw + grid.load_step_mw) * grid.served_share * (1.0 + per_hz * df_hz)
 
@@ -308,8 +308,8 @@ class ClosedLoop:
             grid.df_min_hz,
             grid.df_max_hz,
             grid.trace_hz[1:],
-            grid.inertia_mws_per_hz,
-            grid.bus_gram,
+            grid.topology.inertia,
+            grid.topology.bus_gram,
             grid.second_moment_hz2,
             engine.s_from_mva,
             engine.s_to_mva,
@@ -394,8 +394,8 @@ class ClosedLoop:
         _measure(
             self.interval,
             grid.df_hz,
-            grid.inertia_mws_per_hz,
-            grid.bus_frequency,
+            grid.topology.inertia,
+            grid.topology.bus_frequency,
             grid.inputs.load_mw,
             grid.load_step_mw,
             grid.served_share,

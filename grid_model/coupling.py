@@ -51,6 +51,7 @@ from cases.case import Case
 from grid_model.admittance import ComplexArray
 from grid_model.bus_frequency import machine_reactance_pu
 from grid_model.disturbance import Event
+from grid_model.group_topology import GroupTopology
 from grid_model.integration import compiled_width, integrate_groups, integrate_machines
 from grid_model.load_shedding import first_operation, nothing_to_count
 from grid_model.power_flow import PowerFlowEngine
@@ -82,11 +83,9 @@ from grid_model.span import (
 )
 from grid_model.swing import (
     SwingConfig,
-    SwingTopology,
     loss_matrix,
     renew_synchronising,
     spring_stiffness,
-    swing_topology,
 )
 
 __all__ = ["CoupledGrid", "GridInputs"]
@@ -124,6 +123,7 @@ class CoupledGrid:
     """A batch of grids in which swing equations and AC power flow advance together.
 
     Attributes (read them, change them only through the methods):
+        topology: who is in service, and how the network joins the groups.
         engine: the power flows, with voltages, circuit flows and topology of every environment.
         df_hz: frequency deviation of each group, [group, env].
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
@@ -182,14 +182,11 @@ class CoupledGrid:
         self._reactance_pu = machine_reactance_pu(case)
         self._susceptance_pu = 1.0 / self._reactance_pu
         self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
-        self._cache: dict[bytes, SwingTopology] = {}
-        self._reference_v_pu = self.engine.v_pu[0].copy()
         self._others_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
         self._injection_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
-        self._reference_q_mvar = self.engine.machine_power(self._others_mva)[0].imag
         self._all = np.arange(n_env)
 
-        g, n_spring = self.n_group, case.n_branch + case.n_machine
+        g = self.n_group
         self.df_hz = np.zeros((g, n_env))
         self._theta_rad = np.zeros((g, n_env))
         self._valve_mw = np.zeros((g, n_env))
@@ -213,28 +210,12 @@ class CoupledGrid:
         self.load_step_mw = np.zeros((n_env, case.n_load))
         self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
-        # What follows from topology, a row per environment.
-        self.bus_frequency = np.zeros((n_env, case.n_bus, g))
-        self.bus_gram = np.zeros((n_env, g, g))
-        self._reach = np.zeros((n_env, case.n_bus, g))
-        self._shape = np.zeros((n_env, n_spring, g))
-        self._spring_pu = np.zeros((n_env, case.n_branch))
-        self._conductance_pu = np.zeros((n_env, case.n_branch))
-        self._inertia = np.zeros((g, n_env))
-        self._machine_inertia = np.zeros((n_env, case.n_machine))
-        self._governor_share = np.zeros((n_env, case.n_machine))
-        self._group_share = np.zeros((g, n_env))
-        self._moving_inertia = np.ones((g, n_env))
-        # Gain, room up and down, and rate of each group's governors.
-        self._governors = np.zeros((4, g, n_env))
+        self.topology = GroupTopology(config, self.engine, self.group_of_machine, g)
         # Under-frequency load shedding.
         n_stage = 0 if config.load_shedding is None else config.load_shedding.n_stage
-        self._relay_weight = np.zeros((n_env, case.n_area, g))
         self._relay_pending = np.zeros((n_env, case.n_area, n_stage), dtype=np.int64)
         self.shed_stages = np.zeros((n_env, case.n_area, n_stage), dtype=np.bool_)
         self.served_share = np.ones((n_env, case.n_load))
-        for env in range(n_env):
-            self._adopt_topology(env)
         governor = config.governor
         self.dead_band_hz = np.full(n_env, governor.dead_band_hz)
         zero = np.zeros
@@ -336,7 +317,7 @@ class CoupledGrid:
         self._begin, self._end = self.inputs, inputs
         swinging = begin_interval(
             self.df_hz,
-            self._inertia,
+            self.topology.inertia,
             self.config.renewal_spread_hz,
             self.second_moment_hz2,
             self.df_min_hz,
@@ -372,31 +353,26 @@ class CoupledGrid:
         self._begin = self.inputs = inputs
         return converged
 
-    @property
-    def inertia_mws_per_hz(self) -> FloatArray:
-        """M of the machines in service of each group [MW s/Hz], [group, env]."""
-        return self._inertia
-
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
-        return weigh_groups(self.bus_frequency, self.df_hz)
+        return weigh_groups(self.topology.bus_frequency, self.df_hz)
 
     def sum_bus_square_hz2(self) -> FloatArray:
         """Sum over the buses of the interval's mean of Df^2 [Hz^2], [env]."""
-        return sum_square(self.bus_gram, self.second_moment_hz2)
+        return sum_square(self.topology.bus_gram, self.second_moment_hz2)
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
-        trace = self.bus_frequency[env] @ np.ascontiguousarray(self.trace_hz[:, :, env].T)
+        trace = self.topology.bus_frequency[env] @ np.ascontiguousarray(self.trace_hz[:, :, env].T)
         return trace.min(axis=1), trace.max(axis=1)
 
     def coi_df_hz(self) -> FloatArray:
         """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
-        return centre_of_inertia(self.df_hz[None], self._inertia)[0]
+        return centre_of_inertia(self.df_hz[None], self.topology.inertia)[0]
 
     def coi_trace_hz(self) -> FloatArray:
         """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
-        return centre_of_inertia(self.trace_hz[1:], self._inertia)
+        return centre_of_inertia(self.trace_hz[1:], self.topology.inertia)
 
     def served_mw(self) -> FloatArray:
         """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
@@ -435,7 +411,7 @@ class CoupledGrid:
         spring_stiffness(
             engine.v_pu[only],
             self.machine_mvar[only],
-            self._spring_pu[only],
+            self.topology.spring_pu[only],
             case.branch.from_bus,
             case.branch.to_bus,
             case.machine.bus,
@@ -523,7 +499,7 @@ class CoupledGrid:
             self._resource_mw(slice(None) if envs is None else envs, a),
             engine.bus_live,
             engine.machine_in_service,
-            self._reach,
+            self.topology.reach,
             self._p_elec_mw,
             start_hz,
             case.load.bus,
@@ -548,7 +524,7 @@ class CoupledGrid:
         else:
             trace = np.empty((n_steps + 1, self.n_group, n_env))
             trace_mechanical = np.empty_like(trace if self._recorders else trace[:0])
-        inertia = _columns(self._moving_inertia, envs)
+        inertia = _columns(self.topology.moving_inertia, envs)
         before: tuple[Any, ...] = (
             compiled_width(n_env),
             df,
@@ -562,7 +538,7 @@ class CoupledGrid:
             u_b,
         )
         after: tuple[Any, ...] = (
-            *(_columns(x, envs) for x in self._governors),
+            *(_columns(x, envs) for x in self.topology.governors),
             _columns(self.dead_band_hz, envs),
             self._lag_s,
             governor.t_valve_s,
@@ -656,7 +632,7 @@ class CoupledGrid:
         for row in low:
             env = int(names[row])
             # Contiguous, so that the product is the same to the bit in a batch of any size.
-            area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ self._relay_weight[env].T
+            area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ self.topology.relay_weight[env].T
             found[env] = first_operation(
                 area_hz,
                 self._relay_pending[env],
@@ -680,10 +656,10 @@ class CoupledGrid:
             self._valve_mw,
             self._reheat_mw,
             self.config.governor.high_pressure_fraction,
-            self._group_share,
-            self._governor_share,
-            self._inertia,
-            self._machine_inertia,
+            self.topology.group_share,
+            self.topology.governor_share,
+            self.topology.inertia,
+            self.topology.machine_inertia,
             self._p_elec_mw,
             self.group_of_machine,
             machine_mw,
@@ -719,7 +695,7 @@ class CoupledGrid:
             machine_mw,
             engine.machine_in_service,
             engine.bus_live,
-            self._reach,
+            self.topology.reach,
             self.df_hz,
             case.load.bus,
             case.renewable.bus,
@@ -754,15 +730,15 @@ class CoupledGrid:
                 names,
                 engine.v_pu,
                 self.machine_mvar,
-                self._spring_pu,
-                self._conductance_pu,
+                self.topology.spring_pu,
+                self.topology.conductance_pu,
                 case.branch.from_bus,
                 case.branch.to_bus,
                 case.machine.bus,
                 self._susceptance_pu,
                 engine.machine_in_service,
-                self._reach,
-                self._shape,
+                self.topology.reach,
+                self.topology.shape,
                 case.base_mva,
                 self._synchronising,
             )
@@ -802,11 +778,11 @@ class CoupledGrid:
         losses = np.zeros_like(in_phase)
         loss_matrix(
             engine.v_pu[envs],
-            self._conductance_pu[envs],
+            self.topology.conductance_pu[envs],
             self.case.branch.from_bus,
             self.case.branch.to_bus,
-            self._reach[envs],
-            self._shape[envs],
+            self.topology.reach[envs],
+            self.topology.shape[envs],
             self.case.base_mva,
             losses,
         )
@@ -823,7 +799,7 @@ class CoupledGrid:
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
-        reach_was = self._reach[only].copy()
+        reach_was = self.topology.reach[only].copy()
         if event.kind == "load_step":
             self.load_step_mw[env, event.index] += event.p_mw
             demand[0, case.load.bus[event.index]] = event.p_mw * self.served_share[env, event.index]
@@ -831,9 +807,12 @@ class CoupledGrid:
             wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
             wanted[env, event.index] = event.kind.endswith("_in")
             branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
-            machine_was, share_was = engine.machine_in_service[env].copy(), self._group_share[:, env].copy()
+            machine_was, share_was = (
+                engine.machine_in_service[env].copy(),
+                self.topology.group_share[:, env].copy(),
+            )
             p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
-            empty_was = self._inertia[:, env] <= 0.0
+            empty_was = self.topology.inertia[:, env] <= 0.0
             engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
             self._adopt_topology(env)
             gone = branch_was & ~engine.branch_in_service[env]
@@ -857,16 +836,16 @@ class CoupledGrid:
             fresh = returned & ~live_was[case.machine.bus]
             np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
             # A group without a machine has no frequency; with its first machine back it swings with the others.
-            empty = self._inertia[:, env] <= 0.0
+            empty = self.topology.inertia[:, env] <= 0.0
             again = empty_was & ~empty
             if again.any():
-                others = np.where(again, 0.0, self._inertia[:, env])
+                others = np.where(again, 0.0, self.topology.inertia[:, env])
                 self.df_hz[again, env] = centre_of_inertia(
                     np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), others[:, None]
                 )[0, 0]
             self.df_hz[empty, env] = 0.0
             # A unit that leaves takes its part of the governors along; one that returns brings an idle one.
-            keep = np.minimum(1.0, self._group_share[:, env] / np.maximum(share_was, 1e-12))
+            keep = np.minimum(1.0, self.topology.group_share[:, env] / np.maximum(share_was, 1e-12))
             self._valve_mw[:, env] *= keep
             self._reheat_mw[:, env] *= keep
         self._meet(env, demand, at, met)
@@ -890,54 +869,14 @@ class CoupledGrid:
         """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
-        project(demand, np.arange(case.n_bus), self._reach[only], met)
+        project(demand, np.arange(case.n_bus), self.topology.reach[only], met)
         kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
         self._p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         self._settle(only, at)
 
     def _adopt_topology(self, env: int) -> None:
         """Take over what the frequency model knows of the engine's topology of one environment."""
-        engine = self.engine
-        on, machine_on = engine.branch_in_service[env], engine.machine_in_service[env]
-        key = on.tobytes() + machine_on.tobytes()
-        found = self._cache.get(key)
-        if found is None:
-            found = swing_topology(
-                self.case,
-                self.config,
-                self.group_of_machine,
-                self.n_group,
-                self._reference_v_pu,
-                self._reference_q_mvar,
-                on,
-                machine_on,
-                engine.bus_live[env],
-            )
-            if len(self._cache) > 4096:  # two outages at once: keep memory bounded
-                self._cache.clear()
-            self._cache[key] = found
-        self.bus_frequency[env] = found.bus_frequency
-        self.bus_gram[env] = found.bus_frequency.T @ found.bus_frequency
-        self._reach[env] = found.reach
-        self._shape[env] = found.shape
-        self._spring_pu[env] = found.spring_pu
-        self._conductance_pu[env] = found.conductance_pu
-        self._inertia[:, env] = found.group_inertia_mws_per_hz
-        # A group without a machine has no power to move it; any inertia keeps its equation solvable.
-        self._moving_inertia[:, env] = np.where(self._inertia[:, env] > 0.0, self._inertia[:, env], 1.0)
-        self._machine_inertia[env] = found.machine_inertia_mws_per_hz
-        self._governor_share[env] = found.governor_share
-        self._group_share[:, env] = found.group_governor_share
-        governor = self.config.governor
-        whole = (
-            governor.gain_mw_per_hz,
-            governor.headroom_up_mw,
-            governor.headroom_down_mw,
-            governor.rate_mw_per_s,
-        )
-        for of_group, of_grid in zip(self._governors, whole, strict=True):
-            of_group[:, env] = self._group_share[:, env] * of_grid
-        self._relay_weight[env] = found.relay_weight
+        self.topology.adopt(env)
         self._stale[env] = True
 
     # Small parts --------------------------------------------------------------------------------------------------

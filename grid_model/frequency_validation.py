@@ -428,8 +428,10 @@ def inter_area_modes(case: Case, load_level: float = 1.0) -> dict[str, Modes]:
         grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
         stiffness = grid.exchange_mw_per_rad(0)
         per_hz = config.load_damping / case.f0_hz
-        damping = (per_hz * inputs.load_mw[0]) @ grid._reach[0][case.load.bus]
-        found[level] = electromechanical_modes(grid._inertia[:, 0], stiffness, damping, config.tie_damping_s)
+        damping = (per_hz * inputs.load_mw[0]) @ grid.topology.reach[0][case.load.bus]
+        found[level] = electromechanical_modes(
+            grid.topology.inertia[:, 0], stiffness, damping, config.tie_damping_s
+        )
     return found
 
 
@@ -547,7 +549,7 @@ def _energy(case: Case, level: Level) -> Check:
     turbine_mw, machine_mw = trace.mechanical_mw.sum(axis=1), trace.electrical_mw.sum(axis=1)
     imbalance = schedule_mw + turbine_mw[1:] - 0.5 * (machine_mw[1:] + machine_mw[:-1])
     integral = float(np.sum(imbalance) * config.dt_s)
-    change = float(trace.coi_hz[-1] * grid._inertia.sum())
+    change = float(trace.coi_hz[-1] * grid.topology.inertia.sum())
     return Check(
         what=f"integral of the imbalance against the change of kinetic energy, {level} level",
         value=100.0 * (integral / change - 1.0),

@@ -69,7 +69,7 @@ class Recorder:
         """Note the state at the beginning of a span, before anything of it is adopted."""
         env = self.env
         stiffness = grid.spring_stiffness_mw_per_rad(env)
-        shape = grid._shape[env]
+        shape = grid.topology.shape[env]
         n_branch = grid.case.n_branch
         return SpanStart(
             flow_mw=grid.engine.s_from_mva[env].real.copy(),
@@ -89,12 +89,12 @@ class Recorder:
         swing = theta - share * theta[-1]
         flow_mw = grid.engine.s_from_mva[env].real
         electrical_mw = grid._p_elec_mw[:, env]
-        weight = grid._inertia[:, env]
+        weight = grid.topology.inertia[:, env]
         row = {
             "time_s": self._interval * grid.interval_s + dt_s * np.arange(step_a, step_b + 1),
             "df_hz": df_hz,
             "coi_hz": df_hz @ (weight / weight.sum()),
-            "bus_hz": df_hz @ grid.bus_frequency[env].T,
+            "bus_hz": df_hz @ grid.topology.bus_frequency[env].T,
             "mechanical_mw": grid.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
             "electrical_mw": start.electrical_mw
             + share * (electrical_mw - start.electrical_mw)

@@ -99,7 +99,7 @@ def test_power_balances_at_every_power_flow(level):
         inputs = replace(inputs, load_mw=inputs.load_mw * noise)
         events = {1: [Event(time_s=1.7, kind="machine_out", index=G9)]} if k == 2 else None
         assert grid.advance(inputs, events).all()
-        df_load = np.einsum("ebg,ge->eb", grid._reach, grid.df_hz)[:, CASE.load.bus]
+        df_load = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, CASE.load.bus]
         load_mw = (inputs.load_mw * (1.0 + 0.01 * df_load / 0.6)).sum(axis=1)  # 1 %/% of 60 Hz
         losses_mw = (grid.engine.s_from_mva + grid.engine.s_to_mva).real.sum(axis=1)
         # Newton's tolerance is 1e-9 pu = 1e-7 MW at each of 68 buses.
@@ -109,11 +109,11 @@ def test_power_balances_at_every_power_flow(level):
 def test_a_unit_that_trips_takes_inertia_power_and_governor_along():
     grid, inputs = balanced(2, SwingConfig())
     lost_mw = grid.machine_mw[0, G9]
-    inertia = grid._inertia.sum(axis=0)[0]
+    inertia = grid.topology.inertia.sum(axis=0)[0]
     grid.advance(inputs, {0: [Event(time_s=2.0, kind="machine_out", index=G9)]})
     gone = 2.0 * CASE.machine.h_s[G9] * CASE.machine.base_mva[G9] / CASE.f0_hz
-    assert grid._inertia.sum(axis=0)[0] == pytest.approx(inertia - gone, rel=1e-12)
-    assert grid._group_share.sum(axis=0)[0] == pytest.approx(
+    assert grid.topology.inertia.sum(axis=0)[0] == pytest.approx(inertia - gone, rel=1e-12)
+    assert grid.topology.group_share.sum(axis=0)[0] == pytest.approx(
         1.0 - CASE.machine.rating_mva[G9] / CASE.machine.rating_mva.sum(), rel=1e-12
     )
     assert grid.machine_mw[0, G9] == 0.0

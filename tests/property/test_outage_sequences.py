@@ -82,7 +82,7 @@ def play(n_env: int, seed: int) -> tuple[CoupledGrid, np.ndarray]:
 def check_balance(grid: CoupledGrid, inputs: GridInputs, solved: np.ndarray) -> None:
     """Machines + renewables = load that is served, at its frequency, + losses from the flows."""
     engine = grid.engine
-    df_hz = np.einsum("ebg,ge->eb", grid._reach, grid.df_hz)[:, CASE.load.bus]
+    df_hz = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, CASE.load.bus]
     load_mw = inputs.load_mw * (1.0 + 0.01 * df_hz / 0.6) * engine.bus_live[:, CASE.load.bus]
     plant_mw = inputs.renewable_mw * engine.bus_live[:, CASE.renewable.bus]
     losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)

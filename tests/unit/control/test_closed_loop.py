@@ -76,14 +76,14 @@ def test_a_lost_unit_takes_its_power_and_inertia_along():
     loop = make_loop(events=(Event(time_s=4.0, kind="machine_out", index=UNIT),))
     loop.step(idle(loop))
     before_mw = float(loop.grid.machine_mw[0, UNIT])
-    inertia = loop.grid._inertia.sum()
+    inertia = loop.grid.topology.inertia.sum()
     loop.step(idle(loop))
     assert before_mw > 100.0
     assert loop.grid.machine_mw[0, UNIT] == 0.0
     assert loop.grid.coi_df_hz()[0] < -0.02  # 100 MW and more are missing on 2800 MW/Hz
     m = CASE.machine
     share = (m.h_s * m.base_mva)[UNIT] / (m.h_s * m.base_mva).sum()
-    assert loop.grid._inertia.sum() / inertia == pytest.approx(1.0 - share, rel=1e-12)
+    assert loop.grid.topology.inertia.sum() / inertia == pytest.approx(1.0 - share, rel=1e-12)
 
 
 def test_signals_arrive_as_late_as_the_scenario_says():
