@@ -1,6 +1,7 @@
 """Settings every test shares: one thread per worker, and a plain failure for a foreign `control`."""
 
 import os
+from pathlib import Path
 
 # Before numpy: numpy and scipy each load an OpenBLAS that would start a thread per core in every worker.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -9,13 +10,35 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest  # noqa: E402
 
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("cases", "grid_model", "control", "marl")
+
+
+def forget_stale_kernels(root: Path) -> list[Path]:
+    """Remove compiled functions that are older than any source of compiled functions; returns what was removed.
+
+    numba compiles anew when a function's own file has changed, not when that of a function it calls has.
+    """
+    sources = [path for package in PACKAGES for path in (root / package).glob("*.py")]
+    changed = [path.stat().st_mtime for path in sources if "@numba.njit" in path.read_text(encoding="utf-8")]
+    stale = [
+        index
+        for package in PACKAGES
+        for index in (root / package).glob("__pycache__/*.nbi")
+        if index.stat().st_mtime < max(changed)
+    ]
+    for index in stale:
+        index.unlink(missing_ok=True)  # another worker may have been first
+    return stale
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Stop at once, with one plain sentence, if another library stands in the place of our packages."""
     from cases.installation import ForeignPackageError, require_own_package
 
+    forget_stale_kernels(ROOT)
     try:
-        for name in ("cases", "grid_model", "control", "marl"):
+        for name in PACKAGES:
             require_own_package(name)
     except ForeignPackageError as error:
         pytest.exit(str(error), returncode=4)
