@@ -302,10 +302,30 @@ def controllers(result: Result) -> list[str]:
     return lines[:-1]
 
 
+def soak(result: Result) -> list[str]:
+    """What a million random steps came to, suite by suite."""
+    rows = [
+        [
+            name,
+            f"{figures['steps']:,.0f}",
+            f"{figures['episodes_ended']:,.0f}",
+            f"{figures['grids_lost']:,.0f}",
+            f"{figures['worst_energy_gap_mwh']:.1e}",
+            f"{figures['worst_plant_energy_gap_mwh']:.1e}",
+            f"{figures['memory_growth_mb']:+.1f}",
+        ]
+        for name, figures in result.items()
+        if name != "total"
+    ]
+    head = ["suite or distribution", "steps", "episodes", "grids lost", "energy gap of an episode [MWh]"]
+    return table([*head, "of a plant [MWh]", "memory [MB]"], rows)
+
+
 BLOCKS: Mapping[str, Block] = {
     "power_flow": Block("python scripts/validate_power_flow.py --json results/power_flow.json", power_flow),
     "security": Block("python scripts/screen_contingencies.py --json results/security.json", security),
     "feasibility": Block("python scripts/check_feasibility.py --json results/feasibility.json", feasibility),
+    "soak": Block("python scripts/soak.py --json results/soak.json", soak),
     "frequency": Block("python scripts/validate_frequency.py --json results/frequency.json", frequency),
     "comparison": Block(
         "python scripts/evaluate.py --model_path marl/data/recommended_seed0.pt --n_episodes 20 --compare "
