@@ -125,11 +125,6 @@ class ClosedLoop:
         self._measure()
 
     @property
-    def intervals_left(self) -> IntArray:
-        """Intervals of the episode still to come, [env]."""
-        return self.scenario.n_intervals - self.interval
-
-    @property
     def schedule_slope_mw(self) -> FloatArray:
         """Change of all machines' schedule in the coming interval [MW], [env]."""
         last = self.scenario.n_intervals
@@ -182,11 +177,22 @@ class ClosedLoop:
 
         Args:
             action: wish of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
+
+        Raises:
+            RuntimeError: the episode of an environment is over; nothing has moved.
         """
-        change_mw = self.advance_resources(action)
-        due, dispatched = _move_on(
-            self.interval, self._next_event_s, self._redispatched, self.scenario.interval_s
+        over, due, dispatched = _move_on(
+            self.interval,
+            self.scenario.n_intervals,
+            self._next_event_s,
+            self._redispatched,
+            self.scenario.interval_s,
         )
+        if over > 0:
+            raise RuntimeError(
+                f"the episodes of {over} of {self.n_env} environments are over; call reset first"
+            )
+        change_mw = self.advance_resources(action)
         events = self._events() if due else {}
         if dispatched:
             self._switch_reactors()
@@ -414,15 +420,27 @@ class ClosedLoop:
 
 @numba.njit(cache=True)
 def _move_on(
-    interval: IntArray, next_event_s: FloatArray, redispatched: BoolArray, interval_s: float
-) -> tuple[bool, bool]:
-    """Count one interval more everywhere; whether an event falls into it, and whether a new dispatch began with it."""
-    due, dispatched = False, False
+    interval: IntArray,
+    n_intervals: int,
+    next_event_s: FloatArray,
+    redispatched: BoolArray,
+    interval_s: float,
+) -> tuple[int, bool, bool]:
+    """Count one interval more everywhere, unless an episode is over: what follows would read beyond its end.
+
+    Returns:
+        Episodes that are over, whether an event falls into the new interval, and whether a new dispatch began with it.
+    """
+    over = 0
     for e in range(interval.size):
-        interval[e] += 1
-        due |= next_event_s[e] < interval[e] * interval_s
-        dispatched |= redispatched[e, interval[e]]
-    return due, dispatched
+        over += int(interval[e] >= n_intervals)
+    due, dispatched = False, False
+    if over == 0:
+        for e in range(interval.size):
+            interval[e] += 1
+            due |= next_event_s[e] < interval[e] * interval_s
+            dispatched |= redispatched[e, interval[e]]
+    return over, due, dispatched
 
 
 @numba.njit(cache=True)

@@ -129,17 +129,13 @@ class Scada:
         self._lost[env] = False
         return first
 
-    def received(self) -> FloatArray:
-        """What the control room shows now, shape [env, signal]."""
-        return self._shown.copy()
-
     @property
     def shown(self) -> FloatArray:
-        """The same without a copy: to be read at once and left as it is."""
+        """What the control room shows now, [env, signal]; to be read at once, the next interval changes it."""
         return self._shown
 
     def advance(self, value: FloatArray) -> None:
-        """Send the values at the end of an interval; `received` is what the control room then shows.
+        """Send the values at the end of an interval; `shown` is what the control room then shows.
 
         Args:
             value: true values, shape [env, signal].

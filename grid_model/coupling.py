@@ -59,7 +59,6 @@ from grid_model.projection import (
     centre_of_inertia,
     project,
     sum_groups,
-    sum_square,
     weigh_groups,
 )
 from grid_model.recording import Recorder
@@ -253,6 +252,8 @@ class CoupledGrid:
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
         """
+        if next_share is None and n_switching > 0:
+            raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
         everything = np.ones(self.case.n_branch, dtype=np.bool_)
         machines = np.ones(self.case.n_machine, dtype=np.bool_)
         for env in envs:
@@ -282,12 +283,15 @@ class CoupledGrid:
             state[:, envs] = 0.0
         self.second_moment_hz2[:, :, envs] = 0.0
         self._begin = self._end = self.inputs
+        # Where no solution is found, the schedule stands in for what the machines send out.
+        self.machine_mw[envs] = inputs.schedule_mw
+        self.machine_mvar[envs] = 0.0
+        self._p_elec_mw[:, envs] = sum_groups(inputs.schedule_mw, self.group_of_machine, self.n_group)
         self._inject(envs, inputs.schedule_mw, 1.0)
         self._start_power_flow(envs, reactor_share)
         for _ in range(n_switching):
-            assert next_share is not None
             vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
-            reactor_share = next_share(reactor_share, vm_pu)
+            reactor_share = next_share(reactor_share, vm_pu)  # type: ignore[misc]
             self._start_power_flow(envs, reactor_share)
         self._adopt_solution(envs)
         return self.machine_mw[envs] - inputs.schedule_mw
@@ -356,10 +360,6 @@ class CoupledGrid:
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
         return weigh_groups(self.topology.bus_frequency, self.df_hz)
-
-    def sum_bus_square_hz2(self) -> FloatArray:
-        """Sum over the buses of the interval's mean of Df^2 [Hz^2], [env]."""
-        return sum_square(self.topology.bus_gram, self.second_moment_hz2)
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""

@@ -9,8 +9,8 @@ The engine sees plants and loads only as bus injections. Machines hold their vol
 injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
 injections as 32-bit floats, so each is handed over as the sum of two of them, coarse and rest, which keeps 48
 bits. A result is a function of topology, reactors, injections and starting voltages alone: after each change of
-topology the pivots are chosen anew, always at the same reference voltages and without reactors, so neither the size
-of the batch nor what a solver did before shows in the last bit.
+topology the pivots are chosen anew, always from the same start and without reactors, so neither the size of the batch
+nor what a solver did before shows in the last bit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
 # lightsim2grid passes over a change of an injection below 1e-7 MW, and a result would depend on what was solved before.
 # On this grid of values a change is either nothing or large enough to be seen.
 INJECTION_STEP_MW = 2.0**-23
-NEVER = 1e-300  # a tolerance that nothing meets
+PIVOT_TOLERANCE_PU = 1e-2  # of the solve that chooses pivots; nothing else is taken from it
 MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
 
 
@@ -233,8 +233,8 @@ class PowerFlowEngine:
     def solve(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> BoolArray:
         """Solve the environments named, each from its last voltages.
 
-        A solve that fails is tried once more from the reference voltages; if that fails too the environment keeps
-        its last voltages and `converged` tells.
+        A solve that fails is tried once more from the reference voltages; if that fails too, or what is injected is
+        not finite, the environment keeps its last voltages and `converged` tells.
 
         Args:
             injection_mva: complex power into every bus without the slack's share, [env, bus] for all environments.
@@ -246,8 +246,12 @@ class PowerFlowEngine:
         """
         names = self._every if envs is None else envs
         p_mw, q_mvar = np.empty((2, len(names), 2 * self.case.n_bus), dtype=np.float32)
-        split_injection(names, injection_mva, self.bus_live, INJECTION_STEP_MW, p_mw, q_mvar)
+        finite = np.empty(len(names), dtype=np.bool_)
+        split_injection(names, injection_mva, self.bus_live, INJECTION_STEP_MW, p_mw, q_mvar, finite)
         for row, env in enumerate(names.tolist()):
+            if not finite[row]:
+                self.converged[env] = False
+                continue
             grid = self._grids[env]
             grid.update_loads_p(self._all, p_mw[row])
             grid.update_loads_q(self._all, q_mvar[row])
@@ -299,13 +303,17 @@ class PowerFlowEngine:
             else:
                 grid.remove_gen_slackbus(int(machine))
                 grid.deactivate_gen(int(machine))
+        self._changed[env] |= (
+            np.any(branch_on != self.branch_in_service[env])
+            or np.any(machine_on != self.machine_in_service[env])
+            or np.any(live != self.bus_live[env])
+        )
         self.branch_in_service[env] = branch_on
         self.machine_in_service[env] = machine_on
         self.bus_live[env] = live
         self.v_pu[env] = np.where(
             live, np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env]), 0.0
         )
-        self._changed[env] = True
 
     def set_reactors(self, env: int, share: FloatArray | float) -> None:
         """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
@@ -313,6 +321,8 @@ class PowerFlowEngine:
         self.reactor_share[env] = share
         q_mvar = self.reactor_share[env] * self.case.reactor.q_mvar
         for reactor, value in enumerate(q_mvar.tolist()):
+            # Small changes are passed over, as with injections; seen from zero none is small.
+            grid.change_q_shunt(reactor, 0.0)
             grid.change_q_shunt(reactor, value)
 
     def reset_voltages(self, env: int) -> None:
@@ -361,17 +371,18 @@ class PowerFlowEngine:
         return np.where(live, self._reference_v_pu, 0.0)
 
     def _choose_pivots(self, env: int) -> None:
-        """Let solves factorise with the pivots of the reference voltages without reactors, whatever was solved before.
+        """Let solves factorise with pivots that belong to the topology, whatever was solved before.
 
-        A solver chooses pivots at its first Newton step after a reset and keeps them. That step is made here, with a
-        tolerance that nothing meets.
+        A solver chooses pivots at the first Newton step after a reset and keeps them as long as its solves converge.
+        So one is made from the reference magnitudes at equal angles, which are nobody's solution, without reactors.
+        Where it fails, `_changed` stays, and every solve chooses pivots at its own start.
         """
         grid, share = self._grids[env], self.reactor_share[env].copy()
         self.set_reactors(env, 0.0)
         grid.tell_solver_need_reset()
-        grid.ac_pf(self._start(env), 1, NEVER)
+        start = np.abs(self._start(env)).astype(np.complex128)
+        self._changed[env] = grid.ac_pf(start, 2 * MAX_ITERATION, PIVOT_TOLERANCE_PU).size == 0
         self.set_reactors(env, share)
-        self._changed[env] = False
 
     def _load_injection(self, grid: Any, injection_mva: ComplexArray) -> None:
         demand = _on_step(-injection_mva)

@@ -417,21 +417,25 @@ def split_injection(
     step_mw: float,
     p_mw: npt.NDArray[np.float32],
     q_mvar: npt.NDArray[np.float32],
+    finite: BoolArray,
 ) -> None:
     """Demand at every bus as the sum of two 32-bit floats, coarse and rest, on whole steps; zero at dead buses.
 
     Args:
         rows: environments, [n]; injection_mva, bus_live: whole, [env, bus].
         p_mw, q_mvar: filled, named, float32, [n, 2 bus], coarse parts first.
+        finite: filled with whether all of an environment's numbers are finite, [n].
     """
     n_bus = bus_live.shape[1]
     for row in range(rows.size):
         e = rows[row]
+        finite[row] = True
         for bus in range(n_bus):
             p, q = 0.0, 0.0
             if bus_live[e, bus]:
                 s = injection_mva[e, bus]
                 p, q = np.rint(-s.real / step_mw) * step_mw, np.rint(-s.imag / step_mw) * step_mw
+            finite[row] = finite[row] and np.isfinite(p) and np.isfinite(q)
             p_mw[row, bus] = np.float32(p)
             q_mvar[row, bus] = np.float32(q)
             p_mw[row, n_bus + bus] = np.float32(p - np.float64(p_mw[row, bus]))

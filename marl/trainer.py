@@ -131,7 +131,10 @@ class Trainer:
             raise checkpoint.CheckpointError(
                 f"{path} was trained with other networks than asked for: {str(error).splitlines()[0]}"
             ) from error
-        self.environment.set_state(content["environment"])
+        try:
+            self.environment.set_state(content["environment"])
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"{path}: {error}") from error
         self.sums.load_state(content["sums"])
         self.standing = Standing.from_state(content["standing"])
         return Observed(**content["observed"])

@@ -17,18 +17,19 @@ PACKAGES = ("cases", "grid_model", "control", "marl")
 def forget_stale_kernels(root: Path) -> list[Path]:
     """Remove compiled functions that are older than any source of compiled functions; returns what was removed.
 
-    numba compiles anew when a function's own file has changed, not when that of a function it calls has.
+    numba compiles anew when a function's own file has changed, not when that of a function it calls has. Its index
+    (.nbi) may be newer than some of what it points to (.nbc): it is written again with every new signature.
     """
     sources = [path for package in PACKAGES for path in (root / package).glob("*.py")]
     changed = [path.stat().st_mtime for path in sources if "@numba.njit" in path.read_text(encoding="utf-8")]
     stale = [
-        index
+        kept
         for package in PACKAGES
-        for index in (root / package).glob("__pycache__/*.nbi")
-        if index.stat().st_mtime < max(changed)
+        for kept in (root / package).glob("__pycache__/*.nb[ic]")
+        if kept.stat().st_mtime < max(changed)
     ]
-    for index in stale:
-        index.unlink(missing_ok=True)  # another worker may have been first
+    for kept in stale:
+        kept.unlink(missing_ok=True)  # another worker may have been first
     return stale
 
 

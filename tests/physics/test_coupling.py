@@ -106,6 +106,44 @@ def test_power_balances_at_every_power_flow(level):
         np.testing.assert_allclose(grid.machine_mw.sum(axis=1), load_mw + losses_mw, rtol=0.0, atol=1e-5)
 
 
+def test_stiffness_between_areas_is_springs_and_losses():
+    """T = psi' k psi, plus what the groups deliver into losses per radian, in array arithmetic."""
+    grid, inputs = balanced(2, SwingConfig())
+    out = Event(time_s=1.0, kind="branch_out", index=CASE.branch.name.index("30-61 #1"))
+    grid.advance(inputs, {1: [out]})
+    f, t = CASE.branch.from_bus, CASE.branch.to_bus
+    for env in range(2):
+        shape, reach = grid.topology.shape[env], grid.topology.reach[env]
+        v_pu = grid.engine.v_pu[env]
+        springs = shape.T @ (grid.spring_stiffness_mw_per_rad(env)[:, None] * shape)
+        slope = CASE.base_mva * grid.topology.conductance_pu[env] * (v_pu[f] * v_pu[t].conj()).imag
+        losses = (reach[f] + reach[t]).T @ (slope[:, None] * shape[: CASE.n_branch])
+        # Sums of 99 products of order 1e5 MW/rad.
+        np.testing.assert_allclose(grid.exchange_mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8)
+    difference = grid.exchange_mw_per_rad(0) - grid.exchange_mw_per_rad(1)
+    assert np.abs(difference).max() > 1.0  # a circuit between areas less
+
+
+def test_a_start_without_a_solution_does_not_show_what_was_before():
+    """Three times the load has no solution: the schedule stands in, with or without an episode before."""
+    used, inputs = balanced(1, SwingConfig())
+    for _ in range(3):
+        used.advance(replace(inputs, load_mw=inputs.load_mw * 1.02))
+    impossible = replace(inputs, load_mw=3.0 * inputs.load_mw, load_mvar=3.0 * inputs.load_mvar)
+    fresh = CoupledGrid(CASE, 1, SwingConfig(), resource_lag_s=LAG_S, check=False)
+    for grid in (used, fresh):
+        offset_mw = grid.start(np.array([0]), impossible, np.zeros((1, 1)))
+        assert not grid.engine.converged[0]
+        np.testing.assert_array_equal(offset_mw, 0.0)
+        np.testing.assert_array_equal(grid.machine_mw, impossible.schedule_mw)
+
+
+def test_switching_at_the_start_needs_somebody_who_says_what():
+    grid, inputs = balanced(1, SwingConfig())
+    with pytest.raises(ValueError, match="n_switching = 2 without next_share"):
+        grid.start(np.array([0]), inputs, np.zeros((1, 1)), n_switching=2)
+
+
 def test_a_unit_that_trips_takes_inertia_power_and_governor_along():
     grid, inputs = balanced(2, SwingConfig())
     lost_mw = grid.machine_mw[0, G9]

@@ -93,7 +93,7 @@ def test_signals_arrive_as_late_as_the_scenario_says():
         for t in range(1, 7):
             loop.step(idle(loop))
             true_hz.append(loop.grid.coi_df_hz()[0])
-            assert loop.scada.received()[0, 0] == true_hz[max(t - delay, 0)]
+            assert loop.scada.shown[0, 0] == true_hz[max(t - delay, 0)]
 
 
 def test_classes_of_signals_have_delays_of_their_own():
@@ -103,7 +103,7 @@ def test_classes_of_signals_have_delays_of_their_own():
     for t in range(1, 7):
         loop.step(idle(loop))
         frequency.append((loop.grid.coi_df_hz()[0], loop.grid.bus_df_hz()[0, 7]))
-        shown = loop.scada.received()[0]
+        shown = loop.scada.shown[0]
         assert shown[0] == frequency[max(t - 1, 0)][0]
         assert shown[1 + 7] == frequency[max(t - 3, 0)][1]
         np.testing.assert_array_equal(shown[1 + CASE.n_bus :], forecast[t])
@@ -137,6 +137,51 @@ def test_violations_count_kinds_of_limit_not_places():
     assert result.voltage_violation[0]
     assert np.count_nonzero(result.vm_pu[0] > 1.0) > 10
     assert result.violations.tolist() == [2]
+
+
+def test_no_interval_lies_beyond_the_end_of_an_episode():
+    loop = make_loop(n_env=2)
+    for _ in range(6):
+        loop.step(idle(loop))
+    before = loop.get_state()
+    with pytest.raises(RuntimeError, match="the episodes of 2 of 2 environments are over; call reset first"):
+        loop.step(np.ones((2, 20)))
+    after = loop.get_state()
+    assert before["interval"].tolist() == after["interval"].tolist() == [6, 6]
+    for name, values in before["resources"].items():
+        np.testing.assert_array_equal(after["resources"][name], values, err_msg=name)
+
+
+def test_what_an_interval_came_to_is_what_its_parts_say():
+    """Against the grid's own arithmetic, environment by environment, with a unit out in all and random agents."""
+    loop = make_loop(n_env=3, events=(Event(time_s=6.0, kind="machine_out", index=UNIT),))
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        result = loop.step(rng.uniform(-1.0, 1.0, (3, 20)))
+        grid, episodes = loop.grid, loop.episode
+        coi_hz = np.abs(grid.coi_trace_hz())
+        np.testing.assert_array_equal(result.within_36_mhz, (coi_hz <= 0.036).mean(axis=0))
+        np.testing.assert_array_equal(result.within_200_mhz, (coi_hz <= 0.2).mean(axis=0))
+        # The mean over the steps of the sum over the buses; 200 x 68 numbers, summed in another order.
+        bus_hz = np.einsum("ebg,sge->seb", grid.topology.bus_frequency, grid.trace_hz[1:])
+        np.testing.assert_allclose(
+            result.sum_bus_square_hz2, np.square(bus_hz).sum(axis=2).mean(axis=0), rtol=1e-11
+        )
+        np.testing.assert_array_equal(result.unserved_mw, grid.unserved_mw())
+        np.testing.assert_array_equal(loop.served_mw, grid.served_mw())
+        np.testing.assert_array_equal(loop.bus_df_hz, grid.bus_df_hz())
+        np.testing.assert_array_equal(loop.coi_df_hz, grid.coi_df_hz())
+        out = (~grid.engine.branch_in_service).sum(axis=1) + (~grid.engine.machine_in_service).sum(axis=1)
+        np.testing.assert_array_equal(loop.elements_out, out)
+        flags = (result.frequency_violation, result.branch_violation, result.voltage_violation)
+        np.testing.assert_array_equal(result.violations, np.sum(flags, axis=0))
+        now = loop.interval[0]
+        for env, episode in enumerate(episodes):
+            np.testing.assert_array_equal(grid.inputs.load_mw[env], episode.p_load_mw[now])
+            np.testing.assert_array_equal(grid.inputs.renewable_mw[env], episode.p_renewable_mw[now])
+            assert loop.hour[env] == episode.hour_of_day[now]
+            assert loop.weekday[env] == episode.day_of_week[now]
+    assert (loop.elements_out == 1).all()
 
 
 def test_power_balances_at_the_end_of_every_interval():

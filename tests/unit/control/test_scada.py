@@ -25,7 +25,7 @@ def started(config: ScadaConfig, signal_class: np.ndarray, keys: list[int]) -> S
 
 def send(scada: Scada, value: np.ndarray) -> np.ndarray:
     scada.advance(value)
-    return scada.received()
+    return scada.shown.copy()
 
 
 def history(scada: Scada, n: int) -> np.ndarray:

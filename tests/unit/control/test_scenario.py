@@ -24,6 +24,7 @@ from control.scenario import (
     EpisodeBuilder,
     ScenarioConfig,
     ScenarioError,
+    _at,
     build_episode,
     held_out_seeds,
     read_scenario,
@@ -586,3 +587,12 @@ def test_nothing_is_lost_where_nothing_may_be(case: Case, series: Series) -> Non
     builder = EpisodeBuilder(case, series, replace(SCENARIOS["n1"], events=(event,)))
     episode = builder.build(np.random.default_rng(1), losses_mw, lambda *state: False)
     assert episode.events == (event,)  # what a user asks for happens all the same
+
+
+def test_straight_lines_between_knots_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    knot_s, values = -37.0 + 300.0 * np.arange(5), rng.normal(size=(5, 3))
+    time_s = np.sort(rng.uniform(knot_s[0], knot_s[-1], 200))
+    expected = np.column_stack([np.interp(time_s, knot_s, column) for column in values.T])
+    # Two ways to weigh two numbers of order one.
+    np.testing.assert_allclose(_at(time_s, knot_s, values), expected, rtol=0.0, atol=1e-14)

@@ -371,6 +371,17 @@ def test_no_step_before_a_reset_or_after_the_end(zoo):
         zoo.step(actions)
 
 
+def test_a_batch_that_does_not_begin_anew_stays_as_it_ended():
+    batch = make_batch(SHORT, 2, check=False, auto_reset=False)
+    batch.reset()
+    for _ in range(8):
+        end = batch.step(still(batch))
+    assert end.truncated.all()
+    with pytest.raises(RuntimeError, match="call reset first"):
+        batch.step(still(batch))
+    assert batch.loop.interval.tolist() == [8, 8]
+
+
 def test_the_batch_clips_what_a_gaussian_policy_asks_for(one):
     """Sampled actions have no bounds; the protocol leaves the clipping to the environment."""
     one.reset(np.array([1]))

@@ -242,6 +242,18 @@ def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
     assert run_small(tmp_path, resume=True).finished
 
 
+def test_a_checkpoint_whose_episodes_are_others_is_refused_in_one_line(tmp_path, monkeypatch):
+    """A scenario file that was changed meanwhile: the environment says so, the run ends as with any wrong checkpoint."""
+    run_small(tmp_path)
+
+    def refuse(environment, state):
+        raise ValueError("the saved state is of another scenario")
+
+    monkeypatch.setattr(Drift, "set_state", refuse)
+    with pytest.raises(CheckpointError, match=r"checkpoint_last.pt: the saved state is of another scenario$"):
+        run_small(tmp_path, resume=True)
+
+
 def test_a_run_leaves_its_files_and_says_how_far_the_last_is_from_the_best(tmp_path):
     result = run_small(tmp_path)
     for name in (
