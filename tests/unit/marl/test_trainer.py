@@ -243,7 +243,7 @@ def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
 
 
 def test_a_checkpoint_whose_episodes_are_others_is_refused_in_one_line(tmp_path, monkeypatch):
-    """A scenario file that was changed meanwhile: the environment says so, the run ends as with any wrong checkpoint."""
+    """A scenario file was changed meanwhile: the environment says so, the run ends as with any wrong checkpoint."""
     run_small(tmp_path)
 
     def refuse(environment, state):
