@@ -53,6 +53,7 @@ WORDS = {
     "update_s": ("learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
     "update_ratio_to_floor": ("learner: times a plain torch loop of the same arithmetic", ".2f"),
     "act_64_ms": ("learner: acting for 64 environments [ms]", ".2f"),
+    "act_ratio_to_floor": ("the same in times of plain torch", ".2f"),
 }
 
 
@@ -241,7 +242,7 @@ def measure(options: Options) -> dict[str, float]:
     for part in (contingency_times, benchmark_dynamics.measure, benchmark_processes.measure):
         found |= {key: [value] for key, value in part().items() if key in WORDS}
     if options.learner:
-        from learner_floor import our_act, our_update, plain_update
+        from learner_floor import our_act, our_update, plain_act, plain_update
 
         found |= {key: [value] for key, value in benchmark_processes.measure_training().items()}
         odd = 2 * (options.repeats // 4) + 1  # of two values the median here would be the larger
@@ -249,7 +250,9 @@ def measure(options: Options) -> dict[str, float]:
             floor, ours = plain_update(), our_update()
             found.setdefault("update_s", []).append(ours)
             found.setdefault("update_ratio_to_floor", []).append(ours / floor)
-            found.setdefault("act_64_ms", []).append(our_act())
+            plain_ms, ours_ms = plain_act(), our_act()
+            found.setdefault("act_64_ms", []).append(ours_ms)
+            found.setdefault("act_ratio_to_floor", []).append(ours_ms / plain_ms)
     return {key: median(values) for key, values in found.items()}
 
 

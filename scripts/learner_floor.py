@@ -2,8 +2,9 @@
 
 `plain_update` does what one MAPPO update must do at the default networks: three actors over 5, 8 and 7 agents and
 one critic, clipped surrogate, closed-form entropy, value regression, gradient clipping, fused Adam, over epochs
-of shuffled minibatches. No value units, no masks, no diagnostics, no configuration. `our_update` and `our_act`
-time the learner itself on the same sizes; `scripts/benchmark.py` reports the ratio.
+of shuffled minibatches. No value units, no masks, no diagnostics, no configuration. `plain_act` does what choosing
+actions must do. `our_update` and `our_act` time the learner itself on the same sizes; `scripts/benchmark.py` reports
+the ratios.
 """
 
 from __future__ import annotations
@@ -70,6 +71,26 @@ def plain_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10) -> f
             for optimizer in optimizers:
                 optimizer.step()
     return time.perf_counter() - began
+
+
+def plain_act(n_env: int = 64, repeats: int = 100) -> float:
+    """Milliseconds of sampling all agents' actions and their log-probabilities by hand: the median of the repeats."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    actors = {name: _perceptron(OBSERVATION, (128, 128), 1) for name in AGENTS}
+    log_std = {name: torch.zeros(1) for name in AGENTS}
+    observations = {name: torch.randn(n_env, n, OBSERVATION) for name, n in AGENTS.items()}
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        with torch.inference_mode():
+            for name, actor in actors.items():
+                mean = actor(observations[name])
+                z = torch.randn_like(mean)
+                _ = mean + log_std[name].exp() * z
+                _ = (-0.5 * z.square() - log_std[name] - 0.9189385).squeeze(-1)
+        times.append(1e3 * (time.perf_counter() - began))
+    return sorted(times)[repeats // 2]
 
 
 def _learner(n_env: int, steps: int, minibatch: int, epochs: int):  # type: ignore[no-untyped-def]
@@ -153,7 +174,10 @@ def our_act(n_env: int = 64, repeats: int = 100) -> float:
 
 if __name__ == "__main__":
     our_act(repeats=10)
+    plain_act(repeats=10)
     plain_update(epochs=1)
     plain = sorted(plain_update() for _ in range(3))[1]
     ours = sorted(our_update() for _ in range(3))[1]
-    print(f"plain {plain:.3f} s, ours {ours:.3f} s, ratio {ours / plain:.2f}, acting {our_act():.2f} ms")
+    print(f"update: plain {plain:.3f} s, ours {ours:.3f} s, ratio {ours / plain:.2f}")
+    plain, ours = plain_act(), our_act()
+    print(f"acting: plain {plain:.2f} ms, ours {ours:.2f} ms, ratio {ours / plain:.2f}")

@@ -353,7 +353,7 @@ BLOCKS: Mapping[str, Block] = {
         "no_value_normalisation,independent_noise,initial_spread_one,one_actor_for_all,one_actor_each,local_critic,"
         "input_normalisation,compressed_inputs,uniform_init,clipped_value_loss,squared_value_loss,"
         "no_advantage_normalisation,kl_early_stop,constant_learning_rate,entropy_bonus,entropy_bonus_decaying,"
-        "no_dead_zone --seeds 1 --total-episodes 200 --out runs/ablation --json results/ablation.json",
+        "no_dead_zone --seeds 2 --total-episodes 200 --out runs/ablation --json results/ablation.json",
         recipes,
     ),
     "verify_learner": Block(
