@@ -164,7 +164,11 @@ def _scale(axes: Axes, scale: str, linear_below: float) -> None:
         )
     elif scale == "log" and axes.lines and positive:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]))
+        # As many numbers as stand beneath each other: few a decade where there are many decades.
+        low, high = axes.get_ylim()
+        decades = np.log10(high / low)
+        subs = [1.0, 1.5, 2.0, 3.0, 5.0, 7.0] if decades < 1.5 else [1.0, 3.0] if decades < 4.0 else [1.0]
+        axes.yaxis.set_major_locator(LogLocator(subs=subs))
     else:
         return
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))

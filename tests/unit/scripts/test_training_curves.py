@@ -1,5 +1,8 @@
 """training_curves.png from metrics.csv."""
 
+import itertools
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -33,3 +36,17 @@ def test_curves_of_a_run_of_any_length_are_drawn(tmp_path, n_rows):
 def test_a_directory_that_is_no_run_is_refused_in_one_line(tmp_path, capsys):
     assert training_curves.main([str(tmp_path)]) == 2
     assert "no metrics.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lowest", [0.5, 0.1, 1e-3, 1e-7])
+def test_numbers_of_a_logarithmic_axis_stand_apart(lowest):
+    figure, axes = plt.subplots(figsize=(3.5, 3.0))
+    axes.plot([0.0, 1.0], [lowest, 1.0])
+    training_curves._scale(axes, "log", 1.0)
+    figure.canvas.draw()
+    boxes = [tick.label1.get_window_extent() for tick in axes.yaxis.get_major_ticks()]
+    low, high = axes.bbox.y0, axes.bbox.y1
+    shown = sorted((box for box in boxes if low <= 0.5 * (box.y0 + box.y1) <= high), key=lambda box: box.y0)
+    plt.close(figure)
+    assert len(shown) >= 2
+    assert all(below.y1 < above.y0 for below, above in itertools.pairwise(shown))
