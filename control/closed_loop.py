@@ -100,7 +100,6 @@ class ClosedLoop:
         self._balance = np.maximum(
             0.0, 1.0 - np.arange(scenario.n_intervals + 1) * scenario.interval_s / BALANCE_S
         )
-        self._mvar_per_mw = case.load.q_mvar / case.load.p_mw
         n_time = scenario.n_intervals + 1
         self.interval = np.zeros(n_env, dtype=np.int64)
         self.episode: list[Episode | None] = [None] * n_env
@@ -273,7 +272,7 @@ class ClosedLoop:
             envs,
             self.interval,
             self._load_mw,
-            self._mvar_per_mw,
+            self.plan.mvar_per_mw,
             self._renewable_mw,
             self._schedule_mw,
             plants.set_point_mw,

@@ -26,13 +26,16 @@ SETTLING_STEPS = 5  # re-dispatches of the reactors that lie behind the first in
 
 
 class PlannedGrid:
-    """One grid with everything in service that answers questions about plans."""
+    """One grid with everything in service that answers questions about plans.
+
+    `mvar_per_mw` is the ratio of reactive to active power of each load, which holds at any level, [load].
+    """
 
     def __init__(self, case: Case) -> None:
         """Build its power flow; case: the grid."""
         self.case = case
         self._engine = PowerFlowEngine(case, 1, check=False)
-        self._mvar_per_mw = case.load.q_mvar / case.load.p_mw
+        self.mvar_per_mw = case.load.q_mvar / case.load.p_mw
         self._load_area, self._reactor_area = case.bus.area[case.load.bus], case.bus.area[case.reactor.bus]
         self._nominal_area_mw = np.bincount(self._load_area, case.load.p_mw, minlength=case.n_area)
 
@@ -109,7 +112,7 @@ class PlannedGrid:
         _add_powers(
             case.load.bus,
             p_load_mw,
-            self._mvar_per_mw,
+            self.mvar_per_mw,
             case.renewable.bus,
             p_renewable_mw,
             case.machine.bus,

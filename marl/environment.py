@@ -171,10 +171,9 @@ class GridBatch:
         loop = self.loop
         if not self._begun:
             raise ActionError("no episode has begun; call reset first")
-        if self.observation == "extended":
-            self._before_hz = self._own_df_hz()
-        result = loop.step(action)
-        self._last_action = action
+        before_hz = self._own_df_hz() if self.observation == "extended" else self._before_hz
+        result = loop.step(action)  # where it refuses, everything is as it was
+        self._before_hz, self._last_action = before_hz, action
         self.last_result = result
         logged = np.empty((len(self._logged), self.n_env))
         n_term = len(REWARD_TERMS)
