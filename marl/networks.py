@@ -161,6 +161,8 @@ class ActorSet(nn.Module):
     "all": one head, one network, fed with all groups' observations and, unless switched off, who each is.
     """
 
+    log_std_index: Tensor
+
     def __init__(self, groups: tuple[AgentGroup, ...], config: NetworkConfig) -> None:
         super().__init__()
         self.groups = groups
@@ -185,6 +187,20 @@ class ActorSet(nn.Module):
                 n_network = g.n_agent if config.sharing == "agent" else 1
                 self.heads[g.name] = Actor(n_network, g.observation_size, g.action_size, config)
                 self.head_groups[g.name] = (g,)
+        self.register_buffer("log_std_index", self._log_std_index(), persistent=False)
+
+    def _log_std_index(self) -> Tensor:
+        """Where each component of each agent's action finds its spread among those of all networks, [column]."""
+        columns: list[Tensor] = []
+        first = 0
+        for head, groups in self.head_groups.items():
+            spreads = self.heads[head].log_std
+            assert isinstance(spreads, Tensor)
+            own = first + torch.arange(spreads.numel()).view_as(spreads)
+            # One network for all of the head's agents, or one each.
+            columns.append(own.expand(sum(g.n_agent for g in groups), -1).flatten())
+            first += spreads.numel()
+        return torch.cat(columns)
 
     def scale(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw observations {group: [row, agent, observation]} -> {head: [row, agent, input]}."""
@@ -230,13 +246,8 @@ class ActorSet(nn.Module):
 
     def log_std_columns(self) -> Tensor:
         """Log standard deviations of all components of all agents' actions, in the groups' order, [column]."""
-        columns = []
-        for head, groups in self.head_groups.items():
-            actor = self.heads[head]
-            assert isinstance(actor, Actor)
-            # One network for all of the head's agents, or one each.
-            columns.append(actor.log_std.expand(sum(g.n_agent for g in groups), -1).flatten())
-        return torch.cat(columns)
+        by_network = torch.cat([actor.log_std.flatten() for actor in self.heads.values()])
+        return by_network.index_select(0, self.log_std_index)
 
     def agent_slices(self) -> dict[str, slice]:
         """Where the agents of each head stand among all agents in the groups' order."""

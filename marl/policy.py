@@ -97,7 +97,9 @@ class Policy(nn.Module):
         log_std = self.actors.log_std_columns()
         action = mean + log_std.exp() * torch.cat(noise, dim=1).to(mean.device)
         density = log_density(action, mean, log_std)
-        return self._by_group(action), torch.cat([x.sum(-1) for x in self._by_group(density).values()], dim=1)
+        if any(g.action_size > 1 for g in self.groups):
+            density = torch.cat([x.sum(-1) for x in self._by_group(density).values()], dim=1)
+        return self._by_group(action), density
 
     def _by_group(self, columns: Tensor) -> dict[str, Tensor]:
         """[env, column] -> {group: [env, agent, action]}."""
