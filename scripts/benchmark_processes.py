@@ -46,7 +46,7 @@ def steps_per_s(batch: WorkerBatch, n_step: int) -> float:
     return n_step * batch.n_env / (time.perf_counter() - began)
 
 
-def measure(n_env: int = N_ENV, n_step: int = 60, rounds: int = 7) -> dict[str, float]:
+def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str, float]:
     """Figures of one and of two processes.
 
     Returns:

@@ -114,6 +114,33 @@ def test_shared_memory_is_gone_with_the_batch():
     batch.close()  # a second time does no harm
 
 
+class Placed(Drift):
+    def cores(self):
+        return os.sched_getaffinity(0)
+
+
+def make_placed(n_env: int) -> Placed:
+    return Placed(n_env=n_env, length=4)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores"
+)
+def test_workers_keep_to_a_core_each_only_where_there_are_as_many_cores():
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("needs two cores")
+    two = set(sorted(before)[:2])
+    os.sched_setaffinity(0, two)
+    try:
+        with WorkerBatch(make_placed, 2, 2) as batch:
+            assert batch._call("cores", [(), ()]) == [{core} for core in sorted(two)]
+        with WorkerBatch(make_placed, 2, 1) as batch:
+            assert batch._call("cores", [()]) == [two]
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Unsendable(Exception):
     """Its constructor wants more than what is sent of it."""
 
