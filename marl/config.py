@@ -199,6 +199,8 @@ class EvaluationConfig:
     eval_scenario: str = ""
     # First seed of the evaluation episodes: neither training nor any published suite uses these.
     eval_seed: int = FIRST_VALIDATION_SEED
+    # Evaluate in a process beside the learner, which goes on meanwhile: the same results, sooner where a core is free.
+    eval_process: bool = True
     # Stop when this many evaluations in a row brought no better model; 0 never stops.
     patience: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,32 @@ class MetricsTable:
 
 
 class Record:
-    """metrics.csv and, where wanted, TensorBoard events of one run directory."""
+    """metrics.csv and, where wanted, TensorBoard events of one run directory.
 
-    def __init__(self, directory: Path, *, tensorboard: bool, resume_after: int | None) -> None:
+    A row whose evaluation is under way waits for it, and the rows after it wait too. `waiting` holds them as plain
+    data: it belongs into checkpoints, and a resumed run begins with it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        tensorboard: bool,
+        resume_after: int | None,
+        waiting: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Opens the files.
+
+        Args:
+            directory: of the run. tensorboard: write events as well.
+            resume_after: update that a resumed run goes on from: rows after it, and those of `waiting`, are taken back.
+            waiting: rows that the checkpoint found waiting.
+        """
+        self.waiting = [dict(row) for row in waiting]
+        self._awaited: int | None = None
+        self._late: dict[int, Mapping[str, float]] = {}
+        if waiting and resume_after is not None:
+            resume_after = min(resume_after, waiting[0]["update"] - 1)
         self.table = MetricsTable(directory / "metrics.csv", resume_after=resume_after)
         self._writer: Any = None
         if tensorboard:
@@ -64,12 +87,33 @@ class Record:
             last_step = int(self.table.rows[-1]["step"]) + 1 if self.table.rows else None
             self._writer = SummaryWriter(str(directory), purge_step=last_step)
 
+    def wait_for(self, update: int) -> None:
+        """From this update's row on, all wait until `complete`."""
+        self._awaited = update
+
+    def complete(self, update: int, values: Mapping[str, float]) -> None:
+        """The late values of an update's row, which may have been added before or not; nothing waits any longer."""
+        self._late[update] = values
+        self._awaited = None
+        self._write()
+
     def add(self, update: int, step: int, values: Mapping[str, float]) -> None:
-        self.table.add(update, step, values)
-        if self._writer is not None:
-            for tag, value in values.items():
-                self._writer.add_scalar(tag, value, step)
+        """A row: what is known of this update."""
+        self.waiting.append({"update": update, "step": step, "values": dict(values)})
+        self._write()
+
+    def _write(self) -> None:
+        while self.waiting and (self._awaited is None or self.waiting[0]["update"] < self._awaited):
+            row = self.waiting.pop(0)
+            values = row["values"] | self._late.pop(row["update"], {})
+            self.table.add(row["update"], row["step"], values)
+            if self._writer is not None:
+                for tag, value in values.items():
+                    self._writer.add_scalar(tag, value, row["step"])
 
     def close(self) -> None:
+        """Writes what still waits, as it is, and closes the files."""
+        self._awaited = None
+        self._write()
         if self._writer is not None:
             self._writer.close()

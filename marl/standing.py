@@ -28,7 +28,7 @@ class Standing:
     environment_s: float = 0.0
     act_s: float = 0.0
     update_s: float = 0.0
-    evaluation_s: float = 0.0
+    evaluation_s: float = 0.0  # that the learner waited for
     recent_returns: list[float] = field(default_factory=list)  # of training episodes, the last hundred
 
     def add_episodes(self, returns: list[float]) -> None:
@@ -36,11 +36,11 @@ class Standing:
         self.episodes_finished += len(returns)
         self.recent_returns = (self.recent_returns + returns)[-RECENT_EPISODES:]
 
-    def judge(self, score: float) -> bool:
-        """Takes in an evaluation; says whether it is the best so far."""
+    def judge(self, score: float, update: int) -> bool:
+        """Takes in the evaluation of the policy after this update; says whether it is the best so far."""
         self.last_return = score
         if self.best_return is None or score > self.best_return:
-            self.best_return, self.best_update, self.evaluations_without_gain = score, self.update, 0
+            self.best_return, self.best_update, self.evaluations_without_gain = score, update, 0
             return True
         self.evaluations_without_gain += 1
         return False

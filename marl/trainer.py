@@ -26,7 +26,8 @@ from marl import checkpoint
 from marl.agent import MAPPO, NonFiniteLoss
 from marl.buffer import Rollout, RolloutBuffer
 from marl.config import FIRST_VALIDATION_SEED, TrainingConfig
-from marl.episodes import EpisodeSums, mean_over_steps, play
+from marl.episodes import EpisodeSums, mean_over_steps
+from marl.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, MakeEvaluation
 from marl.normalization import robust_reward
 from marl.policy import Policy
 from marl.protocol import BatchedEnvironment, FloatArray, IntArray, Observed, Transition
@@ -57,7 +58,7 @@ class Trainer:
         environment: BatchedEnvironment,
         *,
         directory: Path,
-        make_evaluation: Callable[[], BatchedEnvironment] | None = None,
+        make_evaluation: MakeEvaluation | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -69,7 +70,8 @@ class Trainer:
         Args:
             config: all settings. environment: `config.n_envs` episodes to train in.
             directory: of the run; made if it is not there.
-            make_evaluation: builds the environment of held-out episodes when first needed; None never evaluates.
+            make_evaluation: builds the environment of held-out episodes when first needed; None never evaluates. To
+                evaluate in a process beside the learner (`config.evaluation.eval_process`) it must be picklable.
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.start`; a resumed run has its own.
             metadata: what model files should say about their origin.
@@ -106,23 +108,29 @@ class Trainer:
         )
         self.standing = Standing()
         self.sums = EpisodeSums(environment.n_env)
-        self._evaluation: BatchedEnvironment | None = None
+        self._evaluator: Evaluator | None = None
+        self._judged: dict[str, Any] | None = None  # the policy whose evaluation is under way
         self._stop: str | None = None
         self._saved_update = -1
         directory.mkdir(parents=True, exist_ok=True)
+        waiting: list[dict[str, Any]] = []
         if resume:
-            self.observed = self._load_checkpoint()
+            self.observed, waiting = self._load_checkpoint()
         else:
             if start is not None:
                 self.learner.start_from(start)
             self.observed = environment.reset(training_seeds(config.seed, environment.n_env))
         self.record = Record(
-            directory, tensorboard=tensorboard, resume_after=self.standing.update if resume else None
+            directory,
+            tensorboard=tensorboard,
+            resume_after=self.standing.update if resume else None,
+            waiting=waiting,
         )
 
     # -- files ----------------------------------------------------------------
 
-    def _load_checkpoint(self) -> Observed:
+    def _load_checkpoint(self) -> tuple[Observed, list[dict[str, Any]]]:
+        """Takes up the run; returns what the environments show, and the rows of metrics that wait."""
         path = self.directory / CHECKPOINT
         content = checkpoint.load(path, "run")
         try:
@@ -137,7 +145,8 @@ class Trainer:
             raise checkpoint.CheckpointError(f"{path}: {error}") from error
         self.sums.load_state(content["sums"])
         self.standing = Standing.from_state(content["standing"])
-        return Observed(**content["observed"])
+        self._judged = content["judged"]
+        return Observed(**content["observed"]), content["waiting"]
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
@@ -156,6 +165,8 @@ class Trainer:
                 },
                 "sums": self.sums.state(),
                 "standing": self.standing.state(),
+                "judged": self._judged,
+                "waiting": self.record.waiting,
             },
         )
         self._saved_update = self.standing.update
@@ -181,35 +192,46 @@ class Trainer:
     def run(self) -> TrainingResult:
         """Trains until the budget is used up, a signal comes or patience runs out."""
         settings, standing = self.config.evaluation, self.standing
-        with self._signals():
-            if standing.update == 0 and standing.last_return is None and settings.eval_every > 0:
-                began = time.perf_counter()
-                values = self._evaluate()
-                standing.elapsed_s += time.perf_counter() - began
-                if values:
-                    self.record.add(0, 0, values)
-            while standing.update < self.config.n_updates and self._stop is None:
-                began, before_s = time.perf_counter(), standing.parts_s()
-                rollout, terms = self._collect()
-                values = self._learn(rollout)
-                last = standing.update == self.config.n_updates
-                evaluated = settings.eval_every > 0 and (standing.update % settings.eval_every == 0 or last)
-                if evaluated:
-                    values |= self._evaluate()
-                spent_s = time.perf_counter() - began
-                standing.elapsed_s += spent_s
-                values |= self._measured(terms) | self._speeds(before_s, spent_s)
-                self.record.add(standing.update, standing.steps, values)
-                if evaluated and 0 < settings.patience <= standing.evaluations_without_gain:
-                    self._stop = f"no better policy in {settings.patience} evaluations"
-                if standing.update % self.config.checkpoint_every == 0:
+        try:
+            with self._signals():
+                if self._judged is not None:  # the checkpoint came before its end
+                    self._begin_evaluation(self._judged)
+                elif standing.update == 0 and standing.last_return is None and settings.eval_every > 0:
+                    began = time.perf_counter()
+                    if self._begin_evaluation(self._policy_content()):
+                        self._end_evaluation_if_due()
+                        self.record.add(0, 0, {})
+                    standing.elapsed_s += time.perf_counter() - began
+                while standing.update < self.config.n_updates and self._stop is None:
+                    self._train_once()
+                # Before anything is waited for, and also after a signal that came when the last look at it was over.
+                if self._saved_update != standing.update:
                     self.save_checkpoint()
-                if self.on_progress is not None:
-                    self.on_progress(Progress.of(standing, self.config, terms))
-            # Also after a signal that came when the last look at it was over.
-            if self._saved_update != standing.update:
-                self.save_checkpoint()
+                if self._judged is not None:
+                    self._end_evaluation()
+                    self.save_checkpoint()
+        except Exception:
+            self.record.close()  # with what is known until here
+            raise
         return self._finish()
+
+    def _train_once(self) -> None:
+        """A rollout, an update, and what falls due after it."""
+        standing, every = self.standing, self.config.evaluation.eval_every
+        began, before_s = time.perf_counter(), standing.parts_s()
+        rollout, terms = self._collect()
+        values = self._learn(rollout)
+        if every > 0 and (standing.update % every == 0 or standing.update == self.config.n_updates):
+            self._begin_evaluation(self._policy_content())
+        self._end_evaluation_if_due()
+        spent_s = time.perf_counter() - began
+        standing.elapsed_s += spent_s
+        values |= self._measured(terms) | self._speeds(before_s, spent_s)
+        self.record.add(standing.update, standing.steps, values)
+        if standing.update % self.config.checkpoint_every == 0:
+            self.save_checkpoint()
+        if self.on_progress is not None:
+            self.on_progress(Progress.of(standing, self.config, terms))
 
     def _collect(self) -> tuple[Rollout, dict[str, float]]:
         """Fills the buffer with the present policy."""
@@ -302,28 +324,53 @@ class Trainer:
         standing.update_s += time.perf_counter() - began
         return values
 
-    def _evaluate(self) -> dict[str, float]:
-        """Held-out episodes with the deterministic policy; keeps the policy if it is the best so far."""
+    def _begin_evaluation(self, policy: dict[str, Any]) -> bool:
+        """Has a policy judged by held-out episodes, one at a time; False where there are none."""
         if self.make_evaluation is None:
-            return {}
-        began = time.perf_counter()
-        if self._evaluation is None:
-            self._evaluation = self.make_evaluation()
-        first, n = self.config.evaluation.eval_seed, self.config.evaluation.eval_episodes
-        terms = play(
-            self.learner.kept_policy.act, self._evaluation, np.arange(first, first + n, dtype=np.int64)
-        )
-        score = float(terms["return"].mean())
-        if not math.isfinite(score):
-            raise TrainingFailed(
-                f"the held-out episodes returned {score} after update {self.standing.update}"
-            )
-        if self.standing.judge(score):
-            self._save_policy(BEST)
+            self._judged = None
+            return False
+        began, settings = time.perf_counter(), self.config.evaluation
+        if self._evaluator is None:
+            kind = EvaluatorBeside if settings.eval_process else EvaluatorHere
+            self._evaluator = kind(self.make_evaluation)
+        elif self._judged is not None:
+            self._end_evaluation()
+        seeds = settings.eval_seed + np.arange(settings.eval_episodes, dtype=np.int64)
+        self._evaluator.begin(policy, seeds)
+        self._judged = policy
+        self.record.wait_for(policy["metadata"]["update"])
         self.standing.evaluation_s += time.perf_counter() - began
-        best = self.standing.best_return
+        return True
+
+    def _end_evaluation_if_due(self) -> None:
+        """Takes in an evaluation that is over, or waits for it where what comes next depends on it."""
+        if self._judged is None or self._evaluator is None:
+            return
+        needed = self.config.evaluation.patience > 0 or self.standing.update == self.config.n_updates
+        if needed or self._evaluator.is_ready():
+            began = time.perf_counter()
+            self._end_evaluation()
+            self.standing.evaluation_s += time.perf_counter() - began
+
+    def _end_evaluation(self) -> None:
+        """Waits for the evaluation and keeps its policy if it is the best so far; patience may run out."""
+        standing, policy, patience = self.standing, self._judged, self.config.evaluation.patience
+        assert self._evaluator is not None
+        assert policy is not None
+        terms = self._evaluator.finish()
+        update, score = policy["metadata"]["update"], float(terms["return"].mean())
+        if not math.isfinite(score):
+            raise TrainingFailed(f"the held-out episodes returned {score} after update {update}")
+        if standing.judge(score, update):
+            policy["metadata"]["eval_return"] = score
+            checkpoint.save(self.directory / BEST, "policy", policy)
+        best = standing.best_return
         assert best is not None
-        return {f"eval/{name}": float(x.mean()) for name, x in terms.items()} | {"eval/best_return": best}
+        found = {f"eval/{name}": float(x.mean()) for name, x in terms.items()} | {"eval/best_return": best}
+        self.record.complete(update, found)
+        self._judged = None
+        if 0 < patience <= standing.evaluations_without_gain:
+            self._stop = f"no better policy in {patience} evaluations"
 
     def _measured(self, terms: Mapping[str, float]) -> dict[str, float]:
         """Tags of what the rollout measured."""
@@ -342,10 +389,11 @@ class Trainer:
         return {"time/steps_per_s": n / spent_s} | speeds
 
     def close(self) -> None:
-        """Ends the environments' processes, where they have any."""
-        for environment in (self.environment, self._evaluation):
-            if isinstance(environment, WorkerBatch):
-                environment.close()
+        """Ends the processes of environments and evaluation, where there are any."""
+        if isinstance(self.environment, WorkerBatch):
+            self.environment.close()
+        if self._evaluator is not None:
+            self._evaluator.close()
 
     def _finish(self) -> TrainingResult:
         standing = self.standing

@@ -12,20 +12,17 @@ rare.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
-import signal
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from marl.board import Board
+from marl.processes import HelperProcess, WorkerError, answer, ignore_signals, portable
 from marl.protocol import (
     AgentGroup,
     BatchedEnvironment,
@@ -36,12 +33,9 @@ from marl.protocol import (
     Transition,
 )
 
+__all__ = ["MakeEnvironment", "WorkerBatch", "WorkerError"]
+
 MakeEnvironment = Callable[[int], BatchedEnvironment]
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-class WorkerError(RuntimeError):
-    """A worker process died."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +62,29 @@ def _serve(
     connection: Connection, make: MakeEnvironment, rows: slice, n_env_total: int, core: int | None
 ) -> None:
     """A worker's life: build its environments, then answer requests until the line is cut."""
+    ignore_signals()
     if core is not None:
         os.sched_setaffinity(0, {core})
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # both may reach the whole group; the learner decides what they mean
     board: Board | None = None
     names: tuple[str, ...] = ()
+
+    def respond(request: tuple[str, tuple[Any, ...]]) -> Any:
+        nonlocal names
+        name, arguments = request
+        if name != "step":
+            return getattr(environment, name)(*arguments)
+        assert board is not None
+        transition = environment.step(board.actions(rows))
+        ended = transition.final is not transition.observed
+        board.write(rows, transition, ended=ended)
+        before, names = names, tuple(transition.terms)
+        return _Stepped(
+            ended,
+            None if names == before else names,
+            transition.observed.in_service,
+            transition.final.in_service if ended else None,
+        )
+
     try:
         environment = make(rows.stop - rows.start)
         own_rewards = bool(getattr(environment, "per_agent_rewards", False))
@@ -88,44 +97,14 @@ def _serve(
             name=connection.recv(),
         )
         connection.send(None)
-        while True:
-            name, argument = connection.recv()
-            try:
-                if name == "step":
-                    transition = environment.step(board.actions(rows))
-                    ended = transition.final is not transition.observed
-                    board.write(rows, transition, ended=ended)
-                    found = tuple(transition.terms)
-                    result: Any = _Stepped(
-                        ended,
-                        None if found == names else found,
-                        transition.observed.in_service,
-                        transition.final.in_service if ended else None,
-                    )
-                    names = found
-                else:
-                    result = getattr(environment, name)(*argument)
-            except Exception as error:
-                result = _portable(error)
-            connection.send(result)
+        answer(connection, respond)
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:
-        connection.send(_portable(error))
+        connection.send(portable(error))
     finally:
         if board is not None:
             board.close()
-
-
-def _portable(error: Exception) -> Exception:
-    """The exception with its traceback as a note, or its words where it cannot be sent as it is."""
-    text = "".join(traceback.format_exception(error))
-    error.add_note(f"in a worker process:\n{text}")
-    try:
-        copy = ForkingPickler.loads(ForkingPickler.dumps(error))
-    except Exception:  # of any kind: whatever its constructor and its parts do
-        copy = None
-    return error if type(copy) is type(error) else WorkerError(f"{type(error).__name__} in a worker: {text}")
 
 
 class WorkerBatch:
@@ -144,24 +123,14 @@ class WorkerBatch:
         self.n_env = n_env
         edges = np.linspace(0, n_env, n_worker + 1).round().astype(int)
         self._shares = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-        context = multiprocessing.get_context(
-            "spawn"
-        )  # a fork would copy the threads' locks with the process
-        before = {name: os.environ.get(name) for name in ONE_THREAD}
-        os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-        self._lines: list[Connection] = []
-        self._processes: list[Any] = []
+        self._workers: list[HelperProcess] = []
         self._board: Board | None = None
         self._seeded = False
         try:
-            for share, core in zip(self._shares, _own_cores(n_worker), strict=True):
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, make, share, n_env, core), daemon=True)
-                process.start()
-                there.close()
-                self._lines.append(here)
-                self._processes.append(process)
-            described = [self._receive(k) for k in range(n_worker)]
+            for k, (share, core) in enumerate(zip(self._shares, _own_cores(n_worker), strict=True)):
+                name = f"worker {k} of environments {share.start} to {share.stop - 1}"
+                self._workers.append(HelperProcess(name, _serve, make, share, n_env, core))
+            described = [worker.receive() for worker in self._workers]
             self.groups: tuple[AgentGroup, ...] = described[0][0]
             self.state_size: int = described[0][1]
             self.per_agent_rewards: bool = described[0][2]
@@ -170,52 +139,28 @@ class WorkerBatch:
         except BaseException:
             self.close()
             raise
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
     def _shared_board(self) -> Board:
         """A board that every worker has mapped, and whose name is gone again."""
         board = Board(self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards)
         try:
-            for line in self._lines:
-                line.send(board.name)
-            for k in range(len(self._lines)):
-                self._receive(k)
+            for worker in self._workers:
+                worker.send(board.name)
+            for worker in self._workers:
+                worker.receive()
         finally:
             board.unlink()
         return board
 
-    def _receive(self, worker: int) -> Any:
-        try:
-            result = self._lines[worker].recv()
-        except (EOFError, ConnectionResetError) as error:
-            self._processes[worker].join(timeout=5.0)
-            raise WorkerError(
-                f"worker {worker} of environments {self._shares[worker].start} to "
-                f"{self._shares[worker].stop - 1} died with exit status {self._processes[worker].exitcode}"
-            ) from error
-        if isinstance(result, Exception):
-            raise result
-        if isinstance(result, _Stepped) and result.terms is not None:
-            self._term_names[worker] = result.terms
-        return result
-
     def _call(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Asks every worker first and collects the answers then, so that they work at the same time."""
-        for worker, (line, argument) in enumerate(zip(self._lines, arguments, strict=True)):
-            try:
-                line.send((name, argument))
-            except (BrokenPipeError, ConnectionResetError):
-                self._receive(worker)
+        for worker, argument in zip(self._workers, arguments, strict=True):
+            worker.send((name, argument))
         results: list[Any] = []
         failure: Exception | None = None
-        for worker in range(len(self._lines)):
+        for worker in self._workers:
             try:
-                results.append(self._receive(worker))
+                results.append(worker.receive())
             except (
                 Exception
             ) as error:  # collect all answers first: none may be left on the line for the next call
@@ -252,6 +197,9 @@ class WorkerBatch:
             raise ValueError("the batch is closed")
         board.write_actions(actions)
         parts: list[_Stepped] = self._call("step", [() for _ in self._shares])
+        for k, part in enumerate(parts):
+            if part.terms is not None:
+                self._term_names[k] = part.terms
         services = self._services([p.in_service for p in parts])
         observed = replace(board.observed(), in_service=services)
         final = observed
@@ -292,22 +240,18 @@ class WorkerBatch:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continues from `get_state` of a batch with as many workers."""
-        if "workers" not in state or len(state["workers"]) != len(self._lines):
+        if "workers" not in state or len(state["workers"]) != len(self._workers):
             found = len(state["workers"]) if "workers" in state else 0
             raise ValueError(
-                f"the saved run had {found} workers, this one has {len(self._lines)}: use as many"
+                f"the saved run had {found} workers, this one has {len(self._workers)}: use as many"
             )
         self._call("set_state", [(part,) for part in state["workers"]])
         self._seeded = True
 
     def close(self) -> None:
         """Ends the workers."""
-        for line in self._lines:
-            line.close()
-        for process in self._processes:
-            process.join(timeout=5.0)
-            if process.is_alive():
-                process.kill()  # it passes over everything gentler
+        for worker in self._workers:
+            worker.close()
         if self._board is not None:
             self._board.close()
             self._board = None

@@ -245,7 +245,8 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
 
     began = time.perf_counter()
     trainer = Trainer(
-        config,
+        # Variants run side by side: they need the cores for themselves.
+        dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)),
         make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
         directory=directory,
         start=start_of(config),

@@ -30,6 +30,7 @@ from marl.config import (
 
 if TYPE_CHECKING:
     from control.suites import ScenarioConfig
+    from marl.environment import GridBatch
     from marl.protocol import BatchedEnvironment
     from marl.standing import Progress
     from marl.trainer import Trainer
@@ -231,27 +232,27 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
     return dataclasses.replace(scenario, n_intervals=config.episode_steps)
 
 
-def environments(config: TrainingConfig, name: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
-    """A batch of the grid, in this process or in workers; staggered ones stand at different times."""
+def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable[[int], GridBatch]:
+    """Builds batches of the grid; staggered ones stand at different times. A partial, which processes can be sent."""
     from marl.environment import make_batch
 
-    scenario = scenario_of(config, name)
-
-    if config.n_workers == 0:
-        return make_batch(
-            scenario, n_env, config.seed, config.observation, level=config.level, stagger=stagger
-        )
-    from marl.workers import WorkerBatch
-
-    # A partial of a function that workers can import by name.
-    make = functools.partial(
+    return functools.partial(
         make_batch,
-        scenario,
+        scenario_of(config, name),
         seed=config.seed,
         observation=config.observation,
         level=config.level,
         stagger=stagger,
     )
+
+
+def environments(config: TrainingConfig, name: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
+    """A batch of the grid, in this process or in workers."""
+    make = batch_maker(config, name, stagger=stagger)
+    if config.n_workers == 0:
+        return make(n_env)
+    from marl.workers import WorkerBatch
+
     return WorkerBatch(make, n_env, min(config.n_workers, n_env))
 
 
@@ -259,19 +260,21 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
     from marl.start import start_of
     from marl.trainer import Trainer
 
-    config = arguments.training
-
-    def evaluation() -> BatchedEnvironment:
-        settings = config.evaluation
-        return environments(
-            config, settings.eval_scenario or config.scenario, settings.eval_episodes, stagger=False
+    config, settings = arguments.training, arguments.training.evaluation
+    judged_in = settings.eval_scenario or config.scenario
+    make_evaluation: Callable[[], BatchedEnvironment]
+    if settings.eval_process:
+        make = batch_maker(config, judged_in, stagger=False)
+        make_evaluation = functools.partial(make, settings.eval_episodes)
+    else:
+        make_evaluation = functools.partial(
+            environments, config, judged_in, settings.eval_episodes, stagger=False
         )
-
     return Trainer(
         config,
         environments(config, config.scenario, config.n_envs, stagger=True),
         directory=directory,
-        make_evaluation=evaluation,
+        make_evaluation=make_evaluation,
         resume=bool(arguments.resume),
         start=None if arguments.resume else start_of(config),
         metadata={"case": CASE},

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unit.marl.toys import Drift
+from unit.marl.toys import make_batch
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -27,7 +27,7 @@ def script(monkeypatch):
 def toy(monkeypatch):
     """Stands in the place of the grid: a run then takes a second."""
     module = types.ModuleType("marl.environment")
-    module.make_batch = lambda scenario, n_env, seed, observation, **options: Drift(n_env=n_env, length=10)
+    module.make_batch = make_batch
     monkeypatch.setitem(sys.modules, "marl.environment", module)
 
 

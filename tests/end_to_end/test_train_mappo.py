@@ -1,5 +1,6 @@
 """scripts/train_mappo.py as its users meet it, on a toy environment so that a run takes a second."""
 
+import csv
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import pytest
 
 from marl.config import ConfigError, TrainingConfig
 from marl.policy import Policy
-from unit.marl.toys import Drift
+from unit.marl.toys import make_batch
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "train_mappo.py"
@@ -29,6 +30,7 @@ SMALL = (
         "--no-tensorboard",
     ),
     *("--buffer-steps", "64", "--minibatch-steps", "32", "--eval-every", "2", "--eval-episodes", "3"),
+    "--no-eval-process",  # a second or two each
     *("--actor-hidden", "8", "--critic-hidden", "8"),
 )
 
@@ -37,7 +39,7 @@ SMALL = (
 def train(monkeypatch, tmp_path):
     """The script's main, its environments replaced by a toy, in an empty directory."""
     toy = types.ModuleType("marl.environment")
-    toy.make_batch = lambda scenario, n_env, seed, observation, **options: Drift(n_env=n_env, length=10)
+    toy.make_batch = make_batch
     monkeypatch.setitem(sys.modules, "marl.environment", toy)
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.chdir(tmp_path)
@@ -210,3 +212,19 @@ def test_an_unknown_scenario_is_one_clear_line(monkeypatch, tmp_path, capsys):
     assert train_mappo.main(["--scenario", "calm", "--no-tensorboard"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "no scenario is called 'calm'" in line
+
+
+def test_held_out_episodes_are_played_beside_the_learner_unless_asked_otherwise(train, tmp_path):
+    """The same metrics either way, times aside."""
+    shared = [flag for flag in SMALL if flag != "--no-eval-process"]
+    assert train([*shared, "--out", "beside"]) == 0
+    assert train([*shared, "--no-eval-process", "--out", "here"]) == 0
+
+    def metrics(run):
+        with open(tmp_path / run / "metrics.csv", newline="") as file:
+            return [
+                {k: v for k, v in row.items() if not k.startswith("time/")} for row in csv.DictReader(file)
+            ]
+
+    assert metrics("beside") == metrics("here")
+    assert sum(bool(row["eval/return"]) for row in metrics("here")) > 2

@@ -1,4 +1,4 @@
-"""metrics.csv: columns that come later, and rows that are taken back on resume."""
+"""metrics.csv: columns and values that come later, and rows that are taken back on resume."""
 
 from marl.record import MetricsTable, Record
 
@@ -22,6 +22,54 @@ def test_resuming_takes_back_the_rows_after_the_checkpoint(tmp_path):
     table = MetricsTable(tmp_path / "m.csv", resume_after=2)
     table.add(3, 30, {"a": 7.0})
     assert (tmp_path / "m.csv").read_text().splitlines() == ["update,step,a", "1,10,1", "2,20,2", "3,30,7"]
+
+
+def lines(directory):
+    return (directory / "metrics.csv").read_text().splitlines()
+
+
+def test_rows_wait_for_late_values_of_the_first_of_them(tmp_path):
+    record = Record(tmp_path, tensorboard=False, resume_after=None)
+    record.add(1, 10, {"a": 1.0, "late": 5.0})
+    record.wait_for(2)
+    record.add(2, 20, {"a": 2.0})
+    record.add(3, 30, {"a": 3.0})
+    assert lines(tmp_path) == ["update,step,a,late", "1,10,1,5"]
+    record.complete(2, {"late": 6.0})
+    assert lines(tmp_path) == ["update,step,a,late", "1,10,1,5", "2,20,2,6", "3,30,3,"]
+
+
+def test_late_values_may_come_before_their_row(tmp_path):
+    record = Record(tmp_path, tensorboard=False, resume_after=None)
+    record.wait_for(1)
+    record.complete(1, {"late": 6.0})
+    record.add(1, 10, {"a": 1.0})
+    assert lines(tmp_path) == ["update,step,a,late", "1,10,1,6"]
+
+
+def test_a_resumed_run_begins_with_the_rows_that_waited_and_has_each_once(tmp_path):
+    """The checkpoint was of update 3, when rows 2 and 3 waited; the run went on to write them and was killed then."""
+    record = Record(tmp_path, tensorboard=False, resume_after=None)
+    record.add(1, 10, {"a": 1.0})
+    record.wait_for(2)
+    record.add(2, 20, {"a": 2.0})
+    record.add(3, 30, {"a": 3.0})
+    waiting = [dict(row) for row in record.waiting]
+    record.complete(2, {"late": 6.0})
+    record.add(4, 40, {"a": 4.0})
+    resumed = Record(tmp_path, tensorboard=False, resume_after=3, waiting=waiting)
+    resumed.wait_for(2)
+    assert lines(tmp_path) == ["update,step,a,late", "1,10,1,"]
+    resumed.complete(2, {"late": 6.0})
+    assert lines(tmp_path) == ["update,step,a,late", "1,10,1,", "2,20,2,6", "3,30,3,"]
+
+
+def test_what_still_waits_at_the_end_is_written_as_it_is(tmp_path):
+    record = Record(tmp_path, tensorboard=False, resume_after=None)
+    record.wait_for(1)
+    record.add(1, 10, {"a": 1.0})
+    record.close()
+    assert lines(tmp_path) == ["update,step,a", "1,10,1"]
 
 
 def test_tensorboard_receives_the_same_tags(tmp_path):

@@ -160,7 +160,7 @@ def small(**changes):
         steps=10,
         n_envs=8,
         network=NetworkConfig(normalize_inputs=True),
-        evaluation=EvaluationConfig(eval_every=3, eval_episodes=4),
+        evaluation=EvaluationConfig(eval_every=3, eval_episodes=4, eval_process=False),
         lr_final_fraction=0.1,
         entropy_coef=0.01,
         policy_average=0.8,
@@ -308,7 +308,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
             transition = super().step(actions)
             return dataclasses.replace(transition, reward=np.zeros(self.n_env))
 
-    config = small(evaluation=EvaluationConfig(eval_every=1, eval_episodes=4, patience=2))
+    config = small(evaluation=EvaluationConfig(eval_every=1, eval_episodes=4, eval_process=False, patience=2))
     result = train(config, Indifferent(), tmp_path, make_evaluation=lambda: Indifferent(n_env=4))
     assert "no better policy in 2 evaluations" in result.reason
     assert (result.update, result.best_return) == (2, 0.0)

@@ -180,8 +180,8 @@ def test_workers_outlive_a_signal_to_the_whole_group():
     """A terminated job still has its environments when it saves its checkpoint."""
     with WorkerBatch(make, 2, 2) as batch:
         batch.reset(np.arange(2))
-        for process in batch._processes:
-            os.kill(process.pid, signal.SIGTERM)
+        for worker in batch._workers:
+            os.kill(worker.process.pid, signal.SIGTERM)
         assert len(batch.get_state()["workers"]) == 2
 
 
@@ -210,6 +210,6 @@ def test_a_workers_exception_arrives_and_a_dead_worker_is_named():
         batch.step(actions(1, 2))
         with pytest.raises(ArithmeticError, match="no solution"):
             batch.step(actions(2, 2))
-        os.kill(batch._processes[1].pid, signal.SIGKILL)
+        os.kill(batch._workers[1].process.pid, signal.SIGKILL)
         with pytest.raises(WorkerError, match="worker 1 of environments 1 to 1 died with exit status -9"):
             batch.reset(np.arange(2))
