@@ -16,7 +16,6 @@ from marl.episodes import play
 from marl.policy import Policy
 from marl.processes import HelperProcess, answer, ignore_signals
 from marl.protocol import BatchedEnvironment, FloatArray, IntArray
-from marl.workers import WorkerBatch
 
 MakeEvaluation = Callable[[], BatchedEnvironment]
 Content = Mapping[str, Any]  # of a policy
@@ -35,7 +34,7 @@ class Evaluator(Protocol):
         """Each term as [episode], in the seeds' order; waits for it."""
 
     def close(self) -> None:
-        """Ends its processes."""
+        """Lets go of the environment, and of the process that has it."""
 
 
 class EvaluatorHere:
@@ -60,8 +59,7 @@ class EvaluatorHere:
         return found
 
     def close(self) -> None:
-        if isinstance(self._environment, WorkerBatch):
-            self._environment.close()
+        self._environment = None
 
 
 def _serve(connection: Connection, make: MakeEvaluation) -> None:

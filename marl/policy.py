@@ -36,9 +36,8 @@ class Policy(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return (
-            self.actors.log_std_index.device
-        )  # as good as any, and found without a walk through all modules
+        # Of a tensor as good as any, found without a walk through all modules.
+        return self.actors.log_std_index.device
 
     def observations_to_tensors(self, observations: Mapping[str, Float32Array]) -> dict[str, Tensor]:
         """{group: [env, agent, observation]} on the policy's device, sizes checked."""

@@ -64,8 +64,18 @@ class HelperProcess:
 
         Args:
             name: what messages call it. work: a function that the process can import by name; arguments: picklable.
+
+        Raises:
+            TypeError: they are not; the message says what to hand in instead.
         """
         self.name = name
+        try:
+            ForkingPickler.dumps((work, arguments))
+        except Exception as error:  # of any kind, as the parts are the caller's
+            raise TypeError(
+                f"{name} cannot be sent what it is to run ({error}): hand in a function of a module, "
+                "or functools.partial of one"
+            ) from error
         context = multiprocessing.get_context("spawn")
         self._line, there = context.Pipe()
         self.process = context.Process(target=work, args=(there, *arguments), daemon=True)
@@ -117,7 +127,7 @@ def answer(connection: Connection, respond: Callable[[Any], Any]) -> None:
     while True:
         try:
             message = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         try:
             result: Any = respond(message)

@@ -211,7 +211,7 @@ class Trainer:
                     self._end_evaluation()
                     self.save_checkpoint()
         except Exception:
-            self.record.close()  # with what is known until here
+            self.record.close()  # with the rows that were waiting: they tell why
             raise
         return self._finish()
 
@@ -382,9 +382,10 @@ class Trainer:
         return values
 
     def _speeds(self, before_s: Mapping[str, float], spent_s: float) -> dict[str, float]:
-        """Steps per second of this update, over all and by part."""
+        """Steps per second of this update, over all and by the parts that every update has."""
         n = self.config.ppo.buffer_steps
         parts = {part: total - before_s[part] for part, total in self.standing.parts_s().items()}
+        parts.pop("evaluation")
         speeds = {f"time/steps_per_s_{part}": n / spent for part, spent in parts.items() if spent > 0}
         return {"time/steps_per_s": n / spent_s} | speeds
 

@@ -246,14 +246,14 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
     )
 
 
-def environments(config: TrainingConfig, name: str, n_env: int, *, stagger: bool) -> BatchedEnvironment:
-    """A batch of the grid, in this process or in workers."""
-    make = batch_maker(config, name, stagger=stagger)
+def training_environments(config: TrainingConfig) -> BatchedEnvironment:
+    """A batch of the grid to train in, in this process or in workers."""
+    make = batch_maker(config, config.scenario, stagger=True)
     if config.n_workers == 0:
-        return make(n_env)
+        return make(config.n_envs)
     from marl.workers import WorkerBatch
 
-    return WorkerBatch(make, n_env, min(config.n_workers, n_env))
+    return WorkerBatch(make, config.n_envs, config.n_workers)
 
 
 def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
@@ -261,20 +261,12 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
     from marl.trainer import Trainer
 
     config, settings = arguments.training, arguments.training.evaluation
-    judged_in = settings.eval_scenario or config.scenario
-    make_evaluation: Callable[[], BatchedEnvironment]
-    if settings.eval_process:
-        make = batch_maker(config, judged_in, stagger=False)
-        make_evaluation = functools.partial(make, settings.eval_episodes)
-    else:
-        make_evaluation = functools.partial(
-            environments, config, judged_in, settings.eval_episodes, stagger=False
-        )
+    make_evaluation = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
     return Trainer(
         config,
-        environments(config, config.scenario, config.n_envs, stagger=True),
+        training_environments(config),
         directory=directory,
-        make_evaluation=make_evaluation,
+        make_evaluation=functools.partial(make_evaluation, settings.eval_episodes),
         resume=bool(arguments.resume),
         start=None if arguments.resume else start_of(config),
         metadata={"case": CASE},

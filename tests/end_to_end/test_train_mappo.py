@@ -174,7 +174,7 @@ def test_episodes_are_as_long_as_asked_for_and_a_files_own_length_is_not_overrul
     import train_mappo
 
     config = TrainingConfig(episode_steps=20)
-    batch = train_mappo.environments(config, "normal", 2, stagger=False)
+    batch = train_mappo.batch_maker(config, "normal", stagger=False)(2)
     assert batch.scenario.n_intervals == 20
     path = tmp_path / "short.toml"
     path.write_text('base = "normal"\nn_intervals = 6\n')

@@ -103,6 +103,11 @@ def test_what_is_raised_in_the_process_arrives_and_a_dead_process_is_named():
         evaluator.close()
 
 
+def test_what_no_process_can_be_sent_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"evaluates held-out episodes cannot be sent .*functools\.partial"):
+        EvaluatorBeside(lambda: Drift(n_env=4))
+
+
 def test_a_run_with_the_process_leaves_the_same_metrics_and_models(tmp_path):
     for name, eval_process in (("here", False), ("beside", True)):
         train(settings(eval_process=eval_process), tmp_path / name)
