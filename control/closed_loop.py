@@ -27,8 +27,9 @@ from control.planned_grid import SETTLING_STEPS, PlannedGrid
 from control.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
 from control.voltage import next_reactor_share
-from grid_model.coupling import CoupledGrid, GridInputs
+from grid_model.coupling import CoupledGrid
 from grid_model.disturbance import Event
+from grid_model.inputs import GridInputs
 from grid_model.projection import centre_of_inertia, weigh_groups
 from grid_model.span import served_load
 from grid_model.swing import SwingConfig
@@ -214,7 +215,9 @@ class ClosedLoop:
         engine, inputs = grid.engine, grid.inputs
         df_hz = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, case.load.bus]
         per_hz = grid.config.load_damping / case.f0_hz
-        load_mw = (inputs.load_mw + grid.load_step_mw) * grid.served_share * (1.0 + per_hz * df_hz)
+        load_mw = (
+            (inputs.load_mw + grid.course.load_step_mw) * grid.course.served_share * (1.0 + per_hz * df_hz)
+        )
 
         def total(values: FloatArray, bus: IntArray) -> FloatArray:
             return np.sum(np.where(engine.bus_live[:, bus], values, 0.0), axis=1)
@@ -310,12 +313,12 @@ class ClosedLoop:
         figures, counts = np.empty((5, n_env)), np.empty((2, n_env), dtype=np.int64)
         flags = np.empty((4, n_env), dtype=np.bool_)
         n_beyond = judge_interval(
-            grid.df_min_hz,
-            grid.df_max_hz,
-            grid.trace_hz[1:],
+            grid.motion.df_min_hz,
+            grid.motion.df_max_hz,
+            grid.motion.trace_hz[1:],
             grid.topology.inertia,
             grid.topology.bus_gram,
-            grid.second_moment_hz2,
+            grid.motion.second_moment_hz2,
             engine.s_from_mva,
             engine.s_to_mva,
             engine.v_pu,
@@ -327,8 +330,8 @@ class ClosedLoop:
             engine.machine_in_service,
             engine.bus_live,
             inputs.load_mw,
-            grid.load_step_mw,
-            grid.served_share,
+            grid.course.load_step_mw,
+            grid.course.served_share,
             case.load.bus,
             solved,
             limits.violation_hz,
@@ -402,8 +405,8 @@ class ClosedLoop:
             grid.topology.inertia,
             grid.topology.bus_frequency,
             grid.inputs.load_mw,
-            grid.load_step_mw,
-            grid.served_share,
+            grid.course.load_step_mw,
+            grid.course.served_share,
             grid.engine.bus_live,
             case.load.bus,
             self.forecast_renewable_deviation_mw,

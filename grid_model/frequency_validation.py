@@ -19,9 +19,10 @@ from scipy.integrate import solve_ivp
 from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.classical import ClassicalGrid, TurbineStep
-from grid_model.coupling import CoupledGrid, GridInputs
+from grid_model.coupling import CoupledGrid
 from grid_model.disturbance import Event
 from grid_model.governor import GovernorConfig, steady_state_deviation_hz
+from grid_model.inputs import GridInputs
 from grid_model.modes import Modes, electromechanical_modes
 from grid_model.power_flow import PowerFlowDiverged
 from grid_model.response import nadir_hz, rocof_hz_per_s, settling_hz, settling_time_s
@@ -426,7 +427,7 @@ def inter_area_modes(case: Case, load_level: float = 1.0) -> dict[str, Modes]:
     for level in ("area", "machine"):
         config = SwingConfig(level="area" if level == "area" else "machine")
         grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
-        stiffness = grid.exchange_mw_per_rad(0)
+        stiffness = grid.exchange.mw_per_rad(0)
         per_hz = config.load_damping / case.f0_hz
         damping = (per_hz * inputs.load_mw[0]) @ grid.topology.reach[0][case.load.bus]
         found[level] = electromechanical_modes(

@@ -22,7 +22,14 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 
-__all__ = ["LoadSheddingConfig", "first_operation", "nothing_to_count", "relay_weight"]
+__all__ = [
+    "LoadSheddingConfig",
+    "Operation",
+    "SheddingRelays",
+    "first_operation",
+    "nothing_to_count",
+    "relay_weight",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,3 +120,85 @@ def first_operation(
         if ready.any():
             return step, ready, pending
     return -1, none, pending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What the relays of one environment do in a span that has been integrated."""
+
+    step: int  # of the span at which the first of them operates; -1: none
+    stages: BoolArray  # that operate at it, [area, stage]
+    pending: IntArray  # counters at that step, or at the span's end, [area, stage]
+
+
+class SheddingRelays:
+    """The relays of every environment.
+
+    Attributes (read them, change them only through the methods):
+        pending: steps for which each relay has seen its stage undercut, [env, area, stage].
+        shed_stages: stages that have operated, [env, area, stage].
+    """
+
+    def __init__(self, config: LoadSheddingConfig | None, case: Case, n_env: int, dt_s: float) -> None:
+        """No relay has picked up.
+
+        Args:
+            config: settings, None for a grid without relays; case: the grid; n_env: number of environments.
+            dt_s: length of an integration step [s].
+        """
+        n_stage = 0 if config is None else config.n_stage
+        self._config, self._dt_s = config, dt_s
+        self._area_of_load = case.bus.area[case.load.bus]
+        self._stage_df_hz = np.array(() if config is None else config.stage_hz) - case.f0_hz
+        self.pending = np.zeros((n_env, case.n_area, n_stage), dtype=np.int64)
+        self.shed_stages = np.zeros((n_env, case.n_area, n_stage), dtype=np.bool_)
+
+    def start(self, envs: IntArray) -> None:
+        """Everything is served again in these environments."""
+        self.pending[envs] = 0
+        self.shed_stages[envs] = False
+
+    def operations(
+        self, names: IntArray, trace_hz: FloatArray, lowest_hz: FloatArray, weight: FloatArray
+    ) -> dict[int, Operation]:
+        """What the relays do in a span that has been integrated; changes nothing.
+
+        Args:
+            names: the environments integrated, [n].
+            trace_hz: their groups, [step, group, n]; lowest_hz: lowest value of the interval, [group, n].
+            weight: of the groups in what relays measure, of all environments, [env, area, group].
+
+        Returns:
+            For each environment whose relays have something to count.
+        """
+        if self._config is None or self._config.n_stage == 0:
+            return {}
+        threshold_hz = self._stage_df_hz[0]
+        if nothing_to_count(lowest_hz, threshold_hz, self.pending):
+            return {}
+        picked_up = self.pending[names].any(axis=(1, 2))
+        low = np.flatnonzero(picked_up | (lowest_hz.min(axis=0) < threshold_hz))
+        found: dict[int, Operation] = {}
+        for row in low:
+            env = int(names[row])
+            # Contiguous, so that the product is the same to the bit in a batch of any size.
+            area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ weight[env].T
+            step, stages, pending = first_operation(
+                area_hz,
+                self.pending[env],
+                self.shed_stages[env],
+                self._stage_df_hz,
+                self._config.pick_up_s,
+                self._dt_s,
+            )
+            found[env] = Operation(step=step, stages=stages, pending=pending)
+        return found
+
+    def operate(self, env: int, stages: BoolArray) -> FloatArray:
+        """Open the breakers of these stages, [area, stage]; the share of each load that is left, [load]."""
+        assert self._config is not None
+        self.shed_stages[env] |= stages
+        self.pending[env][stages] = 0
+        left = 1.0 - self._config.share * np.count_nonzero(self.shed_stages[env], axis=1)
+        share: FloatArray = left[self._area_of_load]
+        return share

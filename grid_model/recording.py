@@ -68,12 +68,12 @@ class Recorder:
     def begin(self, grid: CoupledGrid) -> SpanStart:
         """Note the state at the beginning of a span, before anything of it is adopted."""
         env = self.env
-        stiffness = grid.spring_stiffness_mw_per_rad(env)
+        stiffness = grid.exchange.spring_mw_per_rad(env, grid.machine_mvar)
         shape = grid.topology.shape[env]
         n_branch = grid.case.n_branch
         return SpanStart(
             flow_mw=grid.engine.s_from_mva[env].real.copy(),
-            electrical_mw=grid._p_elec_mw[:, env].copy(),
+            electrical_mw=grid.motion.p_elec_mw[:, env].copy(),
             flow_per_rad=stiffness[:n_branch, None] * shape[:n_branch],
             power_per_rad=shape.T @ (stiffness[:, None] * shape),
             unserved_mw=float(grid.unserved_mw()[env]),
@@ -82,20 +82,20 @@ class Recorder:
     def end(self, grid: CoupledGrid, start: SpanStart, step_a: int, step_b: int) -> None:
         """Take in a span whose end has been adopted."""
         env, dt_s = self.env, grid.config.dt_s
-        df_hz = grid.trace_hz[step_a : step_b + 1, :, env].copy()
+        df_hz = grid.motion.trace_hz[step_a : step_b + 1, :, env].copy()
         theta = np.zeros_like(df_hz)
         theta[1:] = np.pi * dt_s * np.cumsum(df_hz[:-1] + df_hz[1:], axis=0)
         share = np.linspace(0.0, 1.0, len(df_hz))[:, None]
         swing = theta - share * theta[-1]
         flow_mw = grid.engine.s_from_mva[env].real
-        electrical_mw = grid._p_elec_mw[:, env]
+        electrical_mw = grid.motion.p_elec_mw[:, env]
         weight = grid.topology.inertia[:, env]
         row = {
             "time_s": self._interval * grid.interval_s + dt_s * np.arange(step_a, step_b + 1),
             "df_hz": df_hz,
             "coi_hz": df_hz @ (weight / weight.sum()),
             "bus_hz": df_hz @ grid.topology.bus_frequency[env].T,
-            "mechanical_mw": grid.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
+            "mechanical_mw": grid.motion.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
             "electrical_mw": start.electrical_mw
             + share * (electrical_mw - start.electrical_mw)
             + swing @ start.power_per_rad.T,

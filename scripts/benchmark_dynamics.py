@@ -48,7 +48,7 @@ def microseconds(level: Any, kernel: str, intervals: int) -> float:
     import numpy as np
 
     from cases.ieee68 import load_ieee68
-    from grid_model import coupling
+    from grid_model import group_motion
     from grid_model.frequency_validation import balanced_grid
     from grid_model.swing import SwingConfig
 
@@ -56,14 +56,14 @@ def microseconds(level: Any, kernel: str, intervals: int) -> float:
     grid, inputs = balanced_grid(case, N_ENV, SwingConfig(level=level), load_level=0.7)
     rng = np.random.default_rng(0)
     times_s: list[float] = []
-    compiled: Callable[..., None] = getattr(coupling, kernel)
+    compiled: Callable[..., None] = getattr(group_motion, kernel)
 
     def timed(*arguments: Any) -> None:
         start_s = time.process_time()
         compiled(*arguments)
         times_s.append(time.process_time() - start_s)
 
-    with mock.patch.object(coupling, kernel, timed):
+    with mock.patch.object(group_motion, kernel, timed):
         for _ in range(intervals + 5):
             noise = 1.0 + 0.002 * rng.standard_normal(inputs.load_mw.shape)
             grid.advance(replace(inputs, load_mw=inputs.load_mw * noise))

@@ -213,8 +213,9 @@ def after_outages(
     """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus]."""
     import numpy as np
 
-    from grid_model.coupling import CoupledGrid, GridInputs
+    from grid_model.coupling import CoupledGrid
     from grid_model.disturbance import Event
+    from grid_model.inputs import GridInputs
     from grid_model.power_flow import PowerFlowDiverged
     from grid_model.swing import SwingConfig
 

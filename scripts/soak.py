@@ -143,7 +143,7 @@ class PlantLedger:
         from scipy.integrate import simpson
 
         from control.fleet import BESS
-        from grid_model.coupling import lagged_response
+        from grid_model.inputs import lagged_response
 
         fleet, plants = self._batch.loop.fleet, self._batch.loop.resources
         h_s = fleet.interval_s

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.coupling import CoupledGrid, GridInputs
+from grid_model.coupling import CoupledGrid
 from grid_model.disturbance import Event
 from grid_model.governor import GovernorConfig, steady_state_deviation_hz
+from grid_model.inputs import GridInputs
 from grid_model.swing import SwingConfig
 
 CASE = load_ieee68("rogers")
@@ -115,12 +116,12 @@ def test_stiffness_between_areas_is_springs_and_losses():
     for env in range(2):
         shape, reach = grid.topology.shape[env], grid.topology.reach[env]
         v_pu = grid.engine.v_pu[env]
-        springs = shape.T @ (grid.spring_stiffness_mw_per_rad(env)[:, None] * shape)
+        springs = shape.T @ (grid.exchange.spring_mw_per_rad(env, grid.machine_mvar)[:, None] * shape)
         slope = CASE.base_mva * grid.topology.conductance_pu[env] * (v_pu[f] * v_pu[t].conj()).imag
         losses = (reach[f] + reach[t]).T @ (slope[:, None] * shape[: CASE.n_branch])
         # Sums of 99 products of order 1e5 MW/rad.
-        np.testing.assert_allclose(grid.exchange_mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8)
-    difference = grid.exchange_mw_per_rad(0) - grid.exchange_mw_per_rad(1)
+        np.testing.assert_allclose(grid.exchange.mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8)
+    difference = grid.exchange.mw_per_rad(0) - grid.exchange.mw_per_rad(1)
     assert np.abs(difference).max() > 1.0  # a circuit between areas less
 
 
@@ -225,7 +226,7 @@ def test_integration_is_of_second_order(level):
         grid, inputs = balanced(1, config)
         grid.advance(inputs, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=300.0)]})
         every = round(0.08 / dt_s)
-        return grid.trace_hz[::every, :, 0]
+        return grid.motion.trace_hz[::every, :, 0]
 
     fine = trace(0.00125)
     # At the machine level the local modes' error is of fourth order and still shows at 0.04 s.

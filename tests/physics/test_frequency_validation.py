@@ -166,7 +166,7 @@ def test_a_unit_returns_synchronised(level):
     before_mw = grid.machine_mw[0, g9]
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_out", index=g9)]})
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_in", index=g9)]})
-    assert grid.df_max_hz.max() < 0.05
+    assert grid.motion.df_max_hz.max() < 0.05
     for _ in range(60):
         grid.advance(inputs)
     # Dead bands leave 17 mHz undecided for a while; damping of 213 MW/Hz over 6600 MW s/Hz decays in 31 s.

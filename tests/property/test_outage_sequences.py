@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.coupling import CoupledGrid, GridInputs
+from grid_model.coupling import CoupledGrid
 from grid_model.disturbance import Event
+from grid_model.inputs import GridInputs
 from grid_model.swing import SwingConfig
 from grid_model.topology import live_buses
 

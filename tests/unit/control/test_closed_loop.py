@@ -163,7 +163,7 @@ def test_what_an_interval_came_to_is_what_its_parts_say():
         np.testing.assert_array_equal(result.within_36_mhz, (coi_hz <= 0.036).mean(axis=0))
         np.testing.assert_array_equal(result.within_200_mhz, (coi_hz <= 0.2).mean(axis=0))
         # The mean over the steps of the sum over the buses; 200 x 68 numbers, summed in another order.
-        bus_hz = np.einsum("ebg,sge->seb", grid.topology.bus_frequency, grid.trace_hz[1:])
+        bus_hz = np.einsum("ebg,sge->seb", grid.topology.bus_frequency, grid.motion.trace_hz[1:])
         np.testing.assert_allclose(
             result.sum_bus_square_hz2, np.square(bus_hz).sum(axis=2).mean(axis=0), rtol=1e-11
         )

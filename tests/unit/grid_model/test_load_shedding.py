@@ -6,7 +6,7 @@ import pytest
 from cases.ieee68 import load_ieee68
 from grid_model.disturbance import Event
 from grid_model.frequency_validation import balanced_grid
-from grid_model.load_shedding import LoadSheddingConfig, first_operation, relay_weight
+from grid_model.load_shedding import LoadSheddingConfig, SheddingRelays, first_operation, relay_weight
 from grid_model.swing import SwingConfig
 
 CASE = load_ieee68("rogers")
@@ -61,6 +61,35 @@ def test_relays_of_an_area_measure_a_mean():
     np.testing.assert_allclose(weight, 1.0, rtol=0.0, atol=1e-12)  # rounding of a sum of 35 shares
 
 
+def test_relays_of_a_batch_act_each_in_its_own_environment_and_area():
+    """Group 0 is what area 2 measures; in environment 1 it is below 59.5 Hz from step 10 on, in 0 it never is."""
+    relays = SheddingRelays(LoadSheddingConfig(), CASE, 2, DT_S)
+    weight = np.zeros((2, CASE.n_area, 1))
+    weight[:, 2] = 1.0
+    trace_hz = np.zeros((60, 1, 2))
+    trace_hz[10:, 0, 1] = -0.6
+    found = relays.operations(np.arange(2), trace_hz, trace_hz.min(axis=0), weight)
+    assert list(found) == [1]
+    assert found[1].step == 25
+    assert np.argwhere(found[1].stages).tolist() == [[2, 0]]
+    assert not relays.shed_stages.any()  # looking changes nothing
+    share = relays.operate(1, found[1].stages)
+    here = CASE.bus.area[CASE.load.bus] == 2
+    np.testing.assert_array_equal(share, np.where(here, 1.0 - 0.07, 1.0))
+    second = np.zeros((CASE.n_area, 4), dtype=bool)
+    second[2, 1] = True
+    np.testing.assert_array_equal(relays.operate(1, second), np.where(here, 1.0 - 2 * 0.07, 1.0))
+    assert not relays.shed_stages[0].any()
+    relays.start(np.array([1]))
+    assert not relays.shed_stages.any()
+
+
+def test_a_grid_without_relays_has_nothing_to_look_at():
+    relays = SheddingRelays(None, CASE, 1, DT_S)
+    deep = np.full((60, 1, 1), -5.0)
+    assert relays.operations(np.arange(1), deep, deep.min(axis=0), np.ones((1, CASE.n_area, 1))) == {}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -84,9 +113,9 @@ def test_shed_load_is_unserved_and_lifts_the_frequency(level):
         events = {0: [event]} if k == 0 else None
         assert grid.advance(inputs, events).all()
         bare.advance(inputs, events)
-    stages = np.count_nonzero(grid.shed_stages[0], axis=1)
+    stages = np.count_nonzero(grid.relays.shed_stages[0], axis=1)
     assert stages.min() >= 1
-    load_mw = inputs.load_mw[0] + grid.load_step_mw[0]
+    load_mw = inputs.load_mw[0] + grid.course.load_step_mw[0]
     shed_mw = float((0.07 * stages[CASE.bus.area[CASE.load.bus]] * load_mw).sum())
     assert grid.unserved_mw()[0] == pytest.approx(shed_mw, rel=1e-12)
     # Governors and damping, 2500 + 180 MW/Hz; losses change by some MW, and reheat at 48 s is within e^-5 of its end.
@@ -101,7 +130,9 @@ def test_load_shedding_is_the_same_alone_and_in_a_batch():
         grid, inputs = balanced_grid(CASE, n_env, SwingConfig(level="area"), load_level=0.6)
         for k in range(4):
             grid.advance(inputs, {n_env - 1: [BIG]} if k == 0 else None)
-        results.append((grid.df_hz[:, -1].copy(), grid.served_share[-1].copy(), grid.engine.v_pu[-1].copy()))
+        results.append(
+            (grid.df_hz[:, -1].copy(), grid.course.served_share[-1].copy(), grid.engine.v_pu[-1].copy())
+        )
     for alone, beside in zip(*results, strict=True):
         np.testing.assert_array_equal(alone, beside)
 

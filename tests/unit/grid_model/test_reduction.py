@@ -84,7 +84,7 @@ def test_a_common_turn_of_all_rotors_changes_nothing():
     """At every level rows of the exchange sum to zero."""
     for level in ("machine", "area", "system"):
         coupled, _ = balanced_grid(CASE, 1, SwingConfig(level=level), load_level=0.8)
-        matrix = coupled.exchange_mw_per_rad(0)
+        matrix = coupled.exchange.mw_per_rad(0)
         # Rounding of sums of up to 1e5 MW/rad.
         np.testing.assert_allclose(matrix.sum(axis=1), 0.0, rtol=0.0, atol=1e-7)
 
@@ -100,7 +100,7 @@ def test_a_recorded_trace_ends_in_the_power_flow_and_repeats_the_frequencies(lev
     assert len(trace.time_s) == 601
     np.testing.assert_allclose(np.diff(trace.time_s), 0.02, rtol=0.0, atol=1e-12)
     np.testing.assert_array_equal(trace.df_hz[-1], coupled.df_hz[:, 1])
-    np.testing.assert_array_equal(trace.df_hz[401:], coupled.trace_hz[1:, :, 1])
+    np.testing.assert_array_equal(trace.df_hz[401:], coupled.motion.trace_hz[1:, :, 1])
     np.testing.assert_allclose(trace.flow_mw[-1], coupled.engine.s_from_mva[1].real, rtol=0.0, atol=1e-9)
     assert np.abs(trace.flow_mw[85:, event.index]).max() == 0.0  # out from 1.7 s on
     assert trace.flow_mw[84, event.index] != 0.0

@@ -302,7 +302,7 @@ def test_a_load_step_and_shedding_show_where_the_load_is_seen():
     level = [observed.state[0, -4] for observed in seen]
     assert level[1] - level[0] == pytest.approx(300.0 / CASE.load.p_mw.sum(), abs=1e-6)
     served_mw = batch.loop.grid.served_mw()[0]
-    batch.loop.grid.served_share[0] = 0.9
+    batch.loop.grid.course.served_share[0] = 0.9
     np.testing.assert_allclose(batch.loop.grid.served_mw()[0], 0.9 * served_mw, rtol=1e-12)
 
 
@@ -424,6 +424,9 @@ def test_a_state_of_other_episodes_is_refused():
         make_batch(replace(EVENTFUL, load_fast_percent=0.0), 2, check=False).set_state(state)
     with pytest.raises(ValueError, match="of 2 environments, this batch has 3"):
         make_batch(EVENTFUL, 3, check=False).set_state(state)
+    del state["loop"]["grid"]["theta_rad"]
+    with pytest.raises(ValueError, match="lacks theta_rad; it is of another version"):
+        make_batch(EVENTFUL, 2, check=False).set_state(state)
 
 
 def test_an_episode_goes_on_bit_for_bit_from_the_midst_of_load_shedding():
