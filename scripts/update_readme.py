@@ -209,10 +209,15 @@ def training(result: Result) -> list[str]:
 
 def benchmark(result: Result) -> list[str]:
     """Speeds on one core, in the words of the script that measures them."""
-    from benchmark import WORDS
+    from benchmark import MEDIANS, WORDS
 
-    rows = [[text, format(result[key], form)] for key, (text, form) in WORDS.items() if key in result]
-    return table(["one core", ""], rows)
+    medians = result[MEDIANS]
+    rows = [
+        [text, format(result[key], form), format(medians[key], form) if key in medians else ""]
+        for key, (text, form) in WORDS.items()
+        if key in result
+    ]
+    return table(["one core", "fastest round, or ratio", "median of rounds"], rows)
 
 
 def recipes(result: Any) -> list[str]:
