@@ -4,8 +4,9 @@
 
 Every variant is trained with every seed on the same episodes and judged on the same validation episodes of each
 condition in --judge_scenarios, by the policy the run ends with and by its best one. Runs that are already in --out
-are not repeated, and judged only in conditions that are new. The table goes to --out/ablation.json, to --json and to
-the terminal; --plot draws the learning curves. Validation seeds, not the published suites': this chooses recipes.
+are not repeated, one that was broken off goes on from its last checkpoint, and only conditions that are new are judged.
+The table goes to --out/ablation.json, to --json and to the terminal; --plot draws the learning curves. Validation
+seeds, not the published suites': this chooses recipes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -143,7 +143,6 @@ def configuration(variant: Variant, arguments: Arguments, seed: int) -> Training
         seed=seed,
         scenario=arguments.scenario,
         device="cpu",
-        checkpoint_every=10**6,
         network=dataclasses.replace(base.network, **variant.network),
         ppo=ppo,
         **{"observation": arguments.observation, **variant.training},
@@ -234,27 +233,55 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
             earlier_result(directory_of(name, arguments, seed))
 
 
+def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
+    """Whether a run of these settings has left a checkpoint here."""
+    from train_mappo import CHECKPOINT, read_config
+
+    try:
+        return (directory / CHECKPOINT).exists() and read_config(directory) == config
+    except ConfigError:
+        return False
+
+
 def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
-    """One run of training; its description, its learning curve and how far its last policy is from its best."""
+    """One run of training; its description, its learning curve and how far its last policy is from its best.
+
+    A run of the same settings that was broken off in this directory goes on from its last checkpoint.
+    """
     import numpy as np
 
+    from marl.checkpoint import CheckpointError
     from marl.environment import make_batch
     from marl.start import start_of
     from marl.trainer import Trainer
+    from train_mappo import CHECKPOINT, write_config
     from training_curves import read_metrics
 
-    began = time.perf_counter()
-    trainer = Trainer(
-        # Variants run side by side: they need the cores for themselves.
-        dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)),
-        make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
-        directory=directory,
-        start=start_of(config),
-        make_evaluation=lambda: make_batch(
-            config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
-        ),
-        tensorboard=False,
-    )
+    broken_off = is_broken_off(directory, config)
+    if not broken_off:  # in this order: never the settings of one run beside the checkpoint of another
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / CHECKPOINT).unlink(missing_ok=True)
+        write_config(directory, config)
+    try:
+        trainer = Trainer(
+            # Variants run side by side: they need the cores for themselves.
+            dataclasses.replace(
+                config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)
+            ),
+            make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
+            directory=directory,
+            resume=broken_off,
+            start=None if broken_off else start_of(config),
+            make_evaluation=lambda: make_batch(
+                config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
+            ),
+            tensorboard=False,
+        )
+    except CheckpointError as error:
+        if not broken_off:
+            raise
+        path = directory / CHECKPOINT
+        raise ResultError(f"{path} cannot be resumed; delete it to have its run done again") from error
     training = trainer.run()
     if not training.finished:
         raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
@@ -269,7 +296,7 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
             "return": metrics["eval/return"][known_at].tolist(),
         },
         "last_behind_best_percent": training.statistics["last_behind_best_percent"],
-        "elapsed_s": time.perf_counter() - began,
+        "elapsed_s": trainer.standing.elapsed_s,
         "judged": {},
     }
 
@@ -292,8 +319,7 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
         try:
             policy = Policy.load(directory / f"{which}_model.pt")
         except CheckpointError as error:
-            again = f"delete {directory / 'result.json'} to have its run done again"
-            raise ResultError(f"{error}; {again}") from error
+            raise ResultError(f"{error}; delete {directory} to have its run done again") from error
         terms = play(policy.act, batch, np.arange(first, first + n_episode))
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
     return found

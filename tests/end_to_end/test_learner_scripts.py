@@ -7,6 +7,7 @@ import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,79 @@ def test_a_broken_model_of_an_earlier_run_says_how_to_make_it_again(
     assert ablation.main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "final_model.pt is broken" in line
-    assert line.endswith(f"; delete {directory / 'result.json'} to have its run done again")
+    assert line.endswith(f"; delete {directory} to have its run done again")
+
+
+def small_recipe(ablation):
+    """Of the recommended recipe, with 16 updates of 64 steps."""
+    config = ablation.configuration(ablation.VARIANTS["recommended"], ablation.Arguments(), seed=0)
+    return replace(
+        config,
+        n_envs=4,
+        total_episodes=16 * 64 // 10 + 1,
+        episode_steps=10,
+        network=replace(config.network, actor_hidden=(8,), critic_hidden=(8,)),
+        ppo=replace(config.ppo, buffer_steps=64, minibatch_steps=32),
+        evaluation=replace(config.evaluation, eval_every=4, eval_episodes=2),
+    )
+
+
+def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(
+    script, toy, monkeypatch, tmp_path
+):
+    """Broken off in update 8, after the checkpoint of update 5: the same curve and weights as without."""
+    from marl.policy import Policy
+    from marl.trainer import Trainer
+
+    ablation = script("ablation")
+    config, train_once, updates = small_recipe(ablation), Trainer._train_once, []
+
+    def dies(trainer):
+        if len(updates) == 8:
+            raise RuntimeError("killed")
+        updates.append(trainer.standing.update)
+        train_once(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_once", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        ablation.train("recommended", config, tmp_path / "broken")
+    assert (len(updates), ablation.is_broken_off(tmp_path / "broken", config)) == (8, True)
+    assert not ablation.is_broken_off(tmp_path / "broken", replace(config, seed=1))
+    updates.clear()
+    monkeypatch.setattr(
+        Trainer, "_train_once", lambda trainer: (updates.append(trainer.standing.update), train_once(trainer))
+    )
+    resumed = ablation.train("recommended", config, tmp_path / "broken")
+    assert updates[0] == 5
+    whole = ablation.train("recommended", config, tmp_path / "whole")
+    assert {**resumed, "elapsed_s": 0.0} == {**whole, "elapsed_s": 0.0}
+    for name in ("best_model.pt", "final_model.pt"):
+        both = [Policy.load(tmp_path / run / name).state_dict() for run in ("broken", "whole")]
+        for key, value in both[0].items():
+            np.testing.assert_array_equal(value, both[1][key], err_msg=f"{name} {key}")
+
+
+def test_a_broken_checkpoint_of_the_ablation_says_how_to_begin_anew(script, toy, tmp_path):
+    ablation = script("ablation")
+    config = small_recipe(ablation)
+    ablation.train("recommended", config, tmp_path)
+    path = tmp_path / "checkpoint_last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ablation.ResultError, match="cannot be resumed; delete it to have its run done again"):
+        ablation.train("recommended", config, tmp_path)
+    path.unlink()
+    ablation.train("recommended", config, tmp_path)
+
+
+def test_other_settings_begin_anew_where_a_run_was(script, toy, tmp_path):
+    ablation = script("ablation")
+    config = small_recipe(ablation)
+    ablation.train("recommended", config, tmp_path)
+    other = replace(config, seed=3)
+    found = ablation.train("recommended", other, tmp_path)
+    assert found["config"]["seed"] == 3
+    fresh = ablation.train("recommended", other, tmp_path / "fresh")
+    assert found["curve"] == fresh["curve"]
 
 
 @pytest.mark.parametrize(
