@@ -284,7 +284,18 @@ class CoupledGrid:
 
     def record(self, env: int) -> Recorder:
         """Record an environment from now on at every integration step; `start` begins its trace anew."""
-        return self._recorders.setdefault(env, Recorder(env))
+        if env not in self._recorders:
+            self._recorders[env] = Recorder(
+                env,
+                self.engine,
+                self.topology,
+                self.exchange,
+                self.motion,
+                self.course,
+                dt_s=self.config.dt_s,
+                interval_s=self.interval_s,
+            )
+        return self._recorders[env]
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit, as arrays."""
@@ -371,12 +382,16 @@ class CoupledGrid:
                 self._span(np.array([env]), step_a, cut)
                 self._span(np.array([env]), cut, step_b)
             return
-        watched = {env: self._recorders[env].begin(self) for env in self._recorders if env in moved.names}
+        watched = {
+            env: recorder.begin(self.machine_mvar)
+            for env, recorder in self._recorders.items()
+            if env in moved.names
+        }
         self.motion.adopt(moved)
         at = step_b / self.n_steps
         self._settle(envs, at)
         for env, begun in watched.items():
-            self._recorders[env].end(self, begun, step_a, step_b)
+            self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():
             self.relays.pending[env] = operation.pending
             if operation.step >= 0:

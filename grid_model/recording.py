@@ -12,14 +12,15 @@ values after it are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cases.arrays import FloatArray
-
-if TYPE_CHECKING:
-    from grid_model.coupling import CoupledGrid
+from grid_model.exchange import GroupExchange
+from grid_model.group_motion import GroupMotion
+from grid_model.group_topology import GroupTopology
+from grid_model.inputs import InputCourse
+from grid_model.power_flow import PowerFlowEngine
 
 __all__ = ["Recorder", "Trace"]
 
@@ -52,8 +53,28 @@ class SpanStart:
 class Recorder:
     """Collects the trace of one environment; obtained from `CoupledGrid.record`."""
 
-    def __init__(self, env: int) -> None:
+    def __init__(
+        self,
+        env: int,
+        engine: PowerFlowEngine,
+        topology: GroupTopology,
+        exchange: GroupExchange,
+        motion: GroupMotion,
+        course: InputCourse,
+        *,
+        dt_s: float,
+        interval_s: float,
+    ) -> None:
+        """Nothing recorded yet.
+
+        Args:
+            env: which environment; engine .. course: parts of its grid.
+            dt_s, interval_s: length of an integration step and of a control interval [s].
+        """
         self.env = env
+        self._engine, self._topology, self._exchange = engine, topology, exchange
+        self._motion, self._course = motion, course
+        self._dt_s, self._interval_s = dt_s, interval_s
         self.clear()
 
     def clear(self) -> None:
@@ -65,37 +86,41 @@ class Recorder:
         """A control interval begins."""
         self._interval += 1
 
-    def begin(self, grid: CoupledGrid) -> SpanStart:
-        """Note the state at the beginning of a span, before anything of it is adopted."""
-        env = self.env
-        stiffness = grid.exchange.spring_mw_per_rad(env, grid.machine_mvar)
-        shape = grid.topology.shape[env]
-        n_branch = grid.case.n_branch
+    def begin(self, machine_mvar: FloatArray) -> SpanStart:
+        """Note the state at the beginning of a span, before anything of it is adopted.
+
+        Args:
+            machine_mvar: what each machine sends out at the last power flow, of all environments, [env, machine].
+        """
+        env, engine = self.env, self._engine
+        stiffness = self._exchange.spring_mw_per_rad(env, machine_mvar)
+        shape = self._topology.shape[env]
+        n_branch = engine.case.n_branch
         return SpanStart(
-            flow_mw=grid.engine.s_from_mva[env].real.copy(),
-            electrical_mw=grid.motion.p_elec_mw[:, env].copy(),
+            flow_mw=engine.s_from_mva[env].real.copy(),
+            electrical_mw=self._motion.p_elec_mw[:, env].copy(),
             flow_per_rad=stiffness[:n_branch, None] * shape[:n_branch],
             power_per_rad=shape.T @ (stiffness[:, None] * shape),
-            unserved_mw=float(grid.unserved_mw()[env]),
+            unserved_mw=float(self._course.unserved_mw(engine.bus_live)[env]),
         )
 
-    def end(self, grid: CoupledGrid, start: SpanStart, step_a: int, step_b: int) -> None:
+    def end(self, start: SpanStart, step_a: int, step_b: int) -> None:
         """Take in a span whose end has been adopted."""
-        env, dt_s = self.env, grid.config.dt_s
-        df_hz = grid.motion.trace_hz[step_a : step_b + 1, :, env].copy()
+        env, dt_s, motion, topology = self.env, self._dt_s, self._motion, self._topology
+        df_hz = motion.trace_hz[step_a : step_b + 1, :, env].copy()
         theta = np.zeros_like(df_hz)
         theta[1:] = np.pi * dt_s * np.cumsum(df_hz[:-1] + df_hz[1:], axis=0)
         share = np.linspace(0.0, 1.0, len(df_hz))[:, None]
         swing = theta - share * theta[-1]
-        flow_mw = grid.engine.s_from_mva[env].real
-        electrical_mw = grid.motion.p_elec_mw[:, env]
-        weight = grid.topology.inertia[:, env]
+        flow_mw = self._engine.s_from_mva[env].real
+        electrical_mw = motion.p_elec_mw[:, env]
+        weight = topology.inertia[:, env]
         row = {
-            "time_s": self._interval * grid.interval_s + dt_s * np.arange(step_a, step_b + 1),
+            "time_s": self._interval * self._interval_s + dt_s * np.arange(step_a, step_b + 1),
             "df_hz": df_hz,
             "coi_hz": df_hz @ (weight / weight.sum()),
-            "bus_hz": df_hz @ grid.topology.bus_frequency[env].T,
-            "mechanical_mw": grid.motion.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
+            "bus_hz": df_hz @ topology.bus_frequency[env].T,
+            "mechanical_mw": motion.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
             "electrical_mw": start.electrical_mw
             + share * (electrical_mw - start.electrical_mw)
             + swing @ start.power_per_rad.T,
