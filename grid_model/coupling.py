@@ -188,7 +188,7 @@ class CoupledGrid:
         self.course.start(envs, inputs)
         self.relays.start(envs)
         self.motion.start(envs)
-        self.exchange.stale[envs] = True
+        self.exchange.topology_changed(envs)
         # Where no solution is found, the schedule stands in for what the machines send out.
         self.machine_mw[envs] = inputs.schedule_mw
         self.machine_mvar[envs] = 0.0
@@ -205,7 +205,7 @@ class CoupledGrid:
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
         """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
-        self.inputs.schedule_mw[envs] += offset_mw
+        self.course.shift_schedule(envs, offset_mw)
 
     def set_reactors(self, env: int, share: FloatArray) -> None:
         """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
@@ -332,7 +332,6 @@ class CoupledGrid:
         motion, exchange, course, relays = self.motion, self.exchange, self.course, self.relays
         return {
             "df_hz": motion.df_hz,
-            "theta_rad": motion.theta_rad,
             "valve_mw": motion.valve_mw,
             "reheat_mw": motion.reheat_mw,
             "p_elec_mw": motion.p_elec_mw,
@@ -369,12 +368,12 @@ class CoupledGrid:
         """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
         moved = self.motion.integrate(envs, step_a, step_b, mechanical=bool(self._recorders))
         operations = self.relays.operations(
-            moved.names, moved.trace_hz, moved.lowest_hz, self.topology.relay_weight
+            moved.envs, moved.trace_hz, moved.lowest_hz, self.topology.relay_weight
         )
         early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
         if early:
             # Relays operate before the span ends: it is cut there, for those whose relays they are.
-            rest = np.setdiff1d(moved.names, early)
+            rest = np.setdiff1d(moved.envs, early)
             if len(rest):
                 self._span(rest, step_a, step_b)
             for env in early:
@@ -383,9 +382,9 @@ class CoupledGrid:
                 self._span(np.array([env]), cut, step_b)
             return
         watched = {
-            env: recorder.begin(self.machine_mvar)
+            env: recorder.begin(self.machine_mvar, step_a / self.n_steps)
             for env, recorder in self._recorders.items()
-            if env in moved.names
+            if env in moved.envs
         }
         self.motion.adopt(moved)
         at = step_b / self.n_steps
@@ -393,7 +392,7 @@ class CoupledGrid:
         for env, begun in watched.items():
             self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():
-            self.relays.pending[env] = operation.pending
+            self.relays.count(env, operation)
             if operation.step >= 0:
                 self._shed(env, operation.stages, at)
 
@@ -487,7 +486,7 @@ class CoupledGrid:
         met = np.zeros((self.n_group, 1))
         reach_was = self.topology.reach[only].copy()
         if event.kind == "load_step":
-            self.course.load_step_mw[env, event.index] += event.p_mw
+            self.course.step_load(env, event.index, event.p_mw)
             demand[0, case.load.bus[event.index]] = event.p_mw * self.course.served_share[env, event.index]
         else:
             wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
@@ -528,7 +527,7 @@ class CoupledGrid:
         """Stages of load shedding operate, [area, stage], at a fraction of the interval."""
         case, course, only = self.case, self.course, np.array([env])
         before = course.load_mw(only, at)
-        course.served_share[env] = self.relays.operate(env, stages)
+        course.shed(env, self.relays.operate(env, stages))
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (course.load_mw(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0
@@ -546,4 +545,4 @@ class CoupledGrid:
     def _adopt_topology(self, env: int) -> None:
         """Take over what the frequency model knows of the engine's topology of one environment."""
         self.topology.adopt(env)
-        self.exchange.stale[env] = True
+        self.exchange.topology_changed(env)

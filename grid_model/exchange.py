@@ -33,7 +33,7 @@ __all__ = ["GroupExchange"]
 class GroupExchange:
     """The exchange between the groups of every environment at its last power flow.
 
-    Attributes (read them; `renew` changes them):
+    Attributes (read them, change them only through the methods):
         synchronising: T with the losses [MW/rad], [group, group, env]; areas and the whole grid.
         in_phase, quadrature: C and S [MW], [machine, machine, env]; single machines.
         y_reduced: the reduced network [pu], [env, machine, machine]; single machines.
@@ -57,25 +57,29 @@ class GroupExchange:
         self.quadrature = np.zeros((n_reduced, n_reduced, n_env))
         self.stale: BoolArray = np.ones(n_env, dtype=np.bool_)
 
+    def topology_changed(self, envs: IntArray | int) -> None:
+        """The network has to be reduced anew at the next `renew`."""
+        self.stale[envs] = True
+
     def renew(
-        self, names: IntArray, machine_mw: FloatArray, machine_mvar: FloatArray, others_mva: ComplexArray
+        self, envs: IntArray, machine_mw: FloatArray, machine_mvar: FloatArray, others_mva: ComplexArray
     ) -> None:
         """Take over the last power flow of some environments.
 
         Args:
-            names: environments, [n].
+            envs: positions of the environments, [n].
             machine_mw, machine_mvar: what each machine sends out there, of all environments, [env, machine].
             others_mva: what everything but machines injects there, of all environments, [env, bus].
         """
         engine, topology, case = self._engine, self._topology, self._engine.case
         if self._level == "machine":
-            which = names[engine.converged[names]]
+            which = envs[engine.converged[envs]]
             for env in which[self.stale[which]]:
                 self._reduce(int(env), others_mva[env])
             self._renew_machines(which, machine_mw, machine_mvar)
             return
         renew_synchronising(
-            names,
+            envs,
             engine.v_pu,
             machine_mvar,
             topology.spring_pu,

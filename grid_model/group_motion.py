@@ -31,7 +31,7 @@ __all__ = ["GroupMotion", "MovedSpan"]
 class MovedSpan:
     """A span that has been integrated, of n environments."""
 
-    names: IntArray  # the environments, [n]
+    envs: IntArray  # positions of the environments, [n]
     state: FloatArray  # as `grid_model.span.begin_span` orders it, [7, group, n]
     delta_mw: FloatArray  # growth of net load as the groups meet it, [group, n]
     damping_mw_per_hz: FloatArray  # D, [group, n]
@@ -53,7 +53,6 @@ class GroupMotion:
 
     Attributes (single environments may be written; the arrays stay):
         df_hz: frequency deviation, [group, env].
-        theta_rad: angle since the last power flow, [group, env].
         valve_mw, reheat_mw: states of the governors of a group together, [group, env].
         p_elec_mw: what the machines of a group send out at the last power flow, [group, env].
         dead_band_hz: of the governors, [env].
@@ -95,7 +94,6 @@ class GroupMotion:
         self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
         self._all = np.arange(n_env)
         self.df_hz = np.zeros((g, n_env))
-        self.theta_rad = np.zeros((g, n_env))
         self.valve_mw = np.zeros((g, n_env))
         self.reheat_mw = np.zeros((g, n_env))
         self.p_elec_mw = np.zeros((g, n_env))
@@ -108,14 +106,7 @@ class GroupMotion:
 
     def start(self, envs: IntArray) -> None:
         """Put environments at rest at nominal frequency."""
-        for state in (
-            self.df_hz,
-            self.theta_rad,
-            self.valve_mw,
-            self.reheat_mw,
-            self.df_min_hz,
-            self.df_max_hz,
-        ):
+        for state in (self.df_hz, self.valve_mw, self.reheat_mw, self.df_min_hz, self.df_max_hz):
             state[:, envs] = 0.0
         self.second_moment_hz2[:, :, envs] = 0.0
 
@@ -149,7 +140,6 @@ class GroupMotion:
         begin_span(
             names,
             self.df_hz,
-            self.theta_rad,
             self.valve_mw,
             self.reheat_mw,
             self.df_min_hz,
@@ -247,7 +237,7 @@ class GroupMotion:
             if mechanical:
                 self.trace_mechanical_mw[step_a : step_b + 1, :, envs] = trace_mechanical
         return MovedSpan(
-            names=names,
+            envs=names,
             state=state,
             delta_mw=delta,
             damping_mw_per_hz=damping,
@@ -259,9 +249,9 @@ class GroupMotion:
         )
 
     def adopt(self, moved: MovedSpan) -> None:
-        """Take over a span that was integrated; angles count from its end on."""
+        """Take over a span that was integrated."""
         end_span(
-            moved.names,
+            moved.envs,
             moved.state,
             moved.delta_mw,
             moved.damping_mw_per_hz,
@@ -270,7 +260,6 @@ class GroupMotion:
             moved.exchange_mw,
             moved.moment_hz2,
             self.df_hz,
-            self.theta_rad,
             self.valve_mw,
             self.reheat_mw,
             self.df_min_hz,

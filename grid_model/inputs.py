@@ -51,7 +51,7 @@ class InputCourse:
 
     `at` is a fraction of the interval, `rows` the environments asked for: a slice or positions.
 
-    Attributes (change them only through the methods, but for single entries of the last two):
+    Attributes (read them, change them only through the methods):
         begin, end: inputs at the interval's ends; the same before the first interval and between two of them.
         load_step_mw: steps of load that have happened, [env, load].
         served_share: share of each load that shedding has left, [env, load].
@@ -77,7 +77,10 @@ class InputCourse:
         )
 
     def start(self, envs: IntArray, inputs: GridInputs) -> None:
-        """Put environments to these inputs, a row for each of them, without load steps or shedding."""
+        """Put environments to these inputs, a row for each of them, without load steps or shedding.
+
+        Written into the arrays that the last `move_to` was given.
+        """
         for name in GridInputs.__dataclass_fields__:
             getattr(self.end, name)[envs] = getattr(inputs, name)
         self.begin = self.end
@@ -85,15 +88,27 @@ class InputCourse:
         self.served_share[envs] = 1.0
 
     def move_to(self, inputs: GridInputs) -> None:
-        """A new interval: it begins where the last one ended, and ends at these inputs."""
+        """A new interval, from where the last one ended to these inputs, which become this object's own."""
         self.begin, self.end = self.end, inputs
 
     def arrive(self) -> None:
         """The interval is over."""
         self.begin = self.end
 
+    def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
+        """Add to the schedules that act now, [n, machine]."""
+        self.end.schedule_mw[envs] += offset_mw
+
+    def step_load(self, env: int, load: int, p_mw: float) -> None:
+        """A load of one environment grows at once [MW], on top of what it wants."""
+        self.load_step_mw[env, load] += p_mw
+
+    def shed(self, env: int, served_share: FloatArray) -> None:
+        """This share of each load of one environment is left, [load]."""
+        self.served_share[env] = served_share
+
     def value(self, name: str, rows: Any, at: float) -> FloatArray:
-        """One of the fields of `GridInputs`."""
+        """One of the fields of `GridInputs` by its name, with its unit and columns, rows of those asked for."""
         start: FloatArray = getattr(self.begin, name)[rows]
         end: FloatArray = getattr(self.end, name)[rows]
         if at == 0.0:  # exact at both ends
@@ -144,8 +159,12 @@ class InputCourse:
             self.end.load_mw, self.load_step_mw, self.served_share, bus_live, self._case.load.bus
         )
 
-    def unserved_mw(self, bus_live: BoolArray) -> FloatArray:
-        """Load on dead buses and load that was shed, at the interval's end [MW], [env]; bus_live [env, bus]."""
+    def unserved_mw(self, bus_live: BoolArray, at: float = 1.0) -> FloatArray:
+        """Load on dead buses and load that was shed [MW], [env]; bus_live [env, bus]."""
         return unserved_load(
-            self.end.load_mw, self.load_step_mw, self.served_share, bus_live, self._case.load.bus
+            self.value("load_mw", slice(None), at),
+            self.load_step_mw,
+            self.served_share,
+            bus_live,
+            self._case.load.bus,
         )

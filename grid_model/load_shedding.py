@@ -159,12 +159,12 @@ class SheddingRelays:
         self.shed_stages[envs] = False
 
     def operations(
-        self, names: IntArray, trace_hz: FloatArray, lowest_hz: FloatArray, weight: FloatArray
+        self, envs: IntArray, trace_hz: FloatArray, lowest_hz: FloatArray, weight: FloatArray
     ) -> dict[int, Operation]:
         """What the relays do in a span that has been integrated; changes nothing.
 
         Args:
-            names: the environments integrated, [n].
+            envs: positions of the environments integrated, [n].
             trace_hz: their groups, [step, group, n]; lowest_hz: lowest value of the interval, [group, n].
             weight: of the groups in what relays measure, of all environments, [env, area, group].
 
@@ -176,11 +176,11 @@ class SheddingRelays:
         threshold_hz = self._stage_df_hz[0]
         if nothing_to_count(lowest_hz, threshold_hz, self.pending):
             return {}
-        picked_up = self.pending[names].any(axis=(1, 2))
+        picked_up = self.pending[envs].any(axis=(1, 2))
         low = np.flatnonzero(picked_up | (lowest_hz.min(axis=0) < threshold_hz))
         found: dict[int, Operation] = {}
         for row in low:
-            env = int(names[row])
+            env = int(envs[row])
             # Contiguous, so that the product is the same to the bit in a batch of any size.
             area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ weight[env].T
             step, stages, pending = first_operation(
@@ -193,6 +193,10 @@ class SheddingRelays:
             )
             found[env] = Operation(step=step, stages=stages, pending=pending)
         return found
+
+    def count(self, env: int, operation: Operation) -> None:
+        """The span of which `operations` told has been taken over: its counters are those of the relays."""
+        self.pending[env] = operation.pending
 
     def operate(self, env: int, stages: BoolArray) -> FloatArray:
         """Open the breakers of these stages, [area, stage]; the share of each load that is left, [load]."""

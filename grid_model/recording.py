@@ -86,11 +86,12 @@ class Recorder:
         """A control interval begins."""
         self._interval += 1
 
-    def begin(self, machine_mvar: FloatArray) -> SpanStart:
+    def begin(self, machine_mvar: FloatArray, at: float) -> SpanStart:
         """Note the state at the beginning of a span, before anything of it is adopted.
 
         Args:
             machine_mvar: what each machine sends out at the last power flow, of all environments, [env, machine].
+            at: where the span begins, as a fraction of the interval.
         """
         env, engine = self.env, self._engine
         stiffness = self._exchange.spring_mw_per_rad(env, machine_mvar)
@@ -101,7 +102,7 @@ class Recorder:
             electrical_mw=self._motion.p_elec_mw[:, env].copy(),
             flow_per_rad=stiffness[:n_branch, None] * shape[:n_branch],
             power_per_rad=shape.T @ (stiffness[:, None] * shape),
-            unserved_mw=float(self._course.unserved_mw(engine.bus_live)[env]),
+            unserved_mw=float(self._course.unserved_mw(engine.bus_live, at)[env]),
         )
 
     def end(self, start: SpanStart, step_a: int, step_b: int) -> None:

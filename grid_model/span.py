@@ -1,9 +1,9 @@
 """Both ends of a span, compiled: what drives the groups through it, and what its end injects into the power flow.
 
-`grid_model.coupling` says in which order these are used. Each function serves the environments named by `rows`, adds in
-a fixed order, environment by environment, and so gives the same bits alone and in any batch. Arrays lead with env;
-those of groups have env last, as the integrators want them. `whole` arrays have a row for every environment of the
-grid, `named` ones a row for each of `rows`.
+`grid_model.coupling` and `grid_model.group_motion` say in which order these are used. Each function serves the
+environments named by `rows`, adds in a fixed order, environment by environment, and so gives the same bits alone and
+in any batch. Arrays lead with env; those of groups have env last, as the integrators want them. `whole` arrays have a
+row for every environment of the grid, `named` ones a row for each of `rows`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ def begin_interval(
 def begin_span(
     rows: IntArray,
     df_hz: FloatArray,
-    theta_rad: FloatArray,
     valve_mw: FloatArray,
     reheat_mw: FloatArray,
     df_min_hz: FloatArray,
@@ -83,13 +82,14 @@ def begin_span(
 
     Args:
         rows: environments, [n]; states: whole, [group, env].
-        state: filled with df twice and the others in this order, named, [7, group, n].
+        state: filled with df twice, the angle since the last power flow, which is zero, and the others in this order,
+            named, [7, group, n].
     """
     for g in range(df_hz.shape[0]):
         for row in range(rows.size):
             e = rows[row]
             state[0, g, row] = state[1, g, row] = df_hz[g, e]
-            state[2, g, row] = theta_rad[g, e]
+            state[2, g, row] = 0.0
             state[3, g, row] = valve_mw[g, e]
             state[4, g, row] = reheat_mw[g, e]
             state[5, g, row] = df_min_hz[g, e]
@@ -107,7 +107,6 @@ def end_span(
     exchange_mw: FloatArray,
     moment_hz2: FloatArray,
     df_hz: FloatArray,
-    theta_rad: FloatArray,
     valve_mw: FloatArray,
     reheat_mw: FloatArray,
     df_min_hz: FloatArray,
@@ -139,7 +138,6 @@ def end_span(
                 + exchange_mw[g, row]
             )
             df_hz[g, e] = state[0, g, row]
-            theta_rad[g, e] = 0.0
             valve_mw[g, e] = state[3, g, row]
             reheat_mw[g, e] = state[4, g, row]
             df_min_hz[g, e] = state[5, g, row]

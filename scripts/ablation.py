@@ -183,9 +183,9 @@ def earlier_result(directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise ResultError(f"{path} is broken ({error}); delete it to have its run done again") from error
+        raise ResultError(f"{path} is broken ({error}); delete it to have it written anew") from error
     if not isinstance(result, dict):
-        raise ResultError(f"{path} is no result of a run; delete it to have its run done again")
+        raise ResultError(f"{path} is no result of a run; delete it to have it written anew")
     return result
 
 
@@ -233,12 +233,24 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
             earlier_result(directory_of(name, arguments, seed))
 
 
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What moves a result: not how often a run is saved, nor which process evaluates; as JSON gives it."""
+    kept = {name: value for name, value in config.items() if name != "checkpoint_every"}
+    evaluation = {k: v for k, v in kept.get("evaluation", {}).items() if k != "eval_process"}
+    return kept | {"evaluation": evaluation}
+
+
+def is_this_run(known: Any, config: TrainingConfig) -> bool:
+    """Whether a configuration that an earlier run has left is this one."""
+    return isinstance(known, dict) and settings(known) == settings(plain(config))
+
+
 def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
     """Whether a run of these settings has left a checkpoint here."""
     from train_mappo import CHECKPOINT, read_config
 
     try:
-        return (directory / CHECKPOINT).exists() and read_config(directory) == config
+        return (directory / CHECKPOINT).exists() and is_this_run(plain(read_config(directory)), config)
     except ConfigError:
         return False
 
@@ -258,9 +270,10 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
     from training_curves import read_metrics
 
     broken_off = is_broken_off(directory, config)
-    if not broken_off:  # in this order: never the settings of one run beside the checkpoint of another
+    if not broken_off:  # in this order: never what tells of one run beside the weights of another
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / CHECKPOINT).unlink(missing_ok=True)
+        for file in ("result.json", CHECKPOINT, "best_model.pt", "final_model.pt"):
+            (directory / file).unlink(missing_ok=True)
         write_config(directory, config)
     try:
         trainer = Trainer(
@@ -280,8 +293,9 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
     except CheckpointError as error:
         if not broken_off:
             raise
-        path = directory / CHECKPOINT
-        raise ResultError(f"{path} cannot be resumed; delete it to have its run done again") from error
+        reason = str(error).split(";")[0]  # without what `train_mappo.py` could do instead
+        again = f"delete {directory / CHECKPOINT} to have its run done again"
+        raise ResultError(f"{reason}; {again}") from error
     training = trainer.run()
     if not training.finished:
         raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
@@ -339,7 +353,7 @@ def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
     path = directory / "result.json"
     config = configuration(VARIANTS[name], arguments, seed)
     result = earlier_result(directory)
-    if result.get("config") != plain(config):
+    if not is_this_run(result.get("config"), config):
         result = train(name, config, directory)
         write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     for scenario in judges(arguments):
@@ -432,7 +446,7 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
 def is_done(name: str, arguments: Arguments, seed: int) -> bool:
     """Whether this run stands in --out, with the settings that it would have today."""
     known = earlier_result(directory_of(name, arguments, seed)).get("config")
-    return known == plain(configuration(VARIANTS[name], arguments, seed))
+    return is_this_run(known, configuration(VARIANTS[name], arguments, seed))
 
 
 def runs(names: Sequence[str], arguments: Arguments) -> Iterator[dict[str, Any]]:

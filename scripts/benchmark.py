@@ -1,9 +1,9 @@
 """Measures how fast the simulator and the learner are on one core, absolutely and against the same work on `runpp`.
 
-Everything is measured in one run, in turns. What else runs on the machine can only slow a round down, so speeds and
-times are those of the fastest round; the median of the rounds stands beside them and tells how busy the machine was.
-Ratios are medians of ratios taken within a round. The step on `runpp` is the coupled step with its power flow replaced
-by pandapower's, warm-started from its last result.
+Everything is measured in one run, in turns. All rounds do the same work, which what else runs on the machine can only
+slow down: where a median of the rounds stands beside a figure, the figure is the fastest round's, and the median tells
+how busy the machine was. All other figures are medians, ratios those of ratios taken within a round. The step on
+`runpp` is the coupled step with its power flow replaced by pandapower's, warm-started from its last result.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def parts_s(batch: GridBatch) -> dict[str, float]:
     ]
     for owner, method, name in watched:
         setattr(owner, method, timed(name, getattr(owner, method)))
-    n_step = max(1, 1000 // batch.n_env)
+    n_step = batch.scenario.n_intervals
     try:
         step_time_s(batch, n_step)
     finally:
@@ -215,7 +215,7 @@ def runpp_s(batch: GridBatch, n: int) -> float:
 
 
 def measure(options: Options) -> dict[str, list[float]]:
-    """All figures, {key: value of each round}."""
+    """All figures, {key: its values, one or more a round}."""
     import warnings
 
     import numpy as np
@@ -228,8 +228,6 @@ def measure(options: Options) -> dict[str, list[float]]:
     # Episodes end one after the other, so that resets come in their true proportion.
     many, one = make_batch("training", 64, stagger=True), make_batch("training", 1, check=False)
     zoo = parallel_env(scenario="training", check=False)
-    many.reset(np.arange(64))
-    one.reset()
     rng = np.random.default_rng(0)
     zoo.reset(seed=0)
     actions = [
@@ -238,20 +236,25 @@ def measure(options: Options) -> dict[str, list[float]]:
     n_zoo = many.scenario.n_intervals
 
     def zoo_steps() -> None:
+        zoo.reset(seed=0)
         for k in range(n_zoo):
             if not zoo.agents:
                 zoo.reset()
             zoo.step(actions[k % len(actions)])
 
-    step_time_s(one, 20)  # the first rounds compile
-    parts_s(many)
+    def again(batch: GridBatch) -> GridBatch:
+        """Every round plays the same episodes; within one, each environment begins one anew."""
+        batch.reset(np.arange(batch.n_env))
+        return batch
+
+    step_time_s(again(one), 20)  # the first rounds compile
+    parts_s(again(many))
     zoo_steps()
     quiet, stormy = outage_batches()
     found: dict[str, list[float]] = {}
     for _ in tqdm(range(options.repeats), unit=" rounds", disable=not sys.stderr.isatty()):
-        # A quarter of an episode with 16 resets, and a whole one.
-        step_64, step_1 = step_time_s(many, 125), step_time_s(one, one.scenario.n_intervals - 1)
-        parts = parts_s(many)
+        step_64, step_1 = step_time_s(again(many), n_zoo), step_time_s(again(one), n_zoo)
+        parts = parts_s(again(many))
         runpp = runpp_s(many, 8)
         for key, value in {
             "env_steps_per_s_64": 1.0 / step_64,

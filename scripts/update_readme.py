@@ -217,7 +217,7 @@ def benchmark(result: Result) -> list[str]:
         for key, (text, form) in WORDS.items()
         if key in result
     ]
-    return table(["one core", "fastest round, or ratio", "median of rounds"], rows)
+    return table(["one core", "figure", "median of rounds"], rows)
 
 
 def recipes(result: Any) -> list[str]:

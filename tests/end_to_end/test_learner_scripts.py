@@ -117,7 +117,7 @@ def test_a_broken_result_of_an_earlier_run_is_named_before_the_first_run(
     assert ablation.main(["--variants", "recommended,reference", "--seeds", "2", "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"ablation.py: error: {path} is ")
-    assert line.endswith("delete it to have its run done again")
+    assert line.endswith("delete it to have it written anew")
     assert begun == []
 
 
@@ -213,14 +213,27 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(
             np.testing.assert_array_equal(value, both[1][key], err_msg=f"{name} {key}")
 
 
+def test_what_moves_no_result_does_not_make_another_run(script):
+    ablation = script("ablation")
+    config = small_recipe(ablation)
+    known = ablation.plain(config)
+    known["checkpoint_every"] = 10**6
+    del known["evaluation"]["eval_process"]  # as older runs have it
+    assert ablation.is_this_run(known, config)
+    assert not ablation.is_this_run(known | {"seed": 1}, config)
+    assert not ablation.is_this_run(None, config)
+
+
 def test_a_broken_checkpoint_of_the_ablation_says_how_to_begin_anew(script, toy, tmp_path):
     ablation = script("ablation")
     config = small_recipe(ablation)
     ablation.train("recommended", config, tmp_path)
     path = tmp_path / "checkpoint_last.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ablation.ResultError, match="cannot be resumed; delete it to have its run done again"):
+    with pytest.raises(ablation.ResultError) as error:
         ablation.train("recommended", config, tmp_path)
+    assert f"{path} is broken" in str(error.value)
+    assert str(error.value).endswith(f"; delete {path} to have its run done again")
     path.unlink()
     ablation.train("recommended", config, tmp_path)
 
@@ -229,9 +242,11 @@ def test_other_settings_begin_anew_where_a_run_was(script, toy, tmp_path):
     ablation = script("ablation")
     config = small_recipe(ablation)
     ablation.train("recommended", config, tmp_path)
+    (tmp_path / "result.json").write_text("{}")  # as `run` leaves it
     other = replace(config, seed=3)
     found = ablation.train("recommended", other, tmp_path)
-    assert found["config"]["seed"] == 3
+    assert (found["variant"], found["config"]["seed"]) == ("recommended", 3)
+    assert not (tmp_path / "result.json").exists()  # it told of weights that are gone
     fresh = ablation.train("recommended", other, tmp_path / "fresh")
     assert found["curve"] == fresh["curve"]
 

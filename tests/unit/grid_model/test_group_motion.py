@@ -12,7 +12,6 @@ from grid_model.swing import SwingConfig
 CASE = load_ieee68()
 STATE = (
     "df_hz",
-    "theta_rad",
     "valve_mw",
     "reheat_mw",
     "p_elec_mw",
@@ -43,7 +42,6 @@ def test_integrating_changes_nothing_until_it_is_adopted(level):
     motion.adopt(again)
     assert (motion.df_hz < -1e-4).all()  # more load than before
     np.testing.assert_array_equal(motion.trace_hz[-1], motion.df_hz)
-    assert not motion.theta_rad.any()
 
 
 def test_nothing_is_lost_where_two_spans_meet():

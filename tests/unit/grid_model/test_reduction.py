@@ -1,5 +1,7 @@
 """The reduced network, the sines behind it, and the recorder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,24 @@ def test_a_recorded_trace_ends_in_the_power_flow_and_repeats_the_frequencies(lev
     assert trace.flow_mw[84, event.index] != 0.0
     # The centre of inertia as the grid itself reports it.
     np.testing.assert_allclose(trace.coi_hz[401:], coupled.coi_trace_hz()[:, 1], rtol=0.0, atol=1e-15)
+
+
+def test_recorded_unserved_load_is_that_at_the_beginning_of_its_span():
+    """7 % of the load are shed while it grows by a thousandth within an interval; constant between two power flows."""
+    coupled, inputs = balanced_grid(CASE, 1, SwingConfig(level="system"), load_level=0.8)
+    coupled.course.shed(0, np.full(CASE.n_load, 0.93))
+    recorder = coupled.record(0)
+    more = replace(inputs, load_mw=1.001 * inputs.load_mw)
+    for _ in range(2):
+        coupled.advance(more)
+    trace = recorder.trace()
+    shed_mw = 0.07 * 0.8 * CASE.load.p_mw.sum()
+    first, second = trace.time_s < 4.0, trace.time_s >= 4.0
+    spans = np.unique(trace.unserved_mw[first])
+    assert (spans >= shed_mw - 1e-9).all()
+    assert (spans < 1.001 * shed_mw - 1e-9).all()
+    np.testing.assert_allclose(trace.unserved_mw[0], shed_mw, rtol=1e-12)
+    np.testing.assert_allclose(trace.unserved_mw[second], 1.001 * shed_mw, rtol=1e-12)
 
 
 def test_recording_nothing_is_an_error():

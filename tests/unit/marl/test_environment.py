@@ -424,8 +424,8 @@ def test_a_state_of_other_episodes_is_refused():
         make_batch(replace(EVENTFUL, load_fast_percent=0.0), 2, check=False).set_state(state)
     with pytest.raises(ValueError, match="of 2 environments, this batch has 3"):
         make_batch(EVENTFUL, 3, check=False).set_state(state)
-    del state["loop"]["grid"]["theta_rad"]
-    with pytest.raises(ValueError, match="lacks theta_rad; it is of another version"):
+    del state["loop"]["grid"]["valve_mw"]
+    with pytest.raises(ValueError, match="lacks valve_mw; it is of another version"):
         make_batch(EVENTFUL, 2, check=False).set_state(state)
 
 

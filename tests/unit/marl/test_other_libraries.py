@@ -73,9 +73,10 @@ def test_benchmarl_trains_on_the_task_of_the_text(tmp_path, monkeypatch):
 
 
 def test_rllib_trains_a_policy_per_kind_of_plant(tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="needs `ray[rllib]`")
+    pytest.importorskip("ray.rllib", reason="needs `ray[rllib]`")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import ray
         from ray.rllib.algorithms.ppo import PPOConfig
 
         text = described("register_env(", "environment_for_rllib", tmp_path, monkeypatch)
