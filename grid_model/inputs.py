@@ -29,10 +29,6 @@ class GridInputs:
     set_point_mw: FloatArray  # of the resources, [env, resource]
     resource_mw: FloatArray  # their outputs, [env, resource]
 
-    def rows(self, envs: IntArray) -> GridInputs:
-        """The same for some environments only."""
-        return GridInputs(**{name: getattr(self, name)[envs] for name in self.__dataclass_fields__})
-
 
 def lagged_response(
     start_mw: FloatArray, u0_mw: FloatArray, u1_mw: FloatArray, lag_s: FloatArray, t_s: float, span_s: float

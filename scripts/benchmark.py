@@ -233,11 +233,11 @@ def measure(options: Options) -> dict[str, list[float]]:
     actions = [
         {agent: rng.uniform(-1.0, 1.0, 1).astype(np.float32) for agent in zoo.agents} for _ in range(8)
     ]
-    n_zoo = many.scenario.n_intervals
+    n_step = many.scenario.n_intervals
 
     def zoo_steps() -> None:
         zoo.reset(seed=0)
-        for k in range(n_zoo):
+        for k in range(n_step):
             if not zoo.agents:
                 zoo.reset()
             zoo.step(actions[k % len(actions)])
@@ -253,13 +253,13 @@ def measure(options: Options) -> dict[str, list[float]]:
     quiet, stormy = outage_batches()
     found: dict[str, list[float]] = {}
     for _ in tqdm(range(options.repeats), unit=" rounds", disable=not sys.stderr.isatty()):
-        step_64, step_1 = step_time_s(again(many), n_zoo), step_time_s(again(one), n_zoo)
+        step_64, step_1 = step_time_s(again(many), n_step), step_time_s(again(one), n_step)
         parts = parts_s(again(many))
         runpp = runpp_s(many, 8)
         for key, value in {
             "env_steps_per_s_64": 1.0 / step_64,
             "env_steps_per_s_1": 1.0 / step_1,
-            "pettingzoo_steps_per_s": n_zoo / seconds(zoo_steps),
+            "pettingzoo_steps_per_s": n_step / seconds(zoo_steps),
             "ratio_to_runpp_64": (step_64 - parts["power_flow"] + runpp) / step_64,
             "ratio_to_runpp_1": (step_1 - parts["power_flow"] + runpp) / step_1,
             "power_flow_us": 1e6 * parts["power_flow"],

@@ -77,5 +77,5 @@ def test_a_machine_that_leaves_takes_its_part_of_the_governors_along():
     # Governor gain goes by rating, and the gains of those that stay are what they were.
     area, rating = CASE.bus.area[CASE.machine.bus], CASE.machine.rating_mva
     kept = np.bincount(area, rating * on) / np.bincount(area, rating)
-    np.testing.assert_allclose(motion.valve_mw[:, 0], 100.0 * kept, rtol=1e-12)
+    np.testing.assert_allclose(motion.valve_mw[:, 0], 100.0 * kept, rtol=1e-12)  # rounding of sums of ratings
     assert kept.min() < 0.97

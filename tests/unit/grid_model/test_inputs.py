@@ -75,7 +75,7 @@ def test_the_net_load_of_all_buses_is_load_less_plants():
     net = made.net_load_mw(np.array([0]), 0.5)
     assert net.shape == (1, CASE.n_bus)
     expected = 120.0 * CASE.n_load - 3.0 * CASE.n_renewable - plants.sum()
-    np.testing.assert_allclose(net.sum(), expected, rtol=1e-13)
+    np.testing.assert_allclose(net.sum(), expected, rtol=1e-13)  # rounding of a sum over 68 buses
     empty = np.setdiff1d(
         np.arange(CASE.n_bus), np.concatenate([CASE.load.bus, CASE.renewable.bus, CASE.resource.bus])
     )

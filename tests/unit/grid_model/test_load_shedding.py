@@ -162,5 +162,5 @@ def test_shed_load_stays_shed_until_the_episode_ends():
         grid.advance(inputs, {0: [event]} if k == 0 else {0: [back]} if k == 6 else None)
     assert grid.unserved_mw()[0] > 0.0
     assert grid.coi_df_hz()[0] > 0.0
-    grid.start(np.array([0]), inputs.rows(np.array([0])), np.full((1, 1), 0.5))
+    grid.start(np.array([0]), inputs, np.full((1, 1), 0.5))
     assert grid.unserved_mw()[0] == 0.0
