@@ -1,7 +1,7 @@
 """One real year of load, wind and sun in 5-minute steps (RTS-GMLC, NREL), cleaned, scaled and cached.
 
 The series is the slow part of every scenario: what happens inside five minutes is noise that
-`control/scenario.py` adds. Load comes as three regions in MW, scaled to the 68-bus grid; wind and sun as
+`control/scenario/episode.py` adds. Load comes as three regions in MW, scaled to the 68-bus grid; wind and sun as
 power per unit of plant capacity. Values between samples are interpolated linearly. What is taken, what is
 done to it and the notice of the data's owner are in `data/rts_gmlc/NOTICE.md`.
 

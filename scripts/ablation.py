@@ -28,7 +28,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import command_line  # noqa: E402
-from marl.config import ConfigError, PresetName, TrainingConfig, preset  # noqa: E402
+from marl.config.presets import PresetName, preset  # noqa: E402
+from marl.config.training import ConfigError, TrainingConfig  # noqa: E402
 
 PROGRAM = "ablation.py"
 GOES_ON = "the same command goes on with the runs that are missing"
@@ -213,8 +214,9 @@ def check(names: Sequence[str], arguments: Arguments) -> None:
         command_line.require_writable(option, Path(file) if file else None)
 
     from cases.ieee68 import load_ieee68
-    from control.scenario_file import scenario_named
-    from control.suites import VALIDATION_SEEDS, ScenarioError
+    from control.scenario.config import ScenarioError
+    from control.scenario.file import scenario_named
+    from control.scenario.suites import VALIDATION_SEEDS
 
     # Past the seeds that choose the best model, and not into those of the published suites.
     most = VALIDATION_SEEDS.count - max(config.evaluation.eval_episodes for config in configs)
@@ -263,9 +265,9 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
     import numpy as np
 
     from marl.checkpoint import CheckpointError
-    from marl.environment import make_batch
-    from marl.start import start_of
-    from marl.trainer import Trainer
+    from marl.environment.batch import make_batch
+    from marl.environment.warm_start import start_of
+    from marl.training.trainer import Trainer
     from train_mappo import CHECKPOINT, write_config
     from training_curves import read_metrics
 
@@ -320,10 +322,10 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
     import numpy as np
 
     from marl.checkpoint import CheckpointError
-    from marl.config import FIRST_VALIDATION_SEED
-    from marl.environment import make_batch
-    from marl.episodes import play
-    from marl.policy import Policy
+    from marl.config.training import FIRST_VALIDATION_SEED
+    from marl.environment.batch import make_batch
+    from marl.networks.policy import Policy
+    from marl.sampling.episode_statistics import play
 
     batch = make_batch(scenario, n_episode, config.seed, config.observation, check=False)
     # Past the seeds that chose the best model during training.
@@ -506,9 +508,9 @@ def attempt(names: Sequence[str], arguments: Arguments) -> tuple[int, str]:
     except (ResultError, OSError) as error:
         return 1, str(error)
 
-    from control.suites import ScenarioError
+    from control.scenario.config import ScenarioError
     from marl.checkpoint import CheckpointError
-    from marl.trainer import TrainingFailed
+    from marl.training.trainer import TrainingFailed
     from training_curves import MetricsError
 
     try:

@@ -53,9 +53,9 @@ def export_grid() -> dict[str, Any]:
     import numpy as np
 
     from cases.ieee68 import load_ieee68
-    from grid_model.bus_frequency import machine_reactance_pu
-    from grid_model.classical import ClassicalGrid
-    from grid_model.swing import SwingConfig
+    from grid_model.dynamics.bus_frequency import machine_reactance_pu
+    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.validation.classical import ClassicalGrid
 
     case = load_ieee68("rogers")
     grid = ClassicalGrid(case, SwingConfig(level="machine", tie_damping_s=0.0))

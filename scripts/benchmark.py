@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import command_line  # noqa: E402
 
 if TYPE_CHECKING:
-    from marl.environment import GridBatch
+    from marl.environment.batch import GridBatch
 
 PROGRAM = "benchmark.py"
 WORDS = {
@@ -118,7 +118,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def step_time_s(batch: GridBatch, n_step: int) -> float:
     """Time of one step of one environment in a batch [s], automatic resets included."""
-    from marl.evaluation import random_agents
+    from marl.environment.episode_record import random_agents
 
     act = random_agents(batch)
     actions = [act({}) for _ in range(8)]
@@ -179,8 +179,8 @@ def outage_batches() -> tuple[GridBatch, GridBatch]:
     """64 environments without outages, and 64 with 20 times the outages of the training scenario."""
     from dataclasses import replace
 
-    from control.scenario import SCENARIOS
-    from marl.environment import make_batch
+    from control.scenario.episode import SCENARIOS
+    from marl.environment.batch import make_batch
 
     training = SCENARIOS["training"]
     quiet = make_batch(replace(training, outage_rate_per_h=0.0), 64, check=False)
@@ -197,8 +197,8 @@ def runpp_s(batch: GridBatch, n: int) -> float:
     import numpy as np
     import pandapower
 
-    from grid_model.network import build_network
-    from grid_model.power_flow import solve_with_pandapower
+    from grid_model.network.pandapower_net import build_network
+    from grid_model.power_flow.oracle import solve_with_pandapower
 
     net = build_network(batch.case)
     net.shunt["q_mvar"] = 0.0
@@ -222,7 +222,8 @@ def measure(options: Options) -> dict[str, list[float]]:
     from tqdm import tqdm
 
     from cases.series import load_series
-    from marl.environment import make_batch, parallel_env
+    from marl.environment.batch import make_batch
+    from marl.environment.pettingzoo_env import parallel_env
 
     warnings.simplefilter("ignore", DeprecationWarning)
     # Episodes end one after the other, so that resets come in their true proportion.

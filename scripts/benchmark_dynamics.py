@@ -48,9 +48,9 @@ def microseconds(level: Any, kernel: str, intervals: int) -> float:
     import numpy as np
 
     from cases.ieee68 import load_ieee68
-    from grid_model import group_motion
-    from grid_model.frequency_validation import balanced_grid
-    from grid_model.swing import SwingConfig
+    from grid_model.dynamics import swing_state as group_motion
+    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.validation.frequency_checks import balanced_grid
 
     case = load_ieee68("rogers")
     grid, inputs = balanced_grid(case, N_ENV, SwingConfig(level=level), load_level=0.7)

@@ -25,7 +25,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
-    from marl.workers import WorkerBatch
+    from marl.sampling.workers import WorkerBatch
 
 N_ENV = 64  # of a process
 WARM_UP_STEPS = 5
@@ -56,8 +56,8 @@ def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str,
     """
     import numpy as np
 
-    from marl.environment import make_batch
-    from marl.workers import WorkerBatch
+    from marl.environment.batch import make_batch
+    from marl.sampling.workers import WorkerBatch
 
     make = partial(make_batch, "training", check=False)
     with (
@@ -86,10 +86,10 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
     import tempfile
     from dataclasses import replace
 
-    from marl.config import recommended
-    from marl.environment import make_batch
-    from marl.trainer import Trainer
-    from marl.workers import WorkerBatch
+    from marl.config.presets import recommended
+    from marl.environment.batch import make_batch
+    from marl.sampling.workers import WorkerBatch
+    from marl.training.trainer import Trainer
 
     make = partial(make_batch, "training", check=False, stagger=True)
 

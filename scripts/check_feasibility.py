@@ -1,7 +1,8 @@
 """Proves that the task can be solved: what perfect information could reach in each suite's held-out episodes.
 
 For every episode the imbalance is recorded, the perfect-information program over one mass is solved for it, and its
-plan is played in the full simulator; `control/feasibility.py` states the model. Violations that occur whatever the
+plan is played in the full simulator; `control/evaluation/feasibility.py` states the model. Violations that
+occur whatever the
 fleet does are counted apart. Exit status 1 if the plan misses what is asked of suite `normal`: within 0.2 Hz for
 99 % of the time and never beyond 0.5 Hz.
 """
@@ -23,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import command_line  # noqa: E402
 
 if TYPE_CHECKING:
-    from control.feasibility import Certificate
-    from control.trial import Trial
+    from control.evaluation.feasibility import Certificate
+    from control.evaluation.rollout import Trial
 
 PROGRAM = "check_feasibility.py"
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
@@ -100,12 +101,12 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     from tqdm import tqdm
 
     from cases.ieee68 import load_ieee68
-    from control.baselines import RandomActions
-    from control.feasibility import CORRECTIONS, certify
-    from control.scenario import HELD_OUT, scenario_named
-    from control.trial import play_trial
-    from marl.environment import make_batch
-    from marl.evaluation import evaluation_seeds
+    from control.controllers.simple import RandomActions
+    from control.evaluation.feasibility import CORRECTIONS, certify
+    from control.evaluation.rollout import play_trial
+    from control.scenario.episode import HELD_OUT, scenario_named
+    from marl.environment.batch import make_batch
+    from marl.environment.episode_record import evaluation_seeds
 
     found, case = {}, load_ieee68()
     # All of them first: a wrong one is told before any is played.
@@ -163,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
-    from control.suites import ScenarioError
+    from control.scenario.config import ScenarioError
 
     try:
         command_line.require_writable("json", options.json)

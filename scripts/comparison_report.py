@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from control.trial import Trial
+    from control.evaluation.rollout import Trial
 
 Table = Mapping[str, Mapping[str, Any]]
 Found = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
@@ -42,7 +42,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 def draw_distribution(path: Path, found: Mapping[str, Mapping[str, np.ndarray]], suite: str) -> None:
     """Share of the time in which |Df| is larger than a value, per controller."""
-    from control.comparison import BIN_MHZ
+    from control.evaluation.comparison import BIN_MHZ
 
     figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from 60 Hz")
     axes = figure.subplots()
@@ -115,7 +115,7 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
 
 def event_episode(seeds: Sequence[int]) -> tuple[int, float, float, str] | None:
     """Seed, time, lost power and name of the largest unit lost in these episodes of n1; None where none is."""
-    from marl.environment import make_batch
+    from marl.environment.batch import make_batch
 
     batch = make_batch(EVENT_SUITE, len(seeds), check=False)
     batch.reset(np.array(seeds))

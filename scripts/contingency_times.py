@@ -35,10 +35,10 @@ def contingency_times(repeats: int = 30) -> dict[str, float]:
     from pandapower.contingency import run_contingency
 
     from cases.ieee68 import load_ieee68
-    from grid_model.contingency import EngineScreen
-    from grid_model.dc_power_flow import LinearScreen
-    from grid_model.network import build_network
-    from grid_model.outage import bus_injection_mva, published_point
+    from grid_model.network.pandapower_net import build_network
+    from grid_model.security.contingency import EngineScreen
+    from grid_model.security.outage import bus_injection_mva, published_point
+    from grid_model.security.sensitivity import LinearScreen
 
     case = load_ieee68()
     point = published_point(case)

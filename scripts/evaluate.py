@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import command_line
 
 if TYPE_CHECKING:
-    from marl.environment import GridBatch
-    from marl.episodes import Act
-    from marl.policy import Policy
+    from marl.environment.batch import GridBatch
+    from marl.networks.policy import Policy
+    from marl.sampling.episode_statistics import Act
 
 PROGRAM = "evaluate.py"
 MOST_AT_ONCE = 64
@@ -72,7 +72,7 @@ class Options:
 def load_policy(path: Path) -> Policy:
     """The policy of a model file, or an error that says where one comes from."""
     from marl.checkpoint import CheckpointError
-    from marl.policy import Policy
+    from marl.networks.policy import Policy
 
     if not path.is_file():
         raise EvaluationError(f"no model at {path}; train one with: python scripts/train_mappo.py")
@@ -85,8 +85,8 @@ def load_policy(path: Path) -> Policy:
 def make(policy: Policy, options: Options, n_env: int, *, auto_reset: bool = True) -> GridBatch:
     """Environments that look to the policy as those it was trained in."""
     from cases.arrays import CaseDataError
-    from control.scenario import ScenarioError
-    from marl.environment import make_batch
+    from control.scenario.episode import ScenarioError
+    from marl.environment.batch import make_batch
 
     try:
         observation = policy.metadata.get("observation", "default")
@@ -106,7 +106,13 @@ def compare(options: Options, policy: Policy) -> dict[str, Any]:
     """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
     from tqdm import tqdm
 
-    from marl.evaluation import do_nothing, evaluate, evaluation_seeds, random_agents, summarise
+    from marl.environment.episode_record import (
+        do_nothing,
+        evaluate,
+        evaluation_seeds,
+        random_agents,
+        summarise,
+    )
 
     try:
         seeds = evaluation_seeds(options.scenario, options.n_episodes or DEFAULT_EPISODES, options.seed)
@@ -148,8 +154,8 @@ def table(figures: dict[str, Any]) -> str:
 
 def show_episode(options: Options, policy: Policy) -> None:
     """Plays the first episode by itself, live or for pictures or both."""
-    from marl.environment import describe
-    from marl.evaluation import evaluation_seeds, record_episode
+    from marl.environment.episode_record import evaluation_seeds, record_episode
+    from marl.environment.render import describe
 
     batch = make(policy, options, 1, auto_reset=False)  # the last picture is of this episode's end
     live = sys.stdout.isatty()
@@ -174,7 +180,7 @@ def show_episode(options: Options, policy: Policy) -> None:
     from matplotlib.figure import Figure
 
     from episode_pictures import Mark, draw_dispatch, draw_frequency, draw_loading, draw_reward_terms
-    from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale
+    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale
 
     case, out = batch.case, options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -272,7 +278,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.visualize or options.render:
             show_episode(options, policy)
     except (EvaluationError, OSError) as error:
-        from control.suites import ScenarioError
+        from control.scenario.config import ScenarioError
 
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error.__cause__, ScenarioError) else 1

@@ -96,8 +96,8 @@ def plain_act(n_env: int = 64, repeats: int = 100) -> float:
 def _learner(n_env: int, steps: int, minibatch: int, epochs: int):  # type: ignore[no-untyped-def]
     import dataclasses
 
-    from marl.agent import MAPPO
-    from marl.config import TrainingConfig
+    from marl.algorithms.mappo import MAPPO
+    from marl.config.training import TrainingConfig
     from marl.protocol import AgentGroup
 
     torch.set_num_threads(1)
@@ -121,7 +121,7 @@ def _learner(n_env: int, steps: int, minibatch: int, epochs: int):  # type: igno
 
 def our_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env: int = 64) -> float:
     """Seconds of one update of the learner on random data of the same sizes, on one thread."""
-    from marl.buffer import Rollout
+    from marl.storage.rollout import Rollout
 
     learner = _learner(n_env, steps, minibatch, epochs)
     n_step = steps // n_env

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 if TYPE_CHECKING:
     from cases.arrays import BoolArray, FloatArray
     from cases.case import Case
-    from grid_model.power_flow import PowerFlowEngine
+    from grid_model.power_flow.lightsim import PowerFlowEngine
 
 PROGRAM = "plot_network.py"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -94,10 +94,15 @@ def draw(options: Options) -> None:
     from matplotlib.figure import Figure
 
     from cases.arrays import CaseDataError
-    from grid_model.limits import apparent_power_mva, applicable_rating_mva, loading_percent
-    from grid_model.own_grid import open_grid
-    from grid_model.plot import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
-    from grid_model.power_flow import PowerFlowDiverged
+    from grid_model.network.limits import apparent_power_mva, applicable_rating_mva, loading_percent
+    from grid_model.picture.network_picture import (
+        NETWORK_FIGSIZE,
+        draw_network,
+        frequency_scale,
+        voltage_scale,
+    )
+    from grid_model.power_flow.open_case import open_grid
+    from grid_model.power_flow.solution import PowerFlowDiverged
 
     try:
         opened = open_grid(options.case or options.variant, options.dynamics)
@@ -191,7 +196,8 @@ def steady_state(
     """The AC power flow with what stays in service."""
     import numpy as np
 
-    from grid_model.power_flow import PowerFlowDiverged, PowerFlowEngine
+    from grid_model.power_flow.lightsim import PowerFlowEngine
+    from grid_model.power_flow.solution import PowerFlowDiverged
 
     # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
     single = options.variant == "tr18" and not options.case
@@ -213,11 +219,11 @@ def after_outages(
     """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus]."""
     import numpy as np
 
-    from grid_model.coupling import CoupledGrid
-    from grid_model.disturbance import Event
-    from grid_model.inputs import GridInputs
-    from grid_model.power_flow import PowerFlowDiverged
-    from grid_model.swing import SwingConfig
+    from grid_model.dynamics.events import Event
+    from grid_model.dynamics.injections import GridInputs
+    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.dynamics.simulator import CoupledGrid
+    from grid_model.power_flow.solution import PowerFlowDiverged
 
     try:
         grid = CoupledGrid(

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
     from cases.case import Case
-    from grid_model.disturbance import Event
-    from grid_model.recording import Trace
+    from grid_model.dynamics.events import Event
+    from grid_model.dynamics.recorder import Trace
 
 PROGRAM = "plot_response.py"
 EVENT_S = 1.0
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def event_of(case: Case, options: Options) -> tuple[Event, str]:
     """The disturbance and its name in the title."""
-    from grid_model.disturbance import Event
+    from grid_model.dynamics.events import Event
 
     def row(names: tuple[str, ...], name: str, what: str) -> int:
         if name not in names:
@@ -104,9 +104,9 @@ def event_of(case: Case, options: Options) -> tuple[Event, str]:
 
 def simulate(case: Case, options: Options, event: Event) -> tuple[Trace, list[str]]:
     """The trace and the names of the groups."""
-    from grid_model.frequency_validation import balanced_grid
-    from grid_model.load_shedding import LoadSheddingConfig
-    from grid_model.swing import SwingConfig
+    from grid_model.dynamics.load_shedding import LoadSheddingConfig
+    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.validation.frequency_checks import balanced_grid
 
     relays = LoadSheddingConfig() if options.load_shedding else None
     config = SwingConfig(level=options.level, load_shedding=relays)
@@ -133,7 +133,7 @@ def draw(options: Options) -> None:
 
     import picture_style as look
     from cases.ieee68 import load_ieee68
-    from grid_model.response import nadir_hz, rocof_hz_per_s, settling_hz
+    from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
     case = load_ieee68("rogers")
     event, title = event_of(case, options)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from cases.series import Series
-    from control.closed_loop import ClosedLoop
+    from control.task.closed_loop import ClosedLoop
     from scenario_statistics import LoadFigures, Spectrum
 
 PROGRAM = "plot_scenario.py"
@@ -94,8 +94,8 @@ def show(options: Options) -> None:
     import scenario_statistics as statistics
     from cases.ieee68 import load_ieee68
     from cases.series import load_series, read_raw_load
-    from control.closed_loop import ClosedLoop
-    from control.scenario import EpisodeBuilder, ScenarioError, scenario_named
+    from control.scenario.episode import EpisodeBuilder, ScenarioError, scenario_named
+    from control.task.closed_loop import ClosedLoop
 
     case = load_ieee68()
     try:
@@ -302,7 +302,7 @@ def draw(
 
 def mark_events(axes: Axes, loop: ClosedLoop) -> None:
     """A vertical line with a few words at every event of the loop's episode; time in minutes."""
-    from control.suites import event_words
+    from control.scenario.suites import event_words
     from picture_style import INK
 
     episode = loop.episode[0]

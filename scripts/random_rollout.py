@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import command_line
 
 if TYPE_CHECKING:
-    from marl.environment import GridBatch
+    from marl.environment.batch import GridBatch
 
 PROGRAM = "random_rollout.py"
 
@@ -42,8 +42,9 @@ def run(options: Options) -> None:
     from tqdm import tqdm
 
     from episode_pictures import Mark, draw_overview
-    from marl.environment import describe, make_batch
-    from marl.evaluation import random_agents, record_episode
+    from marl.environment.batch import make_batch
+    from marl.environment.episode_record import random_agents, record_episode
+    from marl.environment.render import describe
 
     batch = make_batch(options.scenario, 1, observation=options.observation, level=options.level)
     case, scenario = batch.case, batch.scenario
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
         command_line.require_writable("out", options.out)
         run(options)
     except (ValueError, OSError) as error:  # errors of case and scenario are ValueErrors of one line
-        from control.suites import ScenarioError
+        from control.scenario.config import ScenarioError
 
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ScenarioError) else 1

@@ -12,8 +12,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from cases.case import Case
     from cases.series import Series
-    from control.closed_loop import ClosedLoop
-    from control.scenario import Episode, EpisodeBuilder, ScenarioConfig
+    from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
+    from control.task.closed_loop import ClosedLoop
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def course(loop: ClosedLoop) -> Course:
     Load steps count from their instant, a unit that is out gives nothing, and the schedule begins in balance as the
     loop makes it. Losses are those of the power flow with all circuits in service.
     """
-    from control.closed_loop import BALANCE_S
+    from control.task.closed_loop import BALANCE_S
 
     episode, scenario = loop.episode[0], loop.scenario
     assert episode is not None
@@ -206,7 +206,7 @@ def forecast_error_mw(episodes: Sequence[Episode], quiet_ahead: FloatArray) -> F
 
 def without_outages(config: ScenarioConfig) -> ScenarioConfig:
     """The same scenario with everything in service throughout: its usual need, without the hole a unit leaves."""
-    from grid_model.disturbance import SWITCHING_KINDS
+    from grid_model.dynamics.events import SWITCHING_KINDS
 
     events = tuple(event for event in config.events if event.kind not in SWITCHING_KINDS)
     return replace(config, outage_rate_per_h=0.0, outages_min=0, events=events)
@@ -214,7 +214,7 @@ def without_outages(config: ScenarioConfig) -> ScenarioConfig:
 
 def quiet_config(config: ScenarioConfig, start_minute: float) -> ScenarioConfig:
     """The same scenario at one moment of the year, without noise, errors and outages."""
-    from control.forecast import ForecastConfig
+    from control.telemetry.forecast import ForecastConfig
 
     none = ForecastConfig(
         load_percent=0.0,

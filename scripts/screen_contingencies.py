@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
-    from grid_model.security import OutageResult, Screening
+    from grid_model.security.verdict import OutageResult, Screening
 
 PROGRAM = "screen_contingencies.py"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -71,10 +71,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     # Imported here, so that --help and a wrong option are answered at once.
     from cases.arrays import CaseDataError
-    from grid_model.contingency import screen
-    from grid_model.outage import published_point, scaled_point
-    from grid_model.own_grid import open_grid
-    from grid_model.power_flow import EngineMismatch, PowerFlowDiverged
+    from grid_model.power_flow.open_case import open_grid
+    from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
+    from grid_model.security.contingency import screen
+    from grid_model.security.outage import published_point, scaled_point
 
     try:
         opened = open_grid(options.case or options.variant, options.dynamics)
@@ -218,7 +218,7 @@ def draw(screening: Screening, path: Path) -> None:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from grid_model.plot import NETWORK_FIGSIZE, draw_network
+    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
 
     case = screening.case
     loading = np.full(case.n_branch, 100.0)

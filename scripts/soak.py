@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import command_line  # noqa: E402
 
 if TYPE_CHECKING:
-    from marl.environment import GridBatch
+    from marl.environment.batch import GridBatch
 
 PROGRAM = "soak.py"
 # A power flow ends below 1e-7 MW a bus, and injections are handed over in steps of 1.2e-7 MW; 68 buses.
@@ -142,8 +142,8 @@ class PlantLedger:
         import numpy as np
         from scipy.integrate import simpson
 
-        from control.fleet import BESS
-        from grid_model.inputs import lagged_response
+        from control.plants.fleet import BESS
+        from grid_model.dynamics.injections import lagged_response
 
         fleet, plants = self._batch.loop.fleet, self._batch.loop.resources
         h_s = fleet.interval_s
@@ -227,8 +227,8 @@ def run(options: Options) -> dict[str, Any]:
     from tqdm import tqdm
 
     from cases.ieee68 import load_ieee68
-    from control.scenario import scenario_named
-    from marl.environment import make_batch
+    from control.scenario.episode import scenario_named
+    from marl.environment.batch import make_batch
 
     found: dict[str, Any] = {}
     began = time.perf_counter()
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
-    from control.suites import ScenarioError
+    from control.scenario.config import ScenarioError
 
     try:
         command_line.require_writable("json", options.json)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from control.controller import Controller
-    from control.trial import Trial
+    from control.controllers.base import Controller
+    from control.evaluation.rollout import Trial
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
@@ -55,7 +55,7 @@ class Job:
 
 def title(policy: str) -> str:
     """What the table calls a controller."""
-    from control.baselines import BASELINES
+    from control.controllers.registry import BASELINES
 
     if policy in BASELINES:
         return BASELINES[policy].title
@@ -72,7 +72,7 @@ def title(policy: str) -> str:
 
 def information(policy: str) -> str:
     """What a controller sees."""
-    from control.baselines import BASELINES
+    from control.controllers.registry import BASELINES
 
     if policy in BASELINES:
         return BASELINES[policy].information
@@ -85,7 +85,7 @@ def information(policy: str) -> str:
 
 def observation_of(policy: str) -> str:
     """`default` or `extended`."""
-    from control.baselines import BASELINES
+    from control.controllers.registry import BASELINES
 
     if policy in BASELINES:
         return BASELINES[policy].observation
@@ -133,7 +133,7 @@ def own_controller(policy: str, fleet: Any, n_env: int) -> Controller:
 def _policy(path: str) -> Any:
     import torch
 
-    from marl.policy import Policy
+    from marl.networks.policy import Policy
 
     torch.set_num_threads(1)
     return Policy.load(path)
@@ -160,8 +160,8 @@ class PolicyController:
 
 def controller(policy: str, environment: Any) -> Controller:
     """Any of the controllers, for the environments given."""
-    from control.baselines import BASELINES, make_baseline
-    from control.predictive import PredictiveController
+    from control.controllers.predictive import PredictiveController
+    from control.controllers.registry import BASELINES, make_baseline
 
     case, fleet, n_env = environment.case, environment.loop.fleet, environment.n_env
     if policy in BASELINES:
@@ -175,14 +175,14 @@ def controller(policy: str, environment: Any) -> Controller:
 
 @lru_cache(maxsize=2)
 def _environment(suite: str, n_env: int, observation: str) -> Any:
-    from marl.environment import make_batch
+    from marl.environment.batch import make_batch
 
     return make_batch(suite, n_env, observation=observation, check=False)
 
 
 def trial(policy: str, suite: str, seeds: Sequence[int]) -> Trial:
     """Play some episodes with one controller, side by side."""
-    from control.trial import play_trial
+    from control.evaluation.rollout import play_trial
 
     environment = _environment(suite, len(seeds), observation_of(policy))
     return play_trial(controller(policy, environment), environment, np.array(seeds))
@@ -191,16 +191,16 @@ def trial(policy: str, suite: str, seeds: Sequence[int]) -> Trial:
 def play(job: Job) -> dict[str, np.ndarray]:
     """Figures of the episodes of one job."""
     from cases.ieee68 import load_ieee68
-    from control.comparison import bound_figures, episode_figures
-    from control.fleet import fleet_of
-    from control.predictive import one_mass
-    from control.scenario_file import scenario_named
+    from control.controllers.one_mass import one_mass
+    from control.evaluation.comparison import bound_figures, episode_figures
+    from control.scenario.file import scenario_named
+    from control.scenario.fleet_sizing import fleet_of
 
     case = load_ieee68()
     if job.policy == BOUND:
         from dataclasses import replace
 
-        from grid_model.swing import SwingConfig
+        from grid_model.dynamics.parameters import SwingConfig
 
         scenario = scenario_named(job.suite, case)
         swing = SwingConfig(inertia_to_mws=scenario.inertia_scale_to_mws)
@@ -234,7 +234,7 @@ def fingerprint() -> str:
 def key(job: Job, sources: str) -> str:
     """Name of a job's results."""
     from cases.ieee68 import load_ieee68
-    from control.scenario_file import scenario_named
+    from control.scenario.file import scenario_named
 
     known = job.policy in ALL
     file = Path(job.policy.partition(":")[0] if is_own(job.policy) else models(job.policy)[0])
@@ -304,7 +304,7 @@ def tabulate(
     reference: str | None,
 ) -> dict[str, dict[str, Any]]:
     """Summaries by suite and controller, and paired differences to the reference where it took part."""
-    from control.comparison import paired, summary
+    from control.evaluation.comparison import paired, summary
 
     table: dict[str, dict[str, Any]] = {}
     for suite, by_policy in found.items():
@@ -375,7 +375,7 @@ def print_table(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, S
 
 def resolve(policies: str) -> list[str]:
     """Controllers from a comma-separated list; `all` are all baselines with MPC and bound."""
-    from control.baselines import BASELINES
+    from control.controllers.registry import BASELINES
 
     found: list[str] = []
     for name in (part.strip() for part in policies.split(",")):
@@ -395,8 +395,9 @@ def resolve(policies: str) -> list[str]:
 
 def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[int]]:
     """Held-out seeds by suite; `all` are the four suites with all their episodes."""
-    from control.suites import HELD_OUT, ScenarioError
-    from marl.evaluation import evaluation_seeds
+    from control.scenario.config import ScenarioError
+    from control.scenario.suites import HELD_OUT
+    from marl.environment.episode_record import evaluation_seeds
 
     names = SUITES if suite == "all" else tuple(suite.split(","))
     found = {}

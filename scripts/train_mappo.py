@@ -19,21 +19,15 @@ from typing import TYPE_CHECKING, get_args
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import command_line
-from marl.config import (
-    ConfigError,
-    PresetName,
-    TrainingConfig,
-    check_resume,
-    from_dict,
-    preset,
-)
+from marl.config.presets import PresetName, preset
+from marl.config.training import ConfigError, TrainingConfig, check_resume, from_dict
 
 if TYPE_CHECKING:
-    from control.suites import ScenarioConfig
-    from marl.environment import GridBatch
+    from control.scenario.config import ScenarioConfig
+    from marl.environment.batch import GridBatch
     from marl.protocol import BatchedEnvironment
-    from marl.standing import Progress
-    from marl.trainer import Trainer
+    from marl.training.run_state import Progress
+    from marl.training.trainer import Trainer
 
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
@@ -220,8 +214,8 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
         ScenarioError: there is none, or its file is wrong. ConfigError: its file says another length.
     """
     from cases.ieee68 import load_ieee68
-    from control.scenario_file import scenario_named
-    from control.suites import SCENARIOS
+    from control.scenario.file import scenario_named
+    from control.scenario.suites import SCENARIOS
 
     scenario = scenario_named(name, load_ieee68())
     if scenario.n_intervals != config.episode_steps and name not in SCENARIOS:
@@ -234,7 +228,7 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
 
 def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable[[int], GridBatch]:
     """Builds batches of the grid; staggered ones stand at different times. A partial, which processes can be sent."""
-    from marl.environment import make_batch
+    from marl.environment.batch import make_batch
 
     return functools.partial(
         make_batch,
@@ -251,14 +245,14 @@ def training_environments(config: TrainingConfig) -> BatchedEnvironment:
     make = batch_maker(config, config.scenario, stagger=True)
     if config.n_workers == 0:
         return make(config.n_envs)
-    from marl.workers import WorkerBatch
+    from marl.sampling.workers import WorkerBatch
 
     return WorkerBatch(make, config.n_envs, config.n_workers)
 
 
 def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
-    from marl.start import start_of
-    from marl.trainer import Trainer
+    from marl.environment.warm_start import start_of
+    from marl.training.trainer import Trainer
 
     config, settings = arguments.training, arguments.training.evaluation
     make_evaluation = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
@@ -337,10 +331,10 @@ def _run(parsed: Arguments) -> int:
     """`train`, with everything that may go wrong told in one line."""
     import torch
 
-    from control.suites import ScenarioError
+    from control.scenario.config import ScenarioError
     from marl.checkpoint import CheckpointError
-    from marl.trainer import TrainingFailed
-    from marl.workers import WorkerError
+    from marl.sampling.workers import WorkerError
+    from marl.training.trainer import TrainingFailed
 
     try:
         return train(parsed)

@@ -76,8 +76,8 @@ class Options:
 def environment(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> Any:
     """A batch of training episodes."""
     from cases.ieee68 import load_ieee68
-    from control.scenario_file import scenario_named
-    from marl.environment import make_batch
+    from control.scenario.file import scenario_named
+    from marl.environment.batch import make_batch
 
     config = scenario_named(scenario, load_ieee68())
     if n_intervals is not None:
@@ -92,9 +92,9 @@ def play(
     name: str, numbers: dict[str, Any], seeds: list[int], scenario: str, n_intervals: int | None
 ) -> np.ndarray:
     """Returns of candidates side by side; `numbers` holds an entry for each environment."""
-    from control.baselines import BASELINES, make_baseline
-    from control.suites import require_training_seed
-    from control.trial import play_returns
+    from control.controllers.registry import BASELINES, make_baseline
+    from control.evaluation.rollout import play_returns
+    from control.scenario.suites import require_training_seed
 
     for seed in seeds:
         require_training_seed(seed)
@@ -121,9 +121,9 @@ class Problem:
 
 def problem(name: str, out: Path) -> Problem:
     """The search for one baseline; it starts from the results of the simpler ones."""
-    from control.agc import FEED_FORWARD, AgcParameters
-    from control.baselines import LocalPiParameters
-    from control.tuning import Space
+    from control.controllers.agc import FEED_FORWARD, AgcParameters
+    from control.controllers.local_pi import LocalPiParameters
+    from control.evaluation.tuning import Space
 
     def stored(other: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((out / f"{other}.json").read_text(encoding="utf-8"))[
@@ -169,7 +169,7 @@ def problem(name: str, out: Path) -> Problem:
 def linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
     """Linear policies start as the tuned local PI in velocity form, as well as their observation allows."""
     from cases.ieee68 import load_ieee68
-    from control.controller import (
+    from control.controllers.base import (
         BEFORE_DF,
         CLASSES,
         DF_HZ,
@@ -181,7 +181,7 @@ def linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
         SYSTEM_DF,
         UTILISATION,
     )
-    from control.fleet import BESS, make_fleet
+    from control.plants.fleet import BESS, make_fleet
 
     fleet = make_fleet(load_ieee68(), 4.0)
     size = 15 if name == "linear" else 18
@@ -265,8 +265,8 @@ def returns_of(
 
 def tune(name: str, options: Options, pool: ProcessPoolExecutor | None, bar: Any) -> None:
     """One baseline, from where its search stopped to the file of its results."""
-    from control.suites import VALIDATION_SEEDS
-    from control.tuning import CmaEs, candidate_cost
+    from control.evaluation.tuning import CmaEs, candidate_cost
+    from control.scenario.suites import VALIDATION_SEEDS
 
     search = problem(name, options.out)
     if options.refine:
@@ -338,8 +338,8 @@ def main(arguments: Sequence[str]) -> int:
     from tqdm import tqdm
 
     from cases.ieee68 import load_ieee68
-    from control.scenario_file import scenario_named
-    from control.suites import ScenarioError
+    from control.scenario.config import ScenarioError
+    from control.scenario.file import scenario_named
 
     unknown = [name for name in options.only if name not in ORDER]
     if unknown:

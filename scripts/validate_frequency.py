@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
     from cases.case import Case
-    from grid_model.frequency_validation import Check, EventResult
-    from grid_model.modes import Modes
+    from grid_model.validation.frequency_checks import Check, EventResult
+    from grid_model.validation.modes import Modes
 
 PROGRAM = "validate_frequency.py"
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "regression" / "golden"
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     # Imported here, so that --help and a wrong option are answered at once.
     from cases.ieee68 import load_ieee68
-    from grid_model.modes import published_modes
+    from grid_model.validation.modes import published_modes
 
     case = load_ieee68("rogers")
     checks, events, modes = validate(case, options)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def validate(case: Case, options: Options) -> tuple[list[Check], list[EventResult], dict[str, Modes]]:
     """All checks of the levels asked for."""
-    from grid_model import frequency_validation as validation
+    from grid_model.validation import frequency_checks as validation
 
     levels: tuple[Literal["machine", "area", "system"], ...] = (
         ("machine", "area", "system") if options.level == "all" else (options.level,)
@@ -182,9 +182,9 @@ def draw(case: Case, options: Options) -> None:
     import numpy as np
 
     import picture_style as look
-    from grid_model.classical import ClassicalGrid
-    from grid_model.frequency_validation import NO_LIMITS, event_of, read_golden
-    from grid_model.swing import SwingConfig
+    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.validation.classical import ClassicalGrid
+    from grid_model.validation.frequency_checks import NO_LIMITS, event_of, read_golden
 
     assert options.plot is not None
     _, golden = read_golden(options.golden / f"andes_{PLOTTED.replace(' ', '_')}.csv")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
-    from grid_model.validation import ValidationReport
+    from grid_model.validation.power_flow_checks import ValidationReport
 
 PROGRAM = "validate_power_flow.py"
 HEAVIEST = 5  # circuits listed
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     # Imported here, so that --help and a wrong option are answered at once.
     from cases.arrays import CaseDataError
-    from grid_model.power_flow import EngineMismatch, PowerFlowDiverged
+    from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
 
     try:
         if options.case is not None:
@@ -80,7 +80,7 @@ def report(variant: str, directory: Path | None) -> ValidationReport:
     """Load a variant and validate it, against the published table where it has one."""
     from cases.arrays import CaseDataError
     from cases.ieee68 import DATA_DIRECTORY, load_ieee68, load_published_solution
-    from grid_model.validation import Published, validate
+    from grid_model.validation.power_flow_checks import Published, validate
 
     directory = DATA_DIRECTORY if directory is None else directory
     case = load_ieee68(variant, directory)
@@ -97,8 +97,8 @@ def report(variant: str, directory: Path | None) -> ValidationReport:
 
 def report_own(source: str) -> ValidationReport:
     """Validate a grid of the user's own, after saying what had to be assumed for it."""
-    from grid_model.own_grid import open_grid
-    from grid_model.validation import validate
+    from grid_model.power_flow.open_case import open_grid
+    from grid_model.validation.power_flow_checks import validate
 
     opened = open_grid(source)
     for note in opened.notes:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import command_line
-from marl.config import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from marl.protocol import BatchedEnvironment, FloatArray
@@ -150,8 +150,8 @@ def train(frames: int, seed: int) -> float:
     """Mean evaluation return, over episodes and agents, of the policy that one run ends with."""
     import numpy as np
 
-    from marl.episodes import play
-    from marl.trainer import Trainer
+    from marl.sampling.episode_statistics import play
+    from marl.training.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as directory:
         config = configuration(frames, seed)

@@ -20,12 +20,12 @@ def forget_stale_kernels(root: Path) -> list[Path]:
     numba compiles anew when a function's own file has changed, not when that of a function it calls has. Its index
     (.nbi) may be newer than some of what it points to (.nbc): it is written again with every new signature.
     """
-    sources = [path for package in PACKAGES for path in (root / package).glob("*.py")]
+    sources = [path for package in PACKAGES for path in (root / package).rglob("*.py")]
     changed = [path.stat().st_mtime for path in sources if "@numba.njit" in path.read_text(encoding="utf-8")]
     stale = [
         kept
         for package in PACKAGES
-        for kept in (root / package).glob("__pycache__/*.nb[ic]")
+        for kept in (root / package).rglob("__pycache__/*.nb[ic]")
         if kept.stat().st_mtime < max(changed)
     ]
     for kept in stale:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import check_feasibility
-from marl.evaluation import evaluation_seeds
+from marl.environment.episode_record import evaluation_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,9 +50,11 @@ def test_the_episodes_are_those_that_evaluate_plays(monkeypatch, tmp_path, episo
     played = []
     batch = SimpleNamespace(n_env=0, loop=SimpleNamespace(fleet=None))
     monkeypatch.setattr("marl.environment.make_batch", lambda scenario, n_env: batch)
-    monkeypatch.setattr("control.baselines.RandomActions", lambda fleet, n_env: None)
-    monkeypatch.setattr("control.trial.play_trial", lambda controller, batch, seeds, tick: None)
-    monkeypatch.setattr("control.feasibility.certify", lambda batch, seeds, tick: played.append(seeds))
+    monkeypatch.setattr("control.controllers.simple.RandomActions", lambda fleet, n_env: None)
+    monkeypatch.setattr("control.evaluation.rollout.play_trial", lambda controller, batch, seeds, tick: None)
+    monkeypatch.setattr(
+        "control.evaluation.feasibility.certify", lambda batch, seeds, tick: played.append(seeds)
+    )
     monkeypatch.setattr(check_feasibility, "figures", lambda found, random: {})
     monkeypatch.setattr(check_feasibility, "report", lambda suite, figures: suite)
     check_feasibility.check(check_feasibility.Options(suites=("n1", str(path)), episodes=episodes))

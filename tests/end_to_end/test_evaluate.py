@@ -7,9 +7,9 @@ import pytest
 
 import evaluate
 import random_rollout
-from marl.config import NetworkConfig
-from marl.environment import make_batch
-from marl.policy import Policy
+from marl.config.training import NetworkConfig
+from marl.environment.batch import make_batch
+from marl.networks.policy import Policy
 
 SHORT = 'base = "normal"\nname = "short"\nn_intervals = 6\n'
 

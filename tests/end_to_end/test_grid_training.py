@@ -63,7 +63,7 @@ def test_a_killed_run_resumes_and_loses_at_most_what_came_after_its_last_checkpo
     assert other.returncode == 0, output
     import torch
 
-    from marl.policy import Policy
+    from marl.networks.policy import Policy
 
     a, b = (Policy.load(run / "final_model.pt").state_dict() for run in (killed, whole))
     assert all(torch.equal(a[name], b[name]) for name in b)

@@ -27,9 +27,9 @@ def script(monkeypatch):
 @pytest.fixture
 def toy(monkeypatch):
     """Stands in the place of the grid: a run then takes a second."""
-    module = types.ModuleType("marl.environment")
+    module = types.ModuleType("marl.environment.batch")
     module.make_batch = make_batch
-    monkeypatch.setitem(sys.modules, "marl.environment", module)
+    monkeypatch.setitem(sys.modules, "marl.environment.batch", module)
 
 
 def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_preset(script):
@@ -182,8 +182,8 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(
     script, toy, monkeypatch, tmp_path
 ):
     """Broken off in update 8, after the checkpoint of update 5: the same curve and weights as without."""
-    from marl.policy import Policy
-    from marl.trainer import Trainer
+    from marl.networks.policy import Policy
+    from marl.training.trainer import Trainer
 
     ablation = script("ablation")
     config, train_once, updates = small_recipe(ablation), Trainer._train_once, []
@@ -254,11 +254,11 @@ def test_other_settings_begin_anew_where_a_run_was(script, toy, tmp_path):
 @pytest.mark.parametrize(
     ("module", "name", "status"),
     [
-        ("marl.trainer", "TrainingFailed", 1),
+        ("marl.training.trainer", "TrainingFailed", 1),
         ("marl.checkpoint", "CheckpointError", 1),
         ("training_curves", "MetricsError", 1),
         ("builtins", "OSError", 1),
-        ("control.suites", "ScenarioError", 2),
+        ("control.scenario.suites", "ScenarioError", 2),
         ("builtins", "KeyboardInterrupt", 130),
     ],
 )

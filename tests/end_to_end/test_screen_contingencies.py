@@ -10,7 +10,7 @@ import networkx as nx
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.topology import multigraph
+from grid_model.network.topology import multigraph
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "screen_contingencies.py"

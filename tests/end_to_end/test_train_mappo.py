@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from marl.config import ConfigError, TrainingConfig
-from marl.policy import Policy
+from marl.config.training import ConfigError, TrainingConfig
+from marl.networks.policy import Policy
 from unit.marl.toys import make_batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,9 +38,9 @@ SMALL = (
 @pytest.fixture
 def train(monkeypatch, tmp_path):
     """The script's main, its environments replaced by a toy, in an empty directory."""
-    toy = types.ModuleType("marl.environment")
+    toy = types.ModuleType("marl.environment.batch")
     toy.make_batch = make_batch
-    monkeypatch.setitem(sys.modules, "marl.environment", toy)
+    monkeypatch.setitem(sys.modules, "marl.environment.batch", toy)
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.chdir(tmp_path)
     import train_mappo
@@ -55,7 +55,7 @@ def test_help_explains_every_flag_without_loading_torch_or_pandapower():
     )
     assert done.returncode == 0
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert "marl.config" in loaded
+    assert "marl.config.training" in loaded
     assert not {"torch", "pandapower", "matplotlib", "numpy"} & loaded
     for flag in ("--preset", "--total-episodes", "--n-envs", "--seed", "--device", "--out", "--resume", "--scenario",
                  "--lr-actor", "--lr-critic", "--gamma", "--gae-lambda", "--clip", "--entropy-coef", "--value-coef",
@@ -185,7 +185,7 @@ def test_episodes_are_as_long_as_asked_for_and_a_files_own_length_is_not_overrul
 
 def test_a_full_disk_ends_in_one_clear_line_and_the_run_can_go_on(train, monkeypatch, capsys):
     """The disk fills up while the fourth row of metrics is written; with room again the run is resumed."""
-    from marl.record import MetricsTable
+    from marl.training.logger import MetricsTable
 
     add = MetricsTable.add
 

@@ -5,9 +5,9 @@ import contextlib
 import torch
 
 from marl import checkpoint
-from marl.config import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
-from marl.environment import make_batch
-from marl.trainer import Trainer
+from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.environment.batch import make_batch
+from marl.training.trainer import Trainer
 
 SETTINGS = TrainingConfig(
     total_episodes=1,

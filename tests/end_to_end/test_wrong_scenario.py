@@ -13,9 +13,9 @@ import random_rollout
 import soak
 import train_mappo
 import tune_baselines
-from marl.config import NetworkConfig
-from marl.environment import make_batch
-from marl.policy import Policy
+from marl.config.training import NetworkConfig
+from marl.environment.batch import make_batch
+from marl.networks.policy import Policy
 
 WRONG = {
     "trip_of_an_equivalent.toml": '[[event]]\ntime_s = 10.0\nkind = "machine_out"\nelement = "G13"\n',

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from grid_model.disturbance import Event
-from grid_model.swing import SwingConfig
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.parameters import SwingConfig
 from tests.physics.test_coupling import CASE, balanced
 
 TIES = [CASE.branch.name.index(name) for name in ("41-42", "42-18")]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.coupling import CoupledGrid
-from grid_model.disturbance import Event
-from grid_model.governor import GovernorConfig, steady_state_deviation_hz
-from grid_model.inputs import GridInputs
-from grid_model.swing import SwingConfig
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
+from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.simulator import CoupledGrid
 
 CASE = load_ieee68("rogers")
 LAG_S = np.array([{"bess": 0.3, "gas": 8.0, "dr": 4.0}[kind] for kind in CASE.resource.kind])

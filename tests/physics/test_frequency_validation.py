@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.classical import ClassicalGrid, TurbineStep
-from grid_model.disturbance import Event
-from grid_model.frequency_validation import (
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.kernels.group_swing import integrate_groups
+from grid_model.validation.classical import ClassicalGrid, TurbineStep
+from grid_model.validation.frequency_checks import (
     Check,
     balanced_grid,
     compare_levels,
@@ -22,9 +24,7 @@ from grid_model.frequency_validation import (
     validate_integration,
     validate_modes,
 )
-from grid_model.integration import integrate_groups
-from grid_model.modes import electromechanical_modes, published_modes
-from grid_model.swing import SwingConfig
+from grid_model.validation.modes import electromechanical_modes, published_modes
 
 CASE = load_ieee68("rogers")
 GOLDEN = Path(__file__).resolve().parent.parent / "regression" / "golden"
@@ -211,7 +211,7 @@ def test_an_undisturbed_grid_rests_for_an_hour(level):
 @pytest.mark.skipif(find_spec("andes") is None, reason="ANDES is not installed: pip install 'andes>=2.0'")
 def test_andes_gives_the_golden_files_again():
     import andes_reference
-    from grid_model.frequency_validation import read_golden
+    from grid_model.validation.frequency_checks import read_golden
 
     event = andes_reference.EVENTS[0]
     result = andes_reference.run_event(andes_reference.export_grid(), event)

@@ -10,13 +10,13 @@ import pytest
 from cases.arrays import FloatArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
-from grid_model.limits import (
+from grid_model.network.limits import (
     apparent_power_mva,
     branch_violations,
     loading_percent,
     voltage_violations,
 )
-from grid_model.power_flow import PowerFlowEngine
+from grid_model.power_flow.lightsim import PowerFlowEngine
 
 
 class OperatingPoints:

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from builders import reorder_buses, three_area
 from cases.ieee68 import load_ieee68
-from grid_model.contingency import screen
-from grid_model.limits import apparent_power_mva
-from grid_model.network import build_network
-from grid_model.outage import published_point, scaled_point
-from grid_model.power_flow import PowerFlowEngine, solve_with_pandapower
-from grid_model.topology import bridges, islands, live_buses, ties
+from grid_model.network.limits import apparent_power_mva
+from grid_model.network.pandapower_net import build_network
+from grid_model.network.topology import bridges, islands, live_buses, ties
+from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.oracle import solve_with_pandapower
+from grid_model.security.contingency import screen
+from grid_model.security.outage import published_point, scaled_point
 
 # Newton stops at a mismatch of 1e-9 pu (engine) or 1e-10 pu (oracle); on these grids that is less than
 # 1e-9 pu of voltage, and less than 1e-5 MVA of flow through circuits of up to 700 pu.

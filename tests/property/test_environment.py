@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cases.ieee68 import load_ieee68
-from control.scenario import SCENARIOS
-from grid_model.disturbance import Event
-from marl.environment import make_batch
-from marl.workers import WorkerBatch
+from control.scenario.episode import SCENARIOS
+from grid_model.dynamics.events import Event
+from marl.environment.batch import make_batch
+from marl.sampling.workers import WorkerBatch
 
 CASE = load_ieee68()
 # Outages far apart in kind, so that the environments of a batch have topologies of their own in between.

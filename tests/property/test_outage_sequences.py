@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.coupling import CoupledGrid
-from grid_model.disturbance import Event
-from grid_model.inputs import GridInputs
-from grid_model.swing import SwingConfig
-from grid_model.topology import live_buses
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.simulator import CoupledGrid
+from grid_model.network.topology import live_buses
 
 CASE = load_ieee68("rogers")
 LEVEL = 0.6

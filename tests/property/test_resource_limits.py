@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.integrate import simpson
 
 from cases.ieee68 import load_ieee68
-from control.battery import BatteryParameters
-from control.demand_response import DemandResponseParameters
-from control.fleet import BESS, DR, GAS, advance_fleet, make_fleet, start_state
-from control.gas_turbine import GasTurbineParameters
+from control.plants.battery import BatteryParameters
+from control.plants.demand_response import DemandResponseParameters
+from control.plants.fleet import BESS, DR, GAS, advance_fleet, make_fleet, start_state
+from control.plants.gas_turbine import GasTurbineParameters
 
 CASE = load_ieee68()
 # Small batteries reach their limits within a short sequence; a slow one tests the anticipation of the lag.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68, load_published_solution
-from grid_model.network import build_network
-from grid_model.power_flow import solve_with_pandapower
+from grid_model.network.pandapower_net import build_network
+from grid_model.power_flow.oracle import solve_with_pandapower
 
 # Half a unit of the fourth decimal, plus what a mismatch of 1e-8 MVA can do: less than 1e-8 in either.
 HALF_A_DIGIT = 0.5e-4 + 1e-8

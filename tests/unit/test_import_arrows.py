@@ -1,4 +1,4 @@
-"""Who may import whom: cases <- grid_model <- control <- marl's environment side; the learner knows no grid."""
+"""Who may import whom, by folder: cases <- grid_model <- control <- marl/environment; the learner knows no grid."""
 
 import ast
 from collections.abc import Iterator
@@ -8,32 +8,31 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cases", "grid_model", "control", "marl")
-# The modules of marl that adapt the grid to the learner.
-GRID_SIDE = {
-    "environment",
-    "joint_environment",
-    "observation",
-    "reward",
-    "measurement",
-    "evaluation",
-    "start",
-}
+ENVIRONMENT = "marl/environment"  # the only folder of marl that knows the grid
 ALLOWED = {
     "cases": {"cases"},
     "grid_model": {"cases", "grid_model"},
     "control": {"cases", "grid_model", "control"},
 }
 OWN = {*PACKAGES, "scripts", "tests", "builders"}
-# Libraries that only these files may import.
+# Libraries that only these folders may import.
 RESERVED = {
-    "pandapower": {"grid_model/network.py", "grid_model/power_flow.py", "grid_model/contingency.py"},
-    "lightsim2grid": {"grid_model/network.py", "grid_model/power_flow.py", "grid_model/contingency.py"},
-    "matplotlib": {"grid_model/plot.py"},
+    "pandapower": {"grid_model/network", "grid_model/power_flow", "grid_model/security"},
+    "lightsim2grid": {"grid_model/power_flow", "grid_model/security"},
+    "matplotlib": {"grid_model/picture", "control/evaluation"},
 }
 
 
 def sources() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).glob("*.py"))
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def folder(path: Path) -> str:
+    return path.parent.relative_to(ROOT).as_posix()
+
+
+def identifier(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix().removesuffix(".py").replace("/", ".")
 
 
 def imports(path: Path, *, at_module_level: bool = False) -> Iterator[str]:
@@ -56,30 +55,59 @@ def imports(path: Path, *, at_module_level: bool = False) -> Iterator[str]:
             yield node.module
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: f"{path.parent.name}.{path.stem}")
+@pytest.mark.parametrize("path", sources(), ids=identifier)
 def test_no_arrow_points_the_wrong_way(path):
-    package, module = path.parent.name, path.stem
-    file = f"{package}/{path.name}"
+    place = folder(path)
+    package = place.split("/")[0]
     if package == "marl":
-        allowed = set(PACKAGES) if module in GRID_SIDE else {"marl"}
+        allowed = set(PACKAGES) if place == ENVIRONMENT else {"marl"}
     else:
         allowed = ALLOWED[package]
     for name in imports(path):
         top = name.split(".")[0]
         if top in OWN:
-            assert top in allowed, f"{file} imports {name}"
-        if package == "marl" and module not in GRID_SIDE and top == "marl" and "." in name:
-            assert name.split(".")[1] not in GRID_SIDE, f"{file}, part of the learner, imports {name}"
+            assert top in allowed, f"{place}/{path.name} imports {name}"
+        if package == "marl" and place != ENVIRONMENT:
+            assert not name.startswith("marl.environment"), (
+                f"{path.name}, part of the learner, imports {name}"
+            )
         if top == "torch":
-            assert package == "marl", f"{file} imports {name}, expected only in marl"
+            assert package == "marl", f"{place}/{path.name} imports {name}, expected only in marl"
         if top in RESERVED:
-            assert file in RESERVED[top], f"{file} imports {name}, expected only in {RESERVED[top]}"
+            assert place in RESERVED[top], (
+                f"{place}/{path.name} imports {name}, expected only in {RESERVED[top]}"
+            )
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: f"{path.parent.name}.{path.stem}")
+@pytest.mark.parametrize("path", sources(), ids=identifier)
 def test_slow_libraries_are_imported_only_where_they_are_used(path):
     """Importing pandapower takes 2.5 s; it must not be paid by `--help`."""
     for name in imports(path, at_module_level=True):
         assert name.split(".")[0] not in {"pandapower", "lightsim2grid"}, (
             f"{path.name} imports {name} at its head"
         )
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_import_each_other_in_one_direction(package):
+    """No circle between the folders of a package: each folder is a layer that can be read without those above."""
+    arrows: dict[str, set[str]] = {}
+    for path in (ROOT / package).rglob("*.py"):
+        if path.name == "__init__.py":
+            continue
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == package and len(parts) > 2:
+                arrows.setdefault(folder(path), set()).add("/".join(parts[:2]))
+    arrows = {place: others - {place} for place, others in arrows.items()}
+    seen: list[str] = []
+
+    def visit(place: str, trail: tuple[str, ...]) -> None:
+        assert place not in trail, " -> ".join((*trail[trail.index(place) :], place))
+        if place not in seen:
+            for other in sorted(arrows.get(place, ())):
+                visit(other, (*trail, place))
+            seen.append(place)
+
+    for place in sorted(arrows):
+        visit(place, ())

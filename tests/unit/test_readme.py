@@ -6,23 +6,28 @@ import re
 from pathlib import Path
 
 from cases.ieee68 import load_ieee68
-from control.scenario import read_scenario
-from marl.config import recommended
+from control.scenario.episode import read_scenario
+from marl.config.presets import recommended
 from verify_learner import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_map_names_every_module_and_no_other():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code_map = text.split("## Map\n\n```\n")[1].split("```")[0]
-    for package in ("cases", "grid_model", "control", "marl"):
-        section = re.split(
-            r"^(?=\S)", code_map.split(f"\n{package}/")[-1].removeprefix(f"{package}/"), flags=re.M
-        )[0]
-        named = set(re.findall(r"(\w+\.py)", section))
-        present = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
-        assert named == present, package
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folder, named = "", set()
+    for line in text.splitlines():
+        if heading := re.match(r"(?:### )?`([\w/]+)/`", line):
+            folder = heading.group(1)
+        elif row := re.match(r"\| `(\w+\.py)` \|", line):
+            named.add(f"{folder}/{row.group(1)}")
+    present = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("cases", "grid_model", "control", "marl")
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert named == present
 
 
 def test_every_file_the_readme_points_to_exists():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
-from grid_model.power_flow import PowerFlowEngine, _on_step
+from grid_model.power_flow.lightsim import PowerFlowEngine, _on_step
 
 CASE = load_ieee68()
 

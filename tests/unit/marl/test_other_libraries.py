@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from control.scenario import SCENARIOS
-from marl.environment import parallel_env
+from control.scenario.episode import SCENARIOS
+from marl.environment.pettingzoo_env import parallel_env
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "environment.md").read_text(encoding="utf-8")
 

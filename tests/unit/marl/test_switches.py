@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from marl.agent import MAPPO
-from marl.buffer import Rollout
-from marl.config import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.algorithms.mappo import MAPPO
+from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.protocol import AgentGroup
-from marl.trainer import Trainer
+from marl.storage.rollout import Rollout
+from marl.training.trainer import Trainer
 from unit.marl.toys import Drift, Target
 
 N_STEP, N_ENV, N_STATE = 16, 8, 5

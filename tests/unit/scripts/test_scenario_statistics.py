@@ -9,11 +9,11 @@ import pytest
 
 import scenario_statistics as statistics
 from cases.series import load_series
-from control.closed_loop import ClosedLoop
-from control.scenario import SCENARIOS
-from control.trial import play_trial
-from grid_model.disturbance import Event
-from marl.environment import make_batch
+from control.evaluation.rollout import play_trial
+from control.scenario.episode import SCENARIOS
+from control.task.closed_loop import ClosedLoop
+from grid_model.dynamics.events import Event
+from marl.environment.batch import make_batch
 
 TRIP = Event(time_s=60.0, kind="machine_out", index=5)  # G6
 STEP = Event(time_s=120.0, kind="load_step", index=10, p_mw=80.0)

@@ -9,7 +9,7 @@ import tune_baselines
 @pytest.mark.parametrize("name", tune_baselines.ORDER)
 def test_parameters_survive_the_way_into_the_search_and_back(name):
     """Stored to six digits, so half a unit of the sixth; a zone beyond its range is cut to it."""
-    from control.baselines import stored_parameters
+    from control.controllers.registry import stored_parameters
 
     search = tune_baselines.problem(name, tune_baselines.ROOT / "control" / "data")
     stored = stored_parameters(name)["parameters"]

@@ -1,0 +1,145 @@
+"""How any controller is plugged in: observations in, set-point changes out.
+
+A controller sees what the agents see, [env, resource, 15] in the layout below (18 with `extended`), and answers with
+an action in [-1, 1] for each resource: the share of its ramp by which the set-point moves in the coming interval.
+Information, SCADA delay, ramps and ranges are those of the agents, because it stands in their place. What it
+remembers is its own business; `reset` tells it where an episode begins.
+
+A controller of one's own is a class with these two methods:
+
+    class Droop:
+        def reset(self, envs, seeds):
+            pass
+
+        def act(self, observation):
+            return -2.0 * observation[:, :, OWN_DF]
+
+The layout of an observation is defined by `control.task.observation` and repeated here, because this package must not
+import that one; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from control.plants.fleet import BESS, DR, GAS, Fleet
+
+__all__ = [
+    "BEFORE_DF",
+    "CLASSES",
+    "DF_HZ",
+    "FORECAST",
+    "FORECAST_MW",
+    "HOUR",
+    "LAST_ACTION",
+    "NEAREST_DF",
+    "OWN_DF",
+    "OWN_LOAD",
+    "OWN_OUTPUT",
+    "SLOPE",
+    "SLOPE_MW",
+    "SYSTEM_DF",
+    "UTILISATION",
+    "WEEKDAY",
+    "Controller",
+    "SetPoints",
+    "by_class",
+    "state_of_charge",
+]
+
+# Where a number stands in an observation, and what it is divided by. Fresh ones are marked.
+OWN_DF = 0  # frequency at the own bus / DF_HZ, fresh
+OWN_LOAD = 1  # load at the own bus / nominal, fresh
+OWN_OUTPUT = 2  # own output / own range, fresh
+SYSTEM_DF = 3  # frequency of the centre of inertia / DF_HZ
+NEAREST_DF = slice(4, 9)  # frequency of the five electrically nearest buses / DF_HZ
+FORECAST = slice(9, 12)  # wind and sun 5, 15, 25 min ahead less their schedule / FORECAST_MW
+HOUR = 12
+WEEKDAY = 13
+UTILISATION = 14  # state of charge of a battery, 0..1 as -1..1; share of the range of others, fresh
+BEFORE_DF = 15  # extended: own frequency one interval ago / DF_HZ, fresh
+LAST_ACTION = 16  # extended
+SLOPE = 17  # extended: change of the machines' total schedule in the coming interval / SLOPE_MW
+
+DF_HZ = 0.05
+FORECAST_MW = 500.0
+SLOPE_MW = 100.0
+
+CLASSES = (BESS, GAS, DR)
+# How far a battery may be from where its set-point should have taken it before that is put down to an energy limit.
+SLIPPED_MW = 0.05
+
+
+class Controller(Protocol):
+    """Anything that moves the resources' set-points of a batch of episodes."""
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Episodes with these seeds begin in these environments: forget what was before."""
+        ...
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """Actions, -1 to 1, [env, resource], from observations [env, resource, 15 or 18]."""
+        ...
+
+
+def by_class(fleet: Fleet, bess: FloatArray, gas: FloatArray, dr: FloatArray) -> FloatArray:
+    """A value per class, numbers or [env], spread over the resources: [env or 1, resource]."""
+    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (bess, gas, dr)))
+    return np.stack(columns, axis=1)[:, fleet.kind]
+
+
+def state_of_charge(observation: FloatArray, fleet: Fleet) -> FloatArray:
+    """Share of its energy that each battery holds, 0 to 1, [env, bess]."""
+    share: FloatArray = 0.5 * (observation[:, fleet.bess, UTILISATION] + 1.0)
+    return share
+
+
+class SetPoints:
+    """Commands of the resources as their controller knows them, and actions that lead to wished ones.
+
+    An observation holds outputs, which lag behind. So a controller keeps the sum of its own changes, within the
+    ranges it knows, and corrects a battery's when the output shows that its energy held it back.
+    """
+
+    def __init__(self, fleet: Fleet, n_env: int) -> None:
+        self.fleet = fleet
+        self.command_mw = np.zeros((n_env, fleet.n_resource))
+        self._change_mw = np.zeros((n_env, fleet.n_resource))
+
+    def reset(self, envs: IntArray) -> None:
+        """All plants of these environments are on schedule."""
+        self.command_mw[envs] = 0.0
+        self._change_mw[envs] = 0.0
+
+    def observe(self, observation: FloatArray) -> None:
+        """Correct the batteries' commands by their outputs, once an interval before `towards`."""
+        fleet, rows = self.fleet, self.fleet.bess
+        output_mw = observation[:, rows, OWN_OUTPUT] * fleet.range_mw[rows]
+        behind_mw = self._change_mw[:, rows] * (fleet.lag_s[rows] / fleet.interval_s)
+        slipped = np.abs(self.command_mw[:, rows] - behind_mw - output_mw) > SLIPPED_MW
+        self.command_mw[:, rows] = np.where(slipped, output_mw, self.command_mw[:, rows])
+
+    def towards(self, wish_mw: FloatArray, zone_mw: FloatArray | float = 0.0) -> FloatArray:
+        """Actions that take the commands to the wished ones as fast as ramps and ranges allow.
+
+        Args:
+            wish_mw: commands wished for, [env, resource].
+            zone_mw: smaller changes than this are not worth making, [env or 1, resource].
+
+        Returns:
+            Actions, [env, resource].
+        """
+        fleet = self.fleet
+        wish_mw = np.clip(wish_mw, fleet.low_mw, fleet.high_mw)
+        change_mw = np.clip(wish_mw - self.command_mw, -fleet.step_mw, fleet.step_mw)
+        change_mw = np.where(np.abs(wish_mw - self.command_mw) <= zone_mw, 0.0, change_mw)
+        self.command_mw = self.command_mw + change_mw
+        self._change_mw = change_mw
+        return change_mw / fleet.step_mw
+
+
+class BaselineError(ValueError):
+    """A baseline is unknown or has not been tuned; the message says what to do."""

@@ -1,0 +1,46 @@
+"""A linear law per class of plants on the agents' own observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from control.controllers.base import (
+    BaselineError,
+)
+from control.plants.fleet import Fleet
+
+__all__ = ["LinearParameters", "LinearPolicy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearParameters:
+    """One row of weights a class, and the smallest action worth making."""
+
+    weight: FloatArray  # by bess, gas, dr; the last is the constant: [class, observation + 1], or [env, ...]
+    zone: FloatArray  # [class], or [env, class]
+
+
+class LinearPolicy:
+    """Action = w_class . observation + b_class, cut at +-1 and left out where it is small. No memory at all."""
+
+    def __init__(self, fleet: Fleet, n_env: int, parameters: LinearParameters) -> None:
+        weight, zone = np.asarray(parameters.weight), np.asarray(parameters.zone)
+        if weight.ndim == 2:
+            weight, zone = weight[None], zone[None]
+        self._weight = weight[:, fleet.kind]  # [env or 1, resource, observation + 1]
+        self._zone = zone[:, fleet.kind]
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        pass
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        if observation.shape[2] + 1 != self._weight.shape[2]:
+            raise BaselineError(
+                f"the linear policy has {self._weight.shape[2] - 1} weights, the observation "
+                f"{observation.shape[2]} numbers; choose the environment's observation to match"
+            )
+        action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
+        return np.where(np.abs(action) <= self._zone, 0.0, np.clip(action, -1.0, 1.0))

@@ -1,0 +1,178 @@
+"""The grid as one mass: the model that predictive control and the bound plan on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from cases.arrays import FloatArray
+from cases.case import Case
+from control.controllers.base import CLASSES
+from control.plants.battery import S_PER_H
+from control.plants.fleet import BESS, DR, GAS, Fleet
+from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
+
+__all__ = ["OneMass", "Start", "advance_one_mass", "one_mass"]
+
+# Variables of a stage. Frequency [mHz], reheater, outputs [MW], energies [MWh], commands and DR set-point [MW], and
+# the rise and fall of each command.
+F, X, PG, PD, EB, ED, UB, UG, CD, SD, UP, DN = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13
+N_STAGE = 16
+N_STATE = 6  # F to ED
+INPUTS = (UB, UG, SD)  # and d
+
+MHZ = 1000.0  # mHz per Hz: frequency is in mHz inside the program, so that all variables are of one order
+FREQUENCY_PER_HZ2 = 1000.0  # of the reward, for each bus
+EFFORT = 0.1
+MEAN_LOAD_SHARE = 0.59  # of nominal load, over the year
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneMass:
+    """The grid as one rotating mass, and the three classes as one plant each."""
+
+    inertia_mws_per_hz: float
+    damping_mw_per_hz: float
+    governor: GovernorConfig
+    n_bus: int
+    interval_s: float
+    count: FloatArray  # plants of each class, [class]
+    step_mw: FloatArray  # of all plants of the class in an interval, [class]
+    low_mw: FloatArray
+    high_mw: FloatArray
+    lag_s: FloatArray
+    cost_per_mw: FloatArray
+    cost_per_mw2: FloatArray
+    energy_mwh: float  # of all batteries
+    rebound_s: float
+
+
+def one_mass(case: Case, fleet: Fleet, swing: SwingConfig | None = None) -> OneMass:
+    """The published grid at its mean load as one mass."""
+    swing = swing or SwingConfig()
+    member = fleet.kind[None, :] == np.array(CLASSES)[:, None]
+    first = member.argmax(axis=1)
+    load_mw = MEAN_LOAD_SHARE * float(case.load.p_mw.sum())
+    return OneMass(
+        inertia_mws_per_hz=float(machine_inertia_mws_per_hz(case, swing.inertia_to_mws).sum()),
+        damping_mw_per_hz=swing.load_damping * load_mw / case.f0_hz,
+        governor=swing.governor,
+        n_bus=case.n_bus,
+        interval_s=fleet.interval_s,
+        count=member.sum(axis=1).astype(np.float64),
+        step_mw=member @ fleet.step_mw,
+        low_mw=member @ fleet.low_mw,
+        high_mw=member @ fleet.high_mw,
+        lag_s=fleet.lag_s[first],
+        cost_per_mw=fleet.cost_per_mw[first],
+        cost_per_mw2=fleet.cost_per_mw2[first],
+        energy_mwh=float(fleet.energy_mwh[fleet.bess].sum()),
+        rebound_s=float(fleet.rebound_s[first[DR]]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discrete:
+    """y1 = phi y0 + gamma0 v0 + gamma1 v1 + sign constant over a stage, with v = U_bess, u_gas, u_dr, d."""
+
+    phi: FloatArray
+    gamma0: FloatArray
+    gamma1: FloatArray
+    constant: FloatArray
+
+
+def discretise(model: OneMass, span_s: float, governor_active: bool) -> Discrete:
+    """Exact over a stage in which inputs move along straight lines and governors are active throughout or not."""
+    g, m = model.governor, model.inertia_mws_per_hz
+    gain = g.gain_mw_per_hz if governor_active else 0.0
+    n, n_in = N_STATE, len(INPUTS) + 1
+    # State, inputs, slopes of the inputs, one.
+    a = np.zeros((n + 2 * n_in + 1,) * 2)
+    per_mw = MHZ / m
+    a[F, F] = -(model.damping_mw_per_hz + g.high_pressure_fraction * gain) / m
+    a[F, X] = per_mw * (1.0 - g.high_pressure_fraction)
+    a[F, PG] = a[F, PD] = per_mw
+    a[F, n] = a[F, n + 3] = per_mw
+    a[F, -1] = per_mw * g.high_pressure_fraction * gain * g.dead_band_hz
+    a[X, X] = -1.0 / g.t_reheat_s
+    a[X, F] = -gain / MHZ / g.t_reheat_s
+    a[X, -1] = gain * g.dead_band_hz / g.t_reheat_s
+    a[PG, PG], a[PG, n + 1] = -1.0 / model.lag_s[GAS], 1.0 / model.lag_s[GAS]
+    a[PD, PD], a[PD, n + 2] = -1.0 / model.lag_s[DR], 1.0 / model.lag_s[DR]
+    a[EB, n] = -1.0 / S_PER_H
+    a[ED, PD] = 1.0 / S_PER_H
+    a[n : n + n_in, n + n_in : n + 2 * n_in] = np.eye(n_in)
+    e = linalg.expm(a * span_s)
+    slope = e[:n, n + n_in : n + 2 * n_in] / span_s
+    return Discrete(phi=e[:n, :n], gamma0=e[:n, n : n + n_in] - slope, gamma1=slope, constant=e[:n, -1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where the program begins, everything known."""
+
+    df_hz: float = 0.0
+    reheat_mw: float = 0.0
+    gas_mw: float = 0.0
+    dr_mw: float = 0.0
+    energy_mwh: float = 0.0  # in all batteries
+    owed_mwh: float = 0.0  # by demand response
+    command_mw: tuple[float, float, float] = (0.0, 0.0, 0.0)  # bess, gas, dr
+    dr_set_point_mw: float = 0.0
+
+    def vector(self) -> FloatArray:
+        """As the variables of a stage; rise and fall are zero."""
+        x = np.zeros(N_STAGE)
+        x[:N_STATE] = (
+            MHZ * self.df_hz, self.reheat_mw, self.gas_mw, self.dr_mw, self.energy_mwh, self.owed_mwh,
+        )  # fmt: skip
+        x[UB : CD + 1] = self.command_mw
+        x[SD] = self.dr_set_point_mw
+        return x
+
+
+def dead_band_side(df_mhz: FloatArray, dead_band_hz: float) -> FloatArray:
+    """-1, 0 or 1: below, inside or above the governors' dead band."""
+    return np.sign(df_mhz) * (np.abs(df_mhz) > MHZ * dead_band_hz)
+
+
+def advance_one_mass(
+    model: OneMass, start: Start, command_mw: FloatArray, d0_mw: float, d1_mw: float, n_sub: int = 40
+) -> tuple[Start, float]:
+    """One interval of the one-mass model itself, governors taken in or out of their dead band n_sub times.
+
+    Args:
+        command_mw: of each class at the interval's end, [class].
+
+    Returns:
+        State at the end, and the mean of Df^2 over the interval [Hz^2].
+    """
+    span_s = model.interval_s / n_sub
+    off, on = discretise(model, span_s, False), discretise(model, span_s, True)
+    y = start.vector()
+    dr_mw = command_mw[DR] - start.owed_mwh * S_PER_H / model.rebound_s
+    v_begin = np.array([start.command_mw[BESS], start.command_mw[GAS], start.dr_set_point_mw, d0_mw])
+    v_end = np.array([command_mw[BESS], command_mw[GAS], dr_mw, d1_mw])
+    state, square = y[:N_STATE], 0.0
+    for i in range(n_sub):
+        side = float(dead_band_side(state[F : F + 1], model.governor.dead_band_hz)[0])
+        step = on if side else off
+        v0 = v_begin + (v_end - v_begin) * (i / n_sub)
+        v1 = v_begin + (v_end - v_begin) * ((i + 1) / n_sub)
+        after = step.phi @ state + step.gamma0 @ v0 + step.gamma1 @ v1 + side * step.constant
+        square += (state[F] ** 2 + state[F] * after[F] + after[F] ** 2) / 3.0 / n_sub
+        state = after
+    end = Start(
+        df_hz=state[F] / MHZ,
+        reheat_mw=state[X],
+        gas_mw=state[PG],
+        dr_mw=state[PD],
+        energy_mwh=state[EB],
+        owed_mwh=state[ED],
+        command_mw=(float(command_mw[0]), float(command_mw[1]), float(command_mw[2])),
+        dr_set_point_mw=dr_mw,
+    )
+    return end, float(square) / MHZ**2

@@ -1,0 +1,183 @@
+"""Model-predictive control with the agents' information, and the best that perfect information could do.
+
+Both solve the same quadratic program over a one-mass model of the grid, with the reward's own costs:
+
+    min  sum_k  w_f h_k/h (f_k-1^2 + f_k-1 f_k + f_k^2)/3  +  sum_class C |dU|  +  0.1 W dU^2 / n
+
+    M df/dt    = U_bess + p_gas + p_dr + F_hp g + (1 - F_hp) x + d - D f
+    T_r dx/dt  = g - x,                   g = -K (f -+ b) where |f| > b, else 0
+    T dp/dt    = u - p                    gas and demand response
+    dE/dt      = -U_bess;    de/dt = p_dr,    u_dr = U_dr - e / tau
+
+within ramps, ranges and the batteries' energy. d is the power that is missing or left over, U the sum of a class's
+commands, which move along straight lines within a stage, as does d; stages are discretised exactly. A governor with
+a dead band is not linear: each stage is taken as inside or outside of it as the previous solution was, and the
+perfect-information program is solved again until that no longer changes.
+
+Left out, in favour of the bound: losses of the batteries, differences between plants of a class and between areas,
+limits of the governors, limits of branches and voltages. So `perfect_information` is a loose bound: with
+the model's errors it may err by a few per cent, and it does not count violations.
+
+The controller knows the published grid, not what a scenario changes in it. It measures frequency as the mean over the
+agents' own buses (fresh) and estimates d and its slope by a Kalman filter.
+
+References:
+    J. B. Rawlings, D. Q. Mayne, M. Diehl, Model Predictive Control, 2nd ed., 2017, ch. 1.
+    B. Stellato et al., OSQP: an operator splitting solver for quadratic programs, Math. Prog. Comp. 12, 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from cases.arrays import FloatArray, IntArray
+from cases.case import Case
+from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoints, state_of_charge
+from control.controllers.one_mass import CD, UB, OneMass, Start, one_mass
+from control.controllers.quadratic_program import Program
+from control.plants.battery import S_PER_H
+from control.plants.fleet import DR, GAS, Fleet
+
+__all__ = ["PredictiveConfig", "PredictiveController"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictiveConfig:
+    """Choices of the predictive controller."""
+
+    # Horizon of 160 s: every interval of the first half minute, then coarser.
+    stage_s: tuple[float, ...] = (4.0,) * 8 + (8.0,) * 4 + (16.0,) * 6
+    tolerance: float = 5e-4  # within 3 % of the cost of exact solutions, at a third of the time
+    max_iterations: int = 4000  # some 300 in quiet times; after an outage it takes more, and is worth them
+    half_full_per_mwh2: float = 0.02
+    # The Kalman filter's picture of the world, per interval; the slope's was chosen on 12 training episodes.
+    frequency_sd_hz: float = 0.0006  # mean of the agents' buses against the common motion
+    model_sd_hz: float = 0.0003
+    disturbance_sd_mw: float = 5.0
+    slope_sd_mw_per_s: float = 0.1
+    slope_fades_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not self.stage_s or min(self.stage_s) <= 0.0:
+            raise ValueError(f"predictive: stage_s = {self.stage_s}, expected positive lengths.")
+
+
+def kalman_gain(model: OneMass, config: PredictiveConfig) -> FloatArray:
+    """Stationary gain of the filter on frequency, disturbance and its slope, from frequency alone, [3].
+
+        f' = f + (h/M) d,    d' = d + h s,    s' = fade s
+
+    Damping and governors are known inputs here, they hardly matter within an interval.
+    """
+    h = model.interval_s
+    a = np.array(
+        [
+            [1.0, h / model.inertia_mws_per_hz, 0.5 * h * h / model.inertia_mws_per_hz],
+            [0.0, 1.0, h],
+            [0.0, 0.0, np.exp(-h / config.slope_fades_s)],
+        ]
+    )
+    q = np.diag(np.square([config.model_sd_hz, config.disturbance_sd_mw, config.slope_sd_mw_per_s]))
+    # The walk of d within the interval moves f too.
+    walk = np.array([[h / (2.0 * model.inertia_mws_per_hz)], [1.0], [0.0]]) * config.disturbance_sd_mw
+    q = q + walk @ walk.T
+    c = np.array([[1.0, 0.0, 0.0]])
+    r = np.array([[config.frequency_sd_hz**2]])
+    p = linalg.solve_discrete_are(a.T, c.T, q, r)
+    gain: FloatArray = (p @ c.T / (c @ p @ c.T + r))[:, 0]
+    return gain
+
+
+class PredictiveController:
+    """Causal model-predictive control of the fleet by class, with what the agents together can see."""
+
+    def __init__(self, case: Case, fleet: Fleet, n_env: int, config: PredictiveConfig | None = None) -> None:
+        self.config = config or PredictiveConfig()
+        self.fleet, self.model = fleet, one_mass(case, fleet)
+        self._program = [
+            Program(
+                self.model,
+                np.array(self.config.stage_s),
+                tolerance=self.config.tolerance,
+                max_iterations=self.config.max_iterations,
+                half_full_per_mwh2=self.config.half_full_per_mwh2,
+            )
+            for _ in range(n_env)
+        ]
+        self._gain = kalman_gain(self.model, self.config)
+        self._set_points = SetPoints(fleet, n_env)
+        self._member = (fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)  # [resource, class]
+        self._estimate = np.zeros((n_env, 3))  # f [Hz], d [MW], slope [MW/s]
+        self._reheat_mw, self._owed_mwh, self._dr_set_point_mw = np.zeros((3, n_env))
+        self._output_mw = np.zeros((n_env, len(CLASSES)))
+        self._fresh = np.ones(n_env, dtype=np.bool_)
+        ends_s = np.concatenate([[0.0], np.cumsum(self.config.stage_s)])
+        fade_s = self.config.slope_fades_s
+        self._reach_s = fade_s * (1.0 - np.exp(-ends_s / fade_s))  # integral of a slope that fades
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        self._set_points.reset(envs)
+        for state in (
+            self._estimate, self._reheat_mw, self._owed_mwh, self._dr_set_point_mw, self._output_mw,
+        ):  # fmt: skip
+            state[envs] = 0.0
+        self._fresh[envs] = True
+        for env in envs:
+            self._program[env].side = np.zeros(len(self.config.stage_s))
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        fleet, model = self.fleet, self.model
+        self._set_points.observe(observation)
+        output_mw = (observation[:, :, OWN_OUTPUT] * fleet.range_mw) @ self._member
+        self._observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw)
+        energy_mwh = state_of_charge(observation, fleet) @ fleet.energy_mwh[fleet.bess]
+        command_mw = self._set_points.command_mw @ self._member
+        wish_mw = np.zeros_like(command_mw)
+        for env, program in enumerate(self._program):
+            df_hz, d_mw, slope = self._estimate[env]
+            start = Start(
+                df_hz=float(df_hz),
+                reheat_mw=float(self._reheat_mw[env]),
+                gas_mw=float(output_mw[env, GAS]),
+                dr_mw=float(output_mw[env, DR]),
+                energy_mwh=float(energy_mwh[env]),
+                owed_mwh=float(self._owed_mwh[env]),
+                command_mw=tuple(command_mw[env]),
+                dr_set_point_mw=float(self._dr_set_point_mw[env]),
+            )
+            # Twice after an outage, when the governors come in; otherwise the first pass confirms the last solution.
+            z, _ = program.solve(start, d_mw + slope * self._reach_s, passes=2)
+            wish_mw[env] = z[0, UB : CD + 1]
+        self._dr_set_point_mw = wish_mw[:, DR] - self._owed_mwh * S_PER_H / model.rebound_s
+        change_mw = (wish_mw - command_mw) / model.count
+        # What osqp leaves of a move that is not worth making.
+        change_mw = np.where(np.abs(change_mw) < 0.01, 0.0, change_mw)
+        return self._set_points.towards(self._set_points.command_mw + change_mw[:, fleet.kind])
+
+    def _observe(self, df_hz: FloatArray, output_mw: FloatArray) -> None:
+        """Kalman filter over the interval that has just ended; there is none before the first observation."""
+        model, g, h = self.model, self.model.governor, self.model.interval_s
+        f, d, s = self._estimate.T.copy()
+        # Governors over the interval at its mean frequency.
+        middle = 0.5 * (f + df_hz)
+        target = -g.gain_mw_per_hz * np.sign(middle) * np.maximum(np.abs(middle) - g.dead_band_hz, 0.0)
+        keep = np.exp(-h / g.t_reheat_s)
+        after = target + (self._reheat_mw - target) * keep
+        mean_reheat = target + (self._reheat_mw - target) * (1.0 - keep) * g.t_reheat_s / h
+        governor = g.high_pressure_fraction * target + (1.0 - g.high_pressure_fraction) * mean_reheat
+        plants = 0.5 * (self._output_mw + output_mw).sum(axis=1)
+        power = plants + governor + d + 0.5 * h * s - model.damping_mw_per_hz * middle
+        expected = f + h / model.inertia_mws_per_hz * power
+        surprise = df_hz - expected
+        fade = np.exp(-h / self.config.slope_fades_s)
+        estimate = np.stack([expected, d + h * s, fade * s], axis=1) + surprise[:, None] * self._gain
+        first = self._fresh[:, None]
+        self._estimate = np.where(first, np.stack([df_hz, 0.0 * d, 0.0 * s], axis=1), estimate)
+        self._reheat_mw = np.where(self._fresh, 0.0, after)
+        owed = self._owed_mwh + 0.5 * (self._output_mw + output_mw)[:, DR] * h / S_PER_H
+        self._owed_mwh = np.where(self._fresh, 0.0, owed)
+        self._output_mw = output_mw
+        self._fresh[:] = False

@@ -1,0 +1,119 @@
+"""The controllers every learned policy is compared with, and the information each of them uses.
+
+All stand in the agents' place (`controller.py`). Parameters may be numbers or [env], so that tuning can try many
+candidates side by side in one batch. Tuned ones are data: `data/NAME.json`, written by scripts/tune_baselines.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
+from control.controllers.base import (
+    BaselineError,
+    Controller,
+)
+from control.controllers.linear import LinearParameters, LinearPolicy
+from control.controllers.local_pi import LocalPi, LocalPiParameters
+from control.controllers.simple import DoNothing, RandomActions
+from control.plants.fleet import Fleet
+
+__all__ = ["BASELINES", "Baseline", "make_baseline", "stored_parameters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """One of the controllers to compare with."""
+
+    title: str
+    information: str  # what it sees of the grid
+    build: Callable[[Fleet, int, Any], Controller]  # from fleet, n_env and parameters
+    parameters: Callable[[dict[str, Any]], Any] | None = None  # from stored numbers; None: nothing to tune
+    observation: str = "default"
+
+
+def _linear(numbers: dict[str, Any]) -> LinearParameters:
+    return LinearParameters(weight=np.array(numbers["weight"]), zone=np.array(numbers["zone"]))
+
+
+BASELINES: dict[str, Baseline] = {
+    "do_nothing": Baseline(
+        title="do nothing",
+        information="none",
+        build=lambda fleet, n_env, _: DoNothing(fleet, n_env),
+    ),
+    "random": Baseline(
+        title="random actions",
+        information="none",
+        build=lambda fleet, n_env, _: RandomActions(fleet, n_env),
+    ),
+    "agc_textbook": Baseline(
+        title="textbook PI-AGC",
+        information="system frequency by SCADA",
+        build=lambda fleet, n_env, _: PiAgc(fleet, n_env, textbook_parameters(fleet)),
+    ),
+    "agc": Baseline(
+        title="tuned PI-AGC",
+        information="system frequency by SCADA",
+        build=PiAgc,
+        parameters=lambda numbers: AgcParameters(**numbers),
+    ),
+    "agc_forecast": Baseline(
+        title="tuned PI-AGC with feed-forward",
+        information="system frequency and forecast by SCADA",
+        build=PiAgc,
+        parameters=lambda numbers: AgcParameters(**numbers),
+    ),
+    "local_pi": Baseline(
+        title="tuned local PI",
+        information="own bus frequency, fresh",
+        build=LocalPi,
+        parameters=lambda numbers: LocalPiParameters(**numbers),
+    ),
+    "linear": Baseline(
+        title="linear policy",
+        information="the agents' 15 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+    ),
+    "linear_extended": Baseline(
+        title="linear policy, extended",
+        information="the agents' 18 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+        observation="extended",
+    ),
+    # The same, with batteries alone: what the other two classes are worth.
+    "linear_bess": Baseline(
+        title="linear policy, batteries alone",
+        information="the agents' 18 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+        observation="extended",
+    ),
+}
+
+
+def stored_parameters(name: str) -> dict[str, Any]:
+    """The file of a tuned baseline: `parameters`, and where they come from in `provenance`."""
+    source = files("control") / "data" / f"{name}.json"
+    if not source.is_file():
+        raise BaselineError(f"{name} has not been tuned; run: python scripts/tune_baselines.py --only {name}")
+    content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+    return content
+
+
+def make_baseline(name: str, fleet: Fleet, n_env: int, parameters: Any = None) -> Controller:
+    """A baseline by its name, with the tuned parameters that are stored or with those given."""
+    if name not in BASELINES:
+        raise BaselineError(f"no baseline is called {name!r}, expected one of {', '.join(BASELINES)}")
+    baseline = BASELINES[name]
+    if parameters is None and baseline.parameters is not None:
+        parameters = baseline.parameters(stored_parameters(name)["parameters"])
+    return baseline.build(fleet, n_env, parameters)

@@ -1,0 +1,39 @@
+"""Controllers without a law: nothing at all, and random actions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from control.plants.fleet import Fleet
+
+__all__ = ["DoNothing", "RandomActions"]
+
+
+class DoNothing:
+    """No secondary control: set-points stay on schedule."""
+
+    def __init__(self, fleet: Fleet, n_env: int) -> None:
+        self._action = np.zeros((n_env, fleet.n_resource))
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        pass
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        return self._action
+
+
+class RandomActions:
+    """Uniform actions, from a generator that belongs to the episode's seed."""
+
+    def __init__(self, fleet: Fleet, n_env: int) -> None:
+        self._n_resource = fleet.n_resource
+        self._generators = [np.random.default_rng(env) for env in range(n_env)]
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        for env, seed in zip(envs, seeds, strict=True):
+            # A stream of its own: the seed itself has drawn the episode.
+            self._generators[env] = np.random.default_rng([int(seed), 1])
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        return np.stack([rng.uniform(-1.0, 1.0, self._n_resource) for rng in self._generators])

@@ -1,0 +1,1 @@
+"""Judging controllers: one rollout, its record, metrics, statistics, comparisons and reports."""

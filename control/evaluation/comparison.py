@@ -1,0 +1,183 @@
+"""One fair table: figures of each episode, summaries over episodes, and paired differences between controllers.
+
+Every controller plays the same episodes, so differences are taken episode by episode. The perfect-information bound is
+no controller: it is computed on the one-mass model from the imbalance of the same episodes, and knows no violations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from cases.case import RESOURCE_KINDS, Case
+from control.controllers.agc import area_control_error_mw
+from control.controllers.one_mass import EFFORT, OneMass
+from control.controllers.quadratic_program import Program, perfect_information
+from control.evaluation import metrics, statistics
+from control.evaluation.rollout import KINDS, SAMPLES_PER_INTERVAL, TERMS, Trial
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.power_flow.solution import governor_share
+
+__all__ = [
+    "BIN_MHZ",
+    "area_bias_mw_per_decihertz",
+    "bound_figures",
+    "episode_figures",
+    "paired",
+    "summary",
+]
+
+MEAN_LOAD_SHARE = 0.59  # of nominal load, over the year
+BIN_MHZ = np.concatenate([np.arange(0.0, 100.0, 1.0), np.arange(100.0, 1000.0, 10.0), [np.inf]])  # of |Df|
+Figures = dict[str, FloatArray]  # each [episode]; `histogram` [episode, bin]
+
+
+def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig | None = None) -> FloatArray:
+    """B of each area, minus its frequency response: load damping at mean load and its part of the governors, [area].
+
+    Negative, in MW/0.1 Hz, as NERC counts it.
+    """
+    swing = swing or SwingConfig()
+    load_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
+    share = np.bincount(case.bus.area[case.machine.bus], governor_share(case.machine), minlength=case.n_area)
+    damping = swing.load_damping / case.f0_hz * MEAN_LOAD_SHARE * load_mw
+    bias: FloatArray = -0.1 * (damping + share * swing.governor.gain_mw_per_hz)
+    return bias
+
+
+def episode_figures(trial: Trial, case: Case) -> Figures:
+    """Figures of merit of each episode; `metrics.py` says what they are.
+
+    Returns:
+        `return`, `cost` (movement and effort), the reward's terms, `mean_square_mhz2`, `p95_mhz`, shares of time,
+        `nadir_mhz`, `rocof_mhz_per_s`, violations by kind, `unserved_mwh`, `lost`, MW moved and MWh by class,
+        `cps1_percent` (mean of the areas), `soc_end`, and `histogram` of |Df| over BIN_MHZ.
+    """
+    h = trial.interval_s
+    term = np.nansum(trial.term, axis=1)
+    found: Figures = {"return": trial.returns}
+    found |= {f"reward_{name}": term[:, i] for i, name in enumerate(TERMS)}
+    found["cost"] = -(found["reward_movement"] + found["reward_effort"])
+    found["mean_square_mhz2"] = 1e6 * np.nanmean(trial.sum_bus_square_hz2, axis=1) / case.n_bus
+    found["p95_mhz"] = 1e3 * metrics.percentile_hz(trial.df_hz)
+    # A grid that is lost is outside for the rest of its episode.
+    found["within_36_mhz"] = np.nan_to_num(trial.within_36_mhz, nan=0.0).mean(axis=1)
+    found["within_200_mhz"] = np.nan_to_num(trial.within_200_mhz, nan=0.0).mean(axis=1)
+    found["nadir_mhz"] = 1e3 * metrics.nadir_hz(trial.df_hz)
+    found["rocof_mhz_per_s"] = 1e3 * metrics.rocof_hz_per_s(trial.df_hz, h / SAMPLES_PER_INTERVAL)
+    for i, kind in enumerate(KINDS):
+        found[f"violations_{kind}"] = np.nansum(trial.violation[:, :, i], axis=1)
+    found["violations"] = np.nansum(trial.violation, axis=(1, 2))
+    found["unserved_mwh"] = metrics.unserved_mwh(trial.unserved_mw, h)
+    found["lost"] = (trial.n_played < trial.term.shape[1]).astype(np.float64)
+    for i, kind in enumerate(RESOURCE_KINDS):
+        found[f"moved_mw_{kind}"] = metrics.mileage_mw(trial.moved_mw[:, :, i])
+        found[f"energy_mwh_{kind}"] = metrics.energy_mwh(trial.output_mw[:, :, i], h)
+    if trial.term.shape[1] * h >= metrics.S_PER_MIN:
+        bias = area_bias_mw_per_decihertz(case)
+        ace = area_control_error_mw(trial.interchange_mw, 0.0, trial.area_df_hz, bias)
+        factor = metrics.control_performance_1(
+            np.swapaxes(ace, 1, 2), np.swapaxes(trial.area_df_hz, 1, 2), bias, h
+        )
+        found["cps1_percent"] = metrics.control_performance_1_percent(factor).mean(axis=1)
+    else:
+        found["cps1_percent"] = np.full(len(trial.seed), np.nan)
+    last = np.maximum(trial.n_played - 1, 0)
+    found["soc_end"] = trial.soc[np.arange(len(last)), last]
+    found["histogram"] = _histogram(trial.df_hz)
+    return found
+
+
+def bound_figures(idle: Trial, model: OneMass) -> Figures:
+    """What perfect information could have reached in the same episodes, by the one-mass model.
+
+    Args:
+        idle: the episodes played without any control; their imbalance is what is to be met.
+    """
+    n = idle.imbalance_mw.shape[1]
+    program = Program(model, np.full(n, model.interval_s), tolerance=1e-3)
+    rows: list[dict[str, Any]] = []
+    for k in range(len(idle.seed)):
+        # An episode that lost its grid without control ends in an unknown imbalance: the last known one.
+        d_mw = idle.imbalance_mw[k].copy()
+        known = np.flatnonzero(~np.isnan(d_mw))
+        d_mw[known[-1] + 1 :] = d_mw[known[-1]]
+        best = perfect_information(
+            model, np.concatenate([[0.0], d_mw]), float(idle.soc[k, 0]), program=program
+        )
+        moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
+        df_mhz = 1e3 * best.df_hz
+        movement = float((moved @ model.cost_per_mw).sum())
+        effort = float((EFFORT * moved**2 @ (model.cost_per_mw2 / model.count)).sum())
+        rows.append(
+            {
+                "return": -(best.frequency_cost + movement + effort),
+                "cost": movement + effort,
+                "reward_frequency": -best.frequency_cost,
+                "reward_movement": -movement,
+                "reward_effort": -effort,
+                "reward_violations": 0.0,
+                "reward_lost": 0.0,
+                "mean_square_mhz2": float(np.mean(df_mhz**2)),
+                "p95_mhz": float(np.percentile(np.abs(df_mhz), 95.0)),
+                "within_36_mhz": float(np.mean(np.abs(df_mhz) <= 36.0)),
+                "within_200_mhz": float(np.mean(np.abs(df_mhz) <= 200.0)),
+                "violations": 0.0,
+                **{f"moved_mw_{kind}": float(moved[:, i].sum()) for i, kind in enumerate(RESOURCE_KINDS)},
+                "histogram": _histogram(best.df_hz[None])[0],
+            }
+        )
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _histogram(df_hz: FloatArray) -> FloatArray:
+    """Samples of |Df| in each bin of BIN_MHZ, [episode, bin]."""
+    return np.stack([np.histogram(1e3 * np.abs(x[~np.isnan(x)]), BIN_MHZ)[0] for x in df_hz]).astype(
+        np.float64
+    )
+
+
+def summary(figures: Mapping[str, FloatArray], seeds: IntArray) -> dict[str, Any]:
+    """What the table says of a controller on a suite; plain numbers."""
+    mean = {
+        name: float(np.nanmean(value))
+        for name, value in figures.items()
+        if name != "histogram" and not np.isnan(value).all()
+    }
+    found: dict[str, Any] = {
+        "return_mean": mean["return"],
+        "return_ci95": list(statistics.bootstrap_ci95(figures["return"])),
+        "return_iqm": statistics.interquartile_mean(figures["return"]),
+        "rms_mhz": float(np.sqrt(mean["mean_square_mhz2"])),
+        "p95_mhz": mean["p95_mhz"],
+        "share_within_36mhz": mean["within_36_mhz"],
+        "share_within_200mhz": mean["within_200_mhz"],
+        "violations_per_episode": mean["violations"],
+        "cost_mean": mean["cost"],
+        "episodes": len(seeds),
+        "worst_seeds": statistics.worst(figures["return"], seeds),
+        "terms": {name: mean[f"reward_{name}"] for name in TERMS},
+    }
+    for name in (
+        "cps1_percent", "nadir_mhz", "rocof_mhz_per_s", "unserved_mwh", "lost", "soc_end",
+        *(f"violations_{kind}" for kind in KINDS),
+        *(f"{what}_{kind}" for what in ("moved_mw", "energy_mwh") for kind in RESOURCE_KINDS),
+    ):  # fmt: skip
+        if name in mean:
+            found[name] = mean[name]
+    return found
+
+
+def paired(
+    figures: Mapping[str, Mapping[str, FloatArray]], reference: str
+) -> dict[str, dict[str, float | list[float]]]:
+    """Return of every controller less that of the reference on the same episodes, with its interval."""
+    found: dict[str, dict[str, float | list[float]]] = {}
+    for name, own in figures.items():
+        if name != reference:
+            mean, interval = statistics.paired_difference(own["return"], figures[reference]["return"])
+            found[name] = {"mean": mean, "ci95": list(interval)}
+    return found

@@ -1,0 +1,247 @@
+"""What any controller could reach in an episode: the certificate that the task can be solved.
+
+Three things are asked of every episode, whose course is known here from the start:
+
+1. How much is there to balance? The imbalance is recorded while nobody balances: machines' schedule and renewables
+   less load at 60 Hz and losses, outages included. It is compared with what the fleet can reach, how fast, and for
+   how long.
+2. What could be reached? The perfect-information program of `predictive.py` (one mass, governors with their dead
+   band, three classes of plants with ramps, ranges, lags, energies and rebound) finds the cheapest commands.
+   Its plan is then played in the full simulator, every plant of a class getting its share: areas, AC losses,
+   noise inside the intervals, single batteries that run empty. So the figures are not those of a relaxed model but of
+   set-points that exist. What the simulator does otherwise than the model shows as a frequency other than planned; the
+   power that explains it joins the disturbance, and the program is solved and its plan played once more (iterative
+   learning control, Arimoto, Kawamura, Miyazaki, J. Robotic Systems 1, 1984). Of each episode's plans the better one
+   counts. Another may be better still: what is reported can be reached, and perhaps exceeded.
+3. Which violations could nobody have prevented? Those of a kind of limit in an interval that occur whether the fleet
+   does nothing, follows the plan, or drives to either end of its range and stays there. Between these four the
+   fleet's power covers its whole range in every interval, and voltages and flows are nearly straight in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from control.controllers.one_mass import OneMass, one_mass
+from control.controllers.quadratic_program import Program, perfect_information
+from control.evaluation.rollout import KINDS, Environment, Trial, play_trial
+from control.plants.fleet import BESS, DR, GAS
+
+__all__ = [
+    "Adequacy",
+    "Certificate",
+    "Constant",
+    "FollowPlan",
+    "adequacy",
+    "better",
+    "broken",
+    "certify",
+    "unexplained_mw",
+]
+
+MINUTE_S = 60.0
+CORRECTIONS = 1  # of the plan after it has been played
+TOLERANCE = 1e-3  # of the quadratic program: a hundredth of the figures' last digit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adequacy:
+    """The imbalance beside the fleet that is to balance it."""
+
+    imbalance_rms_mw: float
+    imbalance_worst_mw: float
+    fleet_range_mw: float  # of all plants, either way
+    within_range: float  # share of intervals in which the imbalance is no larger
+    change_per_min_worst_mw: float
+    fleet_ramp_mw_per_min: float
+    within_ramp: float  # share of minutes in which the imbalance changes by no more
+    battery_energy_lowest: (
+        float  # least and most of their energy that the batteries hold in the plan, as shares
+    )
+    battery_energy_highest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What a suite's episodes allow."""
+
+    adequacy: Adequacy
+    idle: Trial  # nobody balances
+    planned: Trial  # the plan of perfect information, in the full simulator
+    program_return: FloatArray  # of the relaxed one-mass program, [episode]
+    unavoidable: BoolArray  # violations nobody could have prevented, [episode, T, kind]
+
+
+class Constant:
+    """Every plant is driven the same way all the time: 0 does nothing, -1 and 1 go to an end of the range."""
+
+    def __init__(self, environment: Environment, action: float) -> None:
+        self._action = np.full((environment.n_env, environment.case.n_resource), action)
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Nothing to forget."""
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """[env, resource]."""
+        return self._action
+
+
+class FollowPlan:
+    """Moves every plant to its class's planned command, divided equally among the plants of the class.
+
+    The plan knows the batteries' energy only as a sum and without losses: what single ones that run empty or full
+    leave undone, gas plants take over.
+    """
+
+    def __init__(self, environment: Environment, command_mw: FloatArray) -> None:
+        """Args: environment: whose plants; command_mw: of each class at each interval's end, [env, T, class]."""
+        self._loop = environment.loop
+        fleet = self._loop.fleet
+        count = np.array([np.count_nonzero(fleet.kind == code) for code in (BESS, GAS, DR)])
+        self._wish_mw = (command_mw / np.maximum(count, 1))[:, :, fleet.kind]
+        self._bess, self._gas = fleet.of_kind(BESS), fleet.of_kind(GAS)
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """The plan is for these episodes from their beginning."""
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """[env, resource]."""
+        loop = self._loop
+        env, at = np.arange(loop.n_env), np.minimum(loop.interval, self._wish_mw.shape[1] - 1)
+        command_mw = loop.resources.command_mw
+        wish_mw = self._wish_mw[env, at]
+        undone_mw = self._wish_mw[env, np.maximum(at - 1, 0)] * (at > 0)[:, None] - command_mw
+        wish_mw[:, self._gas] += undone_mw[:, self._bess].sum(axis=1, keepdims=True) / len(self._gas)
+        action: FloatArray = np.clip((wish_mw - command_mw) / loop.fleet.step_mw, -1.0, 1.0)
+        return action
+
+
+def adequacy(model: OneMass, imbalance_mw: FloatArray, energy_share: FloatArray) -> Adequacy:
+    """Imbalance against the fleet's range and ramp.
+
+    Args:
+        model: has the fleet's sums; imbalance_mw: [episode, T].
+        energy_share: of all batteries in the plan, [episode, T].
+    """
+    n = max(1, round(MINUTE_S / model.interval_s))
+    change_mw = np.abs(imbalance_mw[:, n:] - imbalance_mw[:, :-n])
+    size_mw = np.abs(imbalance_mw)
+    ramp_mw = float(model.step_mw.sum()) * n
+    reach_mw = float(np.minimum(model.high_mw, -model.low_mw).sum())
+    return Adequacy(
+        imbalance_rms_mw=float(np.sqrt(np.nanmean(np.square(imbalance_mw)))),
+        imbalance_worst_mw=float(np.nanmax(size_mw)),
+        fleet_range_mw=reach_mw,
+        within_range=_share(size_mw, reach_mw),
+        change_per_min_worst_mw=float(np.nanmax(change_mw)) if change_mw.size else 0.0,
+        fleet_ramp_mw_per_min=ramp_mw,
+        within_ramp=_share(change_mw, ramp_mw) if change_mw.size else 1.0,
+        battery_energy_lowest=float(energy_share.min()),
+        battery_energy_highest=float(energy_share.max()),
+    )
+
+
+def certify(
+    environment: Environment, seeds: IntArray, on_interval: Callable[[], None] | None = None
+) -> Certificate:
+    """Certificate of the episodes of these seeds.
+
+    Args:
+        environment: with one episode per seed at once; seeds: [episode].
+        on_interval: called after each interval of every run, and after each program solved.
+    """
+    if environment.n_env != len(seeds):
+        raise ValueError(f"{environment.n_env} environments for {len(seeds)} seeds, expected one each")
+    loop = environment.loop
+    idle = play_trial(Constant(environment, 0.0), environment, seeds, on_interval)
+    model = one_mass(environment.case, loop.fleet, loop.grid.config)
+    n = loop.scenario.n_intervals
+    program = Program(model, np.full(n, model.interval_s), tolerance=TOLERANCE)
+    # An episode that loses its grid has no imbalance to plan for from there on.
+    disturbance_mw = np.nan_to_num(np.pad(idle.imbalance_mw, ((0, 0), (1, 0))))
+    soc = np.nan_to_num(idle.soc[:, 0], nan=0.5)  # nothing has moved by then
+    program_return = np.empty(len(seeds))
+    energy_share = np.empty((len(seeds), n))
+    planned: Trial | None = None
+    for correction in range(1 + CORRECTIONS):
+        command_mw, planned_hz = np.empty((len(seeds), n, 3)), np.empty((len(seeds), n))
+        for k in range(len(seeds)):
+            bound = perfect_information(model, disturbance_mw[k], float(soc[k]), program=program)
+            command_mw[k], planned_hz[k] = bound.command_mw, bound.df_hz
+            if correction == 0:
+                energy_share[k], program_return[k] = bound.energy_share, -bound.cost
+            if on_interval is not None:
+                on_interval()
+        played = play_trial(FollowPlan(environment, command_mw), environment, seeds, on_interval)
+        disturbance_mw = disturbance_mw + unexplained_mw(model, played, planned_hz)
+        planned = played if planned is None else better(planned, played)
+    assert planned is not None
+    unavoidable = broken(idle) & broken(planned)
+    for end in (-1.0, 1.0):
+        if unavoidable.any():  # the ends of the range are played only where they can still acquit somebody
+            pushed = play_trial(Constant(environment, end), environment, seeds, on_interval)
+            unavoidable &= broken(pushed)
+    return Certificate(
+        adequacy=adequacy(model, idle.imbalance_mw, energy_share),
+        idle=idle,
+        planned=planned,
+        program_return=program_return,
+        unavoidable=unavoidable,
+    )
+
+
+def unexplained_mw(model: OneMass, played: Trial, planned_hz: FloatArray) -> FloatArray:
+    """Power that the one mass lacks to move as the grid did, [episode, T + 1].
+
+        e = M d(f - f_plan)/dt + D (f - f_plan) + [g(f_plan) - g(f)],      g the governors' response in the steady state
+
+    Args:
+        planned_hz: frequency of the plan at the intervals' ends, [episode, T].
+    """
+    n_episode, n = planned_hz.shape
+    f_hz = np.nan_to_num(played.df_hz.reshape(n_episode, n, -1)[:, :, -1])
+    governor = model.governor
+
+    def response_mw(x_hz: FloatArray) -> FloatArray:
+        beyond: FloatArray = np.sign(x_hz) * np.maximum(np.abs(x_hz) - governor.dead_band_hz, 0.0)
+        return -governor.gain_mw_per_hz * beyond
+
+    ahead = np.pad(f_hz - planned_hz, ((0, 0), (1, 0)))
+    growth = model.inertia_mws_per_hz / model.interval_s * np.diff(ahead, axis=1)
+    middle = 0.5 * (ahead[:, 1:] + ahead[:, :-1])
+    lacking = growth + model.damping_mw_per_hz * middle + response_mw(planned_hz) - response_mw(f_hz)
+    # What lacked over an interval, at its two ends: disturbances are straight lines there.
+    padded = np.pad(lacking, ((0, 0), (1, 1)), mode="edge")
+    at_ends: FloatArray = 0.5 * (padded[:, 1:] + padded[:, :-1])
+    at_ends[:, 1:][np.arange(n) >= played.n_played[:, None]] = 0.0
+    return at_ends
+
+
+def better(one: Trial, other: Trial) -> Trial:
+    """Of each episode the trial with the higher return."""
+    choose = other.returns > one.returns
+    content: dict[str, Any] = {}
+    for f in fields(Trial):
+        a, b = getattr(one, f.name), getattr(other, f.name)
+        content[f.name] = (
+            np.where(choose.reshape(-1, *([1] * (a.ndim - 1))), b, a) if isinstance(a, np.ndarray) else a
+        )
+    return Trial(**content)
+
+
+def broken(trial: Trial) -> BoolArray:
+    """Limits broken, by kind, [episode, T, kind]; a lost grid has left the frequency limits for good."""
+    found: BoolArray = trial.violation > 0.0  # not where the episode was over
+    lost = np.arange(found.shape[1]) >= trial.n_played[:, None]
+    found[:, :, KINDS.index("frequency")] |= lost
+    return found
+
+
+def _share(values: FloatArray, limit: float) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.mean(known <= limit)) if known.size else 1.0

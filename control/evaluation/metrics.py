@@ -1,0 +1,173 @@
+"""Figures of merit of frequency control, as pure functions of what was measured.
+
+Arrays are time series of one or many episodes with time last, unless said otherwise; intervals that were never
+played are NaN and count for nothing, except where a function says so. Frequencies are deviations from nominal in Hz,
+powers in MW.
+
+Sources: NERC Reliability Standards BAL-001-2 (control performance) and BAL-003-2, attachment A (frequency response);
+B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993; R. Agarwal et al., Deep reinforcement learning at
+the edge of the statistical precipice, NeurIPS 2021 (interquartile mean).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.arrays import FloatArray
+
+__all__ = [
+    "EPSILON_EASTERN_HZ",
+    "EPSILON_WESTERN_HZ",
+    "control_performance_1",
+    "control_performance_1_percent",
+    "energy_mwh",
+    "frequency_response_mw_per_decihertz",
+    "mileage_mw",
+    "nadir_hz",
+    "percentile_hz",
+    "rms_hz",
+    "rocof_hz_per_s",
+    "settling_time_s",
+    "share_within",
+    "unserved_mwh",
+]
+
+# Targets of the yearly rms of one-minute mean frequency error (NERC): Eastern and Western Interconnection.
+EPSILON_EASTERN_HZ = 0.018
+EPSILON_WESTERN_HZ = 0.0228
+S_PER_H = 3600.0
+S_PER_MIN = 60.0
+# BAL-003: A is the mean of the 16 s before the event, B that from 20 to 52 s after it.
+POINT_A_S = 16.0
+POINT_B_S = (20.0, 52.0)
+
+
+def rms_hz(df_hz: FloatArray) -> FloatArray:
+    """Root of the mean square of the deviation over time [Hz], [..., time] -> [...]."""
+    mean: FloatArray = np.sqrt(np.nanmean(np.square(df_hz), axis=-1))
+    return mean
+
+
+def percentile_hz(df_hz: FloatArray, percent: float = 95.0) -> FloatArray:
+    """Magnitude of the deviation that is exceeded only (100 - percent) % of the time [Hz]."""
+    found: FloatArray = np.nanpercentile(np.abs(df_hz), percent, axis=-1)
+    return found
+
+
+def share_within(df_hz: FloatArray, limit_hz: float) -> FloatArray:
+    """Share of the time with |Df| <= limit, 0 to 1."""
+    known = ~np.isnan(df_hz)
+    inside = np.abs(np.where(known, df_hz, np.inf)) <= limit_hz
+    share: FloatArray = inside.sum(axis=-1) / known.sum(axis=-1)
+    return share
+
+
+def nadir_hz(df_hz: FloatArray) -> FloatArray:
+    """Deviation of the largest magnitude, with its sign [Hz]."""
+    at = np.nanargmax(np.abs(df_hz), axis=-1)
+    value: FloatArray = np.take_along_axis(df_hz, np.expand_dims(at, -1), axis=-1)[..., 0]
+    return value
+
+
+def rocof_hz_per_s(df_hz: FloatArray, dt_s: float, window_s: float = 0.5) -> FloatArray:
+    """Largest rate of change of frequency, |f(t + w) - f(t)| / w [Hz/s].
+
+    Over a window of 0.5 s as ENTSO-E, Rate of Change of Frequency withstand capability, 2018, measures it.
+    """
+    n = max(round(window_s / dt_s), 1)
+    rate: FloatArray = np.nanmax(np.abs(df_hz[..., n:] - df_hz[..., :-n]), axis=-1) / (n * dt_s)
+    return rate
+
+
+def settling_time_s(df_hz: FloatArray, dt_s: float, band_hz: float) -> FloatArray:
+    """Time after which |Df| stays within the band to the end [s]; NaN where it is outside at the end.
+
+    Args:
+        df_hz: samples every dt_s, the first one dt_s after the event, [..., time].
+    """
+    outside = np.abs(df_hz) > band_hz
+    n = df_hz.shape[-1]
+    last = np.where(outside.any(axis=-1), n - np.argmax(outside[..., ::-1], axis=-1), 0)
+    settled: FloatArray = np.where(last == n, np.nan, last * dt_s)
+    return settled
+
+
+def control_performance_1(
+    ace_mw: FloatArray,
+    df_hz: FloatArray,
+    bias_mw_per_decihertz: FloatArray | float,
+    interval_s: float,
+    epsilon_hz: float = EPSILON_EASTERN_HZ,
+) -> FloatArray:
+    """Compliance factor CF of one area.
+
+        CF = mean over minutes( mean[ACE / (-10 B)] x mean[Df] ) / eps^2
+
+    where the inner means are over a clock minute. A minute that is not complete does not count.
+
+    Args:
+        ace_mw: ACE, with its sign, [..., time].
+        df_hz: Df, [..., time].
+        bias_mw_per_decihertz: B, negative [MW/0.1 Hz], a number or [...].
+        interval_s: between samples; a whole number of them makes a minute.
+        epsilon_hz: eps.
+
+    Reference:
+        NERC BAL-001-2, attachment 1.
+    """
+    n = round(S_PER_MIN / interval_s)
+    if n < 1 or abs(n * interval_s - S_PER_MIN) > 1e-9:
+        raise ValueError(f"interval_s = {interval_s}, expected a whole number of them in a minute.")
+    minutes = ace_mw.shape[-1] // n
+    if minutes < 1:
+        raise ValueError(f"{ace_mw.shape[-1]} samples of {interval_s} s, expected a minute or more.")
+    shape = (*ace_mw.shape[:-1], minutes, n)
+    ace = ace_mw[..., : minutes * n].reshape(shape).mean(axis=-1)
+    df = df_hz[..., : minutes * n].reshape(shape).mean(axis=-1)
+    bias = -10.0 * np.asarray(bias_mw_per_decihertz)[..., None]
+    factor: FloatArray = np.nanmean(ace / bias * df, axis=-1) / epsilon_hz**2
+    return factor
+
+
+def control_performance_1_percent(compliance_factor: FloatArray) -> FloatArray:
+    """CPS1 = 100 (2 - CF) %; 100 % complies, 200 % is without fault."""
+    return 100.0 * (2.0 - compliance_factor)
+
+
+def frequency_response_mw_per_decihertz(
+    df_hz: FloatArray, dt_s: float, event_s: float, lost_mw: float
+) -> float:
+    """Response of all areas together to a loss of generation, between points A and B [MW/0.1 Hz].
+
+        FRM = lost / (10 (B - A)),   A = mean of the 16 s before,   B = mean from 20 to 52 s after
+
+    Negative as the bias is: frequency falls when power is lost.
+
+    Args:
+        df_hz: [time], sample k taken at (k + 1) dt_s. event_s: time of the loss.
+        lost_mw: power lost, positive.
+    """
+    time_s = dt_s * np.arange(1, len(df_hz) + 1)
+    before = (time_s > event_s - POINT_A_S) & (time_s <= event_s)
+    after = (time_s >= event_s + POINT_B_S[0]) & (time_s <= event_s + POINT_B_S[1])
+    if not before.any() or not after.any():
+        raise ValueError(f"event at {event_s} s: no samples in the 16 s before or 20 to 52 s after it.")
+    return float(lost_mw / (10.0 * (df_hz[after].mean() - df_hz[before].mean())))
+
+
+def mileage_mw(moved_mw: FloatArray) -> FloatArray:
+    """MW moved: sum of |dP| of the set-points over time."""
+    total: FloatArray = np.nansum(np.abs(moved_mw), axis=-1)
+    return total
+
+
+def energy_mwh(output_mw: FloatArray, interval_s: float) -> FloatArray:
+    """Energy given and taken: sum of |P| over time [MWh], each sample standing for an interval."""
+    total: FloatArray = np.nansum(np.abs(output_mw), axis=-1) * (interval_s / S_PER_H)
+    return total
+
+
+def unserved_mwh(unserved_mw: FloatArray, interval_s: float) -> FloatArray:
+    """Load that was not served [MWh]."""
+    total: FloatArray = np.nansum(unserved_mw, axis=-1) * (interval_s / S_PER_H)
+    return total

@@ -1,0 +1,296 @@
+"""The controllable plants of a grid stacked into [env, resource] arrays, advanced one interval at a time.
+
+An action in [-1, 1] asks for a change of the plant's command by action x ramp x interval. Limits are applied
+there, once: the set-point then moves along a straight line through the interval and the plant follows with
+its lag, both exactly (`lag.py`), so that whoever integrates the grid may integrate the same line and lag and
+arrive at the same output. For batteries and gas plants command and set-point are one; for demand response
+the rebound lies between them.
+
+`FleetState.energy_mwh` means, by kind: energy stored (bess), energy given beyond schedule since the start
+(gas), consumption postponed and still owed (dr).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numba
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray, freeze_arrays
+from cases.case import RESOURCE_KINDS, Case
+from control.plants.battery import S_PER_H, BatteryParameters, limit_battery
+from control.plants.demand_response import DemandResponseParameters, limit_demand_response
+from control.plants.gas_turbine import GasTurbineParameters, limit_gas_turbine
+from control.plants.lag import lag_end, lag_integral
+
+BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """Parameters of all plants; every array has shape [resource]. Unused entries of a kind are one."""
+
+    name: tuple[str, ...]
+    kind: IntArray  # position in RESOURCE_KINDS
+    bus: IntArray  # position in the bus table
+    interval_s: float
+    step_mw: FloatArray  # largest change of the command in an interval
+    low_mw: FloatArray  # range of command and set-point
+    high_mw: FloatArray
+    lag_s: FloatArray
+    energy_mwh: FloatArray  # bess: capacity
+    charging_efficiency: FloatArray  # bess
+    discharging_efficiency: FloatArray  # bess
+    rebound_s: FloatArray  # dr
+    cost_per_mw: FloatArray  # C of the reward
+    cost_per_mw2: FloatArray  # W of the reward
+
+    def __post_init__(self) -> None:
+        if not self.interval_s > 0.0:
+            raise ValueError(f"fleet: interval_s = {self.interval_s}, expected > 0.")
+        freeze_arrays(self)
+
+    @property
+    def n_resource(self) -> int:
+        """Number of plants."""
+        return len(self.name)
+
+    @property
+    def bess(self) -> IntArray:
+        """Positions of the batteries."""
+        return self.of_kind(BESS)
+
+    @property
+    def range_mw(self) -> FloatArray:
+        """The wider side of each plant's range, or one where it has none: to scale outputs by, [resource]."""
+        widest_mw = np.maximum(self.high_mw, -self.low_mw)
+        return np.where(widest_mw > 0.0, widest_mw, 1.0)
+
+    def of_kind(self, code: int) -> IntArray:
+        """Positions of the plants of one kind: BESS, GAS or DR."""
+        return np.flatnonzero(self.kind == code)
+
+    def start(self, n_env: int) -> FleetState:
+        """All plants on schedule, batteries half full."""
+        return start_state(self, np.full((n_env, len(self.bess)), 0.5))
+
+    def reset(self, state: FleetState, envs: IntArray, soc: FloatArray) -> None:
+        """Put the plants of some environments back on schedule, in place; soc has shape [len(envs), bess]."""
+        fresh = start_state(self, soc)
+        for f in fields(state):
+            getattr(state, f.name)[envs] = getattr(fresh, f.name)
+
+    def advance(self, state: FleetState, action: FloatArray) -> FloatArray:
+        """One control interval, in place; `advance_fleet` is the same without touching the state given.
+
+        Args:
+            state: at the beginning of the interval, afterwards at its end.
+            action: share of the largest change, -1 to 1 (cut there), shape [env, resource].
+
+        Returns:
+            Change of each command [MW], the dP of the reward, shape [env, resource].
+        """
+        return _advance(
+            state.command_mw,
+            state.set_point_mw,
+            state.output_mw,
+            state.energy_mwh,
+            np.ascontiguousarray(action, dtype=np.float64),
+            self.interval_s,
+            self.kind,
+            self.step_mw,
+            self.low_mw,
+            self.high_mw,
+            self.lag_s,
+            self.energy_mwh,
+            self.charging_efficiency,
+            self.discharging_efficiency,
+            self.rebound_s,
+        )
+
+    def state_of_charge(self, state: FleetState) -> FloatArray:
+        """Share of its energy that each battery holds, shape [env, bess]."""
+        share: FloatArray = state.energy_mwh[:, self.bess] / self.energy_mwh[self.bess]
+        return share
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetState:
+    """What the plants remember from interval to interval; every array has shape [env, resource].
+
+    The arrays are changed in place by `Fleet.advance`, `Fleet.reset` and `set_state`, never replaced.
+    """
+
+    command_mw: FloatArray  # what agents move
+    set_point_mw: FloatArray  # what plants follow
+    output_mw: FloatArray  # into the grid, beyond schedule
+    energy_mwh: FloatArray  # meaning by kind: see the module's head
+
+    def copy(self) -> FleetState:
+        """A state that shares no array with this one."""
+        return FleetState(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+
+    def get_state(self) -> dict[str, FloatArray]:
+        """Plain arrays, for saving."""
+        return {f.name: getattr(self, f.name).copy() for f in fields(self)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what get_state gave, in place."""
+        for f in fields(self):
+            mine, given = getattr(self, f.name), np.asarray(state[f.name])
+            if given.shape != mine.shape:
+                raise ValueError(f"fleet state: {f.name} has shape {given.shape}, expected {mine.shape}.")
+            mine[...] = given
+
+
+def make_fleet(
+    case: Case,
+    interval_s: float,
+    *,
+    battery: BatteryParameters | None = None,
+    gas_turbine: GasTurbineParameters | None = None,
+    demand_response: DemandResponseParameters | None = None,
+) -> Fleet:
+    """The plants of a case, with the given parameters for each kind or this project's own."""
+    b = battery if battery is not None else BatteryParameters()
+    g = gas_turbine if gas_turbine is not None else GasTurbineParameters()
+    d = demand_response if demand_response is not None else DemandResponseParameters()
+    kind = np.array([RESOURCE_KINDS.index(k) for k in case.resource.kind], dtype=np.int64)
+
+    def pick(of_battery: float, of_gas: float, of_demand: float) -> FloatArray:
+        return np.array([of_battery, of_gas, of_demand])[kind]
+
+    return Fleet(
+        name=case.resource.name,
+        kind=kind,
+        bus=case.resource.bus,
+        interval_s=interval_s,
+        step_mw=pick(b.ramp_mw_per_min, g.ramp_mw_per_min, d.ramp_mw_per_min) * interval_s / 60.0,
+        low_mw=pick(-b.p_max_mw, g.low_mw, -d.depth_mw),
+        high_mw=pick(b.p_max_mw, g.high_mw, d.depth_mw),
+        lag_s=pick(b.lag_s, g.lag_s, d.lag_s),
+        energy_mwh=pick(b.energy_mwh, 1.0, 1.0),
+        charging_efficiency=pick(b.charging_efficiency, 1.0, 1.0),
+        discharging_efficiency=pick(b.discharging_efficiency, 1.0, 1.0),
+        rebound_s=pick(1.0, 1.0, d.rebound_s),
+        cost_per_mw=pick(b.cost_per_mw, g.cost_per_mw, d.cost_per_mw),
+        cost_per_mw2=pick(b.cost_per_mw2, g.cost_per_mw2, d.cost_per_mw2),
+    )
+
+
+def start_state(fleet: Fleet, soc: FloatArray) -> FleetState:
+    """All plants on schedule, batteries at the given state of charge, shape [env, bess] in fleet order."""
+    if np.any(soc < 0.0) or np.any(soc > 1.0):
+        raise ValueError(f"state of charge from {soc.min():g} to {soc.max():g}, expected 0 to 1.")
+    n_env = len(soc)
+    energy_mwh = np.zeros((n_env, fleet.n_resource))
+    batteries = fleet.of_kind(BESS)
+    energy_mwh[:, batteries] = soc * fleet.energy_mwh[batteries]
+    rest = [np.zeros((n_env, fleet.n_resource)) for _ in range(3)]
+    return FleetState(command_mw=rest[0], set_point_mw=rest[1], output_mw=rest[2], energy_mwh=energy_mwh)
+
+
+def advance_fleet(state: FleetState, action: FloatArray, fleet: Fleet) -> tuple[FleetState, FloatArray]:
+    """One control interval of every plant.
+
+    Args:
+        state: at the beginning of the interval; left as it is.
+        action: share of the largest change, -1 to 1 (cut there), shape [env, resource].
+        fleet: the parameters.
+
+    Returns:
+        State at the end, and the change of each command [MW], the dP of the reward, shape [env, resource].
+    """
+    after = state.copy()
+    return after, fleet.advance(after, action)
+
+
+def capacity_utilisation(state: FleetState, fleet: Fleet) -> FloatArray:
+    """State of charge of batteries; share of the range in use, -1 to 1, of the others, [env, resource]."""
+    return _utilisation(
+        state.output_mw, state.energy_mwh, fleet.kind, fleet.energy_mwh, fleet.low_mw, fleet.high_mw
+    )
+
+
+@numba.njit(cache=True)
+def _utilisation(
+    output_mw: FloatArray,
+    energy_mwh: FloatArray,
+    kind: IntArray,
+    capacity_mwh: FloatArray,
+    low_mw: FloatArray,
+    high_mw: FloatArray,
+) -> FloatArray:
+    """See capacity_utilisation; all arrays but those of plants are [env, resource]."""
+    in_use = np.zeros_like(output_mw)
+    for env in range(output_mw.shape[0]):
+        for i in range(kind.size):
+            x = output_mw[env, i]
+            reach_mw = high_mw[i] if x >= 0.0 else -low_mw[i]
+            if kind[i] == BESS:
+                in_use[env, i] = energy_mwh[env, i] / capacity_mwh[i]
+            elif reach_mw > 0.0:
+                in_use[env, i] = x / reach_mw
+    return in_use
+
+
+@numba.njit(cache=True)
+def _advance(
+    command_mw: FloatArray,
+    set_point_mw: FloatArray,
+    output_mw: FloatArray,
+    energy_mwh: FloatArray,
+    action: FloatArray,
+    h_s: float,
+    kind: IntArray,
+    step_mw: FloatArray,
+    low_mw: FloatArray,
+    high_mw: FloatArray,
+    lag_s: FloatArray,
+    capacity_mwh: FloatArray,
+    charging: FloatArray,
+    discharging: FloatArray,
+    rebound_s: FloatArray,
+) -> FloatArray:
+    """Every plant of every environment through one interval, in place; see Fleet.advance."""
+    n_env, n_resource = command_mw.shape
+    moved = np.empty_like(command_mw)
+    for env in range(n_env):
+        for i in range(n_resource):
+            c0, u0 = command_mw[env, i], set_point_mw[env, i]
+            x0, e0 = output_mw[env, i], energy_mwh[env, i]
+            wish = c0 + min(max(action[env, i], -1.0), 1.0) * step_mw[i]
+            if kind[i] == BESS:
+                u1, x1, e1 = limit_battery(
+                    wish,
+                    e0,
+                    x0,
+                    u0,
+                    high_mw[i],
+                    capacity_mwh[i],
+                    step_mw[i],
+                    lag_s[i],
+                    h_s,
+                    charging[i],
+                    discharging[i],
+                )
+                c1 = u1
+            else:
+                if kind[i] == GAS:
+                    u1 = limit_gas_turbine(wish, u0, low_mw[i], high_mw[i], step_mw[i])
+                    c1 = u1
+                else:
+                    c1, u1 = limit_demand_response(
+                        wish, c0, u0, e0 * S_PER_H, high_mw[i], step_mw[i], rebound_s[i]
+                    )
+                x1 = lag_end(x0, u0, u1, lag_s[i], h_s)
+                e1 = e0 + lag_integral(x0, x1, u0, u1, lag_s[i], h_s) / S_PER_H
+            command_mw[env, i] = c1
+            set_point_mw[env, i] = u1
+            output_mw[env, i] = x1
+            energy_mwh[env, i] = e1
+            moved[env, i] = c1 - c0
+    return moved

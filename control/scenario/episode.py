@@ -1,0 +1,458 @@
+"""Building an episode: everything that will happen to the grid, whatever its controllers do.
+
+An episode is a stretch of the real year with noise inside five minutes, the dispatch of the machines on a
+forecast that errs, the short forecasts the agents may see, and outages. All of it is drawn at once from one
+generator, so an episode depends on its configuration and that generator alone, not on actions, nor on how
+many others are built beside it. Its times are the ends of control intervals, 0 to T; between them powers are
+straight lines.
+
+Loads follow the region of the data that stands for their area: NETS region 1, NYPS region 2, the three
+equivalent areas region 3. The total is that of the data exactly; `regional_share` says how far the regions
+may differ from it. Reactive load, tap changers and the start of units are not here.
+
+`ScenarioConfig`, the suites and their seeds are in `suites.py` and can be imported from here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numba
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
+from cases.case import Case
+from cases.series import NOMINAL_LOAD_MW, SAMPLE_MIN, YEAR_FIRST_WEEKDAY, Series
+from control.scenario.config import ScenarioConfig, ScenarioError
+from control.scenario.file import read_scenario, scenario_named
+from control.scenario.outages import Plan, RandomOutages, SecureFunction
+from control.scenario.suites import (
+    FIRST_HELD_OUT_SEED,
+    HELD_OUT,
+    SCENARIOS,
+    VALIDATION_SEEDS,
+    SeedRange,
+    held_out_seeds,
+    require_training_seed,
+)
+from control.scheduling.dispatch import area_demand, bounds_at_mark, dispatch_by_area, dispatch_limits
+from control.telemetry.forecast import (
+    HORIZON_S,
+    LOAD,
+    N_HORIZON,
+    N_QUANTITY,
+    PV,
+    RENEWAL_S,
+    WIND,
+    between_renewals,
+    dispatch_errors,
+    forecast_errors,
+    renewable_forecast_mw,
+)
+from control.telemetry.noise import autoregress, memory
+from grid_model.dynamics.events import INSTANT_KINDS, Event, check_events, ramp_profile_mw
+
+__all__ = [
+    "FIRST_HELD_OUT_SEED",
+    "HELD_OUT",
+    "SCENARIOS",
+    "VALIDATION_SEEDS",
+    "Episode",
+    "EpisodeBuilder",
+    "LossFunction",
+    "ScenarioConfig",
+    "ScenarioError",
+    "SecureFunction",
+    "SeedRange",
+    "build_episode",
+    "held_out_seeds",
+    "read_scenario",
+    "require_training_seed",
+    "scenario_named",
+]
+
+# Losses [MW] of the grid at given powers [MW] of loads, renewable plants and machines.
+LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
+
+REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
+FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """All that is exogenous, known at reset; axis `time` has T + 1 entries, the ends of the intervals."""
+
+    start_minute: float  # of the year
+    hour_of_day: FloatArray  # [time], 0 to below 24
+    day_of_week: FloatArray  # [time], whole numbers, Monday is 0
+    load_level: FloatArray  # [time], true load over nominal load
+
+    p_load_mw: FloatArray  # [time, load], at nominal frequency, with noise; steps of events not included
+    p_renewable_mw: FloatArray  # [time, renewable]
+
+    p_schedule_mw: FloatArray  # [time, machine]; meaningless for a machine that is out
+    p_load_schedule_mw: FloatArray  # [time], load that the dispatch assumed
+    p_renewable_schedule_mw: FloatArray  # [time], wind and sun that it assumed
+
+    forecast_load_mw: FloatArray  # [time, horizon], 5 to 25 minutes ahead as known at that time
+    forecast_renewable_mw: FloatArray  # [time, horizon]
+    schedule_load_ahead_mw: FloatArray  # [time, horizon], the schedule for those same moments
+    schedule_renewable_ahead_mw: FloatArray  # [time, horizon]
+
+    events: tuple[Event, ...]  # switching and load steps, in order of time; ramps are in the powers already
+    soc_start: FloatArray  # [bess], share of its energy that each battery starts with
+    scada_key: int  # from which control/telemetry/scada.py takes losses and noise, without drawing in between
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+
+def build_episode(
+    case: Case,
+    series: Series,
+    config: ScenarioConfig,
+    rng: np.random.Generator,
+    losses_mw: LossFunction,
+) -> Episode:
+    """One episode. For many of one kind make an `EpisodeBuilder` once: it is several times quicker."""
+    return EpisodeBuilder(case, series, config).build(rng, losses_mw)
+
+
+class EpisodeBuilder:
+    """Holds what all episodes of a configuration share, and builds them."""
+
+    def __init__(self, case: Case, series: Series, config: ScenarioConfig) -> None:
+        self.case, self.series, self.config = case, series, config
+        n = config.n_intervals
+        self.time_s: FloatArray = config.interval_s * np.arange(n + 1, dtype=np.float64)
+        self._ahead_s = self.time_s[:, None] + HORIZON_S * np.arange(1, N_HORIZON + 1)
+
+        self._column = series.columns(case.renewable.series)
+        self._capacity_mw = config.renewable_scale * case.renewable.p_max_mw
+        kind = np.array(case.renewable.kind)
+        self._is_wind: BoolArray = kind == "wind"
+        self._is_pv: BoolArray = kind == "pv"
+        self._fleet_mw = np.array(
+            [0.0, self._capacity_mw[self._is_wind].sum(), self._capacity_mw[self._is_pv].sum()]
+        )  # [quantity]; that of load is not used
+
+        self._load_area = case.bus.area[case.load.bus]
+        self._load_region = np.array(REGION_OF_AREA, dtype=np.int64)[self._load_area % len(REGION_OF_AREA)]
+        n_region = series.load_mw.shape[1]
+        self._load_region %= n_region
+        self._nominal_mw = float(case.load.p_mw.sum())
+        self._region_weight = (
+            np.bincount(self._load_region, case.load.p_mw, minlength=n_region) / self._nominal_mw
+        )
+        total_mw = series.load_mw.sum(axis=1, dtype=np.float64)
+        self._mean_share = (series.load_mw / total_mw[:, None]).mean(axis=0)
+        self._mean_load_mw = float(total_mw.mean()) / NOMINAL_LOAD_MW * self._nominal_mw
+
+        dt_s, n_load, n_area = config.interval_s, case.n_load, case.n_area
+        renewable_tau_s = np.where(self._is_wind, config.wind_tau_s, config.pv_tau_s)
+        self._noise_memory = memory(
+            dt_s,
+            np.concatenate(
+                [
+                    np.full(n_load + n_area, config.load_slow_tau_s),
+                    np.full(n_load + n_area, config.load_fast_tau_s),
+                    renewable_tau_s,
+                ]
+            ),
+        )
+        self._limits = dispatch_limits(case.machine, config.dispatch)
+        area = np.arange(n_area)
+        self._machine_area = case.bus.area[case.machine.bus]
+        self._area_of_load = (self._load_area[:, None] == area).astype(np.float64)  # [load, area]
+        self._area_of_renewable = (case.bus.area[case.renewable.bus][:, None] == area).astype(np.float64)
+        self._nominal_area_mw = case.load.p_mw @ self._area_of_load
+        self._published_area_mw: FloatArray = np.bincount(
+            self._machine_area, case.machine.p_mw, minlength=n_area
+        ).astype(np.float64)
+        self._start_samples = self._allowed_starts()
+
+        self._outages = RandomOutages.of(case, config)
+        check_events(
+            config.events,
+            n_branch=case.n_branch,
+            n_machine=case.n_machine,
+            n_load=case.n_load,
+            n_renewable=case.n_renewable,
+            can_trip=[not equivalent for equivalent in case.machine.is_equivalent],
+        )
+
+    def build(
+        self, rng: np.random.Generator, losses_mw: LossFunction, secure: SecureFunction | None = None
+    ) -> Episode:
+        """Draw one episode.
+
+        Args:
+            rng: the episode is a function of its state.
+            losses_mw: of the grid at given powers.
+            secure: random outages that it refuses are drawn again, see `outages.py`; none is if it is None.
+        """
+        config, case = self.config, self.case
+        start_minute = self._draw_start(rng)
+        events = self._outages.draw(rng)
+        white = rng.standard_normal((len(self.time_s), len(self._noise_memory)))
+        n_renewal = int(np.ceil(config.duration_s / RENEWAL_S)) + 2
+        white_forecast = rng.standard_normal((n_renewal, N_QUANTITY * N_HORIZON))
+        mark_s = self._mark_times(start_minute)
+        white_dispatch = rng.standard_normal((len(mark_s), N_QUANTITY))
+        n_battery = len(case.resource.of_kind("bess"))
+        soc_start = rng.uniform(config.soc_start_min, config.soc_start_max, n_battery)
+        scada_key = int(rng.integers(0, 2**63))
+
+        # Both from the samples around the episode: every quantity is a straight line between them.
+        first = int(np.floor(start_minute / SAMPLE_MIN))
+        # The first mark lies at most one interval of the dispatch before the start.
+        n_before = int(np.ceil(config.dispatch.interval_s / (60.0 * SAMPLE_MIN)))
+        n_knot = int(np.ceil((mark_s[-1] - mark_s[0]) / (60.0 * SAMPLE_MIN))) + n_before + 1
+        knot = np.arange(first - n_before, first - n_before + n_knot)
+        knot_s = (knot.astype(np.float64) * SAMPLE_MIN - start_minute) * 60.0
+        level = self._load_level(knot)
+        available_mw = self.series.renewable_pu[knot % self.series.n_sample][:, self._column] * (
+            self._capacity_mw
+        )
+        total_mw = np.column_stack(
+            [
+                level @ self._region_weight * self._nominal_mw,
+                available_mw[:, self._is_wind].sum(axis=1),
+                available_mw[:, self._is_pv].sum(axis=1),
+            ]
+        )  # [knot, quantity]
+
+        # Tertiary control on its own forecast.
+        mark_mw = _at(mark_s, knot_s, total_mw)
+        error = dispatch_errors(white_dispatch, config.forecast)
+        planned_load_mw = mark_mw[:, LOAD] * (1.0 + error[:, LOAD])
+        wind_mw = renewable_forecast_mw(
+            mark_mw[:, WIND], error[:, WIND] * self._fleet_mw[WIND], float(self._fleet_mw[WIND])
+        )
+        pv_mw = renewable_forecast_mw(
+            mark_mw[:, PV], error[:, PV] * mark_mw[:, PV], float(self._fleet_mw[PV])
+        )
+
+        def plan(outages: tuple[Event, ...]) -> Plan:
+            return self._redispatch(
+                mark_s, outages, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw, losses_mw
+            )
+
+        p_mark_mw, keep = plan(events)
+        time_s = self.time_s
+        p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
+        if secure is not None and config.outage_screened and len(events) > len(config.events):
+            events, (p_mark_mw, keep) = self._outages.secured(
+                events,
+                (p_mark_mw, keep),
+                plan,
+                partial(self._powers_at, mark_s, p_load_mw, p_renewable_mw),
+                secure,
+                scada_key,
+            )
+        planned_renewable_mw = (wind_mw + pv_mw) * keep
+        n_machine_mark = len(p_mark_mw)
+
+        # What really happens.
+        p_renewable_mw *= np.interp(time_s, mark_s, keep)[:, None]
+        if config.events:
+            p_load_mw += ramp_profile_mw(config.events, "load_ramp", time_s, case.n_load)
+            p_renewable_mw += ramp_profile_mw(config.events, "renewable_ramp", time_s, case.n_renewable)
+            np.clip(p_load_mw, 0.0, None, out=p_load_mw)
+            np.clip(p_renewable_mw, 0.0, self._capacity_mw, out=p_renewable_mw)
+
+        # What agents are told about the next 25 minutes.
+        renewed = forecast_errors(white_forecast, config.forecast, RENEWAL_S)
+        short = between_renewals(renewed, time_s, config.forecast)
+        ahead_s = self._ahead_s
+        load_ahead_mw = np.interp(ahead_s, knot_s, total_mw[:, LOAD])
+        renewable_ahead_mw = np.zeros_like(load_ahead_mw)
+        for quantity in (WIND, PV):
+            capacity_mw = float(self._fleet_mw[quantity])
+            renewable_ahead_mw += renewable_forecast_mw(
+                np.interp(ahead_s, knot_s, total_mw[:, quantity]),
+                short[:, quantity] * capacity_mw,
+                capacity_mw,
+            )
+
+        minute = start_minute + time_s / 60.0
+        return Episode(
+            start_minute=start_minute,
+            hour_of_day=minute / 60.0 % 24.0,
+            day_of_week=(np.floor(minute % self.series.n_minute / 1440.0) + YEAR_FIRST_WEEKDAY) % 7.0,
+            load_level=p_load_mw.sum(axis=1) / self._nominal_mw,
+            p_load_mw=p_load_mw,
+            p_renewable_mw=p_renewable_mw,
+            p_schedule_mw=_at(time_s, mark_s[:n_machine_mark], p_mark_mw),
+            p_load_schedule_mw=np.interp(time_s, mark_s, planned_load_mw),
+            p_renewable_schedule_mw=np.interp(time_s, mark_s, planned_renewable_mw),
+            forecast_load_mw=np.maximum(load_ahead_mw + short[:, LOAD] * self._mean_load_mw, 0.0),
+            forecast_renewable_mw=renewable_ahead_mw * np.interp(ahead_s, mark_s, keep),
+            schedule_load_ahead_mw=np.interp(ahead_s, mark_s, planned_load_mw),
+            schedule_renewable_ahead_mw=np.interp(ahead_s, mark_s, planned_renewable_mw),
+            events=tuple(event for event in events if event.kind in INSTANT_KINDS),
+            soc_start=soc_start,
+            scada_key=scada_key,
+        )
+
+    def _allowed_starts(self) -> IntArray:
+        """Samples of the year in whose five minutes an episode may begin."""
+        config = self.config
+        length_min = config.duration_s / 60.0 + SAMPLE_MIN
+        allowed = self.series.starts_without_load_step(config.max_load_step_percent, length_min)
+        if config.start_ramp_quantile > 0.0:
+            capacity_mw = np.zeros(self.series.renewable_pu.shape[1])
+            np.add.at(capacity_mw, self._column, self._capacity_mw)
+            score_mw = self.series.ramp_score(capacity_mw, config.start_ramp_min)
+            allowed &= score_mw >= np.quantile(score_mw, config.start_ramp_quantile)
+        starts = np.flatnonzero(allowed)
+        if len(starts) == 0:
+            raise ScenarioError(
+                f"scenario {config.name!r}: no moment of the year is without a load step above "
+                f"{config.max_load_step_percent} % for {length_min:.0f} minutes, expected some."
+            )
+        return starts
+
+    def _draw_start(self, rng: np.random.Generator) -> float:
+        """Minute of the year at which the episode begins."""
+        sample = self._start_samples[rng.integers(len(self._start_samples))]
+        minute = float(sample + rng.uniform()) * SAMPLE_MIN
+        if self.config.start_minute is not None:
+            return self.config.start_minute % self.series.n_minute
+        return minute
+
+    def _powers_at(
+        self,
+        mark_s: FloatArray,
+        p_load_mw: FloatArray,
+        p_renewable_mw: FloatArray,
+        plan: Plan,
+        time_s: float,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Powers of loads, renewable plants and machines [MW] at the control interval before a time of a plan."""
+        row = min(int(time_s / self.config.interval_s), len(self.time_s) - 1)
+        at_s = self.time_s[row : row + 1]
+        p_mark_mw, keep = plan
+        p_machine_mw = _at(at_s, mark_s[: len(p_mark_mw)], p_mark_mw)[0]
+        return p_load_mw[row], p_renewable_mw[row] * np.interp(at_s, mark_s, keep), p_machine_mw
+
+    def _mark_times(self, start_minute: float) -> FloatArray:
+        """Dispatch marks, on the quarter hours of the clock, from the last before the start [s]."""
+        interval_s = self.config.dispatch.interval_s
+        before_s = start_minute * 60.0 % interval_s
+        n_mark = int(np.ceil((before_s + float(self._ahead_s[-1, -1])) / interval_s)) + 1
+        return interval_s * np.arange(n_mark, dtype=np.float64) - before_s
+
+    def _load_level(self, knot: IntArray) -> FloatArray:
+        """Load over nominal load in each region, whose weighted sum is that of the total, [knot, region]."""
+        load_mw = self.series.load_mw[knot % self.series.n_sample].astype(np.float64)
+        total_mw = load_mw.sum(axis=1, keepdims=True)
+        relative = 1.0 + self.config.regional_share * (load_mw / total_mw / self._mean_share - 1.0)
+        relative /= (relative @ self._region_weight)[:, None]
+        level: FloatArray = total_mw / NOMINAL_LOAD_MW * relative
+        return level
+
+    def _true_powers(
+        self, white: FloatArray, knot_s: FloatArray, level: FloatArray, available_mw: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Power of every load [time, load] and of every renewable plant [time, renewable] [MW]."""
+        config, case, time_s = self.config, self.case, self.time_s
+        noise = autoregress(white, self._noise_memory)
+        n_load, n_area = case.n_load, case.n_area
+        own, common = np.sqrt(1.0 - config.load_area_share), np.sqrt(config.load_area_share)
+        slow, fast, renewable = np.split(noise, [n_load + n_area, 2 * (n_load + n_area)], axis=1)
+        z = config.load_slow_percent / 100.0 * slow + config.load_fast_percent / 100.0 * fast
+        load_noise = own * z[:, :n_load] + common * z[:, n_load:][:, self._load_area]
+        p_load_mw = _at(time_s, knot_s, level)[:, self._load_region] * (case.load.p_mw * (1.0 + load_noise))
+
+        p_mw = _at(time_s, knot_s, available_mw)
+        amplitude_mw = np.where(
+            self._is_wind, config.wind_percent / 100.0 * self._capacity_mw, config.pv_percent / 100.0 * p_mw
+        )
+        p_renewable_mw = np.clip(p_mw + amplitude_mw * renewable, 0.0, self._capacity_mw)
+        return p_load_mw, p_renewable_mw
+
+    def _redispatch(
+        self,
+        mark_s: FloatArray,
+        events: tuple[Event, ...],
+        planned_load_mw: FloatArray,
+        planned_renewable_mw: FloatArray,
+        knot_s: FloatArray,
+        level: FloatArray,
+        available_mw: FloatArray,
+        losses_mw: LossFunction,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Machine schedule at the marks, and the share of wind and sun that is not curtailed.
+
+        The line from mark k - 1 to mark k is decided at k - 1, so an outage is made good from the first mark
+        after it on, and fully at the second. Losses come from a power flow at a first solution; putting them
+        in changes the flows by 1 % and the losses by no more than 2 % of themselves. Wind and sun are
+        curtailed when machines at their lower limits and they together would exceed the demand.
+
+        Returns:
+            Schedule [MW], shape [mark, machine], for marks up to the first after the end; share kept, [mark].
+        """
+        machine = self.case.machine
+        n_mark = int(np.searchsorted(mark_s, self.time_s[-1])) + 1
+        p_mw = np.empty((n_mark, len(machine.name)))
+        keep = np.ones(len(mark_s))
+        mark_level = _at(mark_s[:n_mark], knot_s, level)
+        mark_available_mw = _at(mark_s[:n_mark], knot_s, available_mw)
+        actual_mw = np.maximum(mark_available_mw.sum(axis=1), 1e-9)
+        planned_plant_mw = mark_available_mw * (planned_renewable_mw[:n_mark] / actual_mw)[:, None]
+        actual_load_mw = mark_level @ self._region_weight * self._nominal_mw
+        planned_bus_mw = (
+            mark_level[:, self._load_region]
+            * self.case.load.p_mw
+            * (planned_load_mw[:n_mark] / actual_load_mw)[:, None]
+        )
+        planned_area_mw = planned_bus_mw @ self._area_of_load
+        planned_renewable_area_mw = planned_plant_mw @ self._area_of_renewable
+        loss_mw = FIRST_LOSS_SHARE * float(planned_load_mw[0])
+        before_mw: FloatArray | None = None
+        for k in range(n_mark):
+            in_service = np.ones(len(machine.name), dtype=np.bool_)
+            for event in events:
+                if k > 0 and event.time_s <= mark_s[k - 1] and event.kind in ("machine_out", "machine_in"):
+                    in_service[event.index] = event.kind == "machine_in"
+            low_mw, high_mw = bounds_at_mark(self._limits, before_mw, in_service)
+            for final in (False, True):
+                room_mw = planned_load_mw[k] + loss_mw - float((self._limits.p_min_mw * in_service).sum())
+                if planned_renewable_mw[k] > room_mw:
+                    keep[k] = max(room_mw, 0.0) / planned_renewable_mw[k]
+                demand_mw = area_demand(
+                    planned_area_mw[k],
+                    keep[k] * planned_renewable_area_mw[k],
+                    loss_mw,
+                    self._nominal_area_mw,
+                    self._published_area_mw,
+                )
+                p_mw[k] = dispatch_by_area(
+                    demand_mw,
+                    self._machine_area,
+                    machine.cost_linear,
+                    machine.cost_quadratic,
+                    low_mw,
+                    high_mw,
+                )
+                if not final:
+                    loss_mw = losses_mw(planned_bus_mw[k], keep[k] * planned_plant_mw[k], p_mw[k])
+            before_mw = p_mw[k]
+        keep[n_mark:] = keep[n_mark - 1]
+        return p_mw, keep
+
+
+@numba.njit(cache=True)
+def _at(time_s: FloatArray, knot_s: FloatArray, values: FloatArray) -> FloatArray:
+    """Straight lines between equally spaced knots, for all columns at once, shape [time, column]."""
+    result = np.empty((time_s.size, values.shape[1]))
+    for row in range(time_s.size):
+        position = (time_s[row] - knot_s[0]) / (knot_s[1] - knot_s[0])
+        index = min(max(int(position), 0), knot_s.size - 2)
+        weight = position - index
+        for column in range(values.shape[1]):
+            result[row, column] = (1.0 - weight) * values[index, column] + weight * values[index + 1, column]
+    return result

@@ -1,0 +1,1 @@
+"""What a control centre knows: delayed SCADA, forecasts that err, and the noise behind both."""

@@ -1,0 +1,166 @@
+"""What acts on the grid in the course of a control interval: loads, wind and sun, schedules and resources.
+
+All of it moves along straight lines between the interval's two ends, but for the resources' outputs, which follow
+their set-points with a first-order lag. Load steps and load shedding act on top, from one instant to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from grid_model.kernels.bus_injection import served_load, unserved_load
+
+__all__ = ["GridInputs", "InputCourse", "lagged_response"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridInputs:
+    """Everything that acts on the grid at one instant; the axes lead with env."""
+
+    load_mw: FloatArray  # at 60 Hz, [env, load]
+    load_mvar: FloatArray  # [env, load]
+    renewable_mw: FloatArray  # [env, renewable]
+    schedule_mw: FloatArray  # [env, machine]
+    set_point_mw: FloatArray  # of the resources, [env, resource]
+    resource_mw: FloatArray  # their outputs, [env, resource]
+
+
+def lagged_response(
+    start_mw: FloatArray, u0_mw: FloatArray, u1_mw: FloatArray, lag_s: FloatArray, t_s: float, span_s: float
+) -> FloatArray:
+    """Output after t_s of a first-order lag whose set-point moves from u0 to u1 along a line of length span_s.
+
+    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / span:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+    """
+    slope = (u1_mw - u0_mw) / span_s
+    behind = slope * lag_s
+    return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * np.exp(-t_s / lag_s)
+
+
+class InputCourse:
+    """The inputs of every environment at an interval's two ends, and what follows from them in between.
+
+    `at` is a fraction of the interval, `rows` the environments asked for: a slice or positions.
+
+    Attributes (read them, change them only through the methods):
+        begin, end: inputs at the interval's ends; the same before the first interval and between two of them.
+        load_step_mw: steps of load that have happened, [env, load].
+        served_share: share of each load that shedding has left, [env, load].
+    """
+
+    def __init__(self, case: Case, n_env: int, resource_lag_s: FloatArray, interval_s: float) -> None:
+        """Loads and machines stand in the published state, everything else at zero.
+
+        Args:
+            case: the grid; n_env: number of environments.
+            resource_lag_s: time constant of each resource [s], [resource]; interval_s: length of an interval [s].
+        """
+        self._case, self._lag_s, self._interval_s = case, resource_lag_s, interval_s
+        self.load_step_mw = np.zeros((n_env, case.n_load))
+        self.served_share = np.ones((n_env, case.n_load))
+        self.begin = self.end = GridInputs(
+            load_mw=np.repeat(case.load.p_mw[None, :], n_env, axis=0),
+            load_mvar=np.repeat(case.load.q_mvar[None, :], n_env, axis=0),
+            renewable_mw=np.zeros((n_env, case.n_renewable)),
+            schedule_mw=np.repeat(case.machine.p_mw[None, :], n_env, axis=0),
+            set_point_mw=np.zeros((n_env, case.n_resource)),
+            resource_mw=np.zeros((n_env, case.n_resource)),
+        )
+
+    def start(self, envs: IntArray, inputs: GridInputs) -> None:
+        """Put environments to these inputs, a row for each of them, without load steps or shedding.
+
+        Written into the arrays that the last `move_to` was given.
+        """
+        for name in GridInputs.__dataclass_fields__:
+            getattr(self.end, name)[envs] = getattr(inputs, name)
+        self.begin = self.end
+        self.load_step_mw[envs] = 0.0
+        self.served_share[envs] = 1.0
+
+    def move_to(self, inputs: GridInputs) -> None:
+        """A new interval, from where the last one ended to these inputs, which become this object's own."""
+        self.begin, self.end = self.end, inputs
+
+    def arrive(self) -> None:
+        """The interval is over."""
+        self.begin = self.end
+
+    def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
+        """Add to the schedules that act now, [n, machine]."""
+        self.end.schedule_mw[envs] += offset_mw
+
+    def step_load(self, env: int, load: int, p_mw: float) -> None:
+        """A load of one environment grows at once [MW], on top of what it wants."""
+        self.load_step_mw[env, load] += p_mw
+
+    def shed(self, env: int, served_share: FloatArray) -> None:
+        """This share of each load of one environment is left, [load]."""
+        self.served_share[env] = served_share
+
+    def value(self, name: str, rows: Any, at: float) -> FloatArray:
+        """One of the fields of `GridInputs` by its name, with its unit and columns, rows of those asked for."""
+        start: FloatArray = getattr(self.begin, name)[rows]
+        end: FloatArray = getattr(self.end, name)[rows]
+        if at == 0.0:  # exact at both ends
+            return start
+        if at == 1.0:
+            return end
+        return start + (end - start) * at
+
+    def load_mw(self, rows: Any, at: float) -> FloatArray:
+        """Load that is served, at 60 Hz [MW], [env, load]."""
+        wanted = self.value("load_mw", rows, at) + self.load_step_mw[rows]
+        served: FloatArray = wanted * self.served_share[rows]
+        return served
+
+    def resource_mw(self, rows: Any, at: float) -> FloatArray:
+        """Outputs of the resources [MW], [env, resource]."""
+        if at in (0.0, 1.0):
+            return self.value("resource_mw", rows, at)
+        return lagged_response(
+            self.begin.resource_mw[rows],
+            self.begin.set_point_mw[rows],
+            self.end.set_point_mw[rows],
+            self._lag_s,
+            at * self._interval_s,
+            self._interval_s,
+        )
+
+    def net_load_mw(self, rows: Any, at: float) -> FloatArray:
+        """Load less renewables and resources, at 60 Hz [MW], [env, bus]."""
+        case, load_mw = self._case, self.load_mw(rows, at)
+        net = np.zeros((len(load_mw), case.n_bus))
+        for bus, power_mw in (
+            (case.load.bus, load_mw),
+            (case.renewable.bus, -self.value("renewable_mw", rows, at)),
+            (case.resource.bus, -self.resource_mw(rows, at)),
+        ):
+            for column, at_bus in enumerate(bus):  # loads and plants may share a bus
+                net[:, at_bus] += power_mw[:, column]
+        return net
+
+    def served_mw(self, bus_live: BoolArray) -> FloatArray:
+        """Loads at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load].
+
+        Args:
+            bus_live: [env, bus].
+        """
+        return served_load(
+            self.end.load_mw, self.load_step_mw, self.served_share, bus_live, self._case.load.bus
+        )
+
+    def unserved_mw(self, bus_live: BoolArray, at: float = 1.0) -> FloatArray:
+        """Load on dead buses and load that was shed [MW], [env]; bus_live [env, bus]."""
+        return unserved_load(
+            self.value("load_mw", slice(None), at),
+            self.load_step_mw,
+            self.served_share,
+            bus_live,
+            self._case.load.bus,
+        )

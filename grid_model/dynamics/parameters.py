@@ -1,0 +1,64 @@
+"""Choices of the frequency model, and inertia of the machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from cases.arrays import FloatArray
+from cases.case import Case
+from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.load_shedding import LoadSheddingConfig
+
+__all__ = ["Level", "SwingConfig", "machine_inertia_mws_per_hz"]
+
+Level = Literal["machine", "area", "system"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwingConfig:
+    """Choices of the frequency model."""
+
+    level: Level = "area"
+    dt_s: float = 0.02
+    load_damping: float = 1.0  # % of load per % of frequency: Kundur 1994, sec. 7.1.2 gives 1 to 2
+    tie_damping_s: float = 0.03  # K above: damps a mode by K omega / 2, the inter-area modes by 4 to 8 %
+    # While machines swing against each other losses follow the swing; one power flow an interval would alias them.
+    renewal_spread_hz: float = (
+        0.02  # between groups at the start of an interval; beyond it, and after events,
+    )
+    renewal_s: float = 0.5  # the power flow is renewed this often
+    inertia_to_mws: float | None = None  # scale all H so that sum H S is this; None: as published
+    governor: GovernorConfig = field(default_factory=GovernorConfig)
+    load_shedding: LoadSheddingConfig | None = field(default_factory=LoadSheddingConfig)  # None: no relays
+
+    def __post_init__(self) -> None:
+        if self.level not in get_args(Level):
+            raise ValueError(
+                f"frequency model: level = {self.level!r}, expected one of {', '.join(get_args(Level))}"
+            )
+        if not self.dt_s > 0.0:
+            raise ValueError(f"frequency model: dt_s = {self.dt_s} s, expected > 0")
+        for name in ("load_damping", "tie_damping_s"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"frequency model: {name} = {getattr(self, name)}, expected >= 0")
+        if not self.renewal_s > 0.0 or not self.renewal_spread_hz >= 0.0:
+            raise ValueError(
+                f"frequency model: renewal_s = {self.renewal_s} s, expected > 0; renewal_spread_hz = "
+                f"{self.renewal_spread_hz} Hz, expected >= 0"
+            )
+        if self.inertia_to_mws is not None and not self.inertia_to_mws > 0.0:
+            raise ValueError(f"frequency model: inertia_to_mws = {self.inertia_to_mws}, expected > 0")
+
+
+def machine_inertia_mws_per_hz(case: Case, inertia_to_mws: float | None = None) -> FloatArray:
+    """M_i = 2 H_i S_i / f0 of each machine [MW s/Hz], [machine].
+
+    Args:
+        case: the grid; H and S are the machine table's `h_s` and `base_mva`.
+        inertia_to_mws: scale all machines alike so that sum(H S) is this [MW s]; None leaves them as published.
+    """
+    stored_mws = case.machine.h_s * case.machine.base_mva
+    if inertia_to_mws is not None:
+        stored_mws = stored_mws * (inertia_to_mws / stored_mws.sum())
+    return 2.0 * stored_mws / case.f0_hz

@@ -1,0 +1,142 @@
+"""Traces of an episode at the integration step: frequency, power and flows of one environment.
+
+Frequency and the governors' power are integrated at every step and recorded as they are. Flows and electrical powers
+are known at the power flows; between two of them a straight line is drawn and the swing of the rotors put on top,
+
+    x(t) = x_a + s (x_b - x_a) + G [theta(t) - s theta_b],      s from 0 to 1,
+
+with G the springs of the network (grid_model.dynamics.coherency), so that both ends are the AC solution's.
+Where an event acts, the
+values after it are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cases.arrays import FloatArray
+from grid_model.dynamics.group_network import GroupTopology
+from grid_model.dynamics.injections import InputCourse
+from grid_model.dynamics.swing_state import GroupMotion
+from grid_model.dynamics.synchronising_power import GroupExchange
+from grid_model.power_flow.lightsim import PowerFlowEngine
+
+__all__ = ["Recorder", "Trace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """An episode, or its part recorded so far, of one environment; a row a step."""
+
+    time_s: FloatArray  # [step]
+    df_hz: FloatArray  # of the groups, [step, group]
+    coi_hz: FloatArray  # deviation of the centre of inertia, [step]
+    bus_hz: FloatArray  # deviation of every bus, [step, bus]
+    mechanical_mw: FloatArray  # governors' part of the groups' turbine power, [step, group]
+    electrical_mw: FloatArray  # what the groups' machines send out, [step, group]
+    flow_mw: FloatArray  # entering each circuit at its from end, [step, branch]
+    unserved_mw: FloatArray  # load on dead buses and load shed, constant between power flows, [step]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanStart:
+    """What is known at the beginning of a span."""
+
+    flow_mw: FloatArray  # [branch]
+    electrical_mw: FloatArray  # [group]
+    flow_per_rad: FloatArray  # [branch, group]
+    power_per_rad: FloatArray  # [group, group]
+    unserved_mw: float
+
+
+class Recorder:
+    """Collects the trace of one environment; obtained from `CoupledGrid.record`."""
+
+    def __init__(
+        self,
+        env: int,
+        engine: PowerFlowEngine,
+        topology: GroupTopology,
+        exchange: GroupExchange,
+        motion: GroupMotion,
+        course: InputCourse,
+        *,
+        dt_s: float,
+        interval_s: float,
+    ) -> None:
+        """Nothing recorded yet.
+
+        Args:
+            env: which environment; engine .. course: parts of its grid.
+            dt_s, interval_s: length of an integration step and of a control interval [s].
+        """
+        self.env = env
+        self._engine, self._topology, self._exchange = engine, topology, exchange
+        self._motion, self._course = motion, course
+        self._dt_s, self._interval_s = dt_s, interval_s
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was recorded; the next interval is the first."""
+        self._interval = -1
+        self._rows: list[dict[str, FloatArray]] = []
+
+    def next_interval(self) -> None:
+        """A control interval begins."""
+        self._interval += 1
+
+    def begin(self, machine_mvar: FloatArray, at: float) -> SpanStart:
+        """Note the state at the beginning of a span, before anything of it is adopted.
+
+        Args:
+            machine_mvar: what each machine sends out at the last power flow, of all environments, [env, machine].
+            at: where the span begins, as a fraction of the interval.
+        """
+        env, engine = self.env, self._engine
+        stiffness = self._exchange.spring_mw_per_rad(env, machine_mvar)
+        shape = self._topology.shape[env]
+        n_branch = engine.case.n_branch
+        return SpanStart(
+            flow_mw=engine.s_from_mva[env].real.copy(),
+            electrical_mw=self._motion.p_elec_mw[:, env].copy(),
+            flow_per_rad=stiffness[:n_branch, None] * shape[:n_branch],
+            power_per_rad=shape.T @ (stiffness[:, None] * shape),
+            unserved_mw=float(self._course.unserved_mw(engine.bus_live, at)[env]),
+        )
+
+    def end(self, start: SpanStart, step_a: int, step_b: int) -> None:
+        """Take in a span whose end has been adopted."""
+        env, dt_s, motion, topology = self.env, self._dt_s, self._motion, self._topology
+        df_hz = motion.trace_hz[step_a : step_b + 1, :, env].copy()
+        theta = np.zeros_like(df_hz)
+        theta[1:] = np.pi * dt_s * np.cumsum(df_hz[:-1] + df_hz[1:], axis=0)
+        share = np.linspace(0.0, 1.0, len(df_hz))[:, None]
+        swing = theta - share * theta[-1]
+        flow_mw = self._engine.s_from_mva[env].real
+        electrical_mw = motion.p_elec_mw[:, env]
+        weight = topology.inertia[:, env]
+        row = {
+            "time_s": self._interval * self._interval_s + dt_s * np.arange(step_a, step_b + 1),
+            "df_hz": df_hz,
+            "coi_hz": df_hz @ (weight / weight.sum()),
+            "bus_hz": df_hz @ topology.bus_frequency[env].T,
+            "mechanical_mw": motion.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
+            "electrical_mw": start.electrical_mw
+            + share * (electrical_mw - start.electrical_mw)
+            + swing @ start.power_per_rad.T,
+            "flow_mw": start.flow_mw + share * (flow_mw - start.flow_mw) + swing @ start.flow_per_rad.T,
+            "unserved_mw": np.full(len(df_hz), start.unserved_mw),
+        }
+        if self._rows:  # the last row of the span before is this one's first
+            self._rows[-1] = {name: values[:-1] for name, values in self._rows[-1].items()}
+        self._rows.append(row)
+
+    def trace(self) -> Trace:
+        """Everything recorded so far."""
+        if not self._rows:
+            raise ValueError(f"environment {self.env}: nothing recorded yet, advance the grid first")
+        return Trace(
+            **{name: np.concatenate([row[name] for row in self._rows]) for name in Trace.__dataclass_fields__}
+        )

@@ -1,0 +1,544 @@
+"""Frequency and AC power flow together: one control interval of a batch of grids.
+
+An interval runs in this order, and `CoupledGrid.advance` reads so:
+
+    1. loads, renewables, schedules and set-points move along straight lines to the interval's end;
+    2. the swing equations of the groups are integrated with governors and the resources' lags;
+    3. the electrical power of every machine at the end follows: a group's power is what it had at the last power flow,
+       plus its share Phi of every change of injection, plus what the angles between the groups make flow, and inside a
+       group the accelerating power is shared by inertia;
+    4. the AC power flow is solved at that point. What is left over (the change of losses and the curvature of the
+       network) is shared by the machines by governor gain;
+    5. the machines' powers of that solution, with its losses and tie flows in them, and tie stiffness at its voltages
+       are where the next interval starts.
+
+    M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
+    P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
+
+At the `machine` level T theta is not linear: it is what the machines' internal voltages E, recomputed from every AC
+solution, exchange through the reduced network of `grid_model.dynamics.kron_reduction`, sum_j E_i E_j B_ij
+[sin delta_ij - sin
+delta_ij(power flow)]. Its conductances, which are the loads and the losses, are left out: loads here draw constant
+power and are the power flow's. With them in, voltages that sag in a swing would unload the grid by hundreds of MW for
+as long as the next power flow is away, and it would load it again. At every level the change of losses with the angles
+is there to first order. The classical model with constant-impedance loads, which has none of that, is in
+`grid_model.validation.classical`.
+
+After an event, and while groups swing against each other by more than `renewal_spread_hz`, spans are no longer than
+`renewal_s`.
+
+Since P_elec,a is the sum of what an area's machines send out in the AC solution, it equals load plus losses plus net
+export of the area there; the terms of the textbook equation are this one's parts.
+
+Load-shedding relays act at the integration step at which their pick-up time is over: the span is integrated, looked
+at, and cut there.
+
+Events are met at their instant, rounded to the integration step: the span before it is integrated and solved, the
+element switched, and the span after it starts from a power flow of its own. At the instant itself rotors stand
+still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
+its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage dependence of loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.group_network import GroupTopology
+from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
+from grid_model.dynamics.injections import GridInputs, InputCourse
+from grid_model.dynamics.load_shedding import SheddingRelays
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.recorder import Recorder
+from grid_model.dynamics.swing_state import GroupMotion
+from grid_model.dynamics.synchronising_power import GroupExchange
+from grid_model.kernels.bus_injection import adopt_machine_power, inject, share_among_machines
+from grid_model.power_flow.lightsim import PowerFlowEngine
+
+__all__ = ["CoupledGrid"]
+
+
+class CoupledGrid:
+    """A batch of grids in which swing equations and AC power flow advance together.
+
+    Attributes (read them, change them only through the methods):
+        topology: who is in service, and how the network joins the groups.
+        engine: the power flows, with voltages, circuit flows and topology of every environment.
+        course: what acts on the grid in the last interval, with load steps and what shedding has left.
+        motion: states and traces of the groups; exchange: what they exchange as they turn against each other.
+        relays: load shedding.
+        machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
+        df_hz: frequency deviation of each group, [group, env]; the array of `motion`.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        n_env: int,
+        config: SwingConfig,
+        *,
+        resource_lag_s: FloatArray,
+        interval_s: float = 4.0,
+        check: bool = True,
+    ) -> None:
+        """Build engine and frequency model; every environment stands in the published state.
+
+        Args:
+            case: the grid; n_env: number of environments; config: choices of the frequency model.
+            resource_lag_s: time constant of each resource [s], [resource].
+            interval_s: length of a control interval, a whole number of integration steps [s].
+            check: let pandapower confirm the engine, see `PowerFlowEngine`.
+        """
+        n_steps = round(interval_s / config.dt_s)
+        if n_steps < 1 or abs(n_steps * config.dt_s - interval_s) > 1e-9:
+            raise ValueError(
+                f"control interval {interval_s} s is not a whole number of integration steps of {config.dt_s} s"
+            )
+        self.case = case
+        self.n_env = n_env
+        self.config = config
+        self.interval_s = interval_s
+        self.n_steps = n_steps
+        self.engine = PowerFlowEngine(case, n_env, check=check)
+        if config.level == "area":
+            self.group_of_machine = case.bus.area[case.machine.bus]
+            self.n_group = case.n_area
+        elif config.level == "machine":
+            self.group_of_machine = np.arange(case.n_machine)
+            self.n_group = case.n_machine
+        else:
+            self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
+            self.n_group = 1
+        self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
+        self._others_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        self._injection_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        self._all = np.arange(n_env)
+        self._recorders: dict[int, Recorder] = {}
+        self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
+        self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self.machine_mw = np.zeros((n_env, case.n_machine))
+        self.machine_mvar = np.zeros((n_env, case.n_machine))
+        self.topology = GroupTopology(config, self.engine, self.group_of_machine, self.n_group)
+        self.course = InputCourse(case, n_env, resource_lag_s, interval_s)
+        self.exchange = GroupExchange(config.level, self.engine, self.topology, self.n_group)
+        self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.motion = GroupMotion(
+            config,
+            n_steps,
+            self.engine,
+            self.topology,
+            self.exchange,
+            self.course,
+            group_of_machine=self.group_of_machine,
+            n_group=self.n_group,
+            resource_lag_s=resource_lag_s,
+        )
+        self.df_hz = self.motion.df_hz
+
+    @property
+    def inputs(self) -> GridInputs:
+        """What acts at the end of the last interval."""
+        return self.course.end
+
+    def start(
+        self,
+        envs: IntArray,
+        inputs: GridInputs,
+        reactor_share: FloatArray,
+        *,
+        next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
+        n_switching: int = 0,
+    ) -> FloatArray:
+        """Put environments at rest at 60 Hz with everything in service.
+
+        The power flow is solved with the scheduled powers and what it leaves over is shared by governor gain; the
+        machines' powers there are what a schedule in balance would have said.
+
+        Args:
+            envs: positions of the environments to start, [n].
+            inputs: what acts at the start, rows for these environments only.
+            reactor_share: share of each shunt reactor switched in, [n, reactor] or [n, 1].
+            next_share: the shares that an operator would choose from the present ones and the voltages at the
+                reactors' buses [pu], all [n, reactor]; n_switching: how often this was done before the start.
+
+        Returns:
+            Machines' powers in balance minus their schedule [MW], [n, machine].
+        """
+        if next_share is None and n_switching > 0:
+            raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
+        everything = np.ones(self.case.n_branch, dtype=np.bool_)
+        machines = np.ones(self.case.n_machine, dtype=np.bool_)
+        for env in envs:
+            if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
+                self._branch_wanted[env] = True
+                self._machine_wanted[env] = True
+                self.engine.set_topology(int(env), everything, machines)
+                self._adopt_topology(int(env))
+            if env in self._recorders:
+                self._recorders[env].clear()
+        self.course.start(envs, inputs)
+        self.relays.start(envs)
+        self.motion.start(envs)
+        self.exchange.topology_changed(envs)
+        # Where no solution is found, the schedule stands in for what the machines send out.
+        self.machine_mw[envs] = inputs.schedule_mw
+        self.machine_mvar[envs] = 0.0
+        scheduled_mw = sum_groups(inputs.schedule_mw, self.group_of_machine, self.n_group)
+        self.motion.p_elec_mw[:, envs] = scheduled_mw
+        self._inject(envs, inputs.schedule_mw, 1.0)
+        self._start_power_flow(envs, reactor_share)
+        for _ in range(n_switching):
+            vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
+            reactor_share = next_share(reactor_share, vm_pu)  # type: ignore[misc]
+            self._start_power_flow(envs, reactor_share)
+        self._adopt_solution(envs)
+        return self.machine_mw[envs] - inputs.schedule_mw
+
+    def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
+        """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
+        self.course.shift_schedule(envs, offset_mw)
+
+    def set_reactors(self, env: int, share: FloatArray) -> None:
+        """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
+        self.engine.set_reactors(env, share)
+
+    def advance(self, inputs: GridInputs, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
+        """One control interval.
+
+        Args:
+            inputs: what acts at the interval's end; it starts where the last one ended.
+            events: switching events and load steps of some environments, in order of time, `time_s` counted from the
+                start of this interval and less than its length.
+
+        Returns:
+            Whether every power flow of the interval found a solution, [env]. Where one did not, the voltages are
+            those of the last that did.
+        """
+        for recorder in self._recorders.values():
+            recorder.next_interval()
+        self.course.move_to(inputs)
+        swinging = self.motion.begin_interval()
+        eventful = sorted(events) if events else []
+        if eventful:
+            swinging[eventful] = False
+        n_swinging = np.count_nonzero(swinging)
+        if not eventful and n_swinging == 0:
+            self._span(None, 0, self.n_steps)
+        elif len(eventful) + n_swinging < self.n_env:
+            quiet = ~swinging
+            quiet[eventful] = False
+            self._span(np.flatnonzero(quiet), 0, self.n_steps)
+        converged = self.engine.converged.copy()
+        if n_swinging > 0:
+            converged &= self._short_spans(np.flatnonzero(swinging), 0, self.n_steps)
+        for env in eventful:
+            assert events is not None
+            only = np.array([env])
+            solved, at = True, 0
+            for event in events[env]:
+                step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
+                if step > at:
+                    solved &= bool(self._short_spans(only, at, step)[env])
+                    at = step
+                self._switch(env, event, at / self.n_steps)
+                solved &= bool(self.engine.converged[env])
+            if at < self.n_steps:
+                solved &= bool(self._short_spans(only, at, self.n_steps)[env])
+            converged[env] = solved
+        self.course.arrive()
+        return converged
+
+    def bus_df_hz(self) -> FloatArray:
+        """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
+        return weigh_groups(self.topology.bus_frequency, self.df_hz)
+
+    def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
+        trace = self.topology.bus_frequency[env] @ np.ascontiguousarray(self.motion.trace_hz[:, :, env].T)
+        return trace.min(axis=1), trace.max(axis=1)
+
+    def coi_df_hz(self) -> FloatArray:
+        """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
+        return centre_of_inertia(self.df_hz[None], self.topology.inertia)[0]
+
+    def coi_trace_hz(self) -> FloatArray:
+        """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
+        return centre_of_inertia(self.motion.trace_hz[1:], self.topology.inertia)
+
+    def served_mw(self) -> FloatArray:
+        """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
+        return self.course.served_mw(self.engine.bus_live)
+
+    def unserved_mw(self) -> FloatArray:
+        """Load on dead buses and load that was shed [MW], [env]."""
+        return self.course.unserved_mw(self.engine.bus_live)
+
+    def record(self, env: int) -> Recorder:
+        """Record an environment from now on at every integration step; `start` begins its trace anew."""
+        if env not in self._recorders:
+            self._recorders[env] = Recorder(
+                env,
+                self.engine,
+                self.topology,
+                self.exchange,
+                self.motion,
+                self.course,
+                dt_s=self.config.dt_s,
+                interval_s=self.interval_s,
+            )
+        return self._recorders[env]
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on bit for bit, as arrays."""
+        state = {name: array.copy() for name, array in self._state().items()}
+        state["v_pu"] = self.engine.v_pu.copy()
+        state["reactor_share"] = self.engine.reactor_share.copy()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned.
+
+        Raises:
+            ValueError: it lacks an array, as one of another version of the simulator does.
+        """
+        own = self._state()
+        lacking = [name for name in (*own, "v_pu", "reactor_share") if name not in state]
+        if lacking:
+            raise ValueError(
+                f"the saved state of the grid lacks {', '.join(lacking)}; it is of another version of the simulator"
+            )
+        self.course.arrive()
+        for name in ("branch_wanted", "machine_wanted"):
+            own[name][...] = state[name]
+        for env in range(self.n_env):
+            self.engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
+            self.engine.set_reactors(env, state["reactor_share"][env])
+            self._adopt_topology(env)
+        self.engine.restore_voltages(state["v_pu"])
+        for name, array in own.items():
+            array[...] = state[name]
+
+    def _state(self) -> dict[str, Any]:
+        """The arrays that make up the state, besides the engine's; those of the inputs are the interval's end."""
+        motion, exchange, course, relays = self.motion, self.exchange, self.course, self.relays
+        return {
+            "df_hz": motion.df_hz,
+            "valve_mw": motion.valve_mw,
+            "reheat_mw": motion.reheat_mw,
+            "p_elec_mw": motion.p_elec_mw,
+            "dead_band_hz": motion.dead_band_hz,
+            "machine_mw": self.machine_mw,
+            "machine_mvar": self.machine_mvar,
+            "branch_wanted": self._branch_wanted,
+            "machine_wanted": self._machine_wanted,
+            "synchronising": exchange.synchronising,
+            "y_reduced": exchange.y_reduced,
+            "in_phase": exchange.in_phase,
+            "quadrature": exchange.quadrature,
+            "stale": exchange.stale,
+            "relay_pending": relays.pending,
+            "shed_stages": relays.shed_stages,
+            "load_step_mw": course.load_step_mw,
+            "served_share": course.served_share,
+        } | {f"inputs_{name}": getattr(course.end, name) for name in GridInputs.__dataclass_fields__}
+
+    def _short_spans(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
+        """Go from step_a to step_b with a power flow at least every `renewal_s`; whether all of them solved, [env]."""
+        most = max(1, round(self.config.renewal_s / self.config.dt_s))
+        solved = np.ones(self.n_env, dtype=np.bool_)
+        n_span = -(-(step_b - step_a) // most)
+        for k in range(n_span):
+            first = step_a + k * (step_b - step_a) // n_span
+            self._span(envs, first, step_a + (k + 1) * (step_b - step_a) // n_span)
+            solved &= self.engine.converged
+        return solved
+
+    # One span of an interval --------------------------------------------------------------------------------------
+
+    def _span(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
+        """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
+        moved = self.motion.integrate(envs, step_a, step_b, mechanical=bool(self._recorders))
+        operations = self.relays.operations(
+            moved.envs, moved.trace_hz, moved.lowest_hz, self.topology.relay_weight
+        )
+        early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
+        if early:
+            # Relays operate before the span ends: it is cut there, for those whose relays they are.
+            rest = np.setdiff1d(moved.envs, early)
+            if len(rest):
+                self._span(rest, step_a, step_b)
+            for env in early:
+                cut = step_a + operations[env].step
+                self._span(np.array([env]), step_a, cut)
+                self._span(np.array([env]), cut, step_b)
+            return
+        watched = {
+            env: recorder.begin(self.machine_mvar, step_a / self.n_steps)
+            for env, recorder in self._recorders.items()
+            if env in moved.envs
+        }
+        self.motion.adopt(moved)
+        at = step_b / self.n_steps
+        self._settle(envs, at)
+        for env, begun in watched.items():
+            self._recorders[env].end(begun, step_a, step_b)
+        for env, operation in operations.items():
+            self.relays.count(env, operation)
+            if operation.step >= 0:
+                self._shed(env, operation.stages, at)
+
+    def _settle(self, envs: IntArray | None, at: float) -> None:
+        """Power flow at a fraction of the interval, with each group's electrical power shared among its machines."""
+        names = self._all if envs is None else envs
+        machine_mw = np.empty((len(names), self.case.n_machine))
+        share_among_machines(
+            names,
+            at,
+            self.course.begin.schedule_mw,
+            self.course.end.schedule_mw,
+            self.engine.machine_in_service,
+            self.motion.valve_mw,
+            self.motion.reheat_mw,
+            self.config.governor.high_pressure_fraction,
+            self.topology.group_share,
+            self.topology.governor_share,
+            self.topology.inertia,
+            self.topology.machine_inertia,
+            self.motion.p_elec_mw,
+            self.group_of_machine,
+            machine_mw,
+        )
+        self._inject(envs, machine_mw, at)
+        self.engine.solve(self._injection_mva, envs)
+        self._adopt_solution(envs)
+
+    def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
+        """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
+        for env, share in zip(envs.tolist(), reactor_share, strict=True):
+            self.engine.set_reactors(env, share)
+            self.engine.reset_voltages(env)
+        self.engine.solve(self._injection_mva, envs)
+
+    def _inject(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
+        """What goes into every bus with these powers of the machines, a row per environment named."""
+        case, engine, course = self.case, self.engine, self.course
+        begin, end = course.begin, course.end
+        rows: Any = slice(None) if envs is None else envs
+        names = self._all if envs is None else envs
+        inject(
+            names,
+            at,
+            begin.load_mw,
+            end.load_mw,
+            course.load_step_mw,
+            begin.load_mvar,
+            end.load_mvar,
+            course.served_share,
+            begin.renewable_mw,
+            end.renewable_mw,
+            course.resource_mw(rows, at),
+            machine_mw,
+            engine.machine_in_service,
+            engine.bus_live,
+            self.topology.reach,
+            self.df_hz,
+            case.load.bus,
+            case.renewable.bus,
+            case.resource.bus,
+            case.machine.bus,
+            self._per_hz,
+            self._others_mva,
+            self._injection_mva,
+        )
+
+    def _adopt_solution(self, envs: IntArray | None) -> None:
+        """Take over the machines' powers and the stiffness between the groups from the last power flow."""
+        engine, names = self.engine, self._all if envs is None else envs
+        adopt_machine_power(
+            names,
+            engine.converged,
+            engine.machine_power(self._others_mva, envs),
+            engine.machine_in_service,
+            self.group_of_machine,
+            self.machine_mw,
+            self.machine_mvar,
+            self.motion.p_elec_mw,
+        )
+        self.exchange.renew(names, self.machine_mw, self.machine_mvar, self._others_mva)
+
+    # Events -------------------------------------------------------------------------------------------------------
+
+    def _switch(self, env: int, event: Event, at: float) -> None:
+        """Apply one event of one environment at a fraction of the interval, rotors standing still."""
+        engine, case = self.engine, self.case
+        only = np.array([env])
+        demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
+        relieved = np.zeros((1, case.n_bus))  # as the network before it does
+        met = np.zeros((self.n_group, 1))
+        reach_was = self.topology.reach[only].copy()
+        if event.kind == "load_step":
+            self.course.step_load(env, event.index, event.p_mw)
+            demand[0, case.load.bus[event.index]] = event.p_mw * self.course.served_share[env, event.index]
+        else:
+            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
+            wanted[env, event.index] = event.kind.endswith("_in")
+            branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
+            machine_was, share_was = (
+                engine.machine_in_service[env].copy(),
+                self.topology.group_share[:, env].copy(),
+            )
+            p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
+            empty_was = self.topology.inertia[:, env] <= 0.0
+            engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
+            self._adopt_topology(env)
+            gone = branch_was & ~engine.branch_in_service[env]
+            np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
+            np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
+            tripped = machine_was & ~engine.machine_in_service[env]
+            np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
+            back = engine.bus_live[env] & ~live_was
+            demand[0, back] += self.course.net_load_mw(only, at)[0, back]
+            demand[0, ~engine.bus_live[env]] = 0.0
+            # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
+            returned = engine.machine_in_service[env] & ~machine_was
+            self.machine_mw[env, returned] = self.course.value("schedule_mw", only, at)[0, returned]
+            # What it carries the others give up, as the network joined them without it.
+            np.add.at(
+                relieved[0],
+                case.machine.bus[returned & live_was[case.machine.bus]],
+                -self.machine_mw[env, returned & live_was[case.machine.bus]],
+            )
+            project(relieved, np.arange(case.n_bus), reach_was, met)
+            fresh = returned & ~live_was[case.machine.bus]
+            np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
+            self.motion.redistribute(env, share_was, empty_was)
+        self._meet(env, demand, at, met)
+
+    def _shed(self, env: int, stages: BoolArray, at: float) -> None:
+        """Stages of load shedding operate, [area, stage], at a fraction of the interval."""
+        case, course, only = self.case, self.course, np.array([env])
+        before = course.load_mw(only, at)
+        course.shed(env, self.relays.operate(env, stages))
+        demand = np.zeros((1, case.n_bus))
+        np.add.at(demand[0], case.load.bus, (course.load_mw(only, at) - before)[0])
+        demand[0, ~self.engine.bus_live[env]] = 0.0
+        self._meet(env, demand, at, np.zeros((self.n_group, 1)))
+
+    def _meet(self, env: int, demand: FloatArray, at: float, met: FloatArray) -> None:
+        """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
+        case, only = self.case, np.array([env])
+        on = self.engine.machine_in_service[env]
+        project(demand, np.arange(case.n_bus), self.topology.reach[only], met)
+        kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
+        self.motion.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
+        self._settle(only, at)
+
+    def _adopt_topology(self, env: int) -> None:
+        """Take over what the frequency model knows of the engine's topology of one environment."""
+        self.topology.adopt(env)
+        self.exchange.topology_changed(env)

@@ -1,0 +1,1 @@
+"""Compiled kernels of the step: structs of arrays in, arrays out."""

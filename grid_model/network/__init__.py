@@ -1,0 +1,1 @@
+"""What the grid is: admittances, topology, limits, and its pandapower network."""

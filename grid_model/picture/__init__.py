@@ -1,0 +1,1 @@
+"""The grid drawn: layout and network picture."""

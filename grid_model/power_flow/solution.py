@@ -1,0 +1,43 @@
+"""What a power flow answers, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray
+from cases.case import MachineTable
+from grid_model.network.admittance import ComplexArray
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = ["EngineMismatch", "PowerFlowDiverged", "Solution"]
+
+
+class PowerFlowDiverged(RuntimeError):
+    """Newton's method found no solution; the message says for what."""
+
+
+class EngineMismatch(RuntimeError):
+    """Engine and oracle disagree on the reference state of a case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """One solved AC power flow in the order of the case tables."""
+
+    v_pu: ComplexArray  # [bus]
+    machine_p_mw: FloatArray  # [machine]
+    machine_q_mvar: FloatArray  # [machine]
+    iterations: int
+
+
+def governor_share(machine: MachineTable, in_service: BoolArray | None = None) -> FloatArray:
+    """Share of each machine in the pick-up of an imbalance: governor gain goes by rating; sums to one, [machine]."""
+    rating = machine.rating_mva if in_service is None else np.where(in_service, machine.rating_mva, 0.0)
+    total = rating.sum()
+    return rating / total if total > 0.0 else rating

@@ -1,0 +1,1 @@
+"""N-1: outages, their power flows, distribution factors and verdicts."""

@@ -1,0 +1,1 @@
+"""Models to check the simulator against, and the checks."""

@@ -1,0 +1,195 @@
+"""How far the power flow can be trusted: a published solution, two engines, and Kirchhoff.
+
+The case is solved as published: one slack machine, none of this project's own plants and reactors. Three
+questions are asked of the result. Does it agree with the printed table, where there is one? Do pandapower
+and the engine agree, with a single slack and with a distributed one? And do the voltages fulfil Kirchhoff's
+laws by an admittance matrix that is built from the case's tables alone, without either engine?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from cases.case import Case
+from grid_model.network.admittance import ComplexArray, bus_admittance
+from grid_model.network.limits import apparent_power_mva, loading_percent
+from grid_model.network.pandapower_net import build_network, set_reactor_share
+from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.oracle import solve_with_pandapower
+from grid_model.power_flow.solution import governor_share
+
+# Half a unit of the fourth decimal, the last one printed, and what 1e-8 MVA of solver mismatch adds to it.
+PUBLISHED_LIMIT = 0.5e-4 + 1e-8
+ENGINE_LIMIT_PU = 1e-8
+# The engine stops at 1e-9 pu = 1e-7 MVA; rounding over a bus with admittances of 1e3 pu adds less than that.
+KIRCHHOFF_LIMIT_MVA = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A printed solution in the order of the case's buses; angles as printed."""
+
+    vm_pu: FloatArray
+    va_degree: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that has to hold."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str
+
+    @property
+    def holds(self) -> bool:
+        """A value that is not a number does not hold."""
+        return bool(self.value <= self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport:
+    """What a solved case looks like and which checks it passed."""
+
+    case: Case
+    checks: tuple[Check, ...]
+    vm_pu: FloatArray  # pandapower's solution, single slack, [bus]
+    va_degree: FloatArray
+    published: Published | None
+    engine_dv_pu: FloatArray  # distance of the engine's voltages, larger of both slack modes, [bus]
+    mismatch_mva: FloatArray  # Kirchhoff, larger of both engines, [bus]
+    loading_percent: FloatArray  # of rate A, [branch]
+    total_load_mw: float
+    total_load_mvar: float
+    losses_mw: float
+    slack_p_mw: float
+    slack_q_mvar: float
+
+    @property
+    def all_hold(self) -> bool:
+        """Whether every check holds."""
+        return all(check.holds for check in self.checks)
+
+    @property
+    def dv_pu(self) -> FloatArray | None:
+        """Distance from the published voltage magnitudes, [bus]."""
+        return None if self.published is None else np.abs(self.vm_pu - self.published.vm_pu)
+
+    @property
+    def dva_degree(self) -> FloatArray | None:
+        """Distance from the published angles, [bus]."""
+        return None if self.published is None else np.abs(self.va_degree - self.published.va_degree)
+
+    def heaviest(self, n: int) -> IntArray:
+        """Rows of the n heaviest circuits, heaviest first."""
+        return np.argsort(-self.loading_percent, kind="stable")[:n].astype(np.int64)
+
+    def summary(self) -> dict[str, float | int]:
+        """The figures as one flat object."""
+        low, high = int(self.vm_pu.argmin()), int(self.vm_pu.argmax())
+        number = self.case.bus.bus_number
+        figures: dict[str, float | int] = {}
+        if self.dv_pu is not None and self.dva_degree is not None:
+            figures["max_dv_pu"] = float(self.dv_pu.max())
+            figures["max_dva_degree"] = float(self.dva_degree.max())
+        figures |= {
+            "engine_max_dv_pu": float(self.engine_dv_pu.max()),
+            "kirchhoff_max_mva": float(self.mismatch_mva.max()),
+            "total_load_mw": self.total_load_mw,
+            "losses_mw": self.losses_mw,
+            "slack_p_mw": self.slack_p_mw,
+            "vm_min_pu": float(self.vm_pu[low]),
+            "vm_min_bus": int(number[low]),
+            "vm_max_pu": float(self.vm_pu[high]),
+            "vm_max_bus": int(number[high]),
+            "max_loading_percent": float(self.loading_percent.max()),
+        }
+        return figures
+
+
+def validate(case: Case, published: Published | None = None) -> ValidationReport:
+    """Solve a case as published and put every check to it."""
+    single = case.machine.slack.astype(np.float64)
+    shared = governor_share(case.machine)
+    dv_pu, mismatch_mva = np.zeros(case.n_bus), np.zeros(case.n_bus)
+    for share in (shared, single):  # the single slack last: its solution is the one reported
+        net = build_network(case, resources=False, renewables=False, distributed_slack=share is shared)
+        set_reactor_share(net, case, case.base_reactor_share)
+        oracle = solve_with_pandapower(net, distributed_slack=share is shared)
+        engine = PowerFlowEngine(case, slack_share=share, reactor_share=case.base_reactor_share, check=False)
+        dv_pu = np.maximum(dv_pu, np.abs(engine.v_pu[0] - oracle.v_pu))
+        for v_pu in (oracle.v_pu, engine.v_pu[0]):
+            mismatch_mva = np.maximum(mismatch_mva, kirchhoff_mismatch_mva(case, v_pu, share))
+    loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), case.branch.rate_a_mva)[
+        0
+    ]
+    slack = case.machine.slack_machine
+    vm_pu, va_degree = np.abs(oracle.v_pu), np.rad2deg(np.angle(oracle.v_pu))
+    checks = [
+        Check(what="engines, largest distance", value=float(dv_pu.max()), limit=ENGINE_LIMIT_PU, unit="pu"),
+        Check(
+            what="Kirchhoff, largest mismatch",
+            value=float(mismatch_mva.max()),
+            limit=KIRCHHOFF_LIMIT_MVA,
+            unit="MVA",
+        ),
+    ]
+    if published is not None:
+        dv, dva = np.abs(vm_pu - published.vm_pu).max(), np.abs(va_degree - published.va_degree).max()
+        checks += [
+            Check(
+                what="published voltages, largest distance", value=float(dv), limit=PUBLISHED_LIMIT, unit="pu"
+            ),
+            Check(
+                what="published angles, largest distance",
+                value=float(dva),
+                limit=PUBLISHED_LIMIT,
+                unit="degree",
+            ),
+        ]
+    return ValidationReport(
+        case=case,
+        checks=tuple(checks),
+        vm_pu=vm_pu,
+        va_degree=va_degree,
+        published=published,
+        engine_dv_pu=dv_pu,
+        mismatch_mva=mismatch_mva,
+        loading_percent=loading,
+        total_load_mw=float(case.load.p_mw.sum()),
+        total_load_mvar=float(case.load.q_mvar.sum()),
+        losses_mw=float(oracle.machine_p_mw.sum() - case.load.p_mw.sum()),
+        slack_p_mw=float(oracle.machine_p_mw[slack]),
+        slack_q_mvar=float(oracle.machine_q_mvar[slack]),
+    )
+
+
+def kirchhoff_mismatch_mva(case: Case, v_pu: ComplexArray, slack_share: FloatArray) -> FloatArray:
+    """Power that does not balance at each bus.
+
+        S_b = V_b conj(sum_c Y_bc V_c) S_base,      dS_b = S_b - (scheduled machines - loads)
+
+    A machine's bus has free reactive power. What all machines' buses together send beyond their schedule is
+    the imbalance; each may keep its share of it, and no more.
+
+    Args:
+        case: the grid as published: this project's own plants and reactors left out.
+        v_pu: complex voltages [pu], shape [bus].
+        slack_share: share of each machine in the imbalance, sums to one, shape [machine].
+
+    Returns:
+        |dS_b| [MVA], shape [bus].
+    """
+    y_pu = bus_admittance(case, np.ones(case.n_branch, dtype=np.bool_), case.base_reactor_share)
+    mismatch = case.base_mva * v_pu * np.conj(y_pu @ v_pu)
+    np.add.at(mismatch, case.load.bus, case.load.p_mw + 1j * case.load.q_mvar)
+    np.add.at(mismatch, case.machine.bus, -case.machine.p_mw)
+    mismatch[case.machine.bus] = mismatch[case.machine.bus].real
+    imbalance_mw = mismatch[np.unique(case.machine.bus)].real.sum()
+    np.add.at(mismatch, case.machine.bus, -slack_share * imbalance_mw)
+    magnitude: FloatArray = np.abs(mismatch)
+    return magnitude

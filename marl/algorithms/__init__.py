@@ -1,0 +1,1 @@
+"""Learning algorithms: one a file, with the losses and advantages they share."""

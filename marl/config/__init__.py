@@ -1,0 +1,1 @@
+"""Configuration of a training, and the recipes that are known to work."""

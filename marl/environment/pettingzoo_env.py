@@ -1,0 +1,185 @@
+"""One episode behind PettingZoo's parallel interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from cases.arrays import FloatArray
+from marl.environment.batch import ROUNDING, ActionError, _numbers, make_batch
+from marl.environment.render import describe
+from marl.protocol import Float32Array, Observed
+
+__all__ = ["GridParallelEnv", "parallel_env"]
+
+
+class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ignore[misc]
+    """One episode behind PettingZoo's parallel interface.
+
+    Agents are named `bess_0`.. `gas_0`.. `dr_0`..; actions lie in [-1, 1]; every agent gets the shared reward.
+    `state()` is the critic's view. `terminated` means the grid was lost, `truncated` that the clock ran out.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "name": "ieee68_frequency_v0",
+        "render_modes": ["ansi", "human"],
+        "is_parallelizable": True,
+    }
+
+    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+        """Args: render_mode: None, `ansi` (render returns text) or `human` (prints it); options: see `make_batch`."""
+        if render_mode not in (None, "ansi", "human"):
+            raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
+        self.render_mode = render_mode
+        self._options = dict(options)
+        self._batch = make_batch(n_env=1, auto_reset=False, **options)
+        self.possible_agents = [agent for group in self._batch.groups for agent in group.agents]
+        self._column = {
+            agent: int(column)
+            for group in self._batch.groups
+            for agent, column in zip(group.agents, self._batch._of_group[group.name], strict=True)
+        }
+        self.agents: list[str] = []
+        size = self._batch.groups[0].observation_size
+        self.observation_spaces = {
+            agent: gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+            for agent in self.possible_agents
+        }
+        self.action_spaces = {
+            agent: gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents
+        }
+        self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
+        self._observed: Observed | None = None
+
+    @property
+    def unwrapped(self) -> GridParallelEnv:
+        return self
+
+    def observation_space(self, agent: str) -> gymnasium.spaces.Space[Any]:
+        """Space of one agent's observation."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gymnasium.spaces.Space[Any]:
+        """Space of one agent's action."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
+        """Start an episode: the one of this seed, or the next one of the environment's generator."""
+        self._observed = self._batch.reset(None if seed is None else np.array([seed]))
+        self.agents = list(self.possible_agents)
+        return self._by_agent(self._observed), {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: Mapping[str, Float32Array]
+    ) -> tuple[
+        dict[str, Float32Array],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """One control interval with one action per agent.
+
+        Raises:
+            ActionError: an agent has no action, or its action has the wrong shape, is not a finite number or lies
+                outside [-1, 1]. The environment is as it was before.
+        """
+        if not self.agents:
+            raise ActionError("the episode is over or has not begun; call reset first")
+        transition = self._batch.advance(self._joint_action(actions))
+        self._observed = transition.final
+        terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
+        agents, reward = self.agents, float(transition.reward[0])
+        info = {name: float(value[0]) for name, value in transition.terms.items()}
+        if terminated or truncated:
+            self.agents = []
+        return (
+            self._by_agent(transition.final),
+            dict.fromkeys(agents, reward),
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated),
+            {agent: dict(info) for agent in agents},  # a wrapper may add to one of them
+        )
+
+    def _joint_action(self, actions: Mapping[str, Float32Array]) -> FloatArray:
+        """All agents' actions as one row, [1, resource]."""
+        if not isinstance(actions, Mapping):
+            raise ActionError(f"actions are {actions!r}, expected one for each agent by its name")
+        joint = np.empty((1, len(self.possible_agents)))
+        for agent, column in self._column.items():
+            given = actions.get(agent)
+            if given is None:
+                self._refuse_unknown(actions)
+                raise ActionError(f"no action for agent {agent!r}")
+            if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+                given = _numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
+            if given.shape != (1,):
+                raise ActionError(f"action of {agent!r} has shape {given.shape}, expected (1,)")
+            value = given.item()
+            if not -1.0 <= value <= 1.0:
+                if not abs(value) <= 1.0 + ROUNDING:  # also where it is not a number
+                    raise ActionError(
+                        f"action of {agent!r} is {value}, expected -1 to 1; clip it, or wrap the environment"
+                    )
+                value = min(max(value, -1.0), 1.0)
+            joint[0, column] = value
+        if len(actions) > len(self._column):
+            self._refuse_unknown(actions)
+        return joint
+
+    def _refuse_unknown(self, actions: Mapping[str, Float32Array]) -> None:
+        unknown = [agent for agent in actions if agent not in self._column]
+        if unknown:
+            raise ActionError(
+                f"action for {unknown[0]!r}, which is no agent; agents are {self.possible_agents}"
+            )
+
+    def state(self) -> Float32Array:
+        """The critic's view of the grid, see `control.task.observation`."""
+        if self._observed is None:
+            raise RuntimeError("call reset first")
+        return self._observed.state[0]
+
+    def render(self) -> str | None:
+        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`)."""
+        text = describe(self._batch, 0)
+        if self.render_mode == "human":
+            print(text)
+            return None
+        return text
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _by_agent(self, observed: Observed) -> dict[str, Float32Array]:
+        return {
+            agent: observed.observations[group.name][0, i]
+            for group in self._batch.groups
+            for i, agent in enumerate(group.agents)
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "options": self._options,
+            "render_mode": self.render_mode,
+            "agents": list(self.agents),
+            "observed": self._observed,
+            "batch": self._batch.get_state() if self._observed is not None else None,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
+        self.agents, self._observed = state["agents"], state["observed"]
+        if self._observed is not None:
+            self._batch.set_state(state["batch"])
+
+
+def parallel_env(**options: Any) -> GridParallelEnv:
+    """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
+    return GridParallelEnv(**options)

@@ -1,0 +1,44 @@
+"""The condition of a grid in a few lines of text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from marl.environment.batch import GridBatch
+
+
+def describe(batch: GridBatch, env: int) -> str:
+    """The condition of one environment's grid in a few lines."""
+    loop, case = batch.loop, batch.case
+    grid, result = loop.grid, batch.last_result
+    f_hz = case.f0_hz + float(grid.coi_df_hz()[env])
+    load_mw = float(grid.served_mw()[env].sum())
+    lines = [
+        f"interval {int(loop.interval[env])}/{batch.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
+        f"load {load_mw:.0f} MW   renewables {float(grid.inputs.renewable_mw[env].sum()):.0f} MW   "
+        f"elements out {int(loop.elements_out[env])}",
+        "   ".join(
+            f"{kind} {float(loop.resources.output_mw[env, rows].sum()):+.1f} MW"
+            for kind, rows in batch._of_group.items()
+        )
+        + f"   state of charge {100.0 * float(loop.utilisation[env, batch._of_group['bess']].mean()):.0f} %",
+    ]
+    if result is not None:
+        worst = int(result.loading_percent[env].argmax())
+        vm_pu = np.where(grid.engine.bus_live[env], result.vm_pu[env], np.nan)
+        low, high = int(np.nanargmin(vm_pu)), int(np.nanargmax(vm_pu))
+        broken = [
+            name
+            for name, flag in (
+                ("frequency", result.frequency_violation),
+                ("branch", result.branch_violation),
+                ("voltage", result.voltage_violation),
+            )
+            if flag[env]
+        ]
+        lines.append(
+            f"heaviest branch {case.branch.name[worst]} {result.loading_percent[env, worst]:.0f} %   "
+            f"voltage {vm_pu[low]:.3f} pu at bus {case.bus.bus_number[low]} to {vm_pu[high]:.3f} pu at bus "
+            f"{case.bus.bus_number[high]}   limits broken: {', '.join(broken) or 'none'}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""What a run's actors begin with: the tuned linear policy, or a policy trained before.
+
+A policy that begins where a classical controller stands and learns what is missing is residual policy learning:
+    T. Silver, K. Allen, J. Tenenbaum, L. Kaelbling, Residual policy learning, 2018.
+    T. Johannink et al., Residual reinforcement learning for robot control, ICRA 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from control.controllers.registry import stored_parameters
+from marl.config.training import ConfigError, TrainingConfig
+from marl.networks.actor import Actor
+from marl.networks.policy import Policy
+
+__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of"]
+
+LINEAR = "linear"
+# Tuned linear policy of each observation.
+BASELINE = {"default": "linear", "extended": "linear_extended"}
+FREE = (
+    "log_std_init",
+    "dead_zone",
+    "dead_zones",
+)  # settings in which a run may differ from the model it begins with
+
+
+def start_of(config: TrainingConfig) -> Callable[[Policy], None] | None:
+    """What `Trainer` is to do with a fresh policy; None leaves it as drawn.
+
+    Raises:
+        marl.checkpoint.CheckpointError: the model cannot be read.
+    """
+    if not config.start:
+        return None
+    if config.start == LINEAR:
+        return partial(begin_linear, numbers=stored_parameters(BASELINE[config.observation])["parameters"])
+    return partial(begin_with, model=Policy.load(Path(config.start)), where=config.start)
+
+
+@torch.no_grad()
+def begin_linear(policy: Policy, numbers: Mapping[str, Any]) -> None:
+    """The actors' linear part becomes the linear policy: mean = w . observation + b, and the perceptron adds to it.
+
+    Args:
+        policy: fresh; its groups are the classes of plants in the order of the weights.
+        numbers: `weight`, a row of observation + 1 numbers for each class, the constant last.
+
+    Raises:
+        ConfigError: the actors have no linear part, see scaled inputs, or are one for all agents.
+    """
+    network = policy.config
+    if not network.actor_linear:
+        raise ConfigError("a linear start needs actor_linear = True")
+    if network.compress_inputs or network.magnify_inputs or network.normalize_inputs:
+        raise ConfigError(
+            "a linear start needs observations as they are, but inputs are compressed or scaled"
+        )
+    if network.sharing == "all":
+        raise ConfigError('a linear start has a row of weights for each type, but sharing = "all"')
+    for group, row in zip(policy.groups, numbers["weight"], strict=True):
+        actor = policy.actors.heads[group.name]
+        assert isinstance(actor, Actor)
+        assert actor.linear is not None
+        if len(row) != group.observation_size + 1:
+            raise ConfigError(
+                f"the linear policy has {len(row) - 1} weights, an agent of {group.name!r} sees "
+                f"{group.observation_size} numbers"
+            )
+        weights = torch.tensor(row, dtype=torch.float32)
+        actor.linear.weight[:, 0] = weights[:-1]
+        actor.linear.bias[:, 0] = weights[-1]
+
+
+@torch.no_grad()
+def begin_with(policy: Policy, model: Policy, where: str) -> None:
+    """The actors become those of a trained model; the spread of exploration begins anew.
+
+    Raises:
+        ConfigError: agents or networks are others; `where` names the model.
+    """
+    if policy.groups != model.groups:
+        raise ConfigError(f"{where} is a policy of other agents or observations: {model.groups}")
+    for name, value in vars(model.config).items():
+        asked = getattr(policy.config, name)
+        if name not in FREE and asked != value:
+            raise ConfigError(f"{where} has {name} = {value}, the run asks for {asked}")
+    weights = {k: v for k, v in model.state_dict().items() if not k.endswith("log_std")}
+    policy.load_state_dict(weights, strict=False)

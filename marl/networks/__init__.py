@@ -1,0 +1,1 @@
+"""Networks: stacked layers, actors, critics, normalisation, and the policy made of them."""

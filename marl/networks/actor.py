@@ -1,0 +1,191 @@
+"""Actors with their Gaussian, and the critics.
+
+A network serves one agent or many: an actor shared by a type is one perceptron run over [step, agent] rows,
+and actors of their own are the same layers with a leading [network] axis, run as one batched product. Types
+may differ in observation and action sizes: each has layers of its own sizes, nothing is padded.
+
+The layers are Linear -> LayerNorm -> ReLU, then a last Linear. The Gaussian's log standard deviation is a
+free parameter of each network and does not depend on the observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from marl.config.training import NetworkConfig
+from marl.networks.normalization import InputScaling
+from marl.networks.stacked import StackedLinear, StackedPerceptron
+from marl.protocol import AgentGroup
+
+LOG_2_PI = math.log(2.0 * math.pi)
+
+
+def log_density(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Of the normal distribution, component by component: -1/2 ((x - mu)/sigma)^2 - log sigma - 1/2 log 2 pi."""
+    z = (x - mean) * torch.exp(-log_std)
+    return -0.5 * z.square() - (log_std + 0.5 * LOG_2_PI)
+
+
+class Actor(nn.Module):
+    """Gaussian policy of the agents that share a head: one network for all of them, or one each."""
+
+    def __init__(
+        self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
+    ) -> None:
+        super().__init__()
+        self.n_network = n_network
+        self.net = StackedPerceptron(
+            n_network,
+            observation_size,
+            config.actor_hidden,
+            action_size,
+            last_gain=config.actor_last_gain,
+            config=config,
+        )
+        self.linear: StackedLinear | None = None
+        if config.actor_linear:
+            self.linear = StackedLinear(
+                n_network, observation_size, action_size, gain=config.actor_last_gain, orthogonal=False
+            )
+        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean action: [row, agent, observation] -> [row, agent, action]."""
+        if self.n_network == 1:
+            return self._mean(x)
+        return self._mean(x.transpose(0, 1).contiguous()).transpose(0, 1)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        mean = self.net.forward(x)
+        return mean if self.linear is None else mean + self.linear.forward(x)
+
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        """Log-density of an action before any clipping, [row, agent, action] -> [row, agent]."""
+        return log_density(action, mean, self.log_std).sum(dim=-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
+        return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
+
+
+def input_scaling(size: int, config: NetworkConfig) -> InputScaling:
+    """Of an input of this size, as configured; actors and critics have the same kind."""
+    return InputScaling(
+        size,
+        compress=config.compress_inputs,
+        magnify=config.magnify_inputs,
+        normalize=config.normalize_inputs,
+    )
+
+
+class ActorSet(nn.Module):
+    """All actors: which head serves which group, and what it is fed.
+
+    sharing "type": a head per group with one network. "agent": a head per group with a network per agent.
+    "all": one head, one network, fed with all groups' observations and, unless switched off, who each is.
+    """
+
+    log_std_index: Tensor
+
+    def __init__(self, groups: tuple[AgentGroup, ...], config: NetworkConfig) -> None:
+        super().__init__()
+        self.groups = groups
+        self.config = config
+        self.scaling = nn.ModuleDict({g.name: input_scaling(g.observation_size, config) for g in groups})
+        self.heads = nn.ModuleDict()
+        self.head_groups: dict[str, tuple[AgentGroup, ...]] = {}
+        if config.sharing == "all":
+            sizes = {(g.observation_size, g.action_size) for g in groups}
+            if len(sizes) != 1:
+                raise ValueError(
+                    f"one actor for all agents needs equal sizes, but theirs are {sorted(sizes)}; "
+                    'use sharing "type" or "agent"'
+                )
+            n_agent = sum(g.n_agent for g in groups)
+            n_in = groups[0].observation_size + (n_agent if config.agent_id else 0)
+            self.heads["all"] = Actor(1, n_in, groups[0].action_size, config)
+            self.head_groups["all"] = groups
+            self.register_buffer("identity", torch.eye(n_agent), persistent=False)
+        else:
+            for g in groups:
+                n_network = g.n_agent if config.sharing == "agent" else 1
+                self.heads[g.name] = Actor(n_network, g.observation_size, g.action_size, config)
+                self.head_groups[g.name] = (g,)
+        self.register_buffer("log_std_index", self._log_std_index(), persistent=False)
+
+    def _log_std_index(self) -> Tensor:
+        """Where each component of each agent's action finds its spread among those of all networks, [column]."""
+        columns: list[Tensor] = []
+        first = 0
+        for head, groups in self.head_groups.items():
+            spreads = self._spreads(head)
+            own = first + torch.arange(spreads.numel()).view_as(spreads)
+            # One network for all of the head's agents, or one each.
+            columns.append(own.expand(sum(g.n_agent for g in groups), -1).flatten())
+            first += spreads.numel()
+        return torch.cat(columns)
+
+    def scale(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw observations {group: [row, agent, observation]} -> {head: [row, agent, input]}."""
+        scaled = {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
+        inputs = {}
+        for head, groups in self.head_groups.items():
+            x = (
+                scaled[groups[0].name]
+                if len(groups) == 1
+                else torch.cat([scaled[g.name] for g in groups], dim=1)
+            )
+            if self.config.sharing == "all" and self.config.agent_id:
+                identity = self.get_buffer("identity")
+                x = torch.cat([x, identity.expand(x.shape[0], *identity.shape)], dim=-1)
+            inputs[head] = x
+        return inputs
+
+    def update_scaling(self, group: str, observations: Tensor) -> None:
+        """Takes raw observations of one group [..., observation] into its running moments."""
+        scaling = self.scaling[group]
+        assert isinstance(scaling, InputScaling)
+        scaling.update(observations)
+
+    def gather(self, by_group: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{group: [row, agent, ...]} -> {head: [row, agent, ...]}."""
+        return {
+            head: by_group[groups[0].name]
+            if len(groups) == 1
+            else torch.cat([by_group[g.name] for g in groups], dim=1)
+            for head, groups in self.head_groups.items()
+        }
+
+    def split(self, by_head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{head: [row, agent, ...]} -> {group: [row, agent, ...]}."""
+        by_group: dict[str, Tensor] = {}
+        for head, groups in self.head_groups.items():
+            if len(groups) == 1:
+                by_group[groups[0].name] = by_head[head]
+                continue
+            pieces = torch.split(by_head[head], [g.n_agent for g in groups], dim=1)
+            by_group.update({g.name: piece for g, piece in zip(groups, pieces, strict=True)})
+        return by_group
+
+    def _spreads(self, head: str) -> Tensor:
+        actor = self.heads[head]
+        assert isinstance(actor, Actor)
+        return actor.log_std
+
+    def log_std_columns(self) -> Tensor:
+        """Log standard deviations of all components of all agents' actions, in the groups' order, [column]."""
+        by_network = torch.cat([self._spreads(head).flatten() for head in self.heads])
+        return by_network.index_select(0, self.log_std_index)
+
+    def agent_slices(self) -> dict[str, slice]:
+        """Where the agents of each head stand among all agents in the groups' order."""
+        slices, start = {}, 0
+        for head, groups in self.head_groups.items():
+            n = sum(g.n_agent for g in groups)
+            slices[head] = slice(start, start + n)
+            start += n
+        return slices

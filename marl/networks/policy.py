@@ -1,0 +1,149 @@
+"""A team's policy by itself: what acts in evaluation, and what a model file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from marl import checkpoint
+from marl.config.training import ConfigError, NetworkConfig
+from marl.networks.actor import ActorSet, log_density
+from marl.protocol import AgentGroup, Float32Array
+
+
+class Policy(nn.Module):
+    """Decentralised actors of all groups; every agent acts on its own observation."""
+
+    def __init__(
+        self, groups: tuple[AgentGroup, ...], config: NetworkConfig, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        if config.dead_zones and len(config.dead_zones) != len(groups):
+            raise ConfigError(
+                f"dead_zones = {config.dead_zones}, expected one for each of {[g.name for g in groups]}"
+            )
+        self.groups = groups
+        self.config = config
+        # What the file should say about where the policy comes from: scenario, observation, score.
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.actors = ActorSet(groups, config)
+
+    @property
+    def device(self) -> torch.device:
+        # Of a tensor as good as any, found without a walk through all modules.
+        return self.actors.log_std_index.device
+
+    def observations_to_tensors(self, observations: Mapping[str, Float32Array]) -> dict[str, Tensor]:
+        """{group: [env, agent, observation]} on the policy's device, sizes checked."""
+        tensors, device = {}, self.device
+        for g in self.groups:
+            if g.name not in observations:
+                raise ValueError(f"no observations for group {g.name!r}, only for {sorted(observations)}")
+            x = np.asarray(observations[g.name], dtype=np.float32)
+            if x.shape[1:] != (g.n_agent, g.observation_size):
+                raise ValueError(
+                    f"observations of group {g.name!r} have shape {x.shape}, "
+                    f"expected [env, {g.n_agent}, {g.observation_size}]"
+                )
+            tensors[g.name] = torch.from_numpy(x).to(device)
+        return tensors
+
+    @torch.inference_mode()
+    def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
+        """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action]."""
+        means = self.means(self.observations_to_tensors(observations))
+        actions = {}
+        for name, mean in means.items():
+            actions[name] = np.clip(self.at_rest(name, mean.cpu().numpy()), -1.0, 1.0)
+        return actions
+
+    def at_rest(self, group: str, action: Float32Array) -> Float32Array:
+        """Actions of a group with those inside its dead zone made zero."""
+        zones = self.config.dead_zones
+        position = next(i for i, g in enumerate(self.groups) if g.name == group)
+        zone = zones[position] if zones else self.config.dead_zone
+        return np.where(np.abs(action) < zone, np.float32(0.0), action)
+
+    def means(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean actions by group, [env, agent, action]."""
+        inputs = self.actors.scale(observations)
+        return self.actors.split({head: actor(inputs[head]) for head, actor in self.actors.heads.items()})
+
+    @torch.inference_mode()
+    def sample(
+        self, observations: Mapping[str, Tensor], *, noise_correlation: float, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Unclipped actions by group [env, agent, action] and their log-probabilities [env, all agents].
+
+        The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
+        agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
+        """
+        means = list(self.means(observations).values())
+        # From here on every component of every agent's action is a column: a few operations on one matrix instead of
+        # many on small ones, which cost as much as the networks do.
+        noise = []
+        for g, mean in zip(self.groups, means, strict=True):
+            z = torch.randn(*mean.shape, generator=generator)
+            if noise_correlation > 0.0:
+                common = torch.randn(mean.shape[0], 1, g.action_size, generator=generator)
+                z = z.mul_((1.0 - noise_correlation) ** 0.5).add_(common, alpha=noise_correlation**0.5)
+            noise.append(z.flatten(1))
+        mean = torch.cat([x.flatten(1) for x in means], dim=1)
+        log_std = self.actors.log_std_columns()
+        action = mean + log_std.exp() * torch.cat(noise, dim=1).to(mean.device)
+        density = log_density(action, mean, log_std)
+        if any(g.action_size > 1 for g in self.groups):
+            density = torch.cat([x.sum(-1) for x in self._by_group(density).values()], dim=1)
+        return self._by_group(action), density
+
+    def _by_group(self, columns: Tensor) -> dict[str, Tensor]:
+        """[env, column] -> {group: [env, agent, action]}."""
+        pieces = torch.split(columns, [g.n_agent * g.action_size for g in self.groups], dim=1)
+        return {
+            g.name: piece.reshape(-1, g.n_agent, g.action_size)
+            for g, piece in zip(self.groups, pieces, strict=True)
+        }
+
+    def content(self) -> dict[str, Any]:
+        """Everything `from_content` needs, as plain data."""
+        network = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.config).items()}
+        return {
+            "groups": [{**asdict(g), "agents": list(g.agents)} for g in self.groups],
+            "network": network,
+            "metadata": self.metadata,
+            "weights": {name: x.detach().cpu().clone() for name, x in self.state_dict().items()},
+        }
+
+    def save(self, path: Path) -> None:
+        checkpoint.save(path, "policy", self.content())
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Policy:
+        groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
+        }
+        missing = [f.name for f in fields(NetworkConfig) if f.name not in settings]
+        if missing:  # a default of today may not be what it was trained with
+            raise KeyError(f"network setting {missing[0]}")
+        network = NetworkConfig(**settings)
+        policy = cls(groups, network, content["metadata"])
+        policy.load_state_dict(content["weights"])
+        return policy.eval()
+
+    @classmethod
+    def load(cls, path: Path | str) -> Policy:
+        """The policy of a model file, ready to act on the CPU."""
+        content = checkpoint.load(Path(path), "policy")
+        try:
+            return cls.from_content(content)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path} does not describe a policy of this version: {error}"
+            ) from error

@@ -1,0 +1,1 @@
+"""Where environments run: in this process or beside it."""

@@ -1,0 +1,265 @@
+"""A batch of environments shared out over worker processes; the learner sees one batch.
+
+Each worker steps a consecutive share of the environments on a core of its own. Nothing about the result depends
+on their number, as long as environment k depends on its own seed alone: seeds are always dealt out from here.
+A worker that fails passes its exception on; one that dies ends the run with its number and exit status.
+
+What a step takes and gives lies in memory that all processes share (`board.py`), because it is too much for pipes,
+which pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and what is
+rare.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from marl.protocol import (
+    AgentGroup,
+    BatchedEnvironment,
+    BoolArray,
+    Float32Array,
+    IntArray,
+    Observed,
+    Transition,
+)
+from marl.sampling.child_process import HelperProcess, WorkerError, answer, ignore_signals, portable
+from marl.sampling.shared_memory import Board
+
+__all__ = ["MakeEnvironment", "WorkerBatch", "WorkerError"]
+
+MakeEnvironment = Callable[[int], BatchedEnvironment]
+
+
+@dataclass(frozen=True)
+class _Stepped:
+    """A worker's word that a step is done, with what does not stand on the board."""
+
+    ended: bool  # whether an episode ended, so that last observations stand apart
+    terms: tuple[str, ...] | None  # names of the terms, where they are not those of the step before
+    in_service: Mapping[str, BoolArray] | None
+    final_in_service: Mapping[str, BoolArray] | None
+
+
+def _own_cores(n_worker: int) -> list[int | None]:
+    """A core for each worker to keep to, where there are just as many; else None, and the scheduler finds idle ones.
+
+    All workers are woken at one moment by a learner that stands on one of their cores itself. Left to choose, the
+    scheduler often puts the last one behind another and moves it half a millisecond later.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [*cores] if len(cores) == n_worker > 1 else [None] * n_worker
+
+
+def _serve(
+    connection: Connection, make: MakeEnvironment, rows: slice, n_env_total: int, core: int | None
+) -> None:
+    """A worker's life: build its environments, then answer requests until the line is cut."""
+    ignore_signals()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    board: Board | None = None
+    names: tuple[str, ...] = ()
+
+    def respond(request: tuple[str, tuple[Any, ...]]) -> Any:
+        nonlocal names
+        name, arguments = request
+        if name != "step":
+            return getattr(environment, name)(*arguments)
+        assert board is not None
+        transition = environment.step(board.actions(rows))
+        ended = transition.final is not transition.observed
+        board.write(rows, transition, ended=ended)
+        before, names = names, tuple(transition.terms)
+        return _Stepped(
+            ended,
+            None if names == before else names,
+            transition.observed.in_service,
+            transition.final.in_service if ended else None,
+        )
+
+    try:
+        environment = make(rows.stop - rows.start)
+        own_rewards = bool(getattr(environment, "per_agent_rewards", False))
+        connection.send((environment.groups, environment.state_size, own_rewards))
+        board = Board(
+            environment.groups,
+            environment.state_size,
+            n_env_total,
+            per_agent_rewards=own_rewards,
+            name=connection.recv(),
+        )
+        connection.send(None)
+        answer(connection, respond)
+    except (EOFError, BrokenPipeError):
+        return
+    except Exception as error:
+        connection.send(portable(error))
+    finally:
+        if board is not None:
+            board.close()
+
+
+class WorkerBatch:
+    """`n_env` environments in `n_worker` processes, as one `BatchedEnvironment`."""
+
+    def __init__(self, make: MakeEnvironment, n_env: int, n_worker: int) -> None:
+        """Starts the workers.
+
+        Args:
+            make: builds a batch of the given number of environments; must be picklable.
+            n_env: environments in all.
+            n_worker: processes; each gets an equal share, the first ones one more if it does not divide.
+        """
+        if not 1 <= n_worker <= n_env:
+            raise ValueError(f"n_worker = {n_worker}, expected from 1 to the number of environments, {n_env}")
+        self.n_env = n_env
+        edges = np.linspace(0, n_env, n_worker + 1).round().astype(int)
+        self._shares = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+        self._workers: list[HelperProcess] = []
+        self._board: Board | None = None
+        self._seeded = False
+        try:
+            for k, (share, core) in enumerate(zip(self._shares, _own_cores(n_worker), strict=True)):
+                name = f"worker {k} of environments {share.start} to {share.stop - 1}"
+                self._workers.append(HelperProcess(name, _serve, make, share, n_env, core))
+            described = [worker.receive() for worker in self._workers]
+            self.groups: tuple[AgentGroup, ...] = described[0][0]
+            self.state_size: int = described[0][1]
+            self.per_agent_rewards: bool = described[0][2]
+            self._term_names: list[tuple[str, ...]] = [() for _ in self._shares]
+            self._board = self._shared_board()
+        except BaseException:
+            self.close()
+            raise
+
+    def _shared_board(self) -> Board:
+        """A board that every worker has mapped, and whose name is gone again."""
+        board = Board(self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards)
+        try:
+            for worker in self._workers:
+                worker.send(board.name)
+            for worker in self._workers:
+                worker.receive()
+        finally:
+            board.unlink()
+        return board
+
+    def _call(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Asks every worker first and collects the answers then, so that they work at the same time."""
+        for worker, argument in zip(self._workers, arguments, strict=True):
+            worker.send((name, argument))
+        results: list[Any] = []
+        failure: Exception | None = None
+        for worker in self._workers:
+            try:
+                results.append(worker.receive())
+            except (
+                Exception
+            ) as error:  # collect all answers first: none may be left on the line for the next call
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return results
+
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        """Starts new episodes; the first time from explicit seeds, which alone tell the environments apart."""
+        if seeds is None:
+            if not self._seeded:
+                raise ValueError("the first reset of a worker batch needs a seed for each environment")
+            return self._joined(self._call("reset", [(None,) for _ in self._shares]))
+        if len(seeds) != self.n_env:
+            raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
+        self._seeded = True
+        return self._joined(self._call("reset", [(seeds[share],) for share in self._shares]))
+
+    def _joined(self, parts: Sequence[Observed]) -> Observed:
+        """One observation of all environments from those of the workers."""
+        return Observed(
+            observations={
+                g.name: np.concatenate([p.observations[g.name] for p in parts]) for g in self.groups
+            },
+            state=np.concatenate([p.state for p in parts]),
+            in_service=self._services([p.in_service for p in parts]),
+        )
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        """One step of every environment."""
+        board = self._board
+        if board is None:
+            raise ValueError("the batch is closed")
+        board.write_actions(actions)
+        parts: list[_Stepped] = self._call("step", [() for _ in self._shares])
+        for k, part in enumerate(parts):
+            if part.terms is not None:
+                self._term_names[k] = part.terms
+        services = self._services([p.in_service for p in parts])
+        observed = replace(board.observed(), in_service=services)
+        final = observed
+        if any(part.ended for part in parts):
+            final = board.observed()
+            for share, part in zip(self._shares, parts, strict=True):
+                if part.ended:
+                    board.put_final(share, final)
+            last = [p.final_in_service if p.ended else p.in_service for p in parts]
+            final = replace(final, in_service=self._services(last))
+        names = self._term_names[0]
+        if any(other != names for other in self._term_names):
+            raise ValueError(f"workers name different terms: {self._term_names}")
+        return Transition(
+            observed=observed,
+            final=final,
+            reward=board.read("reward"),
+            terminated=board.read("terminated"),
+            truncated=board.read("truncated"),
+            terms=dict(zip(names, board.read("terms"), strict=False)),
+        )
+
+    def _services(self, parts: Sequence[Mapping[str, BoolArray] | None]) -> dict[str, BoolArray] | None:
+        """Who is in service in all environments, from what the workers say; None where that is everybody."""
+        if all(part is None for part in parts):
+            return None
+        everybody = [
+            {g.name: np.ones((share.stop - share.start, g.n_agent), dtype=np.bool_) for g in self.groups}
+            if part is None
+            else part
+            for part, share in zip(parts, self._shares, strict=True)
+        ]
+        return {g.name: np.concatenate([part[g.name] for part in everybody]) for g in self.groups}
+
+    def get_state(self) -> dict[str, Any]:
+        """The workers' states, in their order."""
+        return {"workers": self._call("get_state", [() for _ in self._shares])}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continues from `get_state` of a batch with as many workers."""
+        if "workers" not in state or len(state["workers"]) != len(self._workers):
+            found = len(state["workers"]) if "workers" in state else 0
+            raise ValueError(
+                f"the saved run had {found} workers, this one has {len(self._workers)}: use as many"
+            )
+        self._call("set_state", [(part,) for part in state["workers"]])
+        self._seeded = True
+
+    def close(self) -> None:
+        """Ends the workers."""
+        for worker in self._workers:
+            worker.close()
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+    def __enter__(self) -> WorkerBatch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,100 @@
+"""Held-out episodes, played with a policy as it was when it was handed in: here, or in a process beside the learner.
+
+Both play the same episodes with the same copy of the policy on the CPU, so that what they find agrees bit for bit. In a
+process of its own an evaluation costs the learner no time as long as a core is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import torch
+
+from marl.networks.policy import Policy
+from marl.protocol import BatchedEnvironment, FloatArray, IntArray
+from marl.sampling.child_process import HelperProcess, answer, ignore_signals
+from marl.sampling.episode_statistics import play
+
+MakeEvaluation = Callable[[], BatchedEnvironment]
+Content = Mapping[str, Any]  # of a policy
+
+
+class Evaluator(Protocol):
+    """Plays one policy at a time: `begin`, then `finish`."""
+
+    def begin(self, policy: Content, seeds: IntArray) -> None:
+        """Hands in a policy's content (`Policy.content`) and the seeds of the episodes."""
+
+    def is_ready(self) -> bool:
+        """Whether `finish` would return at once."""
+
+    def finish(self) -> dict[str, FloatArray]:
+        """Each term as [episode], in the seeds' order; waits for it."""
+
+    def close(self) -> None:
+        """Lets go of the environment, and of the process that has it."""
+
+
+class EvaluatorHere:
+    """In the learner's own process: `begin` plays the episodes."""
+
+    def __init__(self, make: MakeEvaluation) -> None:
+        self._make = make
+        self._environment: BatchedEnvironment | None = None
+        self._found: dict[str, FloatArray] | None = None
+
+    def begin(self, policy: Content, seeds: IntArray) -> None:
+        if self._environment is None:
+            self._environment = self._make()
+        self._found = play(Policy.from_content(policy).act, self._environment, seeds)
+
+    def is_ready(self) -> bool:
+        return True
+
+    def finish(self) -> dict[str, FloatArray]:
+        found, self._found = self._found, None
+        assert found is not None
+        return found
+
+    def close(self) -> None:
+        self._environment = None
+
+
+def _serve(connection: Connection, make: MakeEvaluation) -> None:
+    """The process's life."""
+    ignore_signals()
+    torch.set_num_threads(1)
+    here = EvaluatorHere(make)
+
+    def respond(request: tuple[Content, IntArray]) -> dict[str, FloatArray]:
+        policy, seeds = request
+        weights = {name: torch.from_numpy(x) for name, x in policy["weights"].items()}
+        here.begin({**policy, "weights": weights}, seeds)
+        return here.finish()
+
+    answer(connection, respond)
+
+
+class EvaluatorBeside:
+    """In a process of its own, while the learner goes on."""
+
+    def __init__(self, make: MakeEvaluation) -> None:
+        """Starts the process; `make` must be picklable."""
+        self._process = HelperProcess("the process that evaluates held-out episodes", _serve, make)
+
+    def begin(self, policy: Content, seeds: IntArray) -> None:
+        # As arrays: torch would hand over tensors as shared memory, with a server of its own.
+        weights = {name: x.numpy() for name, x in policy["weights"].items()}
+        self._process.send(({**policy, "weights": weights}, seeds))
+
+    def is_ready(self) -> bool:
+        return self._process.has_answered()
+
+    def finish(self) -> dict[str, FloatArray]:
+        found: dict[str, FloatArray] = self._process.receive()
+        return found
+
+    def close(self) -> None:
+        self._process.close()

@@ -1,0 +1,141 @@
+"""Where a run stands: what it counts, what it reports after each update, and what it says when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from marl.config.training import TrainingConfig
+
+RECENT_EPISODES = 100
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """Counters of a run; they travel in its checkpoints."""
+
+    update: int = 0
+    steps: int = 0
+    episodes_finished: int = 0
+    elapsed_s: float = 0.0
+    best_return: float | None = None  # of the evaluations on held-out episodes
+    best_update: int = 0
+    last_return: float | None = None
+    evaluations_without_gain: int = 0
+    environment_s: float = 0.0
+    act_s: float = 0.0
+    update_s: float = 0.0
+    evaluation_s: float = 0.0  # that the learner waited for
+    recent_returns: list[float] = field(default_factory=list)  # of training episodes, the last hundred
+
+    def add_episodes(self, returns: list[float]) -> None:
+        """Counts finished training episodes."""
+        self.episodes_finished += len(returns)
+        self.recent_returns = (self.recent_returns + returns)[-RECENT_EPISODES:]
+
+    def judge(self, score: float, update: int) -> bool:
+        """Takes in the evaluation of the policy after this update; says whether it is the best so far."""
+        self.last_return = score
+        if self.best_return is None or score > self.best_return:
+            self.best_return, self.best_update, self.evaluations_without_gain = score, update, 0
+            return True
+        self.evaluations_without_gain += 1
+        return False
+
+    def parts_s(self) -> dict[str, float]:
+        """Seconds spent so far, by part of the loop."""
+        return {
+            "environment": self.environment_s,
+            "act": self.act_s,
+            "update": self.update_s,
+            "evaluation": self.evaluation_s,
+        }
+
+    def state(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Standing:
+        return cls(**state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands after an update."""
+
+    update: int
+    n_updates: int
+    steps: int
+    total_steps: int
+    episodes: float  # worth of episodes, by steps
+    steps_per_s: float
+    time_left_s: float
+    terms: Mapping[str, float]  # of this update's rollout, at an episode's length; `return` among them
+    eval_return: float | None  # of the last evaluation
+    best_return: float | None
+
+    @classmethod
+    def of(cls, standing: Standing, config: TrainingConfig, terms: Mapping[str, float]) -> Progress:
+        rate = standing.steps / standing.elapsed_s if standing.elapsed_s > 0 else 0.0
+        total = config.n_updates * config.ppo.buffer_steps
+        return cls(
+            update=standing.update,
+            n_updates=config.n_updates,
+            steps=standing.steps,
+            total_steps=total,
+            episodes=standing.steps / config.episode_steps,
+            steps_per_s=rate,
+            time_left_s=(total - standing.steps) / rate if rate > 0 else float("inf"),
+            terms=terms,
+            eval_return=standing.last_return,
+            best_return=standing.best_return,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """How a run ended."""
+
+    finished: bool  # False where a signal or early stopping ended it before its budget
+    reason: str
+    update: int
+    steps: int
+    best_return: float | None
+    best_update: int
+    last_return: float | None
+    statistics: Mapping[str, Any]  # training_stats.json
+
+
+def statistics(standing: Standing, config: TrainingConfig, *, finished: bool, reason: str) -> dict[str, Any]:
+    """training_stats.json: how the run went, and how far its last policy is from its best."""
+    best, last = standing.best_return, standing.last_return
+    behind = None
+    if best is not None and last is not None and best != 0.0:
+        behind = 100.0 * (best - last) / abs(best)
+    parts = {"overall": standing.elapsed_s} | standing.parts_s()
+    return {
+        "finished": finished,
+        "reason": reason,
+        "updates": standing.update,
+        "steps": standing.steps,
+        "episodes": standing.steps / config.episode_steps,
+        "episodes_finished": standing.episodes_finished,
+        "elapsed_s": standing.elapsed_s,
+        "time_s": standing.parts_s(),
+        "steps_per_s": {
+            part: standing.steps / spent if spent > 0 else None
+            for part, spent in parts.items()
+            if part != "evaluation"
+        },
+        "recent_episode_return_mean": float(np.mean(standing.recent_returns))
+        if standing.recent_returns
+        else None,
+        "best_return": best,
+        "best_update": standing.best_update,
+        "last_return": last,
+        "last_behind_best_percent": behind,
+        "config": asdict(config),
+    }

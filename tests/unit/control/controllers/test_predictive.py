@@ -1,0 +1,130 @@
+"""Model-predictive control and its bound on the one-mass model, where the answer is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cases.ieee68 import load_ieee68
+from control.controllers.base import DF_HZ, OWN_DF, OWN_OUTPUT, UTILISATION
+from control.controllers.one_mass import F, Start, advance_one_mass, discretise, one_mass
+from control.controllers.predictive import PredictiveController
+from control.controllers.quadratic_program import Program, perfect_information
+from control.plants.fleet import make_fleet
+
+pytest.importorskip("osqp")
+
+
+@pytest.fixture(scope="module")
+def case():
+    return load_ieee68()
+
+
+@pytest.fixture(scope="module")
+def model(case):
+    return one_mass(case, make_fleet(case, 4.0))
+
+
+def cost_of_interval(model, before, after, square_hz2) -> float:
+    """The reward's own costs."""
+    moved = np.abs(np.array(after.command_mw) - np.array(before.command_mw))
+    effort = 0.1 * model.cost_per_mw2 * moved**2 / model.count
+    return float(1000.0 * model.n_bus * square_hz2 + (model.cost_per_mw * moved + effort).sum())
+
+
+def test_the_one_mass_model_has_the_inertia_of_the_case(case, model):
+    h_mws = (case.machine.h_s * case.machine.base_mva).sum()
+    assert model.inertia_mws_per_hz == pytest.approx(2.0 * h_mws / 60.0)
+    np.testing.assert_allclose(model.step_mw, [5 * 50 / 15, 8 * 10 / 15, 7 * 5 / 15])
+
+
+def test_inside_the_dead_band_frequency_answers_a_step_as_the_formula_says(model):
+    """Df = d/D (1 - exp(-D t / M)) without governors."""
+    step = discretise(model, 4.0, False)
+    y, v = np.zeros(6), np.array([0.0, 0.0, 0.0, -20.0])
+    for _ in range(5):
+        y = step.phi @ y + (step.gamma0 + step.gamma1) @ v
+    d, m = model.damping_mw_per_hz, model.inertia_mws_per_hz
+    assert y[F] / 1000.0 == pytest.approx(-20.0 / d * (1.0 - np.exp(-d * 20.0 / m)), rel=1e-10)
+
+
+def test_outside_the_dead_band_frequency_settles_where_droop_and_damping_meet(model):
+    """D f + K (f + b) = d, for a loss of 500 MW: f = -(500 + 2500 x 0.017) / (2500 + D)."""
+    state = Start()
+    for _ in range(200):
+        state, _ = advance_one_mass(model, state, np.zeros(3), -500.0, -500.0)
+    k, b = model.governor.gain_mw_per_hz, model.governor.dead_band_hz
+    assert state.df_hz == pytest.approx(-(500.0 + k * b) / (k + model.damping_mw_per_hz), rel=1e-6)
+
+
+def test_mpc_is_the_perfect_information_program_where_nothing_is_hidden(model):
+    """A lasting 25 MW known from the start: receding horizon and whole program cost the same within 1 %.
+
+    25 MW keeps frequency inside the dead band while batteries, 16.7 MW an interval, take it over.
+    """
+    n, d_mw = 20, -25.0
+    begin = Start(energy_mwh=0.5 * model.energy_mwh)
+    bound = perfect_information(model, np.full(n + 1, d_mw), 0.5, tolerance=1e-6)
+    program = Program(model, np.full(30, 4.0), tolerance=1e-6, max_iterations=20_000)
+    state, known, total, total_known = begin, begin, 0.0, 0.0
+    for k in range(n):
+        z, _ = program.solve(state, np.full(31, d_mw))
+        after, square = advance_one_mass(model, state, z[0, 6:9], d_mw, d_mw)
+        total += cost_of_interval(model, state, after, square)
+        state = after
+        after, square = advance_one_mass(model, known, bound.command_mw[k], d_mw, d_mw)
+        total_known += cost_of_interval(model, known, after, square)
+        known = after
+    assert total == pytest.approx(total_known, rel=0.01)
+    # The program takes frequency as straight within 4 s, which here is worth 4 % of the cost.
+    assert bound.cost == pytest.approx(total_known, rel=0.05)
+    # What it has found: the disturbance is met, frequency is back.
+    assert abs(state.df_hz) < 5e-4
+
+
+def test_the_bound_costs_less_than_any_other_way_and_keeps_the_limits(model):
+    rng = np.random.default_rng(0)
+    d_mw = np.concatenate([[0.0], np.cumsum(rng.normal(0.0, 5.0, 60))])
+    bound = perfect_information(model, d_mw, 0.5, tolerance=1e-5)
+    following = []  # a plain controller: batteries follow the disturbance
+    state = Start(energy_mwh=0.5 * model.energy_mwh)
+    for k in range(60):
+        command = np.array([np.clip(-d_mw[k], -250.0, 250.0), 0.0, 0.0])
+        after, square = advance_one_mass(model, state, command, d_mw[k], d_mw[k + 1])
+        following.append(cost_of_interval(model, state, after, square))
+        state = after
+    assert bound.cost < sum(following)
+    moved = np.abs(np.diff(np.vstack([np.zeros(3), bound.command_mw]), axis=0))
+    # osqp keeps constraints to its tolerance, relative to powers of about 100 MW.
+    assert np.all(moved <= model.step_mw + 0.01)
+
+
+def test_the_controller_finds_and_removes_a_disturbance_it_is_never_told(case):
+    fleet = make_fleet(case, 4.0)
+    controller = PredictiveController(case, fleet, 1)
+    controller.reset(np.arange(1), np.zeros(1, dtype=np.int64))
+    model, state, plants = controller.model, Start(energy_mwh=62.5), fleet.start(1)
+    for _ in range(45):
+        seen = np.zeros((1, fleet.n_resource, 15))
+        seen[:, :, OWN_DF] = state.df_hz / DF_HZ
+        seen[:, :, OWN_OUTPUT] = plants.output_mw / fleet.range_mw
+        seen[:, fleet.bess, UTILISATION] = 2.0 * fleet.state_of_charge(plants) - 1.0
+        fleet.advance(plants, controller.act(seen))
+        command = np.array([plants.command_mw[0, fleet.kind == code].sum() for code in (0, 1, 2)])
+        state, _ = advance_one_mass(model, state, command, -60.0, -60.0)
+    # Three minutes on, the estimate is within the governors' and the linearisation's errors, a few MW.
+    assert controller._estimate[0, 1] == pytest.approx(-60.0, abs=5.0)
+    assert abs(state.df_hz) < 2e-3
+
+
+def test_ctrl_c_while_osqp_solves_is_not_taken_for_a_solution(model, monkeypatch):
+    """osqp catches the signal and returns the unfinished iterate with a status of its own."""
+    osqp = pytest.importorskip("osqp")
+    program = Program(model, np.full(5, 4.0))
+    info = SimpleNamespace(status_val=osqp.SolverStatus.OSQP_SIGINT, status="interrupted", obj_val=0.0)
+    unfinished = SimpleNamespace(x=np.zeros(1000), info=info)
+    monkeypatch.setattr(
+        program, "_solver", SimpleNamespace(update=lambda **_: None, solve=lambda **_: unfinished)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        program.solve(Start(energy_mwh=12.5), np.zeros(6))

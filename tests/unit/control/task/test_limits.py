@@ -1,0 +1,88 @@
+"""The compiled judgement of an interval says what the array arithmetic of grid_model/network/limits.py says."""
+
+import numpy as np
+
+from control.task.limits import IntervalResult, judge_limits, largest_deviation, share_within
+from grid_model.network.limits import (
+    apparent_power_mva,
+    applicable_rating_mva,
+    branch_violations,
+    loading_percent,
+    voltage_violations,
+)
+
+
+def test_limits_are_judged_as_by_the_array_arithmetic():
+    """Random flows and voltages around their limits, with elements out and dead buses in some environments."""
+    rng = np.random.default_rng(0)
+    n_env, n_branch, n_machine, n_bus = 200, 6, 3, 5
+    s_from, s_to = (rng.normal(size=(n_env, n_branch, 2)) @ np.array([40.0, 40.0j]) for _ in range(2))
+    v = rng.uniform(0.93, 1.08, (n_env, n_bus)) * np.exp(1j * rng.uniform(-1.0, 1.0, (n_env, n_bus)))
+    rate_a, rate_b = np.full(n_branch, 110.0), np.full(n_branch, 130.0)
+    low, high = np.full(n_bus, 0.95), np.full(n_bus, 1.06)
+    branch_on, machine_on = rng.random((n_env, n_branch)) > 0.1, rng.random((n_env, n_machine)) > 0.1
+    live = rng.random((n_env, n_bus)) > 0.5
+    loading, vm, out = np.empty((n_env, n_branch)), np.empty((n_env, n_bus)), np.empty(n_env, np.int64)
+    overloaded, out_of_band = np.empty((2, n_env), np.bool_)
+    judge_limits(
+        s_from, s_to, v, rate_a, rate_b, low, high, branch_on, machine_on, live,
+        loading, vm, out, overloaded, out_of_band,
+    )  # fmt: skip
+    count = (~branch_on).sum(axis=1) + (~machine_on).sum(axis=1)
+    rating = applicable_rating_mva(rate_a, rate_b, count > 0)
+    expected = loading_percent(apparent_power_mva(s_from, s_to), rating)
+    np.testing.assert_array_equal(out, count)
+    np.testing.assert_allclose(loading, expected, rtol=1e-15 * 4)  # two ways to a square root
+    np.testing.assert_allclose(vm, np.abs(v), rtol=1e-15 * 4)
+    np.testing.assert_array_equal(overloaded, branch_violations(expected).flag)
+    np.testing.assert_array_equal(out_of_band, voltage_violations(np.abs(v), low, high, live).flag)
+    for flag in (overloaded, out_of_band):
+        assert 0.05 < flag.mean() < 0.95  # both answers were asked for
+
+
+def test_shares_count_the_steps_within_each_limit():
+    """Four steps at 10, -40, 36 and 300 mHz: two within 36 mHz, three within 200 mHz."""
+    narrow, wide = np.empty((2, 1))
+    share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2, narrow, wide)
+    assert (narrow[0], wide[0]) == (0.5, 0.75)
+
+
+def test_limits_broken_are_counted_and_weighed():
+    """Circuits at 90, 110 and 150 % are two beyond their rating, by 0.1 + 0.5; a dead bus is not judged."""
+    n = np.zeros((1, 3))
+    result = IntervalResult(
+        sum_bus_square_hz2=np.zeros(1),
+        set_point_change_mw=n,
+        frequency_violation=np.zeros(1, bool),
+        branch_violation=np.ones(1, bool),
+        voltage_violation=np.ones(1, bool),
+        violations=np.array([2]),
+        grid_lost=np.zeros(1, bool),
+        max_abs_df_hz=np.zeros(1),
+        within_36_mhz=np.ones(1),
+        within_200_mhz=np.ones(1),
+        loading_percent=np.array([[90.0, 110.0, 150.0]]),
+        vm_pu=np.array([[0.90, 1.00, 0.0]]),
+        unserved_mw=np.zeros(1),
+        bus_df_hz=n,
+        resource_mw=n,
+        utilisation=n,
+        bus_live=np.array([[True, True, False]]),
+    )
+    branches = result.branch_limits
+    voltages = result.voltage_limits(np.full(3, 0.95), np.full(3, 1.10))
+    assert (branches.count[0], voltages.count[0]) == (2, 1)
+    # Rounding of one subtraction and one sum.
+    np.testing.assert_allclose(
+        [branches.severity[0], voltages.severity[0]], [0.6, 0.05], rtol=0.0, atol=1e-12
+    )
+    assert branches.flag[0]
+    assert voltages.flag[0]
+
+
+def test_the_largest_deviation_is_that_of_either_extreme_of_any_group():
+    lowest = np.array([[-0.3, 0.1], [-0.1, 0.0]])
+    highest = np.array([[0.2, 0.4], [0.25, 0.1]])
+    np.testing.assert_array_equal(largest_deviation(lowest, highest), [0.3, 0.4])
+    lowest[0, 0] = np.nan
+    assert np.isnan(largest_deviation(lowest, highest)[0])

@@ -1,0 +1,135 @@
+"""The reduced network, the sines behind it, and the recorder."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cases.ieee68 import load_ieee68
+from grid_model.dynamics.events import DisturbanceError, Event
+from grid_model.dynamics.kron_reduction import classical_stiffness
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.kernels.linear_algebra import _sine_and_cosine
+from grid_model.kernels.machine_swing import network_power
+from grid_model.validation.classical import ClassicalGrid
+from grid_model.validation.frequency_checks import balanced_grid
+
+CASE = load_ieee68("rogers")
+
+
+@pytest.fixture(scope="module")
+def grid() -> ClassicalGrid:
+    return ClassicalGrid(CASE, SwingConfig(level="machine"))
+
+
+def test_the_reduced_network_gives_back_the_power_flow(grid):
+    in_phase, _ = grid.coefficients(grid.undisturbed(), np.zeros(CASE.n_machine))
+    # Newton's tolerance is 1e-7 MW at each of 68 buses.
+    np.testing.assert_allclose(in_phase[:, :, 0].sum(axis=1), grid.p_mech_mw, rtol=0.0, atol=1e-5)
+
+
+def test_the_reduced_network_gives_back_the_bus_voltages(grid):
+    voltages = grid.undisturbed().recovery @ grid.e_pu
+    np.testing.assert_allclose(
+        voltages, grid.v_pu, rtol=0.0, atol=1e-8
+    )  # Newton's tolerance over admittances > 1
+
+
+def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
+    network = grid.undisturbed()
+    theta = np.random.default_rng(1).uniform(-3.0, 3.0, CASE.n_machine)
+    in_phase, quadrature = grid.coefficients(network, np.zeros(CASE.n_machine))
+    power = np.empty((CASE.n_machine, 1))
+    network_power(None, in_phase, quadrature, theta[:, None].copy(), power)
+    e_pu = grid.e_pu * np.exp(1j * theta)
+    exact = CASE.base_mva * (e_pu * np.conj(network.y_reduced_pu @ e_pu)).real
+    # Rounding: terms of up to 1e5 MW.
+    np.testing.assert_allclose(power[:, 0], exact, rtol=0.0, atol=1e-8)
+
+
+def test_sine_and_cosine_are_right_to_rounding():
+    angle = np.random.default_rng(2).uniform(-1e4, 1e4, (7, 1001))
+    sine, cosine = np.empty_like(angle), np.empty_like(angle)
+    _sine_and_cosine(angle.shape[1], angle, sine, cosine)
+    # One unit in the last place near 1 is 2.2e-16; the reduction of 1e4 rad adds 1e4 x 2^-86.
+    np.testing.assert_allclose(sine, np.sin(angle), rtol=0.0, atol=3e-16)
+    np.testing.assert_allclose(cosine, np.cos(angle), rtol=0.0, atol=3e-16)
+
+
+def test_stiffness_is_the_derivative_of_power(grid):
+    network = grid.undisturbed()
+    in_phase, quadrature = grid.coefficients(network, np.zeros(CASE.n_machine))
+    step = 1e-5
+    theta = np.zeros((CASE.n_machine, 1))
+    theta[3] = step
+    plus, minus = np.empty_like(theta), np.empty_like(theta)
+    network_power(None, in_phase, quadrature, theta, plus)
+    network_power(None, in_phase, quadrature, -theta, minus)
+    numeric = (plus - minus)[:, 0] / (2.0 * step)
+    exact = classical_stiffness(quadrature[:, :, 0])[:, 3]
+    # Central difference: P h^2 / 6 = 1e5 MW x 2e-11; rounding 1e5 x 1e-16 / 1e-5.
+    np.testing.assert_allclose(exact, numeric, rtol=0.0, atol=1e-4)
+
+
+def test_a_machine_out_of_service_sends_no_power(grid):
+    event = Event(time_s=0.0, kind="machine_out", index=8)
+    network = grid.switched(grid.undisturbed(), event)
+    assert not network.y_reduced_pu[8].any()
+    assert not network.y_reduced_pu[:, 8].any()
+
+
+def test_an_event_the_classical_model_does_not_know_is_refused(grid):
+    with pytest.raises(DisturbanceError, match="machine_in"):
+        grid.switched(grid.undisturbed(), Event(time_s=0.0, kind="machine_in", index=8))
+
+
+def test_a_common_turn_of_all_rotors_changes_nothing():
+    """At every level rows of the exchange sum to zero."""
+    for level in ("machine", "area", "system"):
+        coupled, _ = balanced_grid(CASE, 1, SwingConfig(level=level), load_level=0.8)
+        matrix = coupled.exchange.mw_per_rad(0)
+        # Rounding of sums of up to 1e5 MW/rad.
+        np.testing.assert_allclose(matrix.sum(axis=1), 0.0, rtol=0.0, atol=1e-7)
+
+
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_a_recorded_trace_ends_in_the_power_flow_and_repeats_the_frequencies(level):
+    coupled, inputs = balanced_grid(CASE, 2, SwingConfig(level=level), load_level=0.8)
+    recorder = coupled.record(1)
+    event = Event(time_s=1.7, kind="branch_out", index=CASE.branch.name.index("54-53 #1"))
+    for k in range(3):
+        coupled.advance(inputs, {1: [event]} if k == 0 else None)
+    trace = recorder.trace()
+    assert len(trace.time_s) == 601
+    np.testing.assert_allclose(np.diff(trace.time_s), 0.02, rtol=0.0, atol=1e-12)
+    np.testing.assert_array_equal(trace.df_hz[-1], coupled.df_hz[:, 1])
+    np.testing.assert_array_equal(trace.df_hz[401:], coupled.motion.trace_hz[1:, :, 1])
+    np.testing.assert_allclose(trace.flow_mw[-1], coupled.engine.s_from_mva[1].real, rtol=0.0, atol=1e-9)
+    assert np.abs(trace.flow_mw[85:, event.index]).max() == 0.0  # out from 1.7 s on
+    assert trace.flow_mw[84, event.index] != 0.0
+    # The centre of inertia as the grid itself reports it.
+    np.testing.assert_allclose(trace.coi_hz[401:], coupled.coi_trace_hz()[:, 1], rtol=0.0, atol=1e-15)
+
+
+def test_recorded_unserved_load_is_that_at_the_beginning_of_its_span():
+    """7 % of the load are shed while it grows by a thousandth within an interval; constant between two power flows."""
+    coupled, inputs = balanced_grid(CASE, 1, SwingConfig(level="system"), load_level=0.8)
+    coupled.course.shed(0, np.full(CASE.n_load, 0.93))
+    recorder = coupled.record(0)
+    more = replace(inputs, load_mw=1.001 * inputs.load_mw)
+    for _ in range(2):
+        coupled.advance(more)
+    trace = recorder.trace()
+    shed_mw = 0.07 * 0.8 * CASE.load.p_mw.sum()
+    first, second = trace.time_s < 4.0, trace.time_s >= 4.0
+    spans = np.unique(trace.unserved_mw[first])
+    assert (spans >= shed_mw - 1e-9).all()
+    assert (spans < 1.001 * shed_mw - 1e-9).all()
+    np.testing.assert_allclose(trace.unserved_mw[0], shed_mw, rtol=1e-12)
+    np.testing.assert_allclose(trace.unserved_mw[second], 1.001 * shed_mw, rtol=1e-12)
+
+
+def test_recording_nothing_is_an_error():
+    coupled, _ = balanced_grid(CASE, 1, SwingConfig(), load_level=0.8)
+    with pytest.raises(ValueError, match="nothing recorded"):
+        coupled.record(0).trace()

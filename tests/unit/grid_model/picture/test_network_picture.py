@@ -1,0 +1,84 @@
+"""The picture of the grid: what touches what, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cases.ieee68 import load_ieee68
+from grid_model.picture.layout import bus_radius, place_badges
+from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
+
+
+@pytest.fixture(scope="module")
+def case():
+    return load_ieee68()
+
+
+def test_every_plant_has_a_badge_that_touches_nothing(case):
+    """A badge is about half a bus wide, so its own half must fit beside branches, buses and other badges."""
+    badges = place_badges(case)
+    assert len(badges.kind) == case.n_machine + case.n_renewable + case.n_resource
+    radius = bus_radius(case)
+    half = 0.55 * radius
+    place = np.column_stack([badges.x, badges.y])
+    bus = np.column_stack([case.bus.x, case.bus.y])
+    assert np.linalg.norm(place[:, None] - bus[None], axis=2).min() > radius + half
+    apart = np.linalg.norm(place[:, None] - place[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert apart.min() > 2.0 * half
+    for point in place:
+        for a, b in zip(bus[case.branch.from_bus], bus[case.branch.to_bus], strict=True):
+            along = np.clip((point - a) @ (b - a) / ((b - a) @ (b - a)), 0.0, 1.0)
+            assert np.linalg.norm(point - a - along * (b - a)) > half
+
+
+def test_voltage_colours_cover_the_band_and_whatever_lies_outside(case):
+    scale = voltage_scale(case, np.full(68, 1.0))
+    assert (scale.low, scale.high) == (0.95, 1.10)
+    assert voltage_scale(case, np.linspace(0.9, 1.2, 68)).low == 0.9
+
+
+def test_frequency_colours_are_as_tight_as_the_deviations():
+    scale = frequency_scale(np.array([-0.021, -0.018]))
+    assert scale.low == pytest.approx(-21.0)
+    assert scale.high == pytest.approx(-18.0)
+    flat = frequency_scale(np.zeros(68), min_span_hz=0.002)
+    assert (flat.low, flat.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_grid_with_outages_and_a_dead_bus_is_drawn(case, tmp_path, suffix):
+    vm_pu = np.full(68, 1.02)
+    vm_pu[4] = np.nan  # islanded: no voltage
+    in_service = np.ones(case.n_branch, dtype=bool)
+    in_service[[0, 90]] = False
+    running = np.arange(case.n_machine) != 10
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    draw_network(
+        case,
+        figure,
+        buses=voltage_scale(case, vm_pu),
+        loading_percent=np.linspace(0.0, 120.0, case.n_branch),
+        branch_in_service=in_service,
+        machine_in_service=running,
+        title="outages",
+    )
+    figure.savefig(tmp_path / f"grid.{suffix}", dpi=50)
+    assert (tmp_path / f"grid.{suffix}").stat().st_size > 10_000
+
+
+def test_values_of_the_wrong_length_are_refused(case):
+    with pytest.raises(ValueError, match=r"loading_percent has shape \(3,\), expected \(101,\)"):
+        draw_network(case, Figure(), loading_percent=np.zeros(3))
+
+
+def test_badges_of_a_case_without_plants_of_ours_are_its_machines(case):
+    none = np.array([], dtype=np.int64)
+    bare = replace(
+        case,
+        renewable=replace(case.renewable, name=(), kind=(), bus=none, p_max_mw=np.array([]), series=()),
+        resource=replace(case.resource, name=(), kind=(), bus=none),
+    )
+    assert place_badges(bare).kind == ("machine",) * 16

@@ -1,0 +1,259 @@
+"""N-1: verdicts on grids whose outages can be worked by hand, and three engines on the 68 buses."""
+
+from dataclasses import replace
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from builders import grid, one_area, three_area, two_bus
+from cases.case import Case
+from cases.ieee68 import load_ieee68
+from grid_model.network.topology import multigraph
+from grid_model.power_flow.solution import PowerFlowDiverged
+from grid_model.security.contingency import (
+    BY_NONE,
+    BY_PANDAPOWER,
+    BY_SECOND_START,
+    EngineScreen,
+    PandapowerScreen,
+    screen,
+)
+from grid_model.security.outage import published_point, scaled_point
+
+
+def result_of(screening, name):
+    return next(result for result in screening.results if result.outage.name == name)
+
+
+def with_reference_at_a_live_bus(v_pu):
+    """Voltages turned so that the first live bus has angle zero: engines may differ in what they refer to."""
+    first = np.flatnonzero(np.abs(v_pu) > 0.0)[0]
+    return v_pu * np.exp(-1j * np.angle(v_pu[first]))
+
+
+def test_the_loss_of_one_of_two_circuits_overloads_the_other():
+    """100 MW over circuits of rate A 60 and rate B 72 MVA: 50 MW each is fine, 100 MW is 139 %."""
+    case = two_bus(p_load_mw=100.0, circuits=2)
+    case = replace(
+        case, branch=replace(case.branch, rate_a_mva=np.full(2, 60.0), rate_b_mva=np.full(2, 72.0))
+    )
+    screening = screen(case, published_point(case))
+    assert not screening.base.violations
+    result = result_of(screening, "1-2 #1")
+    assert (result.verdict, result.condition.worst_branch) == ("violated", "1-2 #2")
+    # The sending end carries P and the reactive losses X I^2 = 0.1 pu: |100 + 10j| MVA, I a little over 1.
+    assert result.condition.worst_loading_percent == pytest.approx(100.5 / 72 * 100, rel=0.002)
+    (violation,) = result.condition.violations
+    assert (violation.limit, violation.element, violation.allowed) == ("loading_percent", "1-2 #2", 100.0)
+
+
+@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower"])
+def test_a_loss_beyond_the_transfer_limit_diverges_and_is_in_the_table(engine):
+    """P_max = 1 / (2 X) without reactive load: 6.25 pu over two circuits of 0.16, 3.125 pu over one."""
+    case = two_bus(p_load_mw=500.0, x_pu=0.16, circuits=2)
+    screening = screen(case, published_point(case), engine)
+    for name in ("1-2 #1", "1-2 #2"):
+        result = result_of(screening, name)
+        assert (result.verdict, result.condition, result.solved_by) == ("diverged", None, BY_NONE)
+    assert {r.outage.name for r in screening.ranked()[:3]} == {"1-2 #1", "1-2 #2", "G1"}
+
+
+def test_the_loss_of_the_only_machine_is_in_the_table_too():
+    case = two_bus(circuits=2)
+    for engine in ("lightsim2grid", "pandapower"):
+        assert result_of(screen(case, published_point(case), engine), "G1").verdict == "diverged"
+
+
+@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower", "dc"])
+def test_an_island_names_its_buses_and_what_is_lost(engine):
+    case = one_area()
+    screening = screen(case, published_point(case), engine)
+    result = result_of(screening, "3-4 #1")
+    assert result.verdict == "islanded"
+    assert result.islanded_bus_numbers == (4,)
+    assert (result.lost_load_mw, result.lost_generation_mw) == (80.0, 0.0)
+    assert result.rest == "secure"
+    assert screening.bridges == ((3, 4),)
+    assert screening.count()["islanded"] == 1
+
+
+def test_a_lost_machine_is_picked_up_by_rating():
+    """G11 feeds 400 MW; G21 and G31, rated 3 : 1, take 300 and 100 MW of it over their step-ups."""
+    case = three_area()
+    case = replace(case, machine=replace(case.machine, rating_mva=np.array([1000.0, 1500.0, 500.0])))
+    fast = EngineScreen(case)
+    solutions = fast.solve(published_point(case))
+    k = next(k for k, outage in enumerate(fast.outages) if outage.name == "G11")
+    v = solutions.v_pu[k]
+    for machine, p_mw in ((1, 250.0 + 300.0), (2, 200.0 + 100.0)):
+        from_bus, to_bus = case.machine.bus[machine], case.machine.bus[machine] + 1  # 21-22 and 31-32
+        # Lossless transformer of ratio 1.02: P = V1 V2 sin(d12) / (t X) S_base
+        flow_mw = 100.0 * (v[from_bus] * np.conj(v[to_bus])).imag / (1.02 * 0.02)
+        # Solver mismatch of 1e-7 MVA at every bus; lines carry no resistance.
+        assert flow_mw == pytest.approx(p_mw, abs=1e-5)
+
+
+def test_voltages_outside_their_band_are_named():
+    """Losing one of two circuits drags the load bus below 0.95 pu; V2 from the quadratic of two buses."""
+    p, q, x = 1.0, 0.4, 0.2
+    case = two_bus(p_load_mw=100.0, q_load_mvar=40.0, x_pu=x, circuits=2)
+    half = 0.5 - q * x
+    v2 = np.sqrt(half + np.sqrt(half**2 - x**2 * (p**2 + q**2)))
+    result = result_of(screen(case, published_point(case)), "1-2 #2")
+    (violation,) = result.condition.violations
+    assert (violation.limit, violation.element, violation.allowed) == ("vm_min_pu", "bus 2", 0.95)
+    assert violation.value == pytest.approx(v2, abs=1e-9)  # Newton stops at 1e-9 pu
+    assert (result.condition.vm_min_bus, result.condition.vm_max_bus) == (2, 1)
+
+
+def test_what_the_quick_engine_leaves_unsolved_is_tried_again_from_a_second_start(monkeypatch):
+    case = three_area()
+    point = published_point(case)
+    fast = EngineScreen(case)
+    good = fast.solve(point)
+
+    def solves_nothing(self):
+        n = len(self._meshed)
+        return np.zeros((n, case.n_bus), dtype=np.complex128), np.zeros(n, dtype=np.bool_)
+
+    monkeypatch.setattr(EngineScreen, "_contingency_analysis", solves_nothing)
+    bad = fast.solve(point)
+    assert not bad.solved[fast._meshed].any()
+    confirmed = fast.confirm(point, bad)
+    assert confirmed.solved.all()
+    assert {confirmed.solved_by[k] for k in fast._meshed} == {BY_SECOND_START}
+    np.testing.assert_allclose(confirmed.v_pu, good.v_pu, rtol=0.0, atol=1e-8)  # what engines are held to
+
+
+def test_what_no_start_solves_is_given_to_pandapower(monkeypatch):
+    case = three_area()
+    point = published_point(case)
+    fast = EngineScreen(case)
+    good = fast.solve(point)
+    bad = replace(
+        good,
+        v_pu=np.zeros_like(good.v_pu),
+        solved=np.zeros_like(good.solved),
+        solved_by=(BY_NONE,) * len(good.solved_by),
+    )
+    monkeypatch.setattr(
+        fast._engine, "solve", lambda injection, envs: np.zeros(fast._engine.n_env, dtype=np.bool_)
+    )
+    confirmed = fast.confirm(point, bad)
+    assert confirmed.solved_by == (BY_PANDAPOWER,) * len(fast.outages)
+    for k in range(len(fast.outages)):
+        np.testing.assert_allclose(
+            with_reference_at_a_live_bus(confirmed.v_pu[k]),
+            with_reference_at_a_live_bus(good.v_pu[k]),
+            rtol=0.0,
+            atol=1e-8,  # what engines are held to
+        )
+
+
+def test_a_screen_does_not_depend_on_what_was_screened_before():
+    case = load_ieee68()
+    fast = EngineScreen(case)
+    heavy, light = scaled_point(case, load_level=1.0), scaled_point(case, load_level=0.5, wind=0.3, sun=0.2)
+    first = fast.solve(light)
+    fast.confirm(heavy, fast.solve(heavy))
+    again = fast.solve(light)
+    np.testing.assert_array_equal(again.solved, first.solved)
+    # Newton stops at 1e-9 pu of mismatch, wherever it came from.
+    np.testing.assert_allclose(again.v_pu, first.v_pu, rtol=0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower"])
+def test_a_grid_without_a_base_solution_says_so(engine):
+    """7 pu over two circuits of 0.16 pu each: beyond 1 / (2 x 0.08) = 6.25 pu."""
+    feasible = two_bus(p_load_mw=100.0, x_pu=0.16, circuits=2)
+    point = replace(published_point(feasible), p_load_mw=np.array([700.0]), p_machine_mw=np.array([700.0]))
+    with pytest.raises(PowerFlowDiverged, match="no solution before any outage"):
+        screen(feasible, point, engine)
+
+
+@pytest.fixture(scope="module")
+def rogers() -> Case:
+    return load_ieee68("rogers")
+
+
+@pytest.fixture(scope="module", params=["lightsim2grid", "dc"])
+def screening(request, rogers):
+    return screen(rogers, published_point(rogers), request.param)
+
+
+def test_every_element_of_the_68_buses_is_in_the_table_once(screening, rogers):
+    names = [result.outage.name for result in screening.results]
+    assert sorted(names) == sorted(
+        [*rogers.branch.name, *rogers.machine.name, *rogers.renewable.name, *rogers.resource.name]
+    )
+    assert sum(screening.count().values()) == 151
+
+
+def test_what_islands_are_the_bridges_that_networkx_finds(screening, rogers):
+    """Bridges of the simple graph, less those that stand for parallel circuits."""
+    graph = multigraph(rogers)
+    names = {
+        rogers.branch.name[key]
+        for u, v in nx.bridges(nx.Graph(graph))
+        if graph.number_of_edges(u, v) == 1
+        for key in graph[u][v]
+    }
+    assert {r.outage.name for r in screening.results if r.verdict == "islanded"} == names
+    assert {f"{a}-{b}" for a, b in screening.bridges} == names
+
+
+def test_a_lost_plant_at_zero_output_leaves_the_base_case(rogers):
+    """Wind and plants stand at zero at the published point, so nothing moves."""
+    screening = screen(rogers, published_point(rogers))
+    base = screening.base
+    for result in screening.results[117:]:
+        assert result.outage.kind in ("renewable", "resource")
+        assert result.condition.vm_min_pu == pytest.approx(base.vm_min_pu, abs=1e-8)
+        assert result.condition.vm_max_pu == pytest.approx(base.vm_max_pu, abs=1e-8)
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 5], ids=["all", "every fifth"])
+def test_both_ac_engines_agree_on_the_outages_of_the_68_buses(rogers, every):
+    """Same outages solved, same voltages to 1e-8 pu, with wind, sun, reactors and plants at work."""
+    point = scaled_point(rogers, load_level=0.85, wind=0.6, sun=0.5)
+    point = replace(point, p_resource_mw=np.linspace(-20.0, 30.0, 20))
+    fast, slow = EngineScreen(rogers), PandapowerScreen(rogers)
+    quick = fast.confirm(point, fast.solve(point))
+    assert 140 < np.count_nonzero(quick.solved) < 151
+    for k in sorted({*range(0, 151, every), *np.flatnonzero(~quick.solved)}):
+        oracle = slow.voltages(point, k)
+        assert (oracle is not None) == quick.solved[k], fast.outages[k].name
+        if oracle is not None:
+            np.testing.assert_allclose(
+                with_reference_at_a_live_bus(quick.v_pu[k]),
+                with_reference_at_a_live_bus(oracle),
+                rtol=0.0,
+                atol=1e-8,  # what the project promises
+                err_msg=fast.outages[k].name,
+            )
+
+
+def test_severity_adds_what_exceeds_each_limit():
+    """139.6 % is 0.396 ratings; ranking puts it before what is secure."""
+    case = two_bus(p_load_mw=100.0, circuits=2)
+    case = replace(
+        case, branch=replace(case.branch, rate_a_mva=np.full(2, 60.0), rate_b_mva=np.full(2, 72.0))
+    )
+    screening = screen(case, published_point(case))
+    condition = result_of(screening, "1-2 #1").condition
+    assert condition.severity == pytest.approx(condition.worst_loading_percent / 100.0 - 1.0, rel=1e-12)
+
+
+def test_a_generator_that_feeds_an_island_of_its_own_is_lost_with_it():
+    """1 = 2 - 3 with a machine at 3: the circuit 2-3 cuts off 40 MW of generation and 10 MW of load."""
+    case = grid(
+        branches=[(1, 2, 0.1), (1, 2, 0.1), (2, 3, 0.1)],
+        machines={1: 60.0, 3: 40.0},
+        loads={2: (90.0, 0.0), 3: (10.0, 0.0)},
+        rating_mva=100.0,
+    )
+    case = replace(case, machine=replace(case.machine, rating_mva=np.array([100.0, 50.0])))
+    result = result_of(screen(case, published_point(case)), "2-3 #1")
+    assert (result.verdict, result.islanded_bus_numbers) == ("islanded", (3,))
+    assert (result.lost_load_mw, result.lost_generation_mw) == (10.0, 40.0)

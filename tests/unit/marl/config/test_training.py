@@ -1,0 +1,83 @@
+"""Presets against the specification, and settings that cannot be meant."""
+
+import dataclasses
+import json
+
+import pytest
+
+from control.controllers.registry import stored_parameters
+from marl.config.presets import preset, recommended, reference, residual
+from marl.config.training import (
+    ConfigError,
+    NetworkConfig,
+    PPOConfig,
+    TrainingConfig,
+    check_resume,
+    from_dict,
+)
+
+
+def test_the_reference_preset_is_the_specifications_table():
+    config = reference()
+    assert (config.total_episodes, config.episode_steps) == (1000, 500)
+    assert config.network.actor_hidden == (128, 128)
+    assert config.network.critic_hidden == (256, 256)
+    assert config.network.layer_norm
+    expected = {
+        "lr_actor": 3e-4, "lr_critic": 1e-3, "gamma": 0.99, "gae_lambda": 0.95, "clip": 0.2, "entropy_coef": 0.01,
+        "value_coef": 0.5, "max_grad_norm": 0.5, "buffer_steps": 2048, "minibatch_steps": 256, "epochs": 10,
+    }  # fmt: skip
+    assert {name: getattr(config.ppo, name) for name in expected} == expected
+
+
+def test_the_default_is_the_recommended_preset():
+    assert preset("recommended") == recommended() == TrainingConfig()
+
+
+def test_the_residual_preset_rests_where_its_linear_policy_does():
+    assert list(residual().network.dead_zones) == stored_parameters("linear_extended")["parameters"]["zone"]
+
+
+def test_all_presets_train_half_a_million_steps():
+    for config in (recommended(), reference(), residual()):
+        assert config.total_steps == 500_000
+        # 244 full buffers of 2048 are 288 steps short, 61 of 8192 likewise.
+        assert config.n_updates == {2048: 245, 8192: 62}[config.ppo.buffer_steps]
+        assert config.rollout_steps * config.n_envs == config.ppo.buffer_steps
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (PPOConfig, {"gamma": 1.5}),
+        (PPOConfig, {"clip": 0.0}),
+        (PPOConfig, {"epochs": 0}),
+        (PPOConfig, {"minibatch_steps": 300}),
+        (PPOConfig, {"noise_correlation": -0.1}),
+        (PPOConfig, {"lr_actor": float("nan")}),
+        (NetworkConfig, {"actor_hidden": ()}),
+        (NetworkConfig, {"dead_zone": 1.0}),
+        (TrainingConfig, {"n_envs": 48}),
+        (TrainingConfig, {"total_episodes": 0}),
+    ],
+)
+def test_nonsense_is_refused_with_its_name_and_value(kind, change):
+    name, value = next(iter(change.items()))
+    with pytest.raises(ConfigError) as caught:
+        kind(**change)
+    assert name in str(caught.value)
+    assert str(value) in str(caught.value)
+
+
+def test_a_configuration_survives_json():
+    config = dataclasses.replace(reference(), network=NetworkConfig(actor_hidden=(64, 32), sharing="agent"))
+    assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_a_resumed_run_may_train_longer_but_not_differently():
+    config = recommended()
+    check_resume(config, dataclasses.replace(config, total_episodes=2000))
+    with pytest.raises(ConfigError, match="keeps n_envs: it was 64, asked for 32"):
+        check_resume(config, dataclasses.replace(config, n_envs=32))
+    with pytest.raises(ConfigError, match=r"keeps ppo\.buffer_steps"):
+        check_resume(config, dataclasses.replace(config, ppo=PPOConfig(buffer_steps=4096)))

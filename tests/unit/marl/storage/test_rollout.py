@@ -1,0 +1,148 @@
+"""Rollout storage and its minibatches."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from marl.protocol import AgentGroup, Observed
+from marl.storage.rollout import Batch, RolloutBuffer, minibatches
+
+GROUPS = (
+    AgentGroup(name="a", agents=("a_0", "a_1"), observation_size=1, action_size=1),
+    AgentGroup(name="b", agents=("b_0",), observation_size=2, action_size=1),
+)
+CPU = torch.device("cpu")
+
+
+def observed(value: float, n_env: int = 2) -> Observed:
+    return Observed(
+        observations={
+            "a": np.full((n_env, 2, 1), value, dtype=np.float32),
+            "b": np.full((n_env, 1, 2), value, dtype=np.float32),
+        },
+        state=np.full((n_env, 3), value, dtype=np.float32),
+    )
+
+
+def fill(buffer: RolloutBuffer, t: int, *, terminated=(False, False), truncated=(False, False)) -> None:
+    buffer.add(
+        observed(t),
+        actions={"a": torch.full((2, 2, 1), t + 0.1), "b": torch.full((2, 1, 1), t + 0.2)},
+        log_probs=torch.full((2, 3), -float(t)),
+        rewards=np.full((2, 1), 10.0 * t),
+        terminated=np.array(terminated),
+        truncated=np.array(truncated),
+        final=observed(t + 0.5),
+    )
+
+
+def make() -> RolloutBuffer:
+    return RolloutBuffer(GROUPS, n_step=3, n_env=2, state_size=3, n_value=1)
+
+
+def test_a_rollout_keeps_the_order_of_steps_and_the_observation_after_them():
+    buffer = make()
+    for t in range(3):
+        fill(buffer, t)
+    rollout = buffer.rollout(observed(3.0), CPU)
+    assert rollout.state[:, 0, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert rollout.observations["b"][:, 1, 0, 1].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert rollout.rewards[:, 0, 0].tolist() == [0.0, 10.0, 20.0]
+    assert rollout.log_probs[:, 0, 2].tolist() == [0.0, -1.0, -2.0]
+    assert rollout.truncated_step.tolist() == []
+
+
+def test_actions_are_kept_as_they_were_drawn_beyond_the_range_too():
+    """Their log-probabilities are those of the unclipped ones."""
+    buffer = make()
+    for t in range(3):
+        fill(buffer, t)
+    rollout = buffer.rollout(observed(3.0), CPU)
+    np.testing.assert_allclose(rollout.actions["a"][:, 0, 1, 0], [0.1, 1.1, 2.1], rtol=1e-7)  # float32
+    np.testing.assert_allclose(rollout.actions["b"][:, 1, 0, 0], [0.2, 1.2, 2.2], rtol=1e-7)
+
+
+def test_the_mask_has_agents_in_the_groups_order():
+    buffer = make()
+    for t in range(3):
+        seen = dataclasses.replace(
+            observed(t), in_service={"b": np.array([[t != 1]] * 2), "a": np.array([[True, t != 2]] * 2)}
+        )
+        buffer.add(
+            seen,
+            actions={"a": torch.zeros(2, 2, 1), "b": torch.zeros(2, 1, 1)},
+            log_probs=torch.zeros(2, 3),
+            rewards=np.zeros((2, 1)),
+            terminated=np.zeros(2, bool),
+            truncated=np.zeros(2, bool),
+            final=seen,
+        )
+    rollout = buffer.rollout(observed(3.0), CPU)
+    assert rollout.in_service[:, 0].tolist() == [[True, True, True], [True, True, False], [True, False, True]]
+
+
+def test_only_truncations_keep_their_true_last_observation():
+    buffer = make()
+    fill(buffer, 0, truncated=(False, True))
+    fill(buffer, 1, terminated=(True, False))
+    fill(buffer, 2, terminated=(False, True), truncated=(True, True))  # both at once is a termination
+    rollout = buffer.rollout(observed(3.0), CPU)
+    assert rollout.truncated_step.tolist() == [0, 2]
+    assert rollout.truncated_env.tolist() == [1, 0]
+    assert rollout.final_state[:, 0].tolist() == [0.5, 2.5]
+    assert rollout.final_observations["a"][:, 0, 0].tolist() == [0.5, 2.5]
+    assert rollout.truncated.tolist() == [[False, True], [False, False], [True, False]]
+    assert rollout.terminated.tolist() == [[False, False], [True, False], [False, True]]
+
+
+def test_a_second_rollout_knows_nothing_of_the_first():
+    buffer = make()
+    for t in range(3):
+        fill(buffer, t, truncated=(True, True))
+    buffer.rollout(observed(3.0), CPU)
+    for t in range(3):
+        fill(buffer, t)
+    rollout = buffer.rollout(observed(3.0), CPU)
+    assert rollout.truncated_step.tolist() == []
+    assert not rollout.truncated.any()
+
+
+def test_a_full_buffer_takes_no_more_and_an_unfilled_one_gives_nothing():
+    buffer = make()
+    with pytest.raises(RuntimeError, match="0 of 3"):
+        buffer.rollout(observed(0.0), CPU)
+    for t in range(3):
+        fill(buffer, t)
+    with pytest.raises(RuntimeError, match="full"):
+        fill(buffer, 3)
+
+
+@pytest.mark.parametrize("size", [1, 7, 32, 100])
+def test_minibatches_visit_each_sample_once_and_keep_its_parts_together(size):
+    n = 100
+    tags = torch.arange(n, dtype=torch.float32)
+
+    def per_head(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"h": x}
+
+    batch = Batch(
+        actor_inputs=per_head(tags.reshape(n, 1, 1)),
+        critic_inputs=per_head(tags.reshape(n, 1)),
+        actions=per_head(tags.reshape(n, 1, 1)),
+        log_probs=per_head(tags.reshape(n, 1)),
+        weights=per_head(tags.reshape(n, 1)),
+        advantages=per_head(tags.reshape(n, 1)),
+        returns=tags.reshape(n, 1),
+        values=tags.reshape(n, 1),
+        value_weights=tags.reshape(n, 1),
+    )
+    seen: list[float] = []
+    for part in minibatches(batch, size, torch.Generator().manual_seed(3)):
+        mine = part.returns.flatten().tolist()
+        for x in (part.actor_inputs, part.critic_inputs, part.actions, part.log_probs, part.advantages):
+            assert x["h"].flatten().tolist() == mine
+        seen += mine
+    assert sorted(seen) == tags.tolist()
+    assert seen != tags.tolist()  # in random order
