@@ -67,8 +67,10 @@ class Observed:
 class Transition:
     """What one step of the batch led to."""
 
-    observed: Observed  # where the next step starts from: after the automatic reset where an episode ended
-    final: Observed  # the true last observation of the step just made; equals `observed` where nothing ended
+    observation: Observed  # where the next step starts from: after the automatic reset where an episode ended
+    final_observation: (
+        Observed  # the true last observation of the step just made; equals `observed` where nothing ended
+    )
     # [env] when all agents share it, or [env, agent] with the agents of all groups in the groups' order.
     reward: npt.NDArray[np.floating[Any]]
     terminated: BoolArray  # [env]

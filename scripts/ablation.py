@@ -312,7 +312,7 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
             "return": metrics["eval/return"][known_at].tolist(),
         },
         "last_behind_best_percent": training.statistics["last_behind_best_percent"],
-        "elapsed_s": trainer.standing.elapsed_s,
+        "elapsed_s": trainer.run_state.elapsed_s,
         "judged": {},
     }
 

@@ -110,7 +110,7 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
                 trainer.run()
             finally:
                 trainer.close()
-        return trainer.standing.steps / trainer.standing.elapsed_s
+        return trainer.run_state.steps / trainer.run_state.elapsed_s
 
     found = [tuple(speed(n_worker) for n_worker in (0, 1, 2)) for _ in range(rounds)]
     return {

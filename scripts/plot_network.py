@@ -220,19 +220,19 @@ def after_outages(
     import numpy as np
 
     from grid_model.dynamics.events import Event
-    from grid_model.dynamics.injections import GridInputs
+    from grid_model.dynamics.injections import Injections
     from grid_model.dynamics.parameters import SwingConfig
-    from grid_model.dynamics.simulator import CoupledGrid
+    from grid_model.dynamics.simulator import GridSimulator
     from grid_model.power_flow.solution import PowerFlowDiverged
 
     try:
-        grid = CoupledGrid(
+        grid = GridSimulator(
             case, 1, SwingConfig(), resource_lag_s=np.ones(case.n_resource), interval_s=options.time_s
         )
     except ValueError as error:
         raise OptionError(f"--time-s: {error}") from error
     level = options.load_level
-    inputs = GridInputs(
+    inputs = Injections(
         load_mw=level * case.load.p_mw[None, :],
         load_mvar=level * case.load.q_mvar[None, :],
         renewable_mw=np.zeros((1, case.n_renewable)),

@@ -282,7 +282,7 @@ def train(arguments: Arguments) -> int:
     else:
         directory = new_directory(config, Path(arguments.out) if arguments.out else None)
     trainer = make_trainer(arguments, directory)
-    if trainer.standing.update >= config.n_updates:
+    if trainer.run_state.update >= config.n_updates:
         raise ConfigError(
             f"{directory} has trained all of its {config.total_episodes} episodes; ask for more by --total-episodes"
         )

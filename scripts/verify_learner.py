@@ -102,8 +102,8 @@ def navigation(n_env: int) -> BatchedEnvironment:
                 self.age[ended] = 0
                 observed = self._observed([self.env.scenario.observation(agent) for agent in self.env.agents])
             return Transition(
-                observed=observed,
-                final=final,
+                observation=observed,
+                final_observation=final,
                 reward=torch.stack(rewards, dim=1).numpy().astype(np.float64),
                 terminated=terminated,
                 truncated=truncated,
@@ -159,7 +159,7 @@ def train(frames: int, seed: int) -> float:
         trainer.run()
         held_out = navigation(EVALUATION_EPISODES)
         terms = play(
-            trainer.learner.kept_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES)
+            trainer.learner.averaged_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES)
         )
         return float(terms["return"].mean())
 

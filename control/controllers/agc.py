@@ -202,10 +202,10 @@ class PiAgc:
         gas_mw = p.slow_gas * self._slow_mw + p.fast_gas * fast_mw
         dr_mw = p.slow_dr * self._slow_mw + p.fast_dr * fast_mw
         surplus_mw = p.soc_recovery_mw * (state_of_charge(observation, fleet).mean(axis=1) - 0.5)
-        wish_mw = (
+        target_mw = (
             by_class(fleet, demand_mw - gas_mw - dr_mw + surplus_mw, gas_mw - surplus_mw, dr_mw) * self._part
         )
         zone_mw = by_class(
             fleet, np.asarray(p.zone_bess_mw), np.asarray(p.zone_gas_mw), np.asarray(p.zone_dr_mw)
         )
-        return self._set_points.towards(wish_mw, zone_mw)
+        return self._set_points.towards(target_mw, zone_mw)

@@ -122,20 +122,20 @@ class SetPoints:
         slipped = np.abs(self.command_mw[:, rows] - behind_mw - output_mw) > SLIPPED_MW
         self.command_mw[:, rows] = np.where(slipped, output_mw, self.command_mw[:, rows])
 
-    def towards(self, wish_mw: FloatArray, zone_mw: FloatArray | float = 0.0) -> FloatArray:
+    def towards(self, target_mw: FloatArray, zone_mw: FloatArray | float = 0.0) -> FloatArray:
         """Actions that take the commands to the wished ones as fast as ramps and ranges allow.
 
         Args:
-            wish_mw: commands wished for, [env, resource].
+            target_mw: commands wished for, [env, resource].
             zone_mw: smaller changes than this are not worth making, [env or 1, resource].
 
         Returns:
             Actions, [env, resource].
         """
         fleet = self.fleet
-        wish_mw = np.clip(wish_mw, fleet.low_mw, fleet.high_mw)
-        change_mw = np.clip(wish_mw - self.command_mw, -fleet.step_mw, fleet.step_mw)
-        change_mw = np.where(np.abs(wish_mw - self.command_mw) <= zone_mw, 0.0, change_mw)
+        target_mw = np.clip(target_mw, fleet.low_mw, fleet.high_mw)
+        change_mw = np.clip(target_mw - self.command_mw, -fleet.step_mw, fleet.step_mw)
+        change_mw = np.where(np.abs(target_mw - self.command_mw) <= zone_mw, 0.0, change_mw)
         self.command_mw = self.command_mw + change_mw
         self._change_mw = change_mw
         return change_mw / fleet.step_mw

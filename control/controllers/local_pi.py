@@ -64,7 +64,7 @@ class LocalPi:
         integral_mw = self._integral_mw * self._keep - self._rate * fleet.interval_s * df_hz
         # Not beyond what the plant can give, so that it comes back at once.
         self._integral_mw = np.clip(integral_mw, fleet.low_mw, fleet.high_mw)
-        wish_mw = self._integral_mw - self._gain * df_hz
+        target_mw = self._integral_mw - self._gain * df_hz
         surplus = state_of_charge(observation, fleet) - 0.5
-        wish_mw[:, fleet.bess] += np.atleast_1d(self.parameters.soc_recovery_mw)[:, None] * surplus
-        return self._set_points.towards(wish_mw, self._zone_mw)
+        target_mw[:, fleet.bess] += np.atleast_1d(self.parameters.soc_recovery_mw)[:, None] * surplus
+        return self._set_points.towards(target_mw, self._zone_mw)

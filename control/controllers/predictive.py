@@ -135,7 +135,7 @@ class PredictiveController:
         self._observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw)
         energy_mwh = state_of_charge(observation, fleet) @ fleet.energy_mwh[fleet.bess]
         command_mw = self._set_points.command_mw @ self._member
-        wish_mw = np.zeros_like(command_mw)
+        target_mw = np.zeros_like(command_mw)
         for env, program in enumerate(self._program):
             df_hz, d_mw, slope = self._estimate[env]
             start = Start(
@@ -150,9 +150,9 @@ class PredictiveController:
             )
             # Twice after an outage, when the governors come in; otherwise the first pass confirms the last solution.
             z, _ = program.solve(start, d_mw + slope * self._reach_s, passes=2)
-            wish_mw[env] = z[0, UB : CD + 1]
-        self._dr_set_point_mw = wish_mw[:, DR] - self._owed_mwh * S_PER_H / model.rebound_s
-        change_mw = (wish_mw - command_mw) / model.count
+            target_mw[env] = z[0, UB : CD + 1]
+        self._dr_set_point_mw = target_mw[:, DR] - self._owed_mwh * S_PER_H / model.rebound_s
+        change_mw = (target_mw - command_mw) / model.count
         # What osqp leaves of a move that is not worth making.
         change_mw = np.where(np.abs(change_mw) < 0.01, 0.0, change_mw)
         return self._set_points.towards(self._set_points.command_mw + change_mw[:, fleet.kind])

@@ -114,10 +114,10 @@ class FollowPlan:
         loop = self._loop
         env, at = np.arange(loop.n_env), np.minimum(loop.interval, self._wish_mw.shape[1] - 1)
         command_mw = loop.resources.command_mw
-        wish_mw = self._wish_mw[env, at]
+        target_mw = self._wish_mw[env, at]
         undone_mw = self._wish_mw[env, np.maximum(at - 1, 0)] * (at > 0)[:, None] - command_mw
-        wish_mw[:, self._gas] += undone_mw[:, self._bess].sum(axis=1, keepdims=True) / len(self._gas)
-        action: FloatArray = np.clip((wish_mw - command_mw) / loop.fleet.step_mw, -1.0, 1.0)
+        target_mw[:, self._gas] += undone_mw[:, self._bess].sum(axis=1, keepdims=True) / len(self._gas)
+        action: FloatArray = np.clip((target_mw - command_mw) / loop.fleet.step_mw, -1.0, 1.0)
         return action
 
 

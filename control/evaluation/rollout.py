@@ -17,7 +17,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
 from control.controllers.base import CLASSES, Controller
-from control.task.closed_loop import ClosedLoop, IntervalResult
+from control.task.closed_loop import ClosedLoop, LimitCheck
 
 __all__ = ["SAMPLES_PER_INTERVAL", "Trial", "play_returns", "play_trial", "tie_schedule_mw"]
 
@@ -37,7 +37,7 @@ class Step(Protocol):
     """What one interval of the environment led to."""
 
     @property
-    def observed(self) -> Observed: ...
+    def observation(self) -> Observed: ...
     @property
     def terms(self) -> Mapping[str, FloatArray]: ...
     @property
@@ -53,7 +53,7 @@ class Environment(Protocol):
 
     loop: ClosedLoop
     case: Case
-    last_result: IntervalResult | None
+    last_result: LimitCheck | None
 
     @property
     def n_env(self) -> int: ...
@@ -209,7 +209,7 @@ def _run(
         alive &= ~(step.terminated | step.truncated)
         if not alive.any():
             break
-        observed = step.observed
+        observed = step.observation
 
 
 class _Recorder:

@@ -100,7 +100,7 @@ def reserve_left(
 
 @numba.njit(cache=True)
 def limit_battery(
-    wish_mw: float,
+    target_mw: float,
     e_mwh: float,
     x0: float,
     u0: float,
@@ -115,7 +115,7 @@ def limit_battery(
     """The set-point nearest to the wish that power, ramp and energy allow.
 
     Args:
-        wish_mw: set-point asked for at the end of the interval.
+        target_mw: set-point asked for at the end of the interval.
         e_mwh: energy at its beginning.
         x0: output at its beginning.
         u0: set-point at its beginning.
@@ -130,7 +130,7 @@ def limit_battery(
     Returns:
         Set-point, output [MW] and energy [MWh] at the end of the interval.
     """
-    u1 = min(max(wish_mw, u0 - step_mw, -p_max_mw), u0 + step_mw, p_max_mw)
+    u1 = min(max(target_mw, u0 - step_mw, -p_max_mw), u0 + step_mw, p_max_mw)
     x1 = lag_end(x0, u0, u1, lag_s, h_s)
     e1 = energy_after(e_mwh, x0, x1, u0, u1, lag_s, h_s, charging, discharging)
     above, below = reserve_left(e1, x1, u1, energy_mwh, step_mw, lag_s, h_s, charging, discharging)

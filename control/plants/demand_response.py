@@ -38,7 +38,7 @@ class DemandResponseParameters:
 
 @numba.njit(cache=True)
 def limit_demand_response(
-    wish_mw: float,
+    target_mw: float,
     c0: float,
     u0: float,
     owed_mws: float,
@@ -51,7 +51,7 @@ def limit_demand_response(
     The rebound is taken at the beginning of the interval; it changes by 0.2 % of the depth within it.
 
     Args:
-        wish_mw: command asked for.
+        target_mw: command asked for.
         c0: command at the beginning.
         u0: set-point at the beginning.
         owed_mws: E, consumption postponed so far [MW s].
@@ -59,6 +59,6 @@ def limit_demand_response(
         step_mw: largest change of either in the interval.
         rebound_s: τ.
     """
-    c1 = min(max(wish_mw, c0 - step_mw, -depth_mw), c0 + step_mw, depth_mw)
+    c1 = min(max(target_mw, c0 - step_mw, -depth_mw), c0 + step_mw, depth_mw)
     u1 = c1 - owed_mws / rebound_s
     return c1, min(max(u1, u0 - step_mw, -depth_mw), u0 + step_mw, depth_mw)

@@ -262,10 +262,10 @@ def _advance(
         for i in range(n_resource):
             c0, u0 = command_mw[env, i], set_point_mw[env, i]
             x0, e0 = output_mw[env, i], energy_mwh[env, i]
-            wish = c0 + min(max(action[env, i], -1.0), 1.0) * step_mw[i]
+            target = c0 + min(max(action[env, i], -1.0), 1.0) * step_mw[i]
             if kind[i] == BESS:
                 u1, x1, e1 = limit_battery(
-                    wish,
+                    target,
                     e0,
                     x0,
                     u0,
@@ -280,11 +280,11 @@ def _advance(
                 c1 = u1
             else:
                 if kind[i] == GAS:
-                    u1 = limit_gas_turbine(wish, u0, low_mw[i], high_mw[i], step_mw[i])
+                    u1 = limit_gas_turbine(target, u0, low_mw[i], high_mw[i], step_mw[i])
                     c1 = u1
                 else:
                     c1, u1 = limit_demand_response(
-                        wish, c0, u0, e0 * S_PER_H, high_mw[i], step_mw[i], rebound_s[i]
+                        target, c0, u0, e0 * S_PER_H, high_mw[i], step_mw[i], rebound_s[i]
                     )
                 x1 = lag_end(x0, u0, u1, lag_s[i], h_s)
                 e1 = e0 + lag_integral(x0, x1, u0, u1, lag_s[i], h_s) / S_PER_H

@@ -48,6 +48,6 @@ class GasTurbineParameters:
 
 
 @numba.njit(cache=True)
-def limit_gas_turbine(wish_mw: float, u0: float, low_mw: float, high_mw: float, step_mw: float) -> float:
+def limit_gas_turbine(target_mw: float, u0: float, low_mw: float, high_mw: float, step_mw: float) -> float:
     """The set-point nearest to the wish that ramp and range allow [MW]."""
-    return min(max(wish_mw, u0 - step_mw, low_mw), u0 + step_mw, high_mw)
+    return min(max(target_mw, u0 - step_mw, low_mw), u0 + step_mw, high_mw)

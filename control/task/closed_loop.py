@@ -26,16 +26,16 @@ from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
 from control.scenario.fleet_sizing import fleet_of
 from control.scheduling.planned_grid import SETTLING_STEPS, PlannedGrid
 from control.scheduling.voltage import next_reactor_share
-from control.task.limits import FrequencyLimits, IntervalResult, judge_interval
+from control.task.limits import FrequencyLimits, LimitCheck, check_limits
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_sums import centre_of_inertia, weigh_groups
-from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.dynamics.simulator import CoupledGrid
+from grid_model.dynamics.simulator import GridSimulator
 from grid_model.kernels.bus_injection import served_load
 
-__all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "IntervalResult"]
+__all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "LimitCheck"]
 
 BALANCE_S = (
     300.0  # an episode starts in balance; what was added to the schedule for that is taken out over this time
@@ -94,7 +94,7 @@ class ClosedLoop:
         self.n_env = n_env
         self.limits = limits or FrequencyLimits()
         self.fleet = fleet_of(case, scenario)
-        self.grid = CoupledGrid(
+        self.grid = GridSimulator(
             case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
         )
         self.plan = PlannedGrid(case)
@@ -173,7 +173,7 @@ class ClosedLoop:
         self._measure()
         self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals_now[envs])
 
-    def step(self, action: FloatArray) -> IntervalResult:
+    def step(self, action: FloatArray) -> LimitCheck:
         """One control interval.
 
         Args:
@@ -214,10 +214,10 @@ class ClosedLoop:
         """
         grid, case = self.grid, self.case
         engine, inputs = grid.engine, grid.inputs
-        df_hz = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, case.load.bus]
+        df_hz = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, case.load.bus]
         per_hz = grid.config.load_damping / case.f0_hz
         load_mw = (
-            (inputs.load_mw + grid.course.load_step_mw) * grid.course.served_share * (1.0 + per_hz * df_hz)
+            (inputs.load_mw + grid.profile.load_step_mw) * grid.profile.served_share * (1.0 + per_hz * df_hz)
         )
 
         def total(values: FloatArray, bus: IntArray) -> FloatArray:
@@ -267,7 +267,7 @@ class ClosedLoop:
             raise RuntimeError(f"environment {env} has no episode yet, call reset first")
         return episode
 
-    def _inputs(self, envs: IntArray) -> GridInputs:
+    def _inputs(self, envs: IntArray) -> Injections:
         n, case, plants = len(envs), self.case, self.resources
         load_mw, load_mvar = np.empty((n, case.n_load)), np.empty((n, case.n_load))
         renewable_mw, schedule_mw = np.empty((n, case.n_renewable)), np.empty((n, case.n_machine))
@@ -288,7 +288,7 @@ class ClosedLoop:
             set_point_mw,
             resource_mw,
         )
-        return GridInputs(
+        return Injections(
             load_mw=load_mw,
             load_mvar=load_mvar,
             renewable_mw=renewable_mw,
@@ -306,14 +306,14 @@ class ClosedLoop:
             if np.any(wanted != share):
                 grid.set_reactors(env, wanted)
 
-    def _judge(self, solved: BoolArray, change_mw: FloatArray) -> IntervalResult:
+    def _judge(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
         """What the interval came to; solved: every power flow found a solution, [env]."""
         grid, case, n_env = self.grid, self.case, self.n_env
         engine, inputs, limits = grid.engine, grid.inputs, self.limits
         loading_percent, vm_pu = np.empty((n_env, case.n_branch)), np.empty((n_env, case.n_bus))
         figures, counts = np.empty((5, n_env)), np.empty((2, n_env), dtype=np.int64)
         flags = np.empty((4, n_env), dtype=np.bool_)
-        n_beyond = judge_interval(
+        n_beyond = check_limits(
             grid.motion.df_min_hz,
             grid.motion.df_max_hz,
             grid.motion.trace_hz[1:],
@@ -331,8 +331,8 @@ class ClosedLoop:
             engine.machine_in_service,
             engine.bus_live,
             inputs.load_mw,
-            grid.course.load_step_mw,
-            grid.course.served_share,
+            grid.profile.load_step_mw,
+            grid.profile.served_share,
             case.load.bus,
             solved,
             limits.violation_hz,
@@ -354,7 +354,7 @@ class ClosedLoop:
                 lost[env] = not solved[env] or max_abs_hz[env] > limits.lost_hz
                 counts[1, env] = int(frequency[env]) + int(branch[env]) + int(voltage[env])
         self._elements_out = counts[0]
-        return IntervalResult(
+        return LimitCheck(
             sum_bus_square_hz2=sum_square_hz2,
             set_point_change_mw=change_mw,
             frequency_violation=frequency,
@@ -406,8 +406,8 @@ class ClosedLoop:
             grid.topology.inertia,
             grid.topology.bus_frequency,
             grid.inputs.load_mw,
-            grid.course.load_step_mw,
-            grid.course.served_share,
+            grid.profile.load_step_mw,
+            grid.profile.served_share,
             grid.engine.bus_live,
             case.load.bus,
             self.forecast_renewable_deviation_mw,

@@ -19,8 +19,8 @@ from grid_model.network.limits import Violations, branch_violations, voltage_vio
 
 __all__ = [
     "FrequencyLimits",
-    "IntervalResult",
-    "judge_interval",
+    "LimitCheck",
+    "check_limits",
     "judge_limits",
     "largest_deviation",
     "share_within",
@@ -28,7 +28,7 @@ __all__ = [
 
 ComplexArray = npt.NDArray[np.complex128]
 
-NARROW_HZ, WIDE_HZ = 0.036, 0.2  # of IntervalResult.within_36_mhz and within_200_mhz
+NARROW_HZ, WIDE_HZ = 0.036, 0.2  # of LimitCheck.within_36_mhz and within_200_mhz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class FrequencyLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntervalResult:
+class LimitCheck:
     """What one control interval came to; the axes lead with env."""
 
     sum_bus_square_hz2: FloatArray  # sum over buses of the interval's mean of Df^2, [env]
@@ -156,7 +156,7 @@ def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
 
 
 @numba.njit(cache=True)
-def judge_interval(
+def check_limits(
     df_min_hz: FloatArray,
     df_max_hz: FloatArray,
     trace_hz: FloatArray,
@@ -189,7 +189,7 @@ def judge_interval(
     """Everything an interval came to, by the functions above and those of the grid model.
 
     Args:
-        df_min_hz .. second_moment_hz2: of the groups, see `CoupledGrid`; s_from_mva .. bus_live: see `judge_limits`.
+        df_min_hz .. second_moment_hz2: of the groups, see `GridSimulator`; s_from_mva .. bus_live: see `judge_limits`.
         load_mw .. load_bus: see `grid_model.kernels.bus_injection.unserved_load`; solved: every power flow
         found a solution, [env].
         violation_hz, lost_hz: see FrequencyLimits.

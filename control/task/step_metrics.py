@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from control.task.limits import IntervalResult
+from control.task.limits import LimitCheck
 
 __all__ = ["MEASUREMENTS", "measure"]
 
@@ -29,7 +29,7 @@ MEASUREMENTS = (
 N_FIXED = len(MEASUREMENTS)
 
 
-def measure(result: IntervalResult, n_bus: int, group: IntArray, found: FloatArray) -> None:
+def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """The measurements of one interval, and by how much the plants of each group moved.
 
     Args:

@@ -56,7 +56,7 @@ class SwingTopology:
     relay_weight: (
         FloatArray  # what the load-shedding relays of an area measure, rows sum to one, [area, group]
     )
-    reach: (
+    impact_share: (
         FloatArray  # Phi, share of each group in what a change of power at a bus meets at once, [bus, group]
     )
     shape: (
@@ -133,7 +133,7 @@ def swing_topology(
         group_governor_share=member.T @ share,
         bus_frequency=divider @ member,
         relay_weight=relay_weight(case, divider @ member, bus_live),
-        reach=angle,
+        impact_share=angle,
         shape=shape,
         spring_pu=spring,
         conductance_pu=spring * case.branch.r_pu / case.branch.x_pu,

@@ -14,12 +14,12 @@ from grid_model.dynamics.coherency import SwingTopology, swing_topology
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
-__all__ = ["GroupTopology"]
+__all__ = ["GroupNetwork"]
 
 MOST_KEPT = 4096  # topologies; two outages at once would fill the memory
 
 
-class GroupTopology:
+class GroupNetwork:
     """Rows of `SwingTopology` for each environment.
 
     Attributes (read them; `adopt` changes them):
@@ -49,7 +49,7 @@ class GroupTopology:
         self._kept: dict[bytes, SwingTopology] = {}
         self.bus_frequency = np.zeros((n_env, case.n_bus, n_group))
         self.bus_gram = np.zeros((n_env, n_group, n_group))
-        self.reach = np.zeros((n_env, case.n_bus, n_group))
+        self.impact_share = np.zeros((n_env, case.n_bus, n_group))
         self.shape = np.zeros((n_env, case.n_branch + case.n_machine, n_group))
         self.spring_pu = np.zeros((n_env, case.n_branch))
         self.conductance_pu = np.zeros((n_env, case.n_branch))
@@ -68,7 +68,7 @@ class GroupTopology:
         found = self._find(env)
         self.bus_frequency[env] = found.bus_frequency
         self.bus_gram[env] = found.bus_frequency.T @ found.bus_frequency
-        self.reach[env] = found.reach
+        self.impact_share[env] = found.impact_share
         self.shape[env] = found.shape
         self.spring_pu[env] = found.spring_pu
         self.conductance_pu[env] = found.conductance_pu

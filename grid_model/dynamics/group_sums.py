@@ -15,14 +15,14 @@ __all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_gr
 
 
 @numba.njit(cache=True, error_model="numpy")
-def project(values: FloatArray, bus: IntArray, reach: FloatArray, out: FloatArray) -> None:
+def project(values: FloatArray, bus: IntArray, impact_share: FloatArray, out: FloatArray) -> None:
     """out[group, env] += sum_i values[env, i] reach[env, bus_i, group]."""
     n_env, n = values.shape
-    n_group = reach.shape[2]
+    n_group = impact_share.shape[2]
     for e in range(n_env):
         for i in range(n):
             for g in range(n_group):
-                out[g, e] += values[e, i] * reach[e, bus[i], g]
+                out[g, e] += values[e, i] * impact_share[e, bus[i], g]
 
 
 @numba.njit(cache=True, error_model="numpy")

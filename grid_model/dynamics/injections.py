@@ -15,11 +15,11 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.kernels.bus_injection import served_load, unserved_load
 
-__all__ = ["GridInputs", "InputCourse", "lagged_response"]
+__all__ = ["InjectionProfile", "Injections", "lagged_response"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridInputs:
+class Injections:
     """Everything that acts on the grid at one instant; the axes lead with env."""
 
     load_mw: FloatArray  # at 60 Hz, [env, load]
@@ -35,14 +35,14 @@ def lagged_response(
 ) -> FloatArray:
     """Output after t_s of a first-order lag whose set-point moves from u0 to u1 along a line of length span_s.
 
-    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / span:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / macro step:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
     """
     slope = (u1_mw - u0_mw) / span_s
     behind = slope * lag_s
     return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * np.exp(-t_s / lag_s)
 
 
-class InputCourse:
+class InjectionProfile:
     """The inputs of every environment at an interval's two ends, and what follows from them in between.
 
     `at` is a fraction of the interval, `rows` the environments asked for: a slice or positions.
@@ -63,7 +63,7 @@ class InputCourse:
         self._case, self._lag_s, self._interval_s = case, resource_lag_s, interval_s
         self.load_step_mw = np.zeros((n_env, case.n_load))
         self.served_share = np.ones((n_env, case.n_load))
-        self.begin = self.end = GridInputs(
+        self.begin = self.end = Injections(
             load_mw=np.repeat(case.load.p_mw[None, :], n_env, axis=0),
             load_mvar=np.repeat(case.load.q_mvar[None, :], n_env, axis=0),
             renewable_mw=np.zeros((n_env, case.n_renewable)),
@@ -72,18 +72,18 @@ class InputCourse:
             resource_mw=np.zeros((n_env, case.n_resource)),
         )
 
-    def start(self, envs: IntArray, inputs: GridInputs) -> None:
+    def start(self, envs: IntArray, inputs: Injections) -> None:
         """Put environments to these inputs, a row for each of them, without load steps or shedding.
 
         Written into the arrays that the last `move_to` was given.
         """
-        for name in GridInputs.__dataclass_fields__:
+        for name in Injections.__dataclass_fields__:
             getattr(self.end, name)[envs] = getattr(inputs, name)
         self.begin = self.end
         self.load_step_mw[envs] = 0.0
         self.served_share[envs] = 1.0
 
-    def move_to(self, inputs: GridInputs) -> None:
+    def move_to(self, inputs: Injections) -> None:
         """A new interval, from where the last one ended to these inputs, which become this object's own."""
         self.begin, self.end = self.end, inputs
 
@@ -104,7 +104,7 @@ class InputCourse:
         self.served_share[env] = served_share
 
     def value(self, name: str, rows: Any, at: float) -> FloatArray:
-        """One of the fields of `GridInputs` by its name, with its unit and columns, rows of those asked for."""
+        """One of the fields of `Injections` by its name, with its unit and columns, rows of those asked for."""
         start: FloatArray = getattr(self.begin, name)[rows]
         end: FloatArray = getattr(self.end, name)[rows]
         if at == 0.0:  # exact at both ends

@@ -124,11 +124,11 @@ def first_operation(
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What the relays of one environment do in a span that has been integrated."""
+    """What the relays of one environment do in a macro step that has been integrated."""
 
-    step: int  # of the span at which the first of them operates; -1: none
+    step: int  # of the macro step at which the first of them operates; -1: none
     stages: BoolArray  # that operate at it, [area, stage]
-    pending: IntArray  # counters at that step, or at the span's end, [area, stage]
+    pending: IntArray  # counters at that step, or at the macro step's end, [area, stage]
 
 
 class SheddingRelays:
@@ -161,7 +161,7 @@ class SheddingRelays:
     def operations(
         self, envs: IntArray, trace_hz: FloatArray, lowest_hz: FloatArray, weight: FloatArray
     ) -> dict[int, Operation]:
-        """What the relays do in a span that has been integrated; changes nothing.
+        """What the relays do in a macro step that has been integrated; changes nothing.
 
         Args:
             envs: positions of the environments integrated, [n].
@@ -195,7 +195,7 @@ class SheddingRelays:
         return found
 
     def count(self, env: int, operation: Operation) -> None:
-        """The span of which `operations` told has been taken over: its counters are those of the relays."""
+        """The macro step of which `operations` told has been taken over: its counters are those of the relays."""
         self.pending[env] = operation.pending
 
     def operate(self, env: int, stages: BoolArray) -> FloatArray:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import FloatArray
-from grid_model.dynamics.group_network import GroupTopology
-from grid_model.dynamics.injections import InputCourse
-from grid_model.dynamics.swing_state import GroupMotion
-from grid_model.dynamics.synchronising_power import GroupExchange
+from grid_model.dynamics.group_network import GroupNetwork
+from grid_model.dynamics.injections import InjectionProfile
+from grid_model.dynamics.swing_state import SwingState
+from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
 __all__ = ["Recorder", "Trace"]
@@ -42,7 +42,7 @@ class Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class SpanStart:
-    """What is known at the beginning of a span."""
+    """What is known at the beginning of a macro step."""
 
     flow_mw: FloatArray  # [branch]
     electrical_mw: FloatArray  # [group]
@@ -52,16 +52,16 @@ class SpanStart:
 
 
 class Recorder:
-    """Collects the trace of one environment; obtained from `CoupledGrid.record`."""
+    """Collects the trace of one environment; obtained from `GridSimulator.record`."""
 
     def __init__(
         self,
         env: int,
         engine: PowerFlowEngine,
-        topology: GroupTopology,
-        exchange: GroupExchange,
-        motion: GroupMotion,
-        course: InputCourse,
+        topology: GroupNetwork,
+        exchange: SynchronisingPower,
+        motion: SwingState,
+        profile: InjectionProfile,
         *,
         dt_s: float,
         interval_s: float,
@@ -74,7 +74,7 @@ class Recorder:
         """
         self.env = env
         self._engine, self._topology, self._exchange = engine, topology, exchange
-        self._motion, self._course = motion, course
+        self._motion, self._course = motion, profile
         self._dt_s, self._interval_s = dt_s, interval_s
         self.clear()
 
@@ -88,11 +88,11 @@ class Recorder:
         self._interval += 1
 
     def begin(self, machine_mvar: FloatArray, at: float) -> SpanStart:
-        """Note the state at the beginning of a span, before anything of it is adopted.
+        """Note the state at the beginning of a macro step, before anything of it is adopted.
 
         Args:
             machine_mvar: what each machine sends out at the last power flow, of all environments, [env, machine].
-            at: where the span begins, as a fraction of the interval.
+            at: where the macro step begins, as a fraction of the interval.
         """
         env, engine = self.env, self._engine
         stiffness = self._exchange.spring_mw_per_rad(env, machine_mvar)
@@ -107,7 +107,7 @@ class Recorder:
         )
 
     def end(self, start: SpanStart, step_a: int, step_b: int) -> None:
-        """Take in a span whose end has been adopted."""
+        """Take in a macro step whose end has been adopted."""
         env, dt_s, motion, topology = self.env, self._dt_s, self._motion, self._topology
         df_hz = motion.trace_hz[step_a : step_b + 1, :, env].copy()
         theta = np.zeros_like(df_hz)
@@ -129,7 +129,7 @@ class Recorder:
             "flow_mw": start.flow_mw + share * (flow_mw - start.flow_mw) + swing @ start.flow_per_rad.T,
             "unserved_mw": np.full(len(df_hz), start.unserved_mw),
         }
-        if self._rows:  # the last row of the span before is this one's first
+        if self._rows:  # the last row of the macro step before is this one's first
             self._rows[-1] = {name: values[:-1] for name, values in self._rows[-1].items()}
         self._rows.append(row)
 

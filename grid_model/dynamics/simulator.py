@@ -1,6 +1,6 @@
 """Frequency and AC power flow together: one control interval of a batch of grids.
 
-An interval runs in this order, and `CoupledGrid.advance` reads so:
+An interval runs in this order, and `GridSimulator.advance` reads so:
 
     1. loads, renewables, schedules and set-points move along straight lines to the interval's end;
     2. the swing equations of the groups are integrated with governors and the resources' lags;
@@ -24,17 +24,19 @@ as long as the next power flow is away, and it would load it again. At every lev
 is there to first order. The classical model with constant-impedance loads, which has none of that, is in
 `grid_model.validation.classical`.
 
-After an event, and while groups swing against each other by more than `renewal_spread_hz`, spans are no longer than
+After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no
+longer than
 `renewal_s`.
 
 Since P_elec,a is the sum of what an area's machines send out in the AC solution, it equals load plus losses plus net
 export of the area there; the terms of the textbook equation are this one's parts.
 
-Load-shedding relays act at the integration step at which their pick-up time is over: the span is integrated, looked
+Load-shedding relays act at the integration step at which their pick-up time is over: the macro step is
+integrated, looked
 at, and cut there.
 
-Events are met at their instant, rounded to the integration step: the span before it is integrated and solved, the
-element switched, and the span after it starts from a power flow of its own. At the instant itself rotors stand
+Events are met at their instant, rounded to the integration step: the macro step before it is integrated and solved, the
+element switched, and the macro step after it starts from a power flow of its own. At the instant itself rotors stand
 still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
 its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage dependence of loads.
 """
@@ -49,27 +51,27 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
-from grid_model.dynamics.group_network import GroupTopology
+from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
-from grid_model.dynamics.injections import GridInputs, InputCourse
+from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
-from grid_model.dynamics.swing_state import GroupMotion
-from grid_model.dynamics.synchronising_power import GroupExchange
+from grid_model.dynamics.swing_state import SwingState
+from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.kernels.bus_injection import adopt_machine_power, inject, share_among_machines
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
-__all__ = ["CoupledGrid"]
+__all__ = ["GridSimulator"]
 
 
-class CoupledGrid:
+class GridSimulator:
     """A batch of grids in which swing equations and AC power flow advance together.
 
     Attributes (read them, change them only through the methods):
         topology: who is in service, and how the network joins the groups.
         engine: the power flows, with voltages, circuit flows and topology of every environment.
-        course: what acts on the grid in the last interval, with load steps and what shedding has left.
+        profile: what acts on the grid in the last interval, with load steps and what shedding has left.
         motion: states and traces of the groups; exchange: what they exchange as they turn against each other.
         relays: load shedding.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
@@ -123,17 +125,17 @@ class CoupledGrid:
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
         self.machine_mw = np.zeros((n_env, case.n_machine))
         self.machine_mvar = np.zeros((n_env, case.n_machine))
-        self.topology = GroupTopology(config, self.engine, self.group_of_machine, self.n_group)
-        self.course = InputCourse(case, n_env, resource_lag_s, interval_s)
-        self.exchange = GroupExchange(config.level, self.engine, self.topology, self.n_group)
+        self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
+        self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s)
+        self.exchange = SynchronisingPower(config.level, self.engine, self.topology, self.n_group)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
-        self.motion = GroupMotion(
+        self.motion = SwingState(
             config,
             n_steps,
             self.engine,
             self.topology,
             self.exchange,
-            self.course,
+            self.profile,
             group_of_machine=self.group_of_machine,
             n_group=self.n_group,
             resource_lag_s=resource_lag_s,
@@ -141,14 +143,14 @@ class CoupledGrid:
         self.df_hz = self.motion.df_hz
 
     @property
-    def inputs(self) -> GridInputs:
+    def inputs(self) -> Injections:
         """What acts at the end of the last interval."""
-        return self.course.end
+        return self.profile.end
 
     def start(
         self,
         envs: IntArray,
-        inputs: GridInputs,
+        inputs: Injections,
         reactor_share: FloatArray,
         *,
         next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
@@ -181,7 +183,7 @@ class CoupledGrid:
                 self._adopt_topology(int(env))
             if env in self._recorders:
                 self._recorders[env].clear()
-        self.course.start(envs, inputs)
+        self.profile.start(envs, inputs)
         self.relays.start(envs)
         self.motion.start(envs)
         self.exchange.topology_changed(envs)
@@ -201,13 +203,13 @@ class CoupledGrid:
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
         """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
-        self.course.shift_schedule(envs, offset_mw)
+        self.profile.shift_schedule(envs, offset_mw)
 
     def set_reactors(self, env: int, share: FloatArray) -> None:
         """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
         self.engine.set_reactors(env, share)
 
-    def advance(self, inputs: GridInputs, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
+    def advance(self, inputs: Injections, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
         """One control interval.
 
         Args:
@@ -221,21 +223,21 @@ class CoupledGrid:
         """
         for recorder in self._recorders.values():
             recorder.next_interval()
-        self.course.move_to(inputs)
+        self.profile.move_to(inputs)
         swinging = self.motion.begin_interval()
         eventful = sorted(events) if events else []
         if eventful:
             swinging[eventful] = False
         n_swinging = np.count_nonzero(swinging)
         if not eventful and n_swinging == 0:
-            self._span(None, 0, self.n_steps)
+            self._macro_step(None, 0, self.n_steps)
         elif len(eventful) + n_swinging < self.n_env:
             quiet = ~swinging
             quiet[eventful] = False
-            self._span(np.flatnonzero(quiet), 0, self.n_steps)
+            self._macro_step(np.flatnonzero(quiet), 0, self.n_steps)
         converged = self.engine.converged.copy()
         if n_swinging > 0:
-            converged &= self._short_spans(np.flatnonzero(swinging), 0, self.n_steps)
+            converged &= self._short_macro_steps(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
             assert events is not None
             only = np.array([env])
@@ -243,14 +245,14 @@ class CoupledGrid:
             for event in events[env]:
                 step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
                 if step > at:
-                    solved &= bool(self._short_spans(only, at, step)[env])
+                    solved &= bool(self._short_macro_steps(only, at, step)[env])
                     at = step
                 self._switch(env, event, at / self.n_steps)
                 solved &= bool(self.engine.converged[env])
             if at < self.n_steps:
-                solved &= bool(self._short_spans(only, at, self.n_steps)[env])
+                solved &= bool(self._short_macro_steps(only, at, self.n_steps)[env])
             converged[env] = solved
-        self.course.arrive()
+        self.profile.arrive()
         return converged
 
     def bus_df_hz(self) -> FloatArray:
@@ -272,11 +274,11 @@ class CoupledGrid:
 
     def served_mw(self) -> FloatArray:
         """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
-        return self.course.served_mw(self.engine.bus_live)
+        return self.profile.served_mw(self.engine.bus_live)
 
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]."""
-        return self.course.unserved_mw(self.engine.bus_live)
+        return self.profile.unserved_mw(self.engine.bus_live)
 
     def record(self, env: int) -> Recorder:
         """Record an environment from now on at every integration step; `start` begins its trace anew."""
@@ -287,7 +289,7 @@ class CoupledGrid:
                 self.topology,
                 self.exchange,
                 self.motion,
-                self.course,
+                self.profile,
                 dt_s=self.config.dt_s,
                 interval_s=self.interval_s,
             )
@@ -312,7 +314,7 @@ class CoupledGrid:
             raise ValueError(
                 f"the saved state of the grid lacks {', '.join(lacking)}; it is of another version of the simulator"
             )
-        self.course.arrive()
+        self.profile.arrive()
         for name in ("branch_wanted", "machine_wanted"):
             own[name][...] = state[name]
         for env in range(self.n_env):
@@ -325,7 +327,7 @@ class CoupledGrid:
 
     def _state(self) -> dict[str, Any]:
         """The arrays that make up the state, besides the engine's; those of the inputs are the interval's end."""
-        motion, exchange, course, relays = self.motion, self.exchange, self.course, self.relays
+        motion, exchange, profile, relays = self.motion, self.exchange, self.profile, self.relays
         return {
             "df_hz": motion.df_hz,
             "valve_mw": motion.valve_mw,
@@ -338,29 +340,29 @@ class CoupledGrid:
             "machine_wanted": self._machine_wanted,
             "synchronising": exchange.synchronising,
             "y_reduced": exchange.y_reduced,
-            "in_phase": exchange.in_phase,
-            "quadrature": exchange.quadrature,
+            "in_phase": exchange.conductance_power,
+            "quadrature": exchange.susceptance_power,
             "stale": exchange.stale,
             "relay_pending": relays.pending,
             "shed_stages": relays.shed_stages,
-            "load_step_mw": course.load_step_mw,
-            "served_share": course.served_share,
-        } | {f"inputs_{name}": getattr(course.end, name) for name in GridInputs.__dataclass_fields__}
+            "load_step_mw": profile.load_step_mw,
+            "served_share": profile.served_share,
+        } | {f"inputs_{name}": getattr(profile.end, name) for name in Injections.__dataclass_fields__}
 
-    def _short_spans(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
+    def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
         """Go from step_a to step_b with a power flow at least every `renewal_s`; whether all of them solved, [env]."""
         most = max(1, round(self.config.renewal_s / self.config.dt_s))
         solved = np.ones(self.n_env, dtype=np.bool_)
         n_span = -(-(step_b - step_a) // most)
         for k in range(n_span):
             first = step_a + k * (step_b - step_a) // n_span
-            self._span(envs, first, step_a + (k + 1) * (step_b - step_a) // n_span)
+            self._macro_step(envs, first, step_a + (k + 1) * (step_b - step_a) // n_span)
             solved &= self.engine.converged
         return solved
 
-    # One span of an interval --------------------------------------------------------------------------------------
+    # One macro step of an interval
 
-    def _span(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
+    def _macro_step(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
         """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
         moved = self.motion.integrate(envs, step_a, step_b, mechanical=bool(self._recorders))
         operations = self.relays.operations(
@@ -368,14 +370,14 @@ class CoupledGrid:
         )
         early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
         if early:
-            # Relays operate before the span ends: it is cut there, for those whose relays they are.
+            # Relays operate before the macro step ends: it is cut there, for those whose relays they are.
             rest = np.setdiff1d(moved.envs, early)
             if len(rest):
-                self._span(rest, step_a, step_b)
+                self._macro_step(rest, step_a, step_b)
             for env in early:
                 cut = step_a + operations[env].step
-                self._span(np.array([env]), step_a, cut)
-                self._span(np.array([env]), cut, step_b)
+                self._macro_step(np.array([env]), step_a, cut)
+                self._macro_step(np.array([env]), cut, step_b)
             return
         watched = {
             env: recorder.begin(self.machine_mvar, step_a / self.n_steps)
@@ -399,8 +401,8 @@ class CoupledGrid:
         share_among_machines(
             names,
             at,
-            self.course.begin.schedule_mw,
-            self.course.end.schedule_mw,
+            self.profile.begin.schedule_mw,
+            self.profile.end.schedule_mw,
             self.engine.machine_in_service,
             self.motion.valve_mw,
             self.motion.reheat_mw,
@@ -426,8 +428,8 @@ class CoupledGrid:
 
     def _inject(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
         """What goes into every bus with these powers of the machines, a row per environment named."""
-        case, engine, course = self.case, self.engine, self.course
-        begin, end = course.begin, course.end
+        case, engine, profile = self.case, self.engine, self.profile
+        begin, end = profile.begin, profile.end
         rows: Any = slice(None) if envs is None else envs
         names = self._all if envs is None else envs
         inject(
@@ -435,17 +437,17 @@ class CoupledGrid:
             at,
             begin.load_mw,
             end.load_mw,
-            course.load_step_mw,
+            profile.load_step_mw,
             begin.load_mvar,
             end.load_mvar,
-            course.served_share,
+            profile.served_share,
             begin.renewable_mw,
             end.renewable_mw,
-            course.resource_mw(rows, at),
+            profile.resource_mw(rows, at),
             machine_mw,
             engine.machine_in_service,
             engine.bus_live,
-            self.topology.reach,
+            self.topology.impact_share,
             self.df_hz,
             case.load.bus,
             case.renewable.bus,
@@ -480,10 +482,10 @@ class CoupledGrid:
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
-        reach_was = self.topology.reach[only].copy()
+        reach_was = self.topology.impact_share[only].copy()
         if event.kind == "load_step":
-            self.course.step_load(env, event.index, event.p_mw)
-            demand[0, case.load.bus[event.index]] = event.p_mw * self.course.served_share[env, event.index]
+            self.profile.step_load(env, event.index, event.p_mw)
+            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
         else:
             wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
             wanted[env, event.index] = event.kind.endswith("_in")
@@ -502,11 +504,11 @@ class CoupledGrid:
             tripped = machine_was & ~engine.machine_in_service[env]
             np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
             back = engine.bus_live[env] & ~live_was
-            demand[0, back] += self.course.net_load_mw(only, at)[0, back]
+            demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
             demand[0, ~engine.bus_live[env]] = 0.0
             # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
             returned = engine.machine_in_service[env] & ~machine_was
-            self.machine_mw[env, returned] = self.course.value("schedule_mw", only, at)[0, returned]
+            self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
             # What it carries the others give up, as the network joined them without it.
             np.add.at(
                 relieved[0],
@@ -521,11 +523,11 @@ class CoupledGrid:
 
     def _shed(self, env: int, stages: BoolArray, at: float) -> None:
         """Stages of load shedding operate, [area, stage], at a fraction of the interval."""
-        case, course, only = self.case, self.course, np.array([env])
-        before = course.load_mw(only, at)
-        course.shed(env, self.relays.operate(env, stages))
+        case, profile, only = self.case, self.profile, np.array([env])
+        before = profile.load_mw(only, at)
+        profile.shed(env, self.relays.operate(env, stages))
         demand = np.zeros((1, case.n_bus))
-        np.add.at(demand[0], case.load.bus, (course.load_mw(only, at) - before)[0])
+        np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0
         self._meet(env, demand, at, np.zeros((self.n_group, 1)))
 
@@ -533,7 +535,7 @@ class CoupledGrid:
         """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
-        project(demand, np.arange(case.n_bus), self.topology.reach[only], met)
+        project(demand, np.arange(case.n_bus), self.topology.impact_share[only], met)
         kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
         self.motion.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         self._settle(only, at)

@@ -1,9 +1,9 @@
-"""How the groups of machines move through a span between two power flows.
+"""How the groups of machines move through a macro step between two power flows.
 
     M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
     P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
 
-A span is integrated on copies: relays may cut it short, and then it is integrated again from where it began. What
+A macro step is integrated on copies: relays may cut it short, and then it is integrated again from where it began. What
 `integrate` returns becomes the state with `adopt`.
 """
 
@@ -15,32 +15,32 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.dynamics.group_network import GroupTopology
+from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia
-from grid_model.dynamics.injections import InputCourse
+from grid_model.dynamics.injections import InjectionProfile
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.dynamics.synchronising_power import GroupExchange
+from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.leapfrog import compiled_width
 from grid_model.kernels.machine_swing import integrate_machines
-from grid_model.kernels.macro_step import begin_interval, begin_span, drive_groups, end_span
+from grid_model.kernels.macro_step import begin_interval, begin_macro_step, drive_groups, end_macro_step
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
-__all__ = ["GroupMotion", "MovedSpan"]
+__all__ = ["MovedSpan", "SwingState"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovedSpan:
-    """A span that has been integrated, of n environments."""
+    """A macro step that has been integrated, of n environments."""
 
     envs: IntArray  # positions of the environments, [n]
-    state: FloatArray  # as `grid_model.kernels.macro_step.begin_span` orders it, [7, group, n]
+    state: FloatArray  # as `grid_model.kernels.macro_step.begin_macro_step` orders it, [7, group, n]
     delta_mw: FloatArray  # growth of net load as the groups meet it, [group, n]
     damping_mw_per_hz: FloatArray  # D, [group, n]
     output_start_mw: FloatArray  # of the resources, [group, n]
     lagged_mw: FloatArray  # of the resources by kind of lag, [lag, group, n]
     exchange_mw: FloatArray  # what the angles make flow at the end, [group, n]
-    moment_hz2: FloatArray  # what the span adds to the means of f_a f_b, [group, group, n]
+    moment_hz2: FloatArray  # what the macro step adds to the means of f_a f_b, [group, group, n]
     trace_hz: FloatArray  # [step, group, n]
 
     @property
@@ -50,7 +50,7 @@ class MovedSpan:
         return lowest
 
 
-class GroupMotion:
+class SwingState:
     """The groups of every environment: their state, and what the last interval was like.
 
     Attributes (single environments may be written; the arrays stay):
@@ -69,9 +69,9 @@ class GroupMotion:
         config: SwingConfig,
         n_steps: int,
         engine: PowerFlowEngine,
-        topology: GroupTopology,
-        exchange: GroupExchange,
-        course: InputCourse,
+        topology: GroupNetwork,
+        exchange: SynchronisingPower,
+        profile: InjectionProfile,
         *,
         group_of_machine: IntArray,
         n_group: int,
@@ -87,7 +87,7 @@ class GroupMotion:
         """
         case, n_env, g = engine.case, engine.n_env, n_group
         self._config, self._n_steps = config, n_steps
-        self._engine, self._topology, self._exchange, self._course = engine, topology, exchange, course
+        self._engine, self._topology, self._exchange, self._course = engine, topology, exchange, profile
         self._group_of_machine, self._n_group = group_of_machine, n_group
         self._lag_s = np.unique(resource_lag_s)
         self._lag_of = np.searchsorted(
@@ -133,13 +133,13 @@ class GroupMotion:
             envs: environments, [n]; step_a, step_b: first and last step.
             mechanical: keep the governors' power at every step too.
         """
-        case, config, engine, course = self._engine.case, self._config, self._engine, self._course
-        governor, begin, end = config.governor, course.begin, course.end
+        case, config, engine, profile = self._engine.case, self._config, self._engine, self._course
+        governor, begin, end = config.governor, profile.begin, profile.end
         names = self._all if envs is None else envs
         n_env = len(names)
         a, b = step_a / self._n_steps, step_b / self._n_steps
         state = np.empty((7, self._n_group, n_env))
-        begin_span(
+        begin_macro_step(
             names,
             self.df_hz,
             self.valve_mw,
@@ -158,18 +158,18 @@ class GroupMotion:
             b,
             begin.load_mw,
             end.load_mw,
-            course.load_step_mw,
-            course.served_share,
+            profile.load_step_mw,
+            profile.served_share,
             begin.renewable_mw,
             end.renewable_mw,
             begin.schedule_mw,
             end.schedule_mw,
             begin.set_point_mw,
             end.set_point_mw,
-            course.resource_mw(slice(None) if envs is None else envs, a),
+            profile.resource_mw(slice(None) if envs is None else envs, a),
             engine.bus_live,
             engine.machine_in_service,
-            self._topology.reach,
+            self._topology.impact_share,
             self.p_elec_mw,
             start_hz,
             case.load.bus,
@@ -188,7 +188,7 @@ class GroupMotion:
             p_b,
         )
         n_steps = step_b - step_a
-        if envs is None:  # straight into the interval's traces; a span cut short is written again
+        if envs is None:  # straight into the interval's traces; a macro step cut short is written again
             trace = self.trace_hz[step_a : step_b + 1]
             trace_mechanical = self.trace_mechanical_mw[step_a : step_b + 1 if mechanical else step_a]
         else:
@@ -228,9 +228,9 @@ class GroupMotion:
         exchange = np.empty_like(df)
         if config.level == "machine":
             step_machines: Any = integrate_machines
-            in_phase = _columns(self._exchange.in_phase, envs)
-            quadrature = _columns(self._exchange.quadrature, envs)
-            step_machines(*before, in_phase, quadrature, exchange, *after)
+            conductance_power = _columns(self._exchange.conductance_power, envs)
+            susceptance_power = _columns(self._exchange.susceptance_power, envs)
+            step_machines(*before, conductance_power, susceptance_power, exchange, *after)
         else:
             step_groups: Any = integrate_groups
             step_groups(*before, _columns(self._exchange.synchronising, envs), exchange, *after)
@@ -251,8 +251,8 @@ class GroupMotion:
         )
 
     def adopt(self, moved: MovedSpan) -> None:
-        """Take over a span that was integrated."""
-        end_span(
+        """Take over a macro step that was integrated."""
+        end_macro_step(
             moved.envs,
             moved.state,
             moved.delta_mw,

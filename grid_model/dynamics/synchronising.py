@@ -87,7 +87,7 @@ def loss_matrix(
     conductance_pu: FloatArray,
     from_bus: IntArray,
     to_bus: IntArray,
-    reach: FloatArray,
+    impact_share: FloatArray,
     shape: FloatArray,
     base_mva: float,
     matrix_mw_per_rad: FloatArray,
@@ -103,7 +103,7 @@ def loss_matrix(
         matrix_mw_per_rad: L is added here, [group, group, env].
     """
     n_env, n_branch = conductance_pu.shape
-    n_group = reach.shape[2]
+    n_group = impact_share.shape[2]
     total = np.empty((n_group, n_group))
     for e in range(n_env):
         total[:] = 0.0
@@ -115,7 +115,7 @@ def loss_matrix(
             )  # half of 2 g V_f V_t sin phi, for the mean of both ends
             if slope != 0.0:
                 for a in range(n_group):
-                    delivered = slope * (reach[e, f, a] + reach[e, t, a])
+                    delivered = slope * (impact_share[e, f, a] + impact_share[e, t, a])
                     for b in range(n_group):
                         total[a, b] += delivered * shape[e, k, b]
         for a in range(n_group):
@@ -135,7 +135,7 @@ def renew_synchronising(
     machine_bus: IntArray,
     machine_susceptance_pu: FloatArray,
     machine_in_service: BoolArray,
-    reach: FloatArray,
+    impact_share: FloatArray,
     shape: FloatArray,
     base_mva: float,
     synchronising_mw_per_rad: FloatArray,
@@ -168,7 +168,7 @@ def renew_synchronising(
             conductance_pu[e : e + 1],
             from_bus,
             to_bus,
-            reach[e : e + 1],
+            impact_share[e : e + 1],
             shape[e : e + 1],
             base_mva,
             matrix,

@@ -16,7 +16,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.dynamics.bus_frequency import machine_reactance_pu
-from grid_model.dynamics.group_network import GroupTopology
+from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.kron_reduction import (
     bus_voltages,
     classical_stiffness,
@@ -29,20 +29,20 @@ from grid_model.dynamics.synchronising import loss_matrix, renew_synchronising, 
 from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
-__all__ = ["GroupExchange"]
+__all__ = ["SynchronisingPower"]
 
 
-class GroupExchange:
+class SynchronisingPower:
     """The exchange between the groups of every environment at its last power flow.
 
     Attributes (read them, change them only through the methods):
         synchronising: T with the losses [MW/rad], [group, group, env]; areas and the whole grid.
-        in_phase, quadrature: C and S [MW], [machine, machine, env]; single machines.
+        conductance_power, quadrature: C and S [MW], [machine, machine, env]; single machines.
         y_reduced: the reduced network [pu], [env, machine, machine]; single machines.
         stale: whether the topology has changed since the network was reduced, [env].
     """
 
-    def __init__(self, level: Level, engine: PowerFlowEngine, topology: GroupTopology, n_group: int) -> None:
+    def __init__(self, level: Level, engine: PowerFlowEngine, topology: GroupNetwork, n_group: int) -> None:
         """Nothing is exchanged before the first `renew`.
 
         Args:
@@ -55,8 +55,8 @@ class GroupExchange:
         self.synchronising = np.zeros((n_group, n_group, n_env))
         n_reduced = case.n_machine if level == "machine" else 0
         self.y_reduced = np.zeros((n_env, n_reduced, n_reduced), dtype=np.complex128)
-        self.in_phase = np.zeros((n_reduced, n_reduced, n_env))
-        self.quadrature = np.zeros((n_reduced, n_reduced, n_env))
+        self.conductance_power = np.zeros((n_reduced, n_reduced, n_env))
+        self.susceptance_power = np.zeros((n_reduced, n_reduced, n_env))
         self.stale: BoolArray = np.ones(n_env, dtype=np.bool_)
 
     def topology_changed(self, envs: IntArray | int) -> None:
@@ -91,7 +91,7 @@ class GroupExchange:
             case.machine.bus,
             self._susceptance_pu,
             engine.machine_in_service,
-            topology.reach,
+            topology.impact_share,
             topology.shape,
             case.base_mva,
             self.synchronising,
@@ -100,7 +100,7 @@ class GroupExchange:
     def mw_per_rad(self, env: int) -> FloatArray:
         """d P_a / d theta_b of the groups of one environment, [group, group]."""
         if self._level == "machine":
-            return classical_stiffness(self.quadrature[:, :, env])
+            return classical_stiffness(self.susceptance_power[:, :, env])
         return self.synchronising[:, :, env].copy()
 
     def spring_mw_per_rad(self, env: int, machine_mvar: FloatArray) -> FloatArray:
@@ -150,20 +150,23 @@ class GroupExchange:
             engine.machine_in_service[envs],
             case.base_mva,
         )
-        in_phase = np.empty((case.n_machine, case.n_machine, len(envs)))
-        quadrature = np.empty_like(in_phase)
-        exchange_coefficients(e_pu, self.y_reduced[envs], case.base_mva, in_phase, quadrature)
-        losses = np.zeros_like(in_phase)
+        conductance_power = np.empty((case.n_machine, case.n_machine, len(envs)))
+        susceptance_power = np.empty_like(conductance_power)
+        exchange_coefficients(e_pu, self.y_reduced[envs], case.base_mva, conductance_power, susceptance_power)
+        losses = np.zeros_like(conductance_power)
         loss_matrix(
             engine.v_pu[envs],
             topology.conductance_pu[envs],
             case.branch.from_bus,
             case.branch.to_bus,
-            topology.reach[envs],
+            topology.impact_share[envs],
             topology.shape[envs],
             case.base_mva,
             losses,
         )
         # Since its rows sum to zero, L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
-        quadrature -= losses
-        self.in_phase[:, :, envs], self.quadrature[:, :, envs] = in_phase, quadrature
+        susceptance_power -= losses
+        self.conductance_power[:, :, envs], self.susceptance_power[:, :, envs] = (
+            conductance_power,
+            susceptance_power,
+        )

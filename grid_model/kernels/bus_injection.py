@@ -97,7 +97,7 @@ def inject(
     machine_mw: FloatArray,
     machine_in_service: BoolArray,
     bus_live: BoolArray,
-    reach: FloatArray,
+    impact_share: FloatArray,
     df_hz: FloatArray,
     load_bus: IntArray,
     renewable_bus: IntArray,
@@ -115,7 +115,7 @@ def inject(
         others_mva: filled with what everything but machines injects, whole, [env, bus]; rows not named stay.
         injection_mva: filled with all of it, likewise. Both are zero at dead buses.
     """
-    n_bus, n_group = reach.shape[1], reach.shape[2]
+    n_bus, n_group = impact_share.shape[1], impact_share.shape[2]
     plants, load, mvar = np.empty(n_bus), np.empty(n_bus), np.empty(n_bus)
     agents = np.empty(n_bus)
     for row in range(rows.size):
@@ -129,7 +129,7 @@ def inject(
             wanted = between(load_begin_mw[e, i], load_end_mw[e, i], at) + load_step_mw[e, i]
             df = 0.0
             for g in range(n_group):
-                df += reach[e, bus, g] * df_hz[g, e]
+                df += impact_share[e, bus, g] * df_hz[g, e]
             load[bus] += wanted * served_share[e, i] * (1.0 + per_hz * df)
             mvar[bus] += between(mvar_begin[e, i], mvar_end[e, i], at) * served_share[e, i]
         for i in range(renewable_bus.size):

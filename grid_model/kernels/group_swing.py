@@ -80,7 +80,7 @@ def integrate_groups(
 ) -> None:
     """Move the groups of every environment on by n_steps x dt_s; environments are the LAST axis here.
 
-    Powers follow straight lines between their values at the two ends of the span. Resources follow their
+    Powers follow straight lines between their values at the two ends of the macro step. Resources follow their
     set-points with a first-order lag, advanced exactly for a straight-line set-point.
 
     Args (all arrays float64 and contiguous; *changed in place*):
@@ -90,16 +90,16 @@ def integrate_groups(
         valve_mw, reheat_mw: *governor valve and reheater state [MW], [group, env].
         lagged_mw: *output of the resources by kind of lag [MW], [lag, group, env].
         p_start_mw, p_end_mw: schedule + renewables - load at 60 Hz - losses - net export at the last power flow
-            [MW] at the two ends of the span, [group, env].
+            [MW] at the two ends of the macro step, [group, env].
         set_point_start_mw, set_point_end_mw: resources' set-points [MW], [lag, group, env].
         inertia_mws_per_hz: M [MW s/Hz], [group, env]; damping_mw_per_hz: D [MW/Hz], [group, env].
         synchronising_mw_per_rad: T, d(net export of a)/d(angle of b), symmetric, rows sum to zero, [group, group, env].
-        exchange_mw: *filled with T theta at the end of the span [MW], [group, env].
+        exchange_mw: *filled with T theta at the end of the macro step [MW], [group, env].
         gain_mw_per_hz, limit_up_mw, limit_down_mw, rate_mw_per_s: governors of the group together, [group, env].
         dead_band_hz: [env]; lag_s: [lag].
         mean_weight: weight of one step in the means, one over the steps of the whole interval.
         second_moment_hz2: *mean over the steps of f_a f_b is added here [Hz^2], lower triangle, [group, group, env].
-        df_min_hz, df_max_hz: *extremes, widened by this span [Hz], [group, env].
+        df_min_hz, df_max_hz: *extremes, widened by this macro step [Hz], [group, env].
         trace_hz, trace_mechanical_mw: *values at steps 0..n_steps, [step, group, env]; length 0 to skip.
     """
     n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])

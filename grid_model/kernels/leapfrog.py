@@ -89,7 +89,7 @@ def _follow(
     T dx/dt = u - x with u = u0 + s t has x = (u0 - s T + s t) + (x0 - u0 + s T) exp(-t/T).
 
     Returns:
-        Gap at the start of the span, and straight part at its end [MW], both [lag, group, env].
+        Gap at the start of the macro step, and straight part at its end [MW], both [lag, group, env].
     """
     n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env, lagged_mw.shape[2])
     gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)

@@ -99,9 +99,9 @@ def integrate_machines(
 ) -> None:
     """Move single machines on by n_steps x dt_s; a group is a machine here. Arguments as in `integrate_groups`, but
 
-        in_phase_mw, quadrature_mw: C and S of the module's text, for theta as it stands at the start of the span,
+        in_phase_mw, quadrature_mw: C and S of the module's text, for theta as it stands at the start of the macro step,
             [machine, machine, env]. Rows and columns of machines out of service are zero.
-        exchange_mw: *filled with P_i(theta) - P_i(0) at the end of the span, [machine, env].
+        exchange_mw: *filled with P_i(theta) - P_i(0) at the end of the macro step, [machine, env].
 
     A machine out of service needs an inertia above zero and no power; it then stays where it is.
     """

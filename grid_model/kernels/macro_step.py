@@ -1,4 +1,4 @@
-"""Both ends of a span, compiled: what drives the groups through it, and what its end injects into the power flow.
+"""Both ends of a macro step, compiled: what drives the groups through it, and what its end injects into the power flow.
 
 `grid_model.dynamics.simulator` and `grid_model.dynamics.swing_state` say in which order these are used. Each
 function serves the
@@ -15,7 +15,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.kernels.bus_injection import between
 
-__all__ = ["begin_interval", "begin_span", "drive_groups", "end_span"]
+__all__ = ["begin_interval", "begin_macro_step", "drive_groups", "end_macro_step"]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -47,7 +47,7 @@ def begin_interval(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def begin_span(
+def begin_macro_step(
     rows: IntArray,
     df_hz: FloatArray,
     valve_mw: FloatArray,
@@ -56,7 +56,7 @@ def begin_span(
     df_max_hz: FloatArray,
     state: FloatArray,
 ) -> None:
-    """Copies to integrate on: a span that relays cut short is integrated again from where it began.
+    """Copies to integrate on: a macro step that relays cut short is integrated again from where it began.
 
     Args:
         rows: environments, [n]; states: whole, [group, env].
@@ -75,7 +75,7 @@ def begin_span(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def end_span(
+def end_macro_step(
     rows: IntArray,
     state: FloatArray,
     delta_mw: FloatArray,
@@ -97,7 +97,7 @@ def end_span(
         P_elec += delta + D (f - f_a) - (output - output_a) + exchange
 
     Args:
-        rows: environments, [n]; state: of `begin_span`, integrated; the next five: as in `drive_groups`, named.
+        rows: environments, [n]; state: of `begin_macro_step`, integrated; the next five: as in `drive_groups`, named.
         exchange_mw: what the angles between the groups make flow, [group, n]; moment_hz2: [group, group, n].
         df_hz .. p_elec_mw: changed, whole, [group, env]; second_moment_hz2: added to, [group, group, env].
     """
@@ -142,7 +142,7 @@ def drive_groups(
     output_mw: FloatArray,
     bus_live: BoolArray,
     machine_in_service: BoolArray,
-    reach: FloatArray,
+    impact_share: FloatArray,
     p_elec_mw: FloatArray,
     df_hz: FloatArray,
     load_bus: IntArray,
@@ -178,7 +178,7 @@ def drive_groups(
         p_a_mw, p_b_mw: filled with what accelerates the groups at both ends, resources left out, [group, n].
     """
     n_load, n_renewable = load_bus.size, renewable_bus.size
-    n_bus, n_group = reach.shape[1], reach.shape[2]
+    n_bus, n_group = impact_share.shape[1], impact_share.shape[2]
     n_lag = lagged_mw.shape[0]
     load_a_mw, load_b_mw = np.empty(n_bus), np.empty(n_bus)
     renewable_a_mw, renewable_b_mw = np.empty(n_bus), np.empty(n_bus)
@@ -203,7 +203,7 @@ def drive_groups(
             load_b_mw[at] += load_b
             if bus_live[e, at]:
                 for g in range(n_group):
-                    damping_mw_per_hz[g, row] += load_a * per_hz * reach[e, at, g]
+                    damping_mw_per_hz[g, row] += load_a * per_hz * impact_share[e, at, g]
         for i in range(n_renewable):
             begin, end = renewable_begin_mw[e, i], renewable_end_mw[e, i]
             renewable_a_mw[renewable_bus[i]] += between(begin, end, a)
@@ -212,7 +212,7 @@ def drive_groups(
             if bus_live[e, at]:
                 more = (load_b_mw[at] - renewable_b_mw[at]) - (load_a_mw[at] - renewable_a_mw[at])
                 for g in range(n_group):
-                    delta_mw[g, row] += more * reach[e, at, g]
+                    delta_mw[g, row] += more * impact_share[e, at, g]
         for i in range(group_of.size):
             if machine_in_service[e, i]:
                 begin, end = schedule_begin_mw[e, i], schedule_end_mw[e, i]
@@ -224,7 +224,7 @@ def drive_groups(
                 begin, end = set_point_begin_mw[e, i], set_point_end_mw[e, i]
                 u_a, u_b = between(begin, end, a), between(begin, end, b)
                 for g in range(n_group):
-                    share = reach[e, at, g]
+                    share = impact_share[e, at, g]
                     lagged_mw[k, g, row] += output_mw[row, i] * share
                     set_point_a_mw[k, g, row] += u_a * share
                     set_point_b_mw[k, g, row] += u_b * share

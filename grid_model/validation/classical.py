@@ -117,7 +117,7 @@ class ClassicalGrid:
         )
         self.inertia_mws_per_hz = topology.group_inertia_mws_per_hz
         per_hz = config.load_damping / case.f0_hz
-        self.damping_mw_per_hz: FloatArray = (per_hz * case.load.p_mw) @ topology.reach[case.load.bus]
+        self.damping_mw_per_hz: FloatArray = (per_hz * case.load.p_mw) @ topology.impact_share[case.load.bus]
         governor, share = config.governor, topology.governor_share
         self.gain_mw_per_hz = share * governor.gain_mw_per_hz
         self.limit_up_mw = share * governor.headroom_up_mw
@@ -173,9 +173,11 @@ class ClassicalGrid:
         """C and S of the exchange around these rotor angles, [machine, machine, 1] each."""
         n = self.case.n_machine
         e_pu = (self.e_pu * np.exp(1j * theta_rad))[None, :]
-        in_phase, quadrature = np.empty((n, n, 1)), np.empty((n, n, 1))
-        exchange_coefficients(e_pu, network.y_reduced_pu[None], self.case.base_mva, in_phase, quadrature)
-        return in_phase, quadrature
+        conductance_power, susceptance_power = np.empty((n, n, 1)), np.empty((n, n, 1))
+        exchange_coefficients(
+            e_pu, network.y_reduced_pu[None], self.case.base_mva, conductance_power, susceptance_power
+        )
+        return conductance_power, susceptance_power
 
     def simulate(self, events: Sequence[Event | TurbineStep], duration_s: float) -> ClassicalTrace:
         """Integrate from rest at 60 Hz.
@@ -196,7 +198,7 @@ class ClassicalGrid:
         at = 0
         for k, cut in enumerate(cuts):
             if cut > at:
-                self._span(network, turbine_mw, theta, df, valve, reheat, trace_hz, mechanical, at, cut)
+                self._macro_step(network, turbine_mw, theta, df, valve, reheat, trace_hz, mechanical, at, cut)
                 at = cut
             if k < len(events):
                 event = events[k]
@@ -216,7 +218,7 @@ class ClassicalGrid:
             networks=tuple(networks),
         )
 
-    def _span(
+    def _macro_step(
         self,
         network: Network,
         turbine_mw: FloatArray,
@@ -232,8 +234,8 @@ class ClassicalGrid:
         """Integrate one network's span; states and rows step_a to step_b of the traces are changed in place."""
         n, n_steps, governor, config = self.case.n_machine, step_b - step_a, self.config.governor, self.config
         on = network.machine_in_service
-        in_phase, quadrature = self.coefficients(network, theta_rad[step_a])
-        drive = np.where(on, turbine_mw - in_phase[:, :, 0].sum(axis=1), 0.0)[:, None]
+        conductance_power, susceptance_power = self.coefficients(network, theta_rad[step_a])
+        drive = np.where(on, turbine_mw - conductance_power[:, :, 0].sum(axis=1), 0.0)[:, None]
         nothing, no_lag = np.zeros((0, n, 1)), np.zeros(0)
         rows, powers = np.empty((n_steps + 1, n, 1)), np.empty((n_steps + 1, n, 1))
 
@@ -253,8 +255,8 @@ class ClassicalGrid:
             nothing,
             np.where(on, self.inertia_mws_per_hz, 1.0)[:, None],
             column(self.damping_mw_per_hz),
-            in_phase,
-            quadrature,
+            conductance_power,
+            susceptance_power,
             np.empty((n, 1)),
             column(self.gain_mw_per_hz),
             column(self.limit_up_mw),

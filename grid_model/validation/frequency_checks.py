@@ -20,9 +20,9 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
-from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import Level, SwingConfig
-from grid_model.dynamics.simulator import CoupledGrid
+from grid_model.dynamics.simulator import GridSimulator
 from grid_model.power_flow.solution import PowerFlowDiverged
 from grid_model.validation.classical import ClassicalGrid, TurbineStep
 from grid_model.validation.modes import Modes, electromechanical_modes
@@ -312,16 +312,16 @@ def event_result(
 
 def balanced_grid(
     case: Case, n_env: int, config: SwingConfig, *, load_level: float = 1.0, interval_s: float = 4.0
-) -> tuple[CoupledGrid, GridInputs]:
+) -> tuple[GridSimulator, Injections]:
     """Coupled grids at rest at a share of the published load, without plants, and the inputs that keep them there."""
-    grid = CoupledGrid(
+    grid = GridSimulator(
         case, n_env, config, resource_lag_s=np.ones(case.n_resource), interval_s=interval_s, check=False
     )
 
     def rows(values: FloatArray) -> FloatArray:
         return np.repeat(load_level * values[None, :], n_env, axis=0)
 
-    inputs = GridInputs(
+    inputs = Injections(
         load_mw=rows(case.load.p_mw),
         load_mvar=rows(case.load.q_mvar),
         renewable_mw=np.zeros((n_env, case.n_renewable)),
@@ -429,7 +429,7 @@ def inter_area_modes(case: Case, load_level: float = 1.0) -> dict[str, Modes]:
         grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
         stiffness = grid.exchange.mw_per_rad(0)
         per_hz = config.load_damping / case.f0_hz
-        damping = (per_hz * inputs.load_mw[0]) @ grid.topology.reach[0][case.load.bus]
+        damping = (per_hz * inputs.load_mw[0]) @ grid.topology.impact_share[0][case.load.bus]
         found[level] = electromechanical_modes(
             grid.topology.inertia[:, 0], stiffness, damping, config.tie_damping_s
         )

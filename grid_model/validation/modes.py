@@ -72,5 +72,7 @@ def published_modes(case: Case) -> Modes:
     constant.
     """
     grid = ClassicalGrid(case, SwingConfig(level="machine", load_damping=0.0))
-    _, quadrature = grid.coefficients(grid.undisturbed(), np.zeros(case.n_machine))
-    return electromechanical_modes(machine_inertia_mws_per_hz(case), classical_stiffness(quadrature[:, :, 0]))
+    _, susceptance_power = grid.coefficients(grid.undisturbed(), np.zeros(case.n_machine))
+    return electromechanical_modes(
+        machine_inertia_mws_per_hz(case), classical_stiffness(susceptance_power[:, :, 0])
+    )

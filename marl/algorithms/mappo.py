@@ -107,7 +107,7 @@ class MAPPO:
         self.agent_slices = self.policy.actors.agent_slices()
 
     @property
-    def kept_policy(self) -> Policy:
+    def averaged_policy(self) -> Policy:
         """The policy that is evaluated and saved."""
         return self.policy if self.averaged is None else self.averaged
 

@@ -23,7 +23,7 @@ from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.scenario.episode import ScenarioConfig, scenario_named
-from control.task.closed_loop import ClosedLoop, IntervalResult
+from control.task.closed_loop import ClosedLoop, LimitCheck
 from control.task.observation import DF_HZ, EXTENDED_SIZE, OBSERVATION_SIZE, SLOPE_MW, Observer, state_size
 from control.task.reward import REWARD_TERMS, RewardConfig, interval_reward
 from control.task.step_metrics import MEASUREMENTS, measure
@@ -115,7 +115,7 @@ class GridBatch:
         self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
-        self.last_result: IntervalResult | None = None
+        self.last_result: LimitCheck | None = None
 
     @property
     def n_env(self) -> int:
@@ -189,8 +189,8 @@ class GridBatch:
             self._start(done)
             observed = self._observe()
         return Transition(
-            observed=observed,
-            final=final,
+            observation=observed,
+            final_observation=final,
             reward=total,
             terminated=terminated,
             truncated=truncated,

@@ -155,7 +155,7 @@ def record_episode(
             on_interval(batch)
         if transition.terminated[0] or transition.truncated[0]:
             break
-        observed = transition.observed
+        observed = transition.observation
     marks = [(event.time_s, event_words(event, case)) for event in events if event.time_s <= time_s[-1]]
     return Recording(
         time_s=np.array(time_s),

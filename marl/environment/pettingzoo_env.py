@@ -93,14 +93,14 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         if not self.agents:
             raise ActionError("the episode is over or has not begun; call reset first")
         transition = self._batch.advance(self._joint_action(actions))
-        self._observed = transition.final
+        self._observed = transition.final_observation
         terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
         agents, reward = self.agents, float(transition.reward[0])
         info = {name: float(value[0]) for name, value in transition.terms.items()}
         if terminated or truncated:
             self.agents = []
         return (
-            self._by_agent(transition.final),
+            self._by_agent(transition.final_observation),
             dict.fromkeys(agents, reward),
             dict.fromkeys(agents, terminated),
             dict.fromkeys(agents, truncated),

@@ -60,10 +60,10 @@ class Policy(nn.Module):
         means = self.means(self.observations_to_tensors(observations))
         actions = {}
         for name, mean in means.items():
-            actions[name] = np.clip(self.at_rest(name, mean.cpu().numpy()), -1.0, 1.0)
+            actions[name] = np.clip(self.apply_dead_zone(name, mean.cpu().numpy()), -1.0, 1.0)
         return actions
 
-    def at_rest(self, group: str, action: Float32Array) -> Float32Array:
+    def apply_dead_zone(self, group: str, action: Float32Array) -> Float32Array:
         """Actions of a group with those inside its dead zone made zero."""
         zones = self.config.dead_zones
         position = next(i for i, g in enumerate(self.groups) if g.name == group)

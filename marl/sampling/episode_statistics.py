@@ -120,7 +120,7 @@ def play(act: Act, environment: BatchedEnvironment, seeds: IntArray) -> dict[str
             open_episodes[done] = False
             if not open_episodes.any():
                 break
-            observed = transition.observed
+            observed = transition.observation
         else:
             raise RuntimeError(f"no end of the episodes after {MOST_STEPS} steps")
         for name, values in results.items():

@@ -19,7 +19,7 @@ from marl.protocol import AgentGroup, Float32Array, Observed, Transition
 MOST_TERMS = 64  # reward terms and measurements of a step
 
 
-class Board:
+class SharedArrays:
     """Actions, observations and figures of all environments, in memory that every process maps.
 
     A worker reads and writes the rows of its own environments; nobody else does before its answer has come.
@@ -88,7 +88,7 @@ class Board:
         arrays["reward"][rows] = transition.reward
         arrays["terminated"][rows] = transition.terminated
         arrays["truncated"][rows] = transition.truncated
-        for page, seen in (("observed", transition.observed), ("final", transition.final)):
+        for page, seen in (("observed", transition.observation), ("final", transition.final_observation)):
             if page == "observed" or ended:
                 arrays[f"state {page}"][rows] = seen.state
                 for name in self.groups:

@@ -4,7 +4,7 @@ Each worker steps a consecutive share of the environments on a core of its own. 
 on their number, as long as environment k depends on its own seed alone: seeds are always dealt out from here.
 A worker that fails passes its exception on; one that dies ends the run with its number and exit status.
 
-What a step takes and gives lies in memory that all processes share (`board.py`), because it is too much for pipes,
+What a step takes and gives lies in memory that all processes share (`shared.py`), because it is too much for pipes,
 which pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and what is
 rare.
 """
@@ -31,7 +31,7 @@ from marl.protocol import (
     Transition,
 )
 from marl.sampling.child_process import HelperProcess, WorkerError, answer, ignore_signals, portable
-from marl.sampling.shared_memory import Board
+from marl.sampling.shared_memory import SharedArrays
 
 __all__ = ["MakeEnvironment", "WorkerBatch", "WorkerError"]
 
@@ -65,7 +65,7 @@ def _serve(
     ignore_signals()
     if core is not None:
         os.sched_setaffinity(0, {core})
-    board: Board | None = None
+    shared: SharedArrays | None = None
     names: tuple[str, ...] = ()
 
     def respond(request: tuple[str, tuple[Any, ...]]) -> Any:
@@ -73,23 +73,23 @@ def _serve(
         name, arguments = request
         if name != "step":
             return getattr(environment, name)(*arguments)
-        assert board is not None
-        transition = environment.step(board.actions(rows))
-        ended = transition.final is not transition.observed
-        board.write(rows, transition, ended=ended)
+        assert shared is not None
+        transition = environment.step(shared.actions(rows))
+        ended = transition.final_observation is not transition.observation
+        shared.write(rows, transition, ended=ended)
         before, names = names, tuple(transition.terms)
         return _Stepped(
             ended,
             None if names == before else names,
-            transition.observed.in_service,
-            transition.final.in_service if ended else None,
+            transition.observation.in_service,
+            transition.final_observation.in_service if ended else None,
         )
 
     try:
         environment = make(rows.stop - rows.start)
         own_rewards = bool(getattr(environment, "per_agent_rewards", False))
         connection.send((environment.groups, environment.state_size, own_rewards))
-        board = Board(
+        shared = SharedArrays(
             environment.groups,
             environment.state_size,
             n_env_total,
@@ -103,8 +103,8 @@ def _serve(
     except Exception as error:
         connection.send(portable(error))
     finally:
-        if board is not None:
-            board.close()
+        if shared is not None:
+            shared.close()
 
 
 class WorkerBatch:
@@ -124,7 +124,7 @@ class WorkerBatch:
         edges = np.linspace(0, n_env, n_worker + 1).round().astype(int)
         self._shares = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
         self._workers: list[HelperProcess] = []
-        self._board: Board | None = None
+        self._shared: SharedArrays | None = None
         self._seeded = False
         try:
             for k, (share, core) in enumerate(zip(self._shares, _own_cores(n_worker), strict=True)):
@@ -135,22 +135,24 @@ class WorkerBatch:
             self.state_size: int = described[0][1]
             self.per_agent_rewards: bool = described[0][2]
             self._term_names: list[tuple[str, ...]] = [() for _ in self._shares]
-            self._board = self._shared_board()
+            self._shared = self._make_shared()
         except BaseException:
             self.close()
             raise
 
-    def _shared_board(self) -> Board:
+    def _make_shared(self) -> SharedArrays:
         """A board that every worker has mapped, and whose name is gone again."""
-        board = Board(self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards)
+        shared = SharedArrays(
+            self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards
+        )
         try:
             for worker in self._workers:
-                worker.send(board.name)
+                worker.send(shared.name)
             for worker in self._workers:
                 worker.receive()
         finally:
-            board.unlink()
-        return board
+            shared.unlink()
+        return shared
 
     def _call(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Asks every worker first and collects the answers then, so that they work at the same time."""
@@ -192,34 +194,34 @@ class WorkerBatch:
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         """One step of every environment."""
-        board = self._board
-        if board is None:
+        shared = self._shared
+        if shared is None:
             raise ValueError("the batch is closed")
-        board.write_actions(actions)
+        shared.write_actions(actions)
         parts: list[_Stepped] = self._call("step", [() for _ in self._shares])
         for k, part in enumerate(parts):
             if part.terms is not None:
                 self._term_names[k] = part.terms
         services = self._services([p.in_service for p in parts])
-        observed = replace(board.observed(), in_service=services)
+        observed = replace(shared.observed(), in_service=services)
         final = observed
         if any(part.ended for part in parts):
-            final = board.observed()
+            final = shared.observed()
             for share, part in zip(self._shares, parts, strict=True):
                 if part.ended:
-                    board.put_final(share, final)
+                    shared.put_final(share, final)
             last = [p.final_in_service if p.ended else p.in_service for p in parts]
             final = replace(final, in_service=self._services(last))
         names = self._term_names[0]
         if any(other != names for other in self._term_names):
             raise ValueError(f"workers name different terms: {self._term_names}")
         return Transition(
-            observed=observed,
-            final=final,
-            reward=board.read("reward"),
-            terminated=board.read("terminated"),
-            truncated=board.read("truncated"),
-            terms=dict(zip(names, board.read("terms"), strict=False)),
+            observation=observed,
+            final_observation=final,
+            reward=shared.read("reward"),
+            terminated=shared.read("terminated"),
+            truncated=shared.read("truncated"),
+            terms=dict(zip(names, shared.read("terms"), strict=False)),
         )
 
     def _services(self, parts: Sequence[Mapping[str, BoolArray] | None]) -> dict[str, BoolArray] | None:
@@ -252,9 +254,9 @@ class WorkerBatch:
         """Ends the workers."""
         for worker in self._workers:
             worker.close()
-        if self._board is not None:
-            self._board.close()
-            self._board = None
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
 
     def __enter__(self) -> WorkerBatch:
         return self

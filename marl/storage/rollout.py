@@ -109,38 +109,38 @@ class RolloutBuffer:
 
     def add(
         self,
-        observed: Observed,
+        observation: Observed,
         *,
         actions: Mapping[str, Tensor],
         log_probs: Tensor,
         rewards: npt.NDArray[np.floating],
         terminated: BoolArray,
         truncated: BoolArray,
-        final: Observed,
+        final_observation: Observed,
     ) -> None:
         """Stores what was seen, done and received in one step.
 
         Args:
-            observed: what the action was chosen on.
+            observation: what the action was chosen on.
             actions: unclipped, group -> [env, agent, action].
             log_probs: of these actions, [env, agent].
             rewards: shape [env, value].
             terminated, truncated: shape [env]; a step that is both counts as terminated.
-            final: true last observations of the step; read only where an episode was truncated.
+            final_observation: true last observations of the step; read only where an episode was truncated.
         """
         t = self.position
         if t == self.n_step:
             raise RuntimeError(
                 f"the buffer's {self.n_step} steps are full: take the rollout before adding more"
             )
-        self._put_observed(t, observed)
+        self._put_observed(t, observation)
         for name, value in actions.items():
             self.actions[name][t].copy_(value)
         self.log_probs[t].copy_(log_probs)
-        if observed.in_service is None:
+        if observation.in_service is None:
             self.in_service[t].fill_(True)
         else:
-            mask = np.concatenate([observed.in_service[g.name] for g in self.groups], axis=1)
+            mask = np.concatenate([observation.in_service[g.name] for g in self.groups], axis=1)
             self.in_service[t].copy_(torch.from_numpy(mask))
         self.rewards[t].copy_(torch.from_numpy(rewards))
         self.terminated[t].copy_(torch.from_numpy(terminated))
@@ -148,9 +148,12 @@ class RolloutBuffer:
         self.truncated[t].copy_(torch.from_numpy(only_truncated))
         for env in np.flatnonzero(only_truncated):
             observations = {
-                g.name: torch.from_numpy(np.array(final.observations[g.name][env])) for g in self.groups
+                g.name: torch.from_numpy(np.array(final_observation.observations[g.name][env]))
+                for g in self.groups
             }
-            self._finals.append((t, int(env), observations, torch.from_numpy(np.array(final.state[env]))))
+            self._finals.append(
+                (t, int(env), observations, torch.from_numpy(np.array(final_observation.state[env])))
+            )
         self.position += 1
 
     def rollout(self, last: Observed, device: torch.device) -> Rollout:

@@ -52,7 +52,7 @@ class MetricsTable:
                 csv.DictWriter(file, self.columns, restval="").writerow(row)
 
 
-class Record:
+class MetricsLogger:
     """metrics.csv and, where wanted, TensorBoard events of one run directory.
 
     A row whose evaluation is under way waits for it, and the rows after it wait too. `waiting` holds them as plain

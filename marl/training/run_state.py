@@ -14,7 +14,7 @@ RECENT_EPISODES = 100
 
 
 @dataclass(kw_only=True)
-class Standing:
+class RunState:
     """Counters of a run; they travel in its checkpoints."""
 
     update: int = 0
@@ -58,7 +58,7 @@ class Standing:
         return asdict(self)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Standing:
+    def from_state(cls, state: Mapping[str, Any]) -> RunState:
         return cls(**state)
 
 
@@ -78,20 +78,20 @@ class Progress:
     best_return: float | None
 
     @classmethod
-    def of(cls, standing: Standing, config: TrainingConfig, terms: Mapping[str, float]) -> Progress:
-        rate = standing.steps / standing.elapsed_s if standing.elapsed_s > 0 else 0.0
+    def of(cls, run_state: RunState, config: TrainingConfig, terms: Mapping[str, float]) -> Progress:
+        rate = run_state.steps / run_state.elapsed_s if run_state.elapsed_s > 0 else 0.0
         total = config.n_updates * config.ppo.buffer_steps
         return cls(
-            update=standing.update,
+            update=run_state.update,
             n_updates=config.n_updates,
-            steps=standing.steps,
+            steps=run_state.steps,
             total_steps=total,
-            episodes=standing.steps / config.episode_steps,
+            episodes=run_state.steps / config.episode_steps,
             steps_per_s=rate,
-            time_left_s=(total - standing.steps) / rate if rate > 0 else float("inf"),
+            time_left_s=(total - run_state.steps) / rate if rate > 0 else float("inf"),
             terms=terms,
-            eval_return=standing.last_return,
-            best_return=standing.best_return,
+            eval_return=run_state.last_return,
+            best_return=run_state.best_return,
         )
 
 
@@ -109,32 +109,32 @@ class TrainingResult:
     statistics: Mapping[str, Any]  # training_stats.json
 
 
-def statistics(standing: Standing, config: TrainingConfig, *, finished: bool, reason: str) -> dict[str, Any]:
+def statistics(run_state: RunState, config: TrainingConfig, *, finished: bool, reason: str) -> dict[str, Any]:
     """training_stats.json: how the run went, and how far its last policy is from its best."""
-    best, last = standing.best_return, standing.last_return
+    best, last = run_state.best_return, run_state.last_return
     behind = None
     if best is not None and last is not None and best != 0.0:
         behind = 100.0 * (best - last) / abs(best)
-    parts = {"overall": standing.elapsed_s} | standing.parts_s()
+    parts = {"overall": run_state.elapsed_s} | run_state.parts_s()
     return {
         "finished": finished,
         "reason": reason,
-        "updates": standing.update,
-        "steps": standing.steps,
-        "episodes": standing.steps / config.episode_steps,
-        "episodes_finished": standing.episodes_finished,
-        "elapsed_s": standing.elapsed_s,
-        "time_s": standing.parts_s(),
+        "updates": run_state.update,
+        "steps": run_state.steps,
+        "episodes": run_state.steps / config.episode_steps,
+        "episodes_finished": run_state.episodes_finished,
+        "elapsed_s": run_state.elapsed_s,
+        "time_s": run_state.parts_s(),
         "steps_per_s": {
-            part: standing.steps / spent if spent > 0 else None
+            part: run_state.steps / spent if spent > 0 else None
             for part, spent in parts.items()
             if part != "evaluation"
         },
-        "recent_episode_return_mean": float(np.mean(standing.recent_returns))
-        if standing.recent_returns
+        "recent_episode_return_mean": float(np.mean(run_state.recent_returns))
+        if run_state.recent_returns
         else None,
         "best_return": best,
-        "best_update": standing.best_update,
+        "best_update": run_state.best_update,
         "last_return": last,
         "last_behind_best_percent": behind,
         "config": asdict(config),

@@ -32,8 +32,8 @@ from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps
 from marl.sampling.workers import WorkerBatch
 from marl.storage.rollout import Rollout, RolloutBuffer
 from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, MakeEvaluation
-from marl.training.logger import Record
-from marl.training.run_state import Progress, Standing, TrainingResult, statistics
+from marl.training.logger import MetricsLogger
+from marl.training.run_state import Progress, RunState, TrainingResult, statistics
 
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
 STATISTICS, DUMP = "training_stats.json", "nonfinite_dump.pt"
@@ -107,7 +107,7 @@ class Trainer:
             state_size=environment.state_size,
             n_value=self.learner.n_value,
         )
-        self.standing = Standing()
+        self.run_state = RunState()
         self.sums = EpisodeSums(environment.n_env)
         self._evaluator: Evaluator | None = None
         self._judged: dict[str, Any] | None = None  # the policy whose evaluation is under way
@@ -116,15 +116,15 @@ class Trainer:
         directory.mkdir(parents=True, exist_ok=True)
         waiting: list[dict[str, Any]] = []
         if resume:
-            self.observed, waiting = self._load_checkpoint()
+            self.observation, waiting = self._load_checkpoint()
         else:
             if start is not None:
                 self.learner.start_from(start)
-            self.observed = environment.reset(training_seeds(config.seed, environment.n_env))
-        self.record = Record(
+            self.observation = environment.reset(training_seeds(config.seed, environment.n_env))
+        self.record = MetricsLogger(
             directory,
             tensorboard=tensorboard,
-            resume_after=self.standing.update if resume else None,
+            resume_after=self.run_state.update if resume else None,
             waiting=waiting,
         )
 
@@ -145,13 +145,13 @@ class Trainer:
         except ValueError as error:
             raise checkpoint.CheckpointError(f"{path}: {error}") from error
         self.sums.load_state(content["sums"])
-        self.standing = Standing.from_state(content["standing"])
+        self.run_state = RunState.from_state(content["standing"])
         self._judged = content["judged"]
         return Observed(**content["observed"]), content["waiting"]
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
-        observed = self.observed
+        observed = self.observation
         checkpoint.save(
             self.directory / CHECKPOINT,
             "run",
@@ -165,23 +165,23 @@ class Trainer:
                     "in_service": observed.in_service,
                 },
                 "sums": self.sums.state(),
-                "standing": self.standing.state(),
+                "standing": self.run_state.state(),
                 "judged": self._judged,
                 "waiting": self.record.waiting,
             },
         )
-        self._saved_update = self.standing.update
+        self._saved_update = self.run_state.update
 
     def _policy_content(self) -> dict[str, Any]:
-        policy = self.learner.kept_policy
+        policy = self.learner.averaged_policy
         policy.metadata = {
             **self.metadata,
             "scenario": self.config.scenario,
             "observation": self.config.observation,
             "seed": self.config.seed,
-            "update": self.standing.update,
-            "steps": self.standing.steps,
-            "eval_return": self.standing.last_return,
+            "update": self.run_state.update,
+            "steps": self.run_state.steps,
+            "eval_return": self.run_state.last_return,
         }
         return policy.content()
 
@@ -192,21 +192,21 @@ class Trainer:
 
     def run(self) -> TrainingResult:
         """Trains until the budget is used up, a signal comes or patience runs out."""
-        settings, standing = self.config.evaluation, self.standing
+        settings, run_state = self.config.evaluation, self.run_state
         try:
             with self._signals():
                 if self._judged is not None:  # the checkpoint came before its end
                     self._begin_evaluation(self._judged)
-                elif standing.update == 0 and standing.last_return is None and settings.eval_every > 0:
+                elif run_state.update == 0 and run_state.last_return is None and settings.eval_every > 0:
                     began = time.perf_counter()
                     if self._begin_evaluation(self._policy_content()):
                         self._end_evaluation_if_due()
                         self.record.add(0, 0, {})
-                    standing.elapsed_s += time.perf_counter() - began
-                while standing.update < self.config.n_updates and self._stop is None:
+                    run_state.elapsed_s += time.perf_counter() - began
+                while run_state.update < self.config.n_updates and self._stop is None:
                     self._train_once()
                 # Before anything is waited for, and also after a signal that came when the last look at it was over.
-                if self._saved_update != standing.update:
+                if self._saved_update != run_state.update:
                     self.save_checkpoint()
                 if self._judged is not None:
                     self._end_evaluation()
@@ -218,65 +218,66 @@ class Trainer:
 
     def _train_once(self) -> None:
         """A rollout, an update, and what falls due after it."""
-        standing, every = self.standing, self.config.evaluation.eval_every
-        began, before_s = time.perf_counter(), standing.parts_s()
+        run_state, every = self.run_state, self.config.evaluation.eval_every
+        began, before_s = time.perf_counter(), run_state.parts_s()
         rollout, terms = self._collect()
         values = self._learn(rollout)
-        if every > 0 and (standing.update % every == 0 or standing.update == self.config.n_updates):
+        if every > 0 and (run_state.update % every == 0 or run_state.update == self.config.n_updates):
             self._begin_evaluation(self._policy_content())
         self._end_evaluation_if_due()
         spent_s = time.perf_counter() - began
-        standing.elapsed_s += spent_s
+        run_state.elapsed_s += spent_s
         values |= self._measured(terms) | self._speeds(before_s, spent_s)
-        self.record.add(standing.update, standing.steps, values)
-        if standing.update % self.config.checkpoint_every == 0:
+        self.record.add(run_state.update, run_state.steps, values)
+        if run_state.update % self.config.checkpoint_every == 0:
             self.save_checkpoint()
         if self.on_progress is not None:
-            self.on_progress(Progress.of(standing, self.config, terms))
+            self.on_progress(Progress.of(run_state, self.config, terms))
 
     def _collect(self) -> tuple[Rollout, dict[str, float]]:
         """Fills the buffer with the present policy."""
-        ppo, standing = self.config.ppo, self.standing
+        ppo, run_state = self.config.ppo, self.run_state
         collected: dict[str, list[FloatArray]] = {}
         for _ in range(self.config.rollout_steps):
             t0 = time.perf_counter()
-            actions, log_probs = self.learner.act(self.observed)
+            actions, log_probs = self.learner.act(self.observation)
             if not bool(torch.isfinite(log_probs).all()):
                 raise TrainingFailed(
-                    f"the policy's actions are no longer finite after {standing.steps} steps; {self._last_checkpoint()}"
+                    f"the policy's actions are no longer finite after {run_state.steps} steps; "
+                    f"{self._last_checkpoint()}"
                 )
             arrays = {name: x.cpu().numpy() for name, x in actions.items()}
             if ppo.explore_dead_zone:
-                arrays = {name: self.learner.policy.at_rest(name, x) for name, x in arrays.items()}
+                arrays = {name: self.learner.policy.apply_dead_zone(name, x) for name, x in arrays.items()}
             t1 = time.perf_counter()
             transition = self.environment.step(arrays)
             t2 = time.perf_counter()
             reward = np.asarray(transition.reward, dtype=np.float64)
             self._check(transition, reward)
             self.buffer.add(
-                self.observed,
+                self.observation,
                 actions=actions,
                 log_probs=log_probs,
                 rewards=self._per_value(robust_reward(reward, ppo.robust_reward, ppo.robust_shape)),
                 terminated=np.asarray(transition.terminated),
                 truncated=np.asarray(transition.truncated),
-                final=transition.final,
+                final_observation=transition.final_observation,
             )
             team = reward if reward.ndim == 1 else reward.mean(axis=1)
             for name, x in {"return": team, **transition.terms}.items():
                 collected.setdefault(name, []).append(np.asarray(x, dtype=np.float64))
             finished = self.sums.add(transition)
             if finished:
-                standing.add_episodes([float(x) for x in finished["return"]])
-            self.observed = transition.observed
-            standing.environment_s += t2 - t1
-            standing.act_s += (t1 - t0) + (time.perf_counter() - t2)
-        rollout = self.buffer.rollout(self.observed, self.device)
+                run_state.add_episodes([float(x) for x in finished["return"]])
+            self.observation = transition.observation
+            run_state.environment_s += t2 - t1
+            run_state.act_s += (t1 - t0) + (time.perf_counter() - t2)
+        rollout = self.buffer.rollout(self.observation, self.device)
         return rollout, mean_over_steps(collected, self.config.episode_steps)
 
     def _check(self, transition: Transition, reward: FloatArray) -> None:
         """Stops where the environment returned something that is not a number, and says where."""
-        observed, final = transition.observed, transition.final
+        observed, final = transition.observation, transition.final_observation
         arrays: dict[str, npt.NDArray[Any]] = {
             "reward": reward,
             "state": observed.state,
@@ -289,7 +290,7 @@ class Trainer:
                 position = np.argwhere(~np.isfinite(x))[0]
                 raise TrainingFailed(
                     f"environment {position[0]} returned {what} {x[tuple(position)]} at {position[1:].tolist()} "
-                    f"after {self.standing.steps} steps; {self._last_checkpoint()}"
+                    f"after {self.run_state.steps} steps; {self._last_checkpoint()}"
                 )
 
     def _last_checkpoint(self) -> str:
@@ -308,8 +309,8 @@ class Trainer:
         return reward.astype(np.float32)
 
     def _learn(self, rollout: Rollout) -> dict[str, float]:
-        began, standing = time.perf_counter(), self.standing
-        progress = standing.update / self.config.n_updates
+        began, run_state = time.perf_counter(), self.run_state
+        progress = run_state.update / self.config.n_updates
         before = self.learner.state()
         try:
             values = self.learner.update(rollout, progress)
@@ -317,12 +318,12 @@ class Trainer:
             path = self.directory / DUMP
             checkpoint.save(path, "dump", dump_content(before, rollout, progress, self.per_agent_rewards))
             raise TrainingFailed(
-                f"update {standing.update + 1}: {error}. {path} reproduces it (marl.training.trainer.replay_dump); "
+                f"update {run_state.update + 1}: {error}. {path} reproduces it (marl.training.trainer.replay_dump); "
                 f"{self._last_checkpoint()}"
             ) from error
-        standing.update += 1
-        standing.steps += self.config.ppo.buffer_steps
-        standing.update_s += time.perf_counter() - began
+        run_state.update += 1
+        run_state.steps += self.config.ppo.buffer_steps
+        run_state.update_s += time.perf_counter() - began
         return values
 
     def _begin_evaluation(self, policy: dict[str, Any]) -> bool:
@@ -340,52 +341,52 @@ class Trainer:
         self._evaluator.begin(policy, seeds)
         self._judged = policy
         self.record.wait_for(policy["metadata"]["update"])
-        self.standing.evaluation_s += time.perf_counter() - began
+        self.run_state.evaluation_s += time.perf_counter() - began
         return True
 
     def _end_evaluation_if_due(self) -> None:
         """Takes in an evaluation that is over, or waits for it where what comes next depends on it."""
         if self._judged is None or self._evaluator is None:
             return
-        needed = self.config.evaluation.patience > 0 or self.standing.update == self.config.n_updates
+        needed = self.config.evaluation.patience > 0 or self.run_state.update == self.config.n_updates
         if needed or self._evaluator.is_ready():
             began = time.perf_counter()
             self._end_evaluation()
-            self.standing.evaluation_s += time.perf_counter() - began
+            self.run_state.evaluation_s += time.perf_counter() - began
 
     def _end_evaluation(self) -> None:
         """Waits for the evaluation and keeps its policy if it is the best so far; patience may run out."""
-        standing, policy, patience = self.standing, self._judged, self.config.evaluation.patience
+        run_state, policy, patience = self.run_state, self._judged, self.config.evaluation.patience
         assert self._evaluator is not None
         assert policy is not None
         terms = self._evaluator.finish()
         update, score = policy["metadata"]["update"], float(terms["return"].mean())
         if not math.isfinite(score):
             raise TrainingFailed(f"the held-out episodes returned {score} after update {update}")
-        if standing.judge(score, update):
+        if run_state.judge(score, update):
             policy["metadata"]["eval_return"] = score
             checkpoint.save(self.directory / BEST, "policy", policy)
-        best = standing.best_return
+        best = run_state.best_return
         assert best is not None
         found = {f"eval/{name}": float(x.mean()) for name, x in terms.items()} | {"eval/best_return": best}
         self.record.complete(update, found)
         self._judged = None
-        if 0 < patience <= standing.evaluations_without_gain:
+        if 0 < patience <= run_state.evaluations_without_gain:
             self._stop = f"no better policy in {patience} evaluations"
 
     def _measured(self, terms: Mapping[str, float]) -> dict[str, float]:
         """Tags of what the rollout measured."""
         values = {f"grid/{name}": x for name, x in terms.items() if name != "return"}
         values["train/return"] = terms["return"]
-        if self.standing.recent_returns:
-            values["train/episode_return"] = float(np.mean(self.standing.recent_returns))
-        values["train/episodes"] = float(self.standing.episodes_finished)
+        if self.run_state.recent_returns:
+            values["train/episode_return"] = float(np.mean(self.run_state.recent_returns))
+        values["train/episodes"] = float(self.run_state.episodes_finished)
         return values
 
     def _speeds(self, before_s: Mapping[str, float], spent_s: float) -> dict[str, float]:
         """Steps per second of this update, over all and by the parts that every update has."""
         n = self.config.ppo.buffer_steps
-        parts = {part: total - before_s[part] for part, total in self.standing.parts_s().items()}
+        parts = {part: total - before_s[part] for part, total in self.run_state.parts_s().items()}
         parts.pop("evaluation")
         speeds = {f"time/steps_per_s_{part}": n / spent for part, spent in parts.items() if spent > 0}
         return {"time/steps_per_s": n / spent_s} | speeds
@@ -398,24 +399,24 @@ class Trainer:
             self._evaluator.close()
 
     def _finish(self) -> TrainingResult:
-        standing = self.standing
-        finished = standing.update >= self.config.n_updates
+        run_state = self.run_state
+        finished = run_state.update >= self.config.n_updates
         reason = self._stop or "all episodes trained"
         self._save_policy(FINAL)
-        if standing.best_return is None:  # nothing was evaluated: the last is the best there is
+        if run_state.best_return is None:  # nothing was evaluated: the last is the best there is
             self._save_policy(BEST)
-        report = statistics(standing, self.config, finished=finished, reason=reason)
+        report = statistics(run_state, self.config, finished=finished, reason=reason)
         text = json.dumps(report, indent=2) + "\n"
         checkpoint.write_atomically(self.directory / STATISTICS, text.encode("utf-8"))
         self.record.close()
         return TrainingResult(
             finished=finished,
             reason=reason,
-            update=standing.update,
-            steps=standing.steps,
-            best_return=standing.best_return,
-            best_update=standing.best_update,
-            last_return=standing.last_return,
+            update=run_state.update,
+            steps=run_state.steps,
+            best_return=run_state.best_return,
+            best_update=run_state.best_update,
+            last_return=run_state.last_return,
             statistics=report,
         )
 

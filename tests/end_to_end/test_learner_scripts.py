@@ -191,7 +191,7 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(
     def dies(trainer):
         if len(updates) == 8:
             raise RuntimeError("killed")
-        updates.append(trainer.standing.update)
+        updates.append(trainer.run_state.update)
         train_once(trainer)
 
     monkeypatch.setattr(Trainer, "_train_once", dies)
@@ -201,7 +201,9 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(
     assert not ablation.is_broken_off(tmp_path / "broken", replace(config, seed=1))
     updates.clear()
     monkeypatch.setattr(
-        Trainer, "_train_once", lambda trainer: (updates.append(trainer.standing.update), train_once(trainer))
+        Trainer,
+        "_train_once",
+        lambda trainer: (updates.append(trainer.run_state.update), train_once(trainer)),
     )
     resumed = ablation.train("recommended", config, tmp_path / "broken")
     assert updates[0] == 5

@@ -8,23 +8,23 @@ import pytest
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
-from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.dynamics.simulator import CoupledGrid
+from grid_model.dynamics.simulator import GridSimulator
 
 CASE = load_ieee68("rogers")
 LAG_S = np.array([{"bess": 0.3, "gas": 8.0, "dr": 4.0}[kind] for kind in CASE.resource.kind])
 G9 = CASE.machine.name.index("G9")
 
 
-def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[CoupledGrid, GridInputs]:
+def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[GridSimulator, Injections]:
     """Grids at rest at a load level, and the inputs that keep them there."""
-    grid = CoupledGrid(CASE, n_env, config, resource_lag_s=LAG_S, check=False)
+    grid = GridSimulator(CASE, n_env, config, resource_lag_s=LAG_S, check=False)
 
     def rows(values: np.ndarray) -> np.ndarray:
         return np.repeat(values[None, :], n_env, axis=0)
 
-    inputs = GridInputs(
+    inputs = Injections(
         load_mw=rows(level * CASE.load.p_mw),
         load_mvar=rows(level * CASE.load.q_mvar),
         renewable_mw=np.zeros((n_env, CASE.n_renewable)),
@@ -100,7 +100,7 @@ def test_power_balances_at_every_power_flow(level):
         inputs = replace(inputs, load_mw=inputs.load_mw * noise)
         events = {1: [Event(time_s=1.7, kind="machine_out", index=G9)]} if k == 2 else None
         assert grid.advance(inputs, events).all()
-        df_load = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, CASE.load.bus]
+        df_load = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, CASE.load.bus]
         load_mw = (inputs.load_mw * (1.0 + 0.01 * df_load / 0.6)).sum(axis=1)  # 1 %/% of 60 Hz
         losses_mw = (grid.engine.s_from_mva + grid.engine.s_to_mva).real.sum(axis=1)
         # Newton's tolerance is 1e-9 pu = 1e-7 MW at each of 68 buses.
@@ -114,11 +114,11 @@ def test_stiffness_between_areas_is_springs_and_losses():
     grid.advance(inputs, {1: [out]})
     f, t = CASE.branch.from_bus, CASE.branch.to_bus
     for env in range(2):
-        shape, reach = grid.topology.shape[env], grid.topology.reach[env]
+        shape, impact_share = grid.topology.shape[env], grid.topology.impact_share[env]
         v_pu = grid.engine.v_pu[env]
         springs = shape.T @ (grid.exchange.spring_mw_per_rad(env, grid.machine_mvar)[:, None] * shape)
         slope = CASE.base_mva * grid.topology.conductance_pu[env] * (v_pu[f] * v_pu[t].conj()).imag
-        losses = (reach[f] + reach[t]).T @ (slope[:, None] * shape[: CASE.n_branch])
+        losses = (impact_share[f] + impact_share[t]).T @ (slope[:, None] * shape[: CASE.n_branch])
         # Sums of 99 products of order 1e5 MW/rad.
         np.testing.assert_allclose(grid.exchange.mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8)
     difference = grid.exchange.mw_per_rad(0) - grid.exchange.mw_per_rad(1)
@@ -131,7 +131,7 @@ def test_a_start_without_a_solution_does_not_show_what_was_before():
     for _ in range(3):
         used.advance(replace(inputs, load_mw=inputs.load_mw * 1.02))
     impossible = replace(inputs, load_mw=3.0 * inputs.load_mw, load_mvar=3.0 * inputs.load_mvar)
-    fresh = CoupledGrid(CASE, 1, SwingConfig(), resource_lag_s=LAG_S, check=False)
+    fresh = GridSimulator(CASE, 1, SwingConfig(), resource_lag_s=LAG_S, check=False)
     for grid in (used, fresh):
         offset_mw = grid.start(np.array([0]), impossible, np.zeros((1, 1)))
         assert not grid.engine.converged[0]
@@ -209,7 +209,7 @@ def test_saved_state_goes_on_bit_for_bit(level):
     saved = grid.get_state()
     for k in (1, 2, 3):
         grid.advance(moved[k])
-    other = CoupledGrid(CASE, 2, SwingConfig(level=level), resource_lag_s=LAG_S, check=False)
+    other = GridSimulator(CASE, 2, SwingConfig(level=level), resource_lag_s=LAG_S, check=False)
     other.set_state(saved)
     for k in (1, 2, 3):
         other.advance(moved[k])

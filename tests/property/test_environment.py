@@ -54,10 +54,10 @@ def history(batch, seeds, acts):
         for env, kept in enumerate(rows):
             kept.append(observed.state[env])
             kept += [x[env] for x in observed.observations.values()]
-            kept += [x[env] for x in t.final.observations.values()]
-            kept += [t.final.state[env], t.reward[env], t.terminated[env], t.truncated[env]]
+            kept += [x[env] for x in t.final_observation.observations.values()]
+            kept += [t.final_observation.state[env], t.reward[env], t.terminated[env], t.truncated[env]]
             kept += [value[env] for value in t.terms.values()]
-        observed = t.observed
+        observed = t.observation
     return rows
 
 
@@ -130,7 +130,7 @@ def test_numbers_stay_finite_and_resources_within_their_limits_through_any_outag
     for _ in range(10):
         t = batch.step(act)
         assert np.isfinite(t.reward).all()
-        assert np.isfinite(t.final.state).all()
+        assert np.isfinite(t.final_observation.state).all()
         assert all(np.isfinite(value).all() for value in t.terms.values())
         output_mw = batch.last_result.resource_mw[0]
         assert np.all(output_mw <= fleet.high_mw + 1e-9)

@@ -7,9 +7,9 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
-from grid_model.dynamics.injections import GridInputs
+from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.dynamics.simulator import CoupledGrid
+from grid_model.dynamics.simulator import GridSimulator
 from grid_model.network.topology import live_buses
 
 CASE = load_ieee68("rogers")
@@ -31,15 +31,15 @@ def elements() -> list[tuple[str, int]]:
     return found + [("machine", int(k)) for k in np.flatnonzero(~CASE.machine.is_equivalent)]
 
 
-def play(n_env: int, seed: int) -> tuple[CoupledGrid, np.ndarray]:
+def play(n_env: int, seed: int) -> tuple[GridSimulator, np.ndarray]:
     """One batch of sequences, checked on the way; the last environment never loses anything."""
     lag_s = np.array([{"bess": 0.3, "gas": 8.0, "dr": 4.0}[kind] for kind in CASE.resource.kind])
-    grid = CoupledGrid(CASE, n_env, SwingConfig(load_shedding=None), resource_lag_s=lag_s, check=False)
+    grid = GridSimulator(CASE, n_env, SwingConfig(load_shedding=None), resource_lag_s=lag_s, check=False)
 
     def rows(values: np.ndarray) -> np.ndarray:
         return np.repeat(values[None, :], n_env, axis=0)
 
-    inputs = GridInputs(
+    inputs = Injections(
         load_mw=rows(LEVEL * CASE.load.p_mw),
         load_mvar=rows(LEVEL * CASE.load.q_mvar),
         renewable_mw=rows(0.05 * CASE.renewable.p_max_mw),
@@ -80,10 +80,10 @@ def play(n_env: int, seed: int) -> tuple[CoupledGrid, np.ndarray]:
     return grid, ever_lost
 
 
-def check_balance(grid: CoupledGrid, inputs: GridInputs, solved: np.ndarray) -> None:
+def check_balance(grid: GridSimulator, inputs: Injections, solved: np.ndarray) -> None:
     """Machines + renewables = load that is served, at its frequency, + losses from the flows."""
     engine = grid.engine
-    df_hz = np.einsum("ebg,ge->eb", grid.topology.reach, grid.df_hz)[:, CASE.load.bus]
+    df_hz = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, CASE.load.bus]
     load_mw = inputs.load_mw * (1.0 + 0.01 * df_hz / 0.6) * engine.bus_live[:, CASE.load.bus]
     plant_mw = inputs.renewable_mw * engine.bus_live[:, CASE.renewable.bus]
     losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
@@ -92,7 +92,7 @@ def check_balance(grid: CoupledGrid, inputs: GridInputs, solved: np.ndarray) -> 
     assert np.abs(gap_mw[solved]).max() < 68 * 2.2e-7
 
 
-def compare_with_untouched(grid: CoupledGrid, ever_lost: np.ndarray) -> None:
+def compare_with_untouched(grid: GridSimulator, ever_lost: np.ndarray) -> None:
     """After the last repair every grid is where the one stands that never lost anything."""
     same = ~ever_lost
     assert same.mean() > 0.9

@@ -279,10 +279,10 @@ def test_the_kept_policy_sees_its_inputs_on_the_scale_of_the_policy_that_learns(
     learner = learner_of(network={"normalize_inputs": True}, policy_average=0.5)
     rollout = rollout_of(learner)
     learner.update(rollout, 0.0)
-    assert learner.kept_policy is not learner.policy
+    assert learner.averaged_policy is not learner.policy
     for g in GROUPS:
         seen = rollout.observations[g.name][:-1].double().reshape(-1, g.observation_size)
-        for policy in (learner.policy, learner.kept_policy):
+        for policy in (learner.policy, learner.averaged_policy):
             moments = policy.actors.scaling[g.name].moments
             np.testing.assert_allclose(moments.mean, seen.mean(dim=0), rtol=1e-9)
             np.testing.assert_allclose(moments.var, seen.var(dim=0, unbiased=False), rtol=1e-9)

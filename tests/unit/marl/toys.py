@@ -70,8 +70,8 @@ class Target:
         reward = -np.square(errors) * self.reward_factor + self.reward_offset
         self._draw()
         return Transition(
-            observed=self._observed(),
-            final=final,
+            observation=self._observed(),
+            final_observation=final,
             reward=reward if self.per_agent_rewards else reward.mean(axis=1),
             terminated=np.ones(self.n_env, dtype=np.bool_),
             truncated=np.zeros(self.n_env, dtype=np.bool_),
@@ -142,8 +142,8 @@ class Drift:
             self.x[env] = self.rngs[env].uniform(-1, 1)
             self.t[env] = 0
         return Transition(
-            observed=self._observed(),
-            final=final,
+            observation=self._observed(),
+            final_observation=final,
             reward=reward,
             terminated=np.zeros(self.n_env, dtype=np.bool_),
             truncated=truncated,

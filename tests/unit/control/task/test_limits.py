@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from control.task.limits import IntervalResult, judge_limits, largest_deviation, share_within
+from control.task.limits import LimitCheck, judge_limits, largest_deviation, share_within
 from grid_model.network.limits import (
     apparent_power_mva,
     applicable_rating_mva,
@@ -50,7 +50,7 @@ def test_shares_count_the_steps_within_each_limit():
 def test_limits_broken_are_counted_and_weighed():
     """Circuits at 90, 110 and 150 % are two beyond their rating, by 0.1 + 0.5; a dead bus is not judged."""
     n = np.zeros((1, 3))
-    result = IntervalResult(
+    result = LimitCheck(
         sum_bus_square_hz2=np.zeros(1),
         set_point_change_mw=n,
         frequency_violation=np.zeros(1, bool),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from control.task.limits import IntervalResult
+from control.task.limits import LimitCheck
 from control.task.step_metrics import MEASUREMENTS, measure
 
 
@@ -14,7 +14,7 @@ def test_measurements_of_two_environments():
             "frequency_violation": True, "branch_violation": False, "voltage_violation": True, "grid_lost": True
         }.items()
     }  # fmt: skip
-    result = IntervalResult(
+    result = LimitCheck(
         sum_bus_square_hz2=np.array([4e-4, 1.0]),  # 10 mHz and 500 mHz at each of four buses
         set_point_change_mw=np.array([[1.0, -2.0, 4.0], [0.0, 0.0, -8.0]]),
         violations=np.array([0, 2]),

@@ -5,15 +5,15 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from cases.ieee68 import load_ieee68
-from grid_model.dynamics.injections import GridInputs, InputCourse, lagged_response
+from grid_model.dynamics.injections import InjectionProfile, Injections, lagged_response
 
 CASE = load_ieee68()
 LAG_S = np.linspace(0.2, 8.0, CASE.n_resource)
 INTERVAL_S = 4.0
 
 
-def inputs(n_env: int, load: float, plant_mw: float = 0.0, renewable_mw: float = 0.0) -> GridInputs:
-    return GridInputs(
+def inputs(n_env: int, load: float, plant_mw: float = 0.0, renewable_mw: float = 0.0) -> Injections:
+    return Injections(
         load_mw=np.full((n_env, CASE.n_load), load),
         load_mvar=np.zeros((n_env, CASE.n_load)),
         renewable_mw=np.full((n_env, CASE.n_renewable), renewable_mw),
@@ -23,9 +23,9 @@ def inputs(n_env: int, load: float, plant_mw: float = 0.0, renewable_mw: float =
     )
 
 
-def course(n_env: int = 2) -> InputCourse:
+def profile(n_env: int = 2) -> InjectionProfile:
     """From 100 MW a load to 140 MW."""
-    made = InputCourse(CASE, n_env, LAG_S, INTERVAL_S)
+    made = InjectionProfile(CASE, n_env, LAG_S, INTERVAL_S)
     made.start(np.arange(n_env), inputs(n_env, 100.0))
     made.move_to(inputs(n_env, 140.0, plant_mw=10.0, renewable_mw=6.0))
     return made
@@ -45,7 +45,7 @@ def test_a_lag_behind_a_straight_line_is_that_of_its_differential_equation(lag_s
 
 
 def test_loads_follow_a_line_and_their_ends_are_exact():
-    made = course()
+    made = profile()
     assert (made.load_mw(slice(None), 0.0) == 100.0).all()
     assert (made.load_mw(slice(None), 0.25) == 110.0).all()
     assert (made.load_mw(slice(None), 1.0) == 140.0).all()
@@ -55,7 +55,7 @@ def test_loads_follow_a_line_and_their_ends_are_exact():
 
 def test_steps_and_shedding_act_on_top():
     """120 MW half way, 30 MW more, of which three quarters are left: 112.5 MW."""
-    made = course()
+    made = profile()
     made.load_step_mw[1, 4] = 30.0
     made.served_share[1, 4] = 0.75
     found = made.load_mw(np.array([1]), 0.5)
@@ -69,7 +69,7 @@ def test_steps_and_shedding_act_on_top():
 
 def test_the_net_load_of_all_buses_is_load_less_plants():
     """Half way plants have followed their lags, each by its own."""
-    made = course()
+    made = profile()
     slope = 10.0 / INTERVAL_S  # MW/s from rest at zero: u - s T (1 - exp(-t/T))
     plants = slope * (2.0 - LAG_S * (1.0 - np.exp(-2.0 / LAG_S)))
     net = made.net_load_mw(np.array([0]), 0.5)
@@ -84,7 +84,7 @@ def test_the_net_load_of_all_buses_is_load_less_plants():
 
 def test_what_is_not_served_is_the_rest_of_the_load():
     """Load 3 has lost its bus, load 5 half of what it wants."""
-    made = course()
+    made = profile()
     made.arrive()
     live = np.ones((2, CASE.n_bus), dtype=np.bool_)
     live[0, CASE.load.bus[3]] = False

@@ -23,9 +23,9 @@ def grid() -> ClassicalGrid:
 
 
 def test_the_reduced_network_gives_back_the_power_flow(grid):
-    in_phase, _ = grid.coefficients(grid.undisturbed(), np.zeros(CASE.n_machine))
+    conductance_power, _ = grid.coefficients(grid.undisturbed(), np.zeros(CASE.n_machine))
     # Newton's tolerance is 1e-7 MW at each of 68 buses.
-    np.testing.assert_allclose(in_phase[:, :, 0].sum(axis=1), grid.p_mech_mw, rtol=0.0, atol=1e-5)
+    np.testing.assert_allclose(conductance_power[:, :, 0].sum(axis=1), grid.p_mech_mw, rtol=0.0, atol=1e-5)
 
 
 def test_the_reduced_network_gives_back_the_bus_voltages(grid):
@@ -38,9 +38,9 @@ def test_the_reduced_network_gives_back_the_bus_voltages(grid):
 def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
     network = grid.undisturbed()
     theta = np.random.default_rng(1).uniform(-3.0, 3.0, CASE.n_machine)
-    in_phase, quadrature = grid.coefficients(network, np.zeros(CASE.n_machine))
+    conductance_power, susceptance_power = grid.coefficients(network, np.zeros(CASE.n_machine))
     power = np.empty((CASE.n_machine, 1))
-    network_power(None, in_phase, quadrature, theta[:, None].copy(), power)
+    network_power(None, conductance_power, susceptance_power, theta[:, None].copy(), power)
     e_pu = grid.e_pu * np.exp(1j * theta)
     exact = CASE.base_mva * (e_pu * np.conj(network.y_reduced_pu @ e_pu)).real
     # Rounding: terms of up to 1e5 MW.
@@ -58,15 +58,15 @@ def test_sine_and_cosine_are_right_to_rounding():
 
 def test_stiffness_is_the_derivative_of_power(grid):
     network = grid.undisturbed()
-    in_phase, quadrature = grid.coefficients(network, np.zeros(CASE.n_machine))
+    conductance_power, susceptance_power = grid.coefficients(network, np.zeros(CASE.n_machine))
     step = 1e-5
     theta = np.zeros((CASE.n_machine, 1))
     theta[3] = step
     plus, minus = np.empty_like(theta), np.empty_like(theta)
-    network_power(None, in_phase, quadrature, theta, plus)
-    network_power(None, in_phase, quadrature, -theta, minus)
+    network_power(None, conductance_power, susceptance_power, theta, plus)
+    network_power(None, conductance_power, susceptance_power, -theta, minus)
     numeric = (plus - minus)[:, 0] / (2.0 * step)
-    exact = classical_stiffness(quadrature[:, :, 0])[:, 3]
+    exact = classical_stiffness(susceptance_power[:, :, 0])[:, 3]
     # Central difference: P h^2 / 6 = 1e5 MW x 2e-11; rounding 1e5 x 1e-16 / 1e-5.
     np.testing.assert_allclose(exact, numeric, rtol=0.0, atol=1e-4)
 
@@ -114,7 +114,7 @@ def test_a_recorded_trace_ends_in_the_power_flow_and_repeats_the_frequencies(lev
 def test_recorded_unserved_load_is_that_at_the_beginning_of_its_span():
     """7 % of the load are shed while it grows by a thousandth within an interval; constant between two power flows."""
     coupled, inputs = balanced_grid(CASE, 1, SwingConfig(level="system"), load_level=0.8)
-    coupled.course.shed(0, np.full(CASE.n_load, 0.93))
+    coupled.profile.shed(0, np.full(CASE.n_load, 0.93))
     recorder = coupled.record(0)
     more = replace(inputs, load_mw=1.001 * inputs.load_mw)
     for _ in range(2):

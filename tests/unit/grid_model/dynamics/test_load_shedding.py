@@ -120,7 +120,7 @@ def test_shed_load_is_unserved_and_lifts_the_frequency(level):
         bare.advance(inputs, events)
     stages = np.count_nonzero(grid.relays.shed_stages[0], axis=1)
     assert stages.min() >= 1
-    load_mw = inputs.load_mw[0] + grid.course.load_step_mw[0]
+    load_mw = inputs.load_mw[0] + grid.profile.load_step_mw[0]
     shed_mw = float((0.07 * stages[CASE.bus.area[CASE.load.bus]] * load_mw).sum())
     assert grid.unserved_mw()[0] == pytest.approx(shed_mw, rel=1e-12)
     # Governors and damping, 2500 + 180 MW/Hz; losses change by some MW, and reheat at 48 s is within e^-5 of its end.
@@ -136,7 +136,7 @@ def test_load_shedding_is_the_same_alone_and_in_a_batch():
         for k in range(4):
             grid.advance(inputs, {n_env - 1: [BIG]} if k == 0 else None)
         results.append(
-            (grid.df_hz[:, -1].copy(), grid.course.served_share[-1].copy(), grid.engine.v_pu[-1].copy())
+            (grid.df_hz[:, -1].copy(), grid.profile.served_share[-1].copy(), grid.engine.v_pu[-1].copy())
         )
     for alone, beside in zip(*results, strict=True):
         np.testing.assert_array_equal(alone, beside)

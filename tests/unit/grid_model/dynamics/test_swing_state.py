@@ -24,7 +24,7 @@ STATE = (
 def disturbed(n_env: int, **choices):
     """Grids at the beginning of an interval in which load grows by 1 %."""
     grid, inputs = balanced_grid(CASE, n_env, SwingConfig(**choices), load_level=0.7)
-    grid.course.move_to(replace(inputs, load_mw=1.01 * inputs.load_mw))
+    grid.profile.move_to(replace(inputs, load_mw=1.01 * inputs.load_mw))
     grid.motion.begin_interval()
     return grid
 

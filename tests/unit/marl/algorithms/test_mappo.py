@@ -447,10 +447,10 @@ def test_the_kept_policy_is_the_mean_of_recent_ones():
     for k in range(3):
         learner.update(rollout_of(learner, seed=k), 0.0)
         seen.append(weights(learner))
-    kept = torch.cat([p.flatten() for p in learner.kept_policy.parameters()])
+    kept = torch.cat([p.flatten() for p in learner.averaged_policy.parameters()])
     np.testing.assert_allclose(kept, seen[0] / 4 + seen[1] / 4 + seen[2] / 2, atol=1e-7)  # float32
     plain = make(config(policy_average=0.0))
-    assert plain.kept_policy is plain.policy
+    assert plain.averaged_policy is plain.policy
 
 
 def test_the_critic_may_learn_first():

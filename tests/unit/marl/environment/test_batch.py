@@ -46,8 +46,8 @@ def assert_same(a, b):
         assert a.terms.keys() == b.terms.keys()
         for name in a.terms:
             np.testing.assert_array_equal(a.terms[name], b.terms[name], err_msg=name)
-        assert_same(a.observed, b.observed)
-        assert_same(a.final, b.final)
+        assert_same(a.observation, b.observation)
+        assert_same(a.final_observation, b.final_observation)
         return
     np.testing.assert_array_equal(a.state, b.state)
     assert a.observations.keys() == b.observations.keys()
@@ -95,7 +95,7 @@ def test_scada_numbers_are_two_intervals_old_and_local_ones_are_fresh(one):
     history = []
     for t in range(7):
         if t:
-            observed = one.step(drawn(one, rng)).final
+            observed = one.step(drawn(one, rng)).final_observation
         deviation_mw = loop.forecast_renewable_deviation_mw[0, t]
         history.append((loop.grid.coi_df_hz()[0], loop.grid.bus_df_hz()[0], deviation_mw))
         seen = np.concatenate([observed.observations[k][0] for k in ("bess", "gas", "dr")])
@@ -127,8 +127,8 @@ def test_the_extended_observation_adds_own_past_and_the_schedules_slope():
     assert batch.groups[0].observation_size == 18
     assert np.all(first.observations["dr"][0, :, 15:17] == 0.0)
     action = {k: np.full_like(v, 0.25) for k, v in still(batch).items()}
-    before = batch.step(action).final.observations["gas"][0, :, 0]
-    seen = batch.step(action).final.observations["gas"][0]
+    before = batch.step(action).final_observation.observations["gas"][0, :, 0]
+    seen = batch.step(action).final_observation.observations["gas"][0]
     np.testing.assert_array_equal(seen[:, 15], before)
     np.testing.assert_array_equal(seen[:, 16], 0.25)
     schedule_mw = batch.loop._schedule_mw[0].sum(axis=1)
@@ -137,7 +137,7 @@ def test_the_extended_observation_adds_own_past_and_the_schedules_slope():
 
 def test_the_critics_state_holds_the_grid_as_it_is(one):
     one.reset(np.array([5]))
-    state = one.step(still(one)).final.state[0]
+    state = one.step(still(one)).final_observation.state[0]
     loop = one.loop
     load_mw, wind_and_sun_mw = loop.grid.inputs.load_mw[0], loop.grid.inputs.renewable_mw[0]
     largest = np.argsort(-CASE.load.p_mw, kind="stable")[:30]
@@ -172,11 +172,11 @@ def test_truncation_hands_over_the_true_last_observation_and_starts_the_next_epi
         assert np.all(transition.truncated == (t == 8))
         assert not transition.terminated.any()
     assert np.all(two.loop.interval == 0)
-    output = transition.final.observations["bess"][:, :, 2]
+    output = transition.final_observation.observations["bess"][:, :, 2]
     pushed = np.sign(actions["bess"][:, :, 0])
     assert np.array_equal(np.sign(output), pushed)  # 8 intervals the same way: far from zero
-    assert np.all(transition.observed.observations["bess"][:, :, 2] == 0.0)
-    assert np.all(transition.observed.state[:, :68] == 0.0)
+    assert np.all(transition.observation.observations["bess"][:, :, 2] == 0.0)
+    assert np.all(transition.observation.state[:, :68] == 0.0)
     follow = two.step(still(two))
     assert not follow.truncated.any()
 
@@ -184,7 +184,7 @@ def test_truncation_hands_over_the_true_last_observation_and_starts_the_next_epi
 def test_observed_and_final_agree_where_nothing_ended(two):
     two.reset(np.array([1, 2]))
     transition = two.step(still(two))
-    assert_same(transition.observed, transition.final)
+    assert_same(transition.observation, transition.final_observation)
 
 
 def test_a_lost_grid_terminates_and_pays_for_every_interval_left():
@@ -199,7 +199,7 @@ def test_a_lost_grid_terminates_and_pays_for_every_interval_left():
     assert transition.truncated.tolist() == [False]
     assert transition.terms["reward_lost"].tolist() == [-60_000.0]
     assert np.isfinite(transition.reward).all()
-    assert np.isfinite(transition.final.state).all()
+    assert np.isfinite(transition.final_observation.state).all()
     assert batch.loop.interval[0] == 0
     assert not batch.step(still(batch)).terminated[0]  # the new episode is whole
 
@@ -234,7 +234,7 @@ def test_the_same_seed_gives_the_same_episode_through_batch_and_pettingzoo(one, 
             by_agent, reward, _, truncated, infos = zoo.step(actions)
             assert set(reward.values()) == {float(transition.reward[0])}
             assert infos["gas_3"]["reward_effort"] == transition.terms["reward_effort"][0]
-            observed = transition.observed
+            observed = transition.observation
         assert all(truncated.values())
         assert not zoo.agents
         by_agent, _ = zoo.reset()
@@ -284,7 +284,7 @@ def test_after_the_last_step_the_episode_that_ended_is_described(zoo):
     batch.reset(np.array([0]))
     for _ in range(8):
         transition = batch.step(still(batch))
-    np.testing.assert_array_equal(first["gas_0"], transition.observed.observations["gas"][0, 0])
+    np.testing.assert_array_equal(first["gas_0"], transition.observation.observations["gas"][0, 0])
 
 
 def test_a_load_step_and_shedding_show_where_the_load_is_seen():
@@ -296,7 +296,7 @@ def test_a_load_step_and_shedding_show_where_the_load_is_seen():
     for events in ((), (event,)):
         batch = make_batch(replace(SHORT, events=events), 1, check=False)
         batch.reset(np.array([5]))
-        seen.append(batch.step(still(batch)).final)
+        seen.append(batch.step(still(batch)).final_observation)
     own = [observed.observations["dr"][0, 2, 1] for observed in seen]
     # Differences of float32 numbers of order one.
     assert own[1] - own[0] == pytest.approx(300.0 / CASE.load.p_mw[load], abs=1e-6)
@@ -394,7 +394,7 @@ def test_the_batch_clips_what_a_gaussian_policy_asks_for(one):
 def test_outages_show_in_the_critics_state_and_end_with_the_repair():
     batch = make_batch(EVENTFUL, 1, check=False)
     batch.reset(np.array([6]))
-    out = [2.0 * batch.step(still(batch)).final.state[0, -1] for _ in range(8)]
+    out = [2.0 * batch.step(still(batch)).final_observation.state[0, -1] for _ in range(8)]
     # Ends of intervals at 4, 8, .. 32 s: circuit out from 5 to 13 s, unit from 22 s.
     assert out == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
 

@@ -88,7 +88,7 @@ def test_a_run_may_begin_with_a_model_and_explores_as_it_is_told(tmp_path):
     assert change is not None
     learner.start_from(change)
     seen = learner.policy.observations_to_tensors(observations())
-    for policy in (learner.policy, learner.kept_policy):
+    for policy in (learner.policy, learner.averaged_policy):
         for name, mean in policy.means(seen).items():
             torch.testing.assert_close(mean, model.means(seen)[name], rtol=0.0, atol=0.0)
         for actor in policy.actors.heads.values():
@@ -114,6 +114,6 @@ def test_every_type_has_its_dead_zone():
     action = np.array([-0.6, -0.4, -0.2, 0.05], dtype=np.float32)
     expected = {"bess": [-0.6, -0.4, -0.2, 0.0], "gas": [-0.6, -0.4, 0.0, 0.0], "dr": [-0.6, 0.0, 0.0, 0.0]}
     for group, left in expected.items():
-        np.testing.assert_array_equal(policy.at_rest(group, action), np.array(left, dtype=np.float32))
+        np.testing.assert_array_equal(policy.apply_dead_zone(group, action), np.array(left, dtype=np.float32))
     with pytest.raises(ConfigError, match="one for each of"):
         Policy(GROUPS, dataclasses.replace(LINEAR, dead_zones=(0.1,)))

@@ -12,8 +12,8 @@ NOTHING = Observed(observations={}, state=np.zeros((2, 1), np.float32))
 
 def step(reward, done=(False, False), **terms) -> Transition:
     return Transition(
-        observed=NOTHING,
-        final=NOTHING,
+        observation=NOTHING,
+        final_observation=NOTHING,
         reward=np.array(reward),
         terminated=np.zeros(2, dtype=np.bool_),
         truncated=np.array(done),

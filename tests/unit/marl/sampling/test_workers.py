@@ -52,12 +52,14 @@ def actions(k: int, n_env: int) -> dict[str, np.ndarray]:
 
 
 def assert_equal(a, b) -> None:
-    for name in a.observed.observations:
-        np.testing.assert_array_equal(a.observed.observations[name], b.observed.observations[name])
-        np.testing.assert_array_equal(a.final.observations[name], b.final.observations[name])
-        np.testing.assert_array_equal(a.observed.in_service[name], b.observed.in_service[name])
-    np.testing.assert_array_equal(a.final.state, b.final.state)
-    np.testing.assert_array_equal(a.observed.state, b.observed.state)
+    for name in a.observation.observations:
+        np.testing.assert_array_equal(a.observation.observations[name], b.observation.observations[name])
+        np.testing.assert_array_equal(
+            a.final_observation.observations[name], b.final_observation.observations[name]
+        )
+        np.testing.assert_array_equal(a.observation.in_service[name], b.observation.in_service[name])
+    np.testing.assert_array_equal(a.final_observation.state, b.final_observation.state)
+    np.testing.assert_array_equal(a.observation.state, b.observation.state)
     np.testing.assert_array_equal(a.reward, b.reward)
     np.testing.assert_array_equal(a.truncated, b.truncated)
     for name in a.terms:
@@ -101,9 +103,9 @@ def test_what_a_step_returned_stays_as_it_was_when_the_next_one_is_made():
     with WorkerBatch(make, 2, 2) as batch:
         batch.reset(np.arange(2))
         first = batch.step(actions(0, 2))
-        kept = first.observed.state.copy()
+        kept = first.observation.state.copy()
         batch.step(actions(1, 2))
-        np.testing.assert_array_equal(first.observed.state, kept)
+        np.testing.assert_array_equal(first.observation.state, kept)
 
 
 def test_shared_memory_is_gone_with_the_batch():

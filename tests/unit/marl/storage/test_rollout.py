@@ -34,7 +34,7 @@ def fill(buffer: RolloutBuffer, t: int, *, terminated=(False, False), truncated=
         rewards=np.full((2, 1), 10.0 * t),
         terminated=np.array(terminated),
         truncated=np.array(truncated),
-        final=observed(t + 0.5),
+        final_observation=observed(t + 0.5),
     )
 
 
@@ -77,7 +77,7 @@ def test_the_mask_has_agents_in_the_groups_order():
             rewards=np.zeros((2, 1)),
             terminated=np.zeros(2, bool),
             truncated=np.zeros(2, bool),
-            final=seen,
+            final_observation=seen,
         )
     rollout = buffer.rollout(observed(3.0), CPU)
     assert rollout.in_service[:, 0].tolist() == [[True, True, True], [True, True, False], [True, False, True]]

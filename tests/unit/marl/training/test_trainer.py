@@ -294,7 +294,7 @@ def test_a_loaded_policy_acts_as_the_saved_one(tmp_path):
     )
     trainer.run()
     observed = environment.reset(np.arange(8))
-    expected = trainer.learner.kept_policy.act(observed.observations)
+    expected = trainer.learner.averaged_policy.act(observed.observations)
     for loaded in (Policy.load(tmp_path / "final_model.pt"), load_policy_of_run(tmp_path)):
         found = loaded.act(observed.observations)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
