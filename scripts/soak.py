@@ -90,8 +90,8 @@ def look(batch: GridBatch, transition: Any, where: str, inside: Any) -> None:
 
     arrays = {
         "reward": transition.reward,
-        "state": transition.final.state,
-        **{f"observations of {k}": x for k, x in transition.final.observations.items()},
+        "state": transition.final_observation.state,
+        **{f"observations of {k}": x for k, x in transition.final_observation.observations.items()},
         **transition.terms,
     }
     for name, values in arrays.items():

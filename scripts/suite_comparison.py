@@ -35,8 +35,7 @@ ALL = (
     "linear_extended", MPC, BOUND,
 )  # fmt: skip
 CHUNK = 50  # episodes that one job plays side by side
-SOURCES = ("cases", "grid_model", "control")
-MARL = ("environment.py", "observation.py", "reward.py", "policy.py", "networks.py")
+SOURCES = ("cases", "grid_model", "control", "marl")
 
 
 class ComparisonError(ValueError):
@@ -225,7 +224,6 @@ def fingerprint() -> str:
     """Of all sources and data that an episode's course depends on."""
     digest = hashlib.sha256()
     files = [p for d in SOURCES for p in (ROOT / d).rglob("*") if p.suffix in (".py", ".csv")]
-    files += [ROOT / "marl" / name for name in MARL]
     for path in sorted(files):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

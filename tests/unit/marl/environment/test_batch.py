@@ -303,7 +303,7 @@ def test_a_load_step_and_shedding_show_where_the_load_is_seen():
     level = [observed.state[0, -4] for observed in seen]
     assert level[1] - level[0] == pytest.approx(300.0 / CASE.load.p_mw.sum(), abs=1e-6)
     served_mw = batch.loop.grid.served_mw()[0]
-    batch.loop.grid.course.served_share[0] = 0.9
+    batch.loop.grid.profile.served_share[0] = 0.9
     np.testing.assert_allclose(batch.loop.grid.served_mw()[0], 0.9 * served_mw, rtol=1e-12)
 
 

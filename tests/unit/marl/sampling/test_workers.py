@@ -110,7 +110,7 @@ def test_what_a_step_returned_stays_as_it_was_when_the_next_one_is_made():
 
 def test_shared_memory_is_gone_with_the_batch():
     with WorkerBatch(make, 2, 2) as batch:
-        name = batch._board.name
+        name = batch._shared.name
         with pytest.raises(FileNotFoundError):  # already nameless: not even a killed run leaves it behind
             SharedMemory(name)
     batch.close()  # a second time does no harm
