@@ -70,6 +70,15 @@ def _decode(value: Any) -> Any:
     return value
 
 
+def copied_state(value: Any) -> Any:
+    """Plain data with its tensors copied to the CPU: what was handed out no longer moves with what it was taken of."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, Mapping):
+        return {k: copied_state(v) for k, v in value.items()}
+    return type(value)(copied_state(v) for v in value) if isinstance(value, list | tuple) else value
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces a file in one step; on any failure the old one stays and the half-written one goes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -98,7 +107,7 @@ def save(path: Path, kind: str, content: Mapping[str, Any]) -> None:
     write_atomically(path, stream.getvalue())
 
 
-def _instead(path: Path, kind: str) -> str:
+def alternative(path: Path, kind: str) -> str:
     """What is left to do without this file, from the models that stand beside it."""
     models = [path.with_name(name) for name in MODELS if name != path.name]
     there = [str(model) for model in models if os.path.exists(model)]
@@ -120,8 +129,9 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     # Bytes that are no checkpoint fail inside torch's reader in ways of every kind: all mean the same here.
     except Exception as error:
         reason = str(error).strip().splitlines()
+        what = reason[0] if reason else type(error).__name__
         raise CheckpointError(
-            f"{path} is broken or no checkpoint ({reason[0] if reason else type(error).__name__}){_instead(path, kind)}"
+            f"{path} is broken or no checkpoint ({what}){alternative(path, kind)}"
         ) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this project in format {FORMAT}")

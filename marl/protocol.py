@@ -7,7 +7,7 @@ that range, because the learner hands over the unclipped sample whose log-probab
 
 `terminated` (the task ended, the future is worth nothing) and `truncated` (the clock ran out, the future was
 merely not observed) are different facts. An environment resets a finished episode by itself within `step` and
-returns both the new episode's first observation (`observed`) and the old one's true last (`final`).
+returns both the new episode's first observation (`observation`) and the old one's true last (`final_observation`).
 
 A toy environment of twenty lines satisfies this protocol, and the tests teach such toys to the trainer.
 """
@@ -53,7 +53,7 @@ class AgentGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class Observation:
     """What actors and critic see at one instant."""
 
     observations: Mapping[str, Float32Array]  # group name -> [env, agent, observation]
@@ -67,10 +67,10 @@ class Observed:
 class Transition:
     """What one step of the batch led to."""
 
-    observation: Observed  # where the next step starts from: after the automatic reset where an episode ended
-    final_observation: (
-        Observed  # the true last observation of the step just made; equals `observed` where nothing ended
+    observation: (
+        Observation  # where the next step starts from: after the automatic reset where an episode ended
     )
+    final_observation: Observation  # the true last one of the step just made; the same where nothing ended
     # [env] when all agents share it, or [env, agent] with the agents of all groups in the groups' order.
     reward: npt.NDArray[np.floating[Any]]
     terminated: BoolArray  # [env]
@@ -98,7 +98,7 @@ class BatchedEnvironment(Protocol):
     @property
     def state_size(self) -> int: ...
 
-    def reset(self, seeds: IntArray | None = None) -> Observed:
+    def reset(self, seeds: IntArray | None = None) -> Observation:
         """Starts new episodes: from these seeds [env], or from the environments' own generators."""
         ...
 
@@ -113,6 +113,33 @@ class BatchedEnvironment(Protocol):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continues from a state that `get_state` returned, also in another process."""
         ...
+
+    def close(self) -> None:
+        """Lets go of processes, memory and files; a second time does no harm."""
+        ...
+
+
+@runtime_checkable
+class ScenarioEnvironment(BatchedEnvironment, Protocol):
+    """A batch whose scenario can be changed while it runs, as a curriculum asks."""
+
+    def draw_from(self, scenario: str) -> None:
+        """New episodes are drawn from the scenario of this name; those under way go on as they are."""
+        ...
+
+
+def draw_from(environment: BatchedEnvironment, scenario: str) -> None:
+    """Has an environment draw its new episodes from another scenario.
+
+    Raises:
+        TypeError: it cannot; the message says what it lacks.
+    """
+    if not isinstance(environment, ScenarioEnvironment):
+        raise TypeError(
+            f"scenario {scenario!r} is asked for, but {type(environment).__name__} draws from one alone: "
+            "it has no draw_from(scenario)"
+        )
+    environment.draw_from(scenario)
 
 
 def agent_names(groups: tuple[AgentGroup, ...]) -> tuple[str, ...]:

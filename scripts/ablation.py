@@ -249,7 +249,7 @@ def is_this_run(known: Any, config: TrainingConfig) -> bool:
 
 def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
     """Whether a run of these settings has left a checkpoint here."""
-    from train_mappo import CHECKPOINT, read_config
+    from marl.training.run_directory import CHECKPOINT, read_config
 
     try:
         return (directory / CHECKPOINT).exists() and is_this_run(plain(read_config(directory)), config)
@@ -264,11 +264,13 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
     """
     import numpy as np
 
+    from marl.algorithms.mappo import MAPPO
     from marl.checkpoint import CheckpointError
     from marl.environment.batch import make_batch
+    from marl.environment.grid_training import CASE
     from marl.environment.warm_start import start_of
+    from marl.training.run_directory import CHECKPOINT, write_config
     from marl.training.trainer import Trainer
-    from train_mappo import CHECKPOINT, write_config
     from training_curves import read_metrics
 
     broken_off = is_broken_off(directory, config)
@@ -276,7 +278,7 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
         directory.mkdir(parents=True, exist_ok=True)
         for file in ("result.json", CHECKPOINT, "best_model.pt", "final_model.pt"):
             (directory / file).unlink(missing_ok=True)
-        write_config(directory, config)
+        write_config(directory, config, CASE)
     try:
         trainer = Trainer(
             # Variants run side by side: they need the cores for themselves.
@@ -284,6 +286,7 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
                 config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)
             ),
             make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
+            algorithm=MAPPO,
             directory=directory,
             resume=broken_off,
             start=None if broken_off else start_of(config),

@@ -86,6 +86,7 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
     import tempfile
     from dataclasses import replace
 
+    from marl.algorithms.mappo import MAPPO
     from marl.config.presets import recommended
     from marl.environment.batch import make_batch
     from marl.sampling.workers import WorkerBatch
@@ -105,11 +106,10 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
         )
         environment = WorkerBatch(make, config.n_envs, n_worker) if n_worker else make(n_env=config.n_envs)
         with tempfile.TemporaryDirectory() as directory:
-            trainer = Trainer(config, environment, directory=Path(directory), tensorboard=False)
-            try:
-                trainer.run()
-            finally:
-                trainer.close()
+            trainer = Trainer(
+                config, environment, algorithm=MAPPO, directory=Path(directory), tensorboard=False
+            )
+            trainer.run()
         return trainer.run_state.steps / trainer.run_state.elapsed_s
 
     found = [tuple(speed(n_worker) for n_worker in (0, 1, 2)) for _ in range(rounds)]

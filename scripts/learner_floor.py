@@ -2,7 +2,7 @@
 
 `plain_update` does what one MAPPO update must do at the default networks: three actors over 5, 8 and 7 agents and
 one critic, clipped surrogate, closed-form entropy, value regression, gradient clipping, fused Adam, over epochs
-of shuffled minibatches. No value units, no masks, no diagnostics, no configuration. `plain_act` does what choosing
+of shuffled minibatches. No value normaliser, no masks, no diagnostics, no configuration. `plain_act` does what choosing
 actions must do. `our_update` and `our_act` time the learner itself on the same sizes; `scripts/benchmark.py` reports
 the ratios.
 """
@@ -145,7 +145,7 @@ def our_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env:
         final_state=torch.zeros(0, STATE),
     )
     began = time.perf_counter()
-    learner.update(rollout, 0.0)
+    learner.learn(rollout, 0.0)
     return time.perf_counter() - began
 
 
@@ -153,11 +153,11 @@ def our_act(n_env: int = 64, repeats: int = 100) -> float:
     """Milliseconds of choosing actions for all agents of `n_env` environments: the median of the repeats."""
     import numpy as np
 
-    from marl.protocol import Observed
+    from marl.protocol import Observation
 
     learner = _learner(n_env, 2048, 256, 1)
     rng = np.random.default_rng(0)
-    observed = Observed(
+    observed = Observation(
         observations={
             name: rng.standard_normal((n_env, n, OBSERVATION)).astype(np.float32)
             for name, n in AGENTS.items()

@@ -42,8 +42,8 @@ def generalized_advantages(
 
     Args:
         rewards: r_t, shape [step, env, value].
-        values: V(s_t), in the units of the rewards, shape [step, env, value].
-        next_values: V(s'_t), same units and shape; its value at a termination is never used.
+        values: V(s_t), in the unit of the rewards, shape [step, env, value].
+        next_values: V(s'_t), same unit and shape; its value at a termination is never used.
         terminated: the task ended with step t, boolean, shape [step, env].
         truncated: the clock ran out with step t, boolean, shape [step, env].
         gamma: discount per step.

@@ -35,7 +35,7 @@ def value_loss(
     huber_delta: float | None,
     clip: float | None,
 ) -> Tensor:
-    """Half the squared error, or Huber's (1964), in the critic's units, shape [sample, value].
+    """Half the squared error, or Huber's (1964), on the scale the critic learns in, shape [sample, value].
 
     With `clip`, the larger of this error and the error of old + clip(new - old, +-eps) (Yu et al. 2022, eq.
     3).

@@ -5,15 +5,16 @@
     J. Schulman, F. Wolski, P. Dhariwal, A. Radford, O. Klimov, Proximal policy optimization algorithms,
     2017 (PPO).
 
-One update: values of the rollout -> advantages -> value units -> epochs of minibatches, each a clipped
-surrogate step for every actor and a regression step for the critic.
+One update: values of the rollout -> advantages -> value normaliser -> epochs of minibatches, each a clipped
+surrogate step for every actor and a regression step for the critic. What rewards and advantages are turned into on the
+way stands in `reward_shaping.py`.
 
 Departures from the papers:
 
 * A truncated episode is bootstrapped from the value of its own last observation (Pardo et al., Time limits in
   reinforcement learning, ICML 2018); the papers' code drops or terminates it.
-* Value units move once per update, and the critic's last layer is rescaled with them (PopArt); Yu et al.
-  move them with every minibatch and leave the layer as it is.
+* The value normaliser moves once per update, and the critic's last layer is rescaled with it (PopArt); Yu et al.
+  move theirs with every minibatch and leave the layer as it is.
 * Advantages are normalised once over the buffer, not per minibatch: their scale then does not depend on how
   the minibatches fall. Rewards of each agent's own are normalised by themselves.
 * The critic is evaluated after the rollout, once per state, and serves all agents; with one shared reward all
@@ -25,49 +26,60 @@ Departures from the papers:
 * Gradients are clipped for each network by itself, so that one type's surprise does not slow another's
   learning.
 * What is evaluated and saved may be an average of the actors over recent updates (Polyak & Juditsky 1992).
-* Deterministic actions have a dead zone (config.NetworkConfig.dead_zone); the learning itself sees it only where
-  exploring actions have it too (config.PPOConfig.explore_dead_zone).
-* Rewards beyond a threshold are compressed before anything is learned from them (config.PPOConfig.robust_reward).
-* The critic may learn by itself for the first updates (config.PPOConfig.critic_first_updates).
+* Deterministic actions have a dead zone (NetworkConfig.dead_zone); the learning itself sees it only where
+  exploring actions have it too (PPOConfig.explore_dead_zone).
+* Rewards beyond a threshold are compressed before anything is learned from them (PPOConfig.robust_reward).
+* The critic may learn by itself for the first updates (PPOConfig.critic_first_updates).
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from marl.algorithms.advantage import generalized_advantages
+from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.losses import (
     clip_gradients,
-    explained_variance,
     linear_schedule,
     policy_loss,
     value_loss,
     weighted_mean,
 )
+from marl.algorithms.reward_shaping import RewardShaping
+from marl.algorithms.samples import samples_of
+from marl.checkpoint import copied_state
 from marl.config.training import TrainingConfig
 from marl.networks.actor import Actor
+from marl.networks.averaging import AveragedPolicy
 from marl.networks.critic import Critic
-from marl.networks.normalization import normalized
 from marl.networks.policy import Policy
-from marl.protocol import AgentGroup, Observed
-from marl.storage.rollout import Batch, Rollout, minibatches
+from marl.protocol import AgentGroup, Float32Array, Observation, Transition
+from marl.storage.rollout import Batch, Rollout, RolloutBuffer, minibatches
+from marl.storage.storage import Decision
 
 # An update ends early once the KL divergence exceeds the target by this factor, as in Spinning Up.
 KL_TOLERANCE = 1.5
 ADAM_EPS = 1e-5  # Yu et al. 2022, table 7
 
 
-class NonFiniteLoss(FloatingPointError):
-    """A loss or a gradient became infinite or not a number."""
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What falls in the course of training, at one moment of it."""
+
+    lr_actor: float  # Adam's step size for the actors
+    lr_critic: float
+    entropy_coef: float  # weight of the entropy bonus
 
 
 class MAPPO:
-    """Owns policy, critic, their optimisers and the learner's random generators."""
+    """Owns policy, critic, their optimisers, the rollout being gathered and the learner's random generators."""
+
+    name: ClassVar[str] = "mappo"
 
     def __init__(
         self,
@@ -78,12 +90,20 @@ class MAPPO:
         per_agent_rewards: bool = False,
         device: torch.device | None = None,
     ) -> None:
+        """Fresh networks, drawn from the configuration's seed.
+
+        Args:
+            config: all settings. groups: of agents. state_size: of the critic's view.
+            per_agent_rewards: rewards are the agents' own, so that each has a value of its own.
+            device: where the networks live; None is the CPU.
+        """
         self.config = config
         self.groups = groups
         self.device = device or torch.device("cpu")
         self.n_agent = sum(g.n_agent for g in groups)
         # One value for the team, or one per agent: where rewards are the agents' own, or critics are.
         self.n_value = self.n_agent if per_agent_rewards or config.network.critic != "central" else 1
+        self.shaping = RewardShaping(config=config.ppo, n_agent=self.n_agent, n_value=self.n_value)
         # Networks are drawn from a generator of their own, leaving torch's global state alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -100,123 +120,112 @@ class MAPPO:
             self.critic.parameters(), lr=config.ppo.lr_critic, eps=ADAM_EPS, fused=True
         )
         # The policy to evaluate and keep: an average over recent updates, or the last itself.
-        self.averaged = (
-            copy.deepcopy(self.policy).requires_grad_(False) if config.ppo.policy_average > 0 else None
+        self.average = (
+            AveragedPolicy(self.policy, config.ppo.policy_average) if config.ppo.policy_average > 0 else None
         )
-        self.n_averaged = 0
-        self.agent_slices = self.policy.actors.agent_slices()
+        self.storage = RolloutBuffer(
+            groups,
+            n_step=config.rollout_steps,
+            n_env=config.n_envs,
+            state_size=state_size,
+            n_value=self.n_value,
+        )
+        self._decision: Decision | None = None  # whose consequences are still to be observed
 
     @property
-    def averaged_policy(self) -> Policy:
-        """The policy that is evaluated and saved."""
-        return self.policy if self.averaged is None else self.averaged
+    def evaluation_policy(self) -> Policy:
+        """The average over recent updates, or the policy that learns where none is kept."""
+        return self.policy if self.average is None else self.average.policy
 
     def start_from(self, change: Callable[[Policy], None]) -> None:
         """Lets `change` put weights into the policy before anything has been learned."""
         change(self.policy)
-        if self.averaged is not None:
-            self.averaged.load_state_dict(self.policy.state_dict())
+        if self.average is not None:
+            self.average.policy.load_state_dict(self.policy.state_dict())
 
     # -- acting ------------------------------------------------
 
-    def act(self, observed: Observed) -> tuple[dict[str, Tensor], Tensor]:
-        """Exploring actions {group: [env, agent, action]}, unclipped, and log-probabilities [env, agent]."""
-        observations = self.policy.observations_to_tensors(observed.observations)
-        return self.policy.sample(
-            observations, noise_correlation=self.config.ppo.noise_correlation, generator=self.noise
+    def decide(self, observation: Observation) -> Decision:
+        """Exploring actions as they are drawn, unclipped, and their log-probabilities."""
+        actions, log_probs = self.policy.sample(
+            self.policy.observations_to_tensors(observation.observations),
+            noise_correlation=self.config.ppo.noise_correlation,
+            generator=self.noise,
         )
+        return Decision(observation=observation, actions=actions, log_probs=log_probs)
+
+    def act(self, observation: Observation) -> dict[str, Float32Array]:
+        """Exploring actions {group: [env, agent, action]}; those inside the dead zone are zero where so configured.
+
+        Raises:
+            NonFiniteActions: a log-probability is no number, as it is where an action or a spread is none.
+        """
+        decision = self.decide(observation)
+        if not bool(torch.isfinite(decision.log_probs).all()):
+            raise NonFiniteActions("the policy's actions are no longer finite")
+        self._decision = decision
+        actions = {name: x.cpu().numpy() for name, x in decision.actions.items()}
+        if self.config.ppo.explore_dead_zone:
+            actions = {name: self.policy.apply_dead_zone(name, x) for name, x in actions.items()}
+        return actions
+
+    def observe(self, transition: Transition) -> None:
+        """Keeps what the last actions led to, with its reward as it is learned from.
+
+        Raises:
+            ValueError: rewards are of another shape than was announced.
+            RuntimeError: nothing was done since the last time, or a full rollout has not been learned from.
+        """
+        if self._decision is None:
+            raise RuntimeError("there are no actions whose consequences could be observed: call act first")
+        rewards = self.shaping.of_step(np.asarray(transition.reward, dtype=np.float64))
+        self.storage.add(self._decision, rewards, transition)
+        self._decision = None
 
     # -- learning ------------------------------------------------
 
-    @torch.no_grad()
-    def _values(self, observations: Mapping[str, Tensor], state: Tensor) -> Tensor:
-        """Values in the units of the rewards, leading axes kept: [..., value]."""
-        lead = state.shape[:-1]
-        flat = {
-            g.name: observations[g.name].reshape(-1, *observations[g.name].shape[-2:]) for g in self.groups
-        }
-        inputs = self.critic.scale(flat, state.reshape(-1, state.shape[-1]))
-        return self.critic.denormalize(self.critic(inputs)).reshape(*lead, self.n_value)
+    def update(self, progress: float) -> dict[str, float] | None:
+        """Learns from the rollout once it is full; `progress` in [0, 1] drives the schedules.
 
-    @torch.no_grad()
+        Returns:
+            Diagnostics by tag, or None while the rollout is being gathered.
+
+        Raises:
+            NonFiniteLoss: what was learned is no longer made of numbers; it carries the state from before.
+        """
+        if not self.storage.is_ready:
+            return None
+        before = self._learned()
+        try:
+            diagnostics = self.learn(self.storage.rollout(self.device), progress)
+        except NonFiniteLoss as error:
+            error.before = before | {"storage": self.storage.state()}
+            raise
+        self.storage.clear()
+        return diagnostics
+
     def prepare(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
-        """Rollout -> samples with normalised advantages, targets in the critic's units; moves the units."""
+        """Rollout -> samples with shaped advantages and normalised targets; moves the value normaliser."""
+        return samples_of(rollout, self.policy.actors, self.critic, self.shaping)
+
+    def learn(self, rollout: Rollout, progress: float) -> dict[str, float]:
+        """Learns from one rollout; `progress` in [0, 1] drives the schedules.
+
+        Returns:
+            Diagnostics by tag.
+
+        Raises:
+            NonFiniteLoss: a loss, a gradient or a weight is no number.
+        """
         ppo = self.config.ppo
-        rewards = rollout.rewards * ppo.reward_scale
-        # A value of an agent's own does not count while the agent is out of service; the team's always does.
-        own = self.n_value == self.n_agent > 1
-        valid = rollout.in_service if own else torch.ones_like(rewards, dtype=torch.bool)
-        if ppo.normalize_values:
-            self.critic.start_units(rewards, valid, rollout.terminated, ppo.gamma)
-        values = self._values(rollout.observations, rollout.state)
-        next_values = values[1:].clone()
-        if len(rollout.truncated_step):
-            next_values[rollout.truncated_step, rollout.truncated_env] = self._values(
-                rollout.final_observations, rollout.final_state
-            )
-        values = values[:-1]
-        estimated = generalized_advantages(
-            rewards=rewards,
-            values=values,
-            next_values=next_values,
-            terminated=rollout.terminated,
-            truncated=rollout.truncated,
-            gamma=ppo.gamma,
-            gae_lambda=ppo.gae_lambda,
-        )
-        diagnostics = {
-            "train/explained_variance": explained_variance(values, estimated.returns, valid),
-            "train/advantage_std": float(estimated.advantages.std(unbiased=False)),
-        }
-        if ppo.normalize_values:
-            self.critic.update_units(estimated.returns, valid)
-        diagnostics["train/value_mean"] = float(self.critic.units.mean.mean())
-        diagnostics["train/value_std"] = float(self.critic.units.std.mean())
-
-        advantages = (
-            normalized(estimated.advantages, valid) if ppo.normalize_advantages else estimated.advantages
-        )
-        advantages = advantages.expand(*advantages.shape[:2], self.n_agent)
-
-        def flat(x: Tensor) -> Tensor:
-            return x.reshape(-1, *x.shape[2:])
-
-        def by_head(x: Tensor) -> dict[str, Tensor]:
-            return {head: flat(x[..., s]).contiguous() for head, s in self.agent_slices.items()}
-
-        observations = {name: flat(x[:-1]) for name, x in rollout.observations.items()}
-        batch = Batch(
-            actor_inputs=self.policy.actors.scale(observations),
-            critic_inputs=self.critic.scale(observations, flat(rollout.state[:-1])),
-            actions=self.policy.actors.gather({name: flat(x) for name, x in rollout.actions.items()}),
-            log_probs=by_head(rollout.log_probs),
-            weights=by_head(rollout.in_service.to(torch.float32)),
-            advantages=by_head(advantages),
-            returns=self.critic.normalize(flat(estimated.returns)),
-            values=self.critic.normalize(flat(values)),
-            value_weights=flat(valid.to(torch.float32)),
-        )
-        return batch, diagnostics
-
-    def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
-        """Learns from one rollout; `progress` in [0, 1] drives the schedules. Returns diagnostics by tag."""
-        ppo = self.config.ppo
-        lr_actor = linear_schedule(ppo.lr_actor, ppo.lr_final_fraction, progress)
-        if round(progress * self.config.n_updates) < ppo.critic_first_updates:
-            lr_actor = 0.0
-        lr_critic = linear_schedule(ppo.lr_critic, ppo.lr_final_fraction, progress)
-        entropy_coef = linear_schedule(ppo.entropy_coef, ppo.entropy_final_fraction, progress)
-        for optimizer, lr in ((self.actor_optimizer, lr_actor), (self.critic_optimizer, lr_critic)):
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-
+        schedule = self._schedule(progress)
         batch, diagnostics = self.prepare(rollout)
         sums: dict[str, Tensor] = {}
         n_minibatch = n_epoch = 0
         for _ in range(ppo.epochs):
             epoch_kl: list[Tensor] = []
             for minibatch in minibatches(batch, ppo.minibatch_steps, self.shuffle):
-                measured = self._learn(minibatch, entropy_coef)
+                measured = self._gradient_step(minibatch, schedule.entropy_coef)
                 epoch_kl.append(measured["train/kl"])
                 for tag, value in measured.items():
                     sums[tag] = sums[tag] + value if tag in sums else value
@@ -227,17 +236,37 @@ class MAPPO:
         self._check_weights()
         diagnostics |= {tag: float(total) / n_minibatch for tag, total in sums.items()}
         diagnostics |= {
-            "train/lr_actor": lr_actor,
-            "train/lr_critic": lr_critic,
+            "train/lr_actor": schedule.lr_actor,
+            "train/lr_critic": schedule.lr_critic,
             "train/epochs": float(n_epoch),
         }
         for head, actor in self.policy.actors.heads.items():
             assert isinstance(actor, Actor)
             diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
             diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
+        self._update_input_scaling(rollout)
+        if self.average is not None:
+            self.average.follow(self.policy)
+        return diagnostics
 
-        # Only now: while a rollout is gathered and learned from, inputs keep one scale. What agents out of service see
-        # does not count.
+    def _schedule(self, progress: float) -> Schedule:
+        """What falls in the course of training at this share of it; the step sizes are set in the optimisers."""
+        ppo = self.config.ppo
+        lr_actor = linear_schedule(ppo.lr_actor, ppo.lr_final_fraction, progress)
+        if round(progress * self.config.n_updates) < ppo.critic_first_updates:
+            lr_actor = 0.0
+        lr_critic = linear_schedule(ppo.lr_critic, ppo.lr_final_fraction, progress)
+        for optimizer, lr in ((self.actor_optimizer, lr_actor), (self.critic_optimizer, lr_critic)):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        entropy_coef = linear_schedule(ppo.entropy_coef, ppo.entropy_final_fraction, progress)
+        return Schedule(lr_actor=lr_actor, lr_critic=lr_critic, entropy_coef=entropy_coef)
+
+    def _update_input_scaling(self, rollout: Rollout) -> None:
+        """Takes the rollout's inputs into their statistics; what agents out of service see does not count.
+
+        Only after learning: while a rollout is gathered and learned from, inputs keep one scale.
+        """
         seen, first = {}, 0
         for g in self.groups:
             in_service = rollout.in_service[..., first : first + g.n_agent]
@@ -245,8 +274,6 @@ class MAPPO:
             self.policy.actors.update_scaling(g.name, seen[g.name])
             first += g.n_agent
         self.critic.update_scaling(seen, rollout.state[:-1])
-        self._average()
-        return diagnostics
 
     @torch.no_grad()
     def _check_weights(self) -> None:
@@ -255,25 +282,7 @@ class MAPPO:
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
                 raise NonFiniteLoss(f"the update left weights of the {what} that are not finite")
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Moves the average towards the actors as they are now.
-
-            average' = average + (1 - d) (actors - average),      d = min(decay, n / (n + 1)) after n updates
-
-        The small random walk that noisy gradients keep up around a good policy averages out (Polyak, Juditsky,
-        Acceleration of stochastic approximation by averaging, 1992). At first it is the plain mean.
-        """
-        if self.averaged is None:
-            return
-        decay = min(self.config.ppo.policy_average, self.n_averaged / (self.n_averaged + 1))
-        self.n_averaged += 1
-        for mean, weight in zip(self.averaged.parameters(), self.policy.parameters(), strict=True):
-            mean.lerp_(weight, 1.0 - decay)
-        for kept, value in zip(self.averaged.buffers(), self.policy.buffers(), strict=True):
-            kept.copy_(value)
-
-    def _learn(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
+    def _gradient_step(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
         """One gradient step of every network on one minibatch."""
         ppo = self.config.ppo
         measured: dict[str, Tensor] = {}
@@ -327,38 +336,37 @@ class MAPPO:
 
     # -- state ------------------------------------------------
 
-    def state(self) -> dict[str, Any]:
-        """Everything that decides how learning goes on, copied."""
-
-        def copied(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return value.detach().cpu().clone()
-            if isinstance(value, Mapping):
-                return {k: copied(v) for k, v in value.items()}
-            return type(value)(copied(v) for v in value) if isinstance(value, list | tuple) else value
-
-        state: dict[str, Any] = copied(
+    def _learned(self) -> dict[str, Any]:
+        """Networks, optimisers and generators, copied."""
+        state: dict[str, Any] = copied_state(
             {
                 "policy": self.policy.state_dict(),
                 "critic": self.critic.state_dict(),
                 "actor_optimizer": self.actor_optimizer.state_dict(),
                 "critic_optimizer": self.critic_optimizer.state_dict(),
-                "averaged": None if self.averaged is None else self.averaged.state_dict(),
-                "n_averaged": self.n_averaged,
+                "average": None if self.average is None else self.average.state(),
                 "noise": self.noise.get_state(),
                 "shuffle": self.shuffle.get_state(),
             }
         )
         return state
 
+    def state(self) -> dict[str, Any]:
+        """Everything that decides how learning goes on, copied."""
+        return self._learned() | {"storage": self.storage.state()}
+
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continues from a state that `state` returned."""
+        """Continues from a state that `state` returned.
+
+        Raises:
+            RuntimeError, KeyError, ValueError: it is of other networks.
+        """
         self.policy.load_state_dict(state["policy"])
         self.critic.load_state_dict(state["critic"])
         self.actor_optimizer.load_state_dict(state["actor_optimizer"])
         self.critic_optimizer.load_state_dict(state["critic_optimizer"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self.n_averaged = state["n_averaged"]
+        if self.average is not None:
+            self.average.load_state(state["average"])
         self.noise.set_state(state["noise"])
         self.shuffle.set_state(state["shuffle"])
+        self.storage.load_state(state["storage"])

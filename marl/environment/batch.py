@@ -28,7 +28,7 @@ from control.task.observation import DF_HZ, EXTENDED_SIZE, OBSERVATION_SIZE, SLO
 from control.task.reward import REWARD_TERMS, RewardConfig, interval_reward
 from control.task.step_metrics import MEASUREMENTS, measure
 from grid_model.dynamics.parameters import Level, SwingConfig
-from marl.protocol import AgentGroup, Float32Array, Observed, Transition
+from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 
 __all__ = ["ActionError", "GridBatch", "make_batch"]
 
@@ -132,7 +132,7 @@ class GridBatch:
         """Length of the critic's view."""
         return state_size(self.case)
 
-    def reset(self, seeds: IntArray | None = None) -> Observed:
+    def reset(self, seeds: IntArray | None = None) -> Observation:
         """Start a new episode everywhere, from these seeds [env] or from where the generators stand."""
         if seeds is not None:
             if len(seeds) != self.n_env:
@@ -231,6 +231,9 @@ class GridBatch:
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
 
+    def close(self) -> None:
+        """Nothing to let go of: all of a batch is memory."""
+
     def __getstate__(self) -> dict[str, Any]:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
         chosen: dict[str, Any] = {"observation": self.observation}
@@ -281,7 +284,7 @@ class GridBatch:
     def _own_df_hz(self) -> FloatArray:
         return self.loop.bus_df_hz[:, self.case.resource.bus]
 
-    def _observe(self) -> Observed:
+    def _observe(self) -> Observation:
         loop = self.loop
         inputs, plants = loop.grid.inputs, loop.resources
         more = None
@@ -302,7 +305,7 @@ class GridBatch:
             elements_out=loop.elements_out,
             more=more,
         )
-        return Observed(
+        return Observation(
             observations={kind: agents[:, rows] for kind, rows in self._shown.items()},
             state=state,
             in_service=self._in_service,

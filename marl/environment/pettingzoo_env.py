@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 from cases.arrays import FloatArray
 from marl.environment.batch import ROUNDING, ActionError, _numbers, make_batch
 from marl.environment.render import describe
-from marl.protocol import Float32Array, Observed
+from marl.protocol import Float32Array, Observation
 
 __all__ = ["GridParallelEnv", "parallel_env"]
 
@@ -53,7 +53,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             agent: gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents
         }
         self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
-        self._observed: Observed | None = None
+        self._observed: Observation | None = None
 
     @property
     def unwrapped(self) -> GridParallelEnv:
@@ -157,7 +157,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
     def close(self) -> None:
         """Nothing to release."""
 
-    def _by_agent(self, observed: Observed) -> dict[str, Float32Array]:
+    def _by_agent(self, observed: Observation) -> dict[str, Float32Array]:
         return {
             agent: observed.observations[group.name][0, i]
             for group in self._batch.groups

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from marl.config.training import NetworkConfig
+from marl.config.network import NetworkConfig
 from marl.networks.normalization import InputScaling
 from marl.networks.stacked import StackedLinear, StackedPerceptron
 from marl.protocol import AgentGroup

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from marl.config.training import NetworkConfig
+from marl.config.network import NetworkConfig
 from marl.networks.actor import input_scaling
-from marl.networks.normalization import InputScaling, PopArt, rescale_output
+from marl.networks.normalization import InputScaling, ValueNormaliser, rescale_output
 from marl.networks.stacked import StackedPerceptron
 from marl.protocol import AgentGroup
 
 
 class Critic(nn.Module):
-    """State values in normalised units, and the units themselves.
+    """Normalised state values, and the value normaliser that gives them their unit.
 
     "central": one network sees the state and has one output, or one per agent where agents have rewards of
     their own. The others have a network per group, and every agent has a value: "agent" sees the agent's own
@@ -56,7 +56,7 @@ class Critic(nn.Module):
             raise ValueError(
                 f"a critic per group gives each of {len(columns)} agents a value, not {n_value} in all"
             )
-        self.units = PopArt(n_column, decay=value_norm_decay)
+        self.value_normaliser = ValueNormaliser(n_column, decay=value_norm_decay)
         # Which output of the networks each value belongs to, shape [value].
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
@@ -83,13 +83,28 @@ class Critic(nn.Module):
         values: Tensor = self.heads["state"](inputs["state"])
         return values
 
+    @torch.no_grad()
+    def values(self, observations: Mapping[str, Tensor], state: Tensor) -> Tensor:
+        """Values of raw observations and states in the unit of the rewards, leading axes kept: [..., value].
+
+        Args:
+            observations: group -> [..., agent, observation].
+            state: [..., state].
+        """
+        lead = state.shape[:-1]
+        flat = {
+            g.name: observations[g.name].reshape(-1, *observations[g.name].shape[-2:]) for g in self.groups
+        }
+        inputs = self.scale(flat, state.reshape(-1, state.shape[-1]))
+        return self.denormalize(self(inputs)).reshape(*lead, self.n_value)
+
     def normalize(self, values: Tensor) -> Tensor:
-        """Real units -> the critic's, shape [..., value]."""
-        return self.units.normalize(values, self.columns)
+        """Values in the rewards' unit -> normalised ones, shape [..., value]."""
+        return self.value_normaliser.normalize(values, self.columns)
 
     def denormalize(self, values: Tensor) -> Tensor:
-        """The critic's units -> real ones, shape [..., value]."""
-        return self.units.denormalize(values, self.columns)
+        """Normalised values -> the rewards' unit, shape [..., value]."""
+        return self.value_normaliser.denormalize(values, self.columns)
 
     def update_scaling(self, observations: Mapping[str, Tensor], state: Tensor) -> None:
         """Takes raw inputs [..., input] into the running moments."""
@@ -98,23 +113,13 @@ class Critic(nn.Module):
             assert isinstance(scaling, InputScaling)
             scaling.update(observations[name])
 
-    def start_units(self, rewards: Tensor, valid: Tensor, terminated: Tensor, gamma: float) -> None:
-        """Before the first rollout is learned from: a guess of the units from its rewards [step, env, value]."""
-        if bool((self.units.weight > 0).any()):
-            return
-        for column in range(len(self.units.mean)):
-            mine = self.columns == column
-            counted = rewards[..., mine][valid[..., mine]]
-            if counted.numel() > 0:
-                self.units.start(column, counted, terminated, gamma)
-
     @torch.no_grad()
-    def update_units(self, returns: Tensor, valid: Tensor) -> None:
-        """Moves the units towards new returns [..., value] and rescales the outputs so that values stay."""
-        mean_old, std_old = self.units.mean.clone(), self.units.std.clone()
+    def update_value_normaliser(self, returns: Tensor, counted: Tensor) -> None:
+        """Moves mean and spread towards new returns [..., value] and rescales the outputs so that values stay."""
+        mean_old, std_old = self.value_normaliser.mean.clone(), self.value_normaliser.std.clone()
         for column in range(len(mean_old)):
             mine = self.columns == column
-            self.units.update(column, returns[..., mine][valid[..., mine]])
+            self.value_normaliser.update(column, returns[..., mine][counted[..., mine]])
         for i, head in enumerate(self.heads.values()):
             assert isinstance(head, StackedPerceptron)
             c = slice(i, i + 1) if self.by_group else slice(None)
@@ -123,6 +128,6 @@ class Critic(nn.Module):
                 head.last.bias[0],
                 mean_old=mean_old[c],
                 std_old=std_old[c],
-                mean_new=self.units.mean[c],
-                std_new=self.units.std[c],
+                mean_new=self.value_normaliser.mean[c],
+                std_new=self.value_normaliser.std[c],
             )

@@ -1,4 +1,7 @@
-"""A team's policy by itself: what acts in evaluation, and what a model file holds."""
+"""A team's policy by itself: what acts in evaluation, and what a model file holds.
+
+Whoever plays a policy calls `reset` where episodes begin and `act` at every step.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from marl import checkpoint
-from marl.config.training import ConfigError, NetworkConfig
+from marl.config.check import ConfigError
+from marl.config.network import NetworkConfig
 from marl.networks.actor import ActorSet, log_density
-from marl.protocol import AgentGroup, Float32Array
+from marl.protocol import AgentGroup, Float32Array, IntArray
 
 
 class Policy(nn.Module):
@@ -54,6 +58,13 @@ class Policy(nn.Module):
             tensors[g.name] = torch.from_numpy(x).to(device)
         return tensors
 
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Episodes with these seeds begin in these environments: a policy with a memory forgets what was before.
+
+        These actors have none, so there is nothing to forget; a recurrent policy keeps a hidden state for every
+        environment, begins it anew here and carries it on in `act`.
+        """
+
     @torch.inference_mode()
     def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
         """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action]."""
@@ -65,10 +76,9 @@ class Policy(nn.Module):
 
     def apply_dead_zone(self, group: str, action: Float32Array) -> Float32Array:
         """Actions of a group with those inside its dead zone made zero."""
-        zones = self.config.dead_zones
         position = next(i for i, g in enumerate(self.groups) if g.name == group)
-        zone = zones[position] if zones else self.config.dead_zone
-        return np.where(np.abs(action) < zone, np.float32(0.0), action)
+        dead_zone = self.config.dead_zones[position] if self.config.dead_zones else self.config.dead_zone
+        return np.where(np.abs(action) < dead_zone, np.float32(0.0), action)
 
     def means(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean actions by group, [env, agent, action]."""

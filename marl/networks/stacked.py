@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from marl.config.training import NetworkConfig
+from marl.config.network import NetworkConfig
 
 HIDDEN_GAIN = math.sqrt(2.0)  # keeps the variance through a ReLU
 

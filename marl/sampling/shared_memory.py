@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marl.protocol import AgentGroup, Float32Array, Observed, Transition
+from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 
 MOST_TERMS = 64  # reward terms and measurements of a step
 
@@ -44,7 +44,7 @@ class SharedArrays:
         ]
         for g in groups:
             layout.append((f"action {g.name}", (n_env, g.n_agent, g.action_size), np.float32))
-        for page in ("observed", "final"):
+        for page in ("observation", "final"):
             layout += [
                 (f"{page} {g.name}", (n_env, g.n_agent, g.observation_size), np.float32) for g in groups
             ]
@@ -88,8 +88,8 @@ class SharedArrays:
         arrays["reward"][rows] = transition.reward
         arrays["terminated"][rows] = transition.terminated
         arrays["truncated"][rows] = transition.truncated
-        for page, seen in (("observed", transition.observation), ("final", transition.final_observation)):
-            if page == "observed" or ended:
+        for page, seen in (("observation", transition.observation), ("final", transition.final_observation)):
+            if page == "observation" or ended:
                 arrays[f"state {page}"][rows] = seen.state
                 for name in self.groups:
                     arrays[f"{page} {name}"][rows] = seen.observations[name]
@@ -98,18 +98,18 @@ class SharedArrays:
         """A copy of one array, of all environments."""
         return self._arrays[what].copy()
 
-    def observed(self) -> Observed:
+    def observation(self) -> Observation:
         """A copy of what the environments observe now; who is in service does not stand here."""
-        return Observed(
-            observations={name: self.read(f"observed {name}") for name in self.groups},
-            state=self.read("state observed"),
+        return Observation(
+            observations={name: self.read(f"observation {name}") for name in self.groups},
+            state=self.read("state observation"),
         )
 
-    def put_final(self, rows: slice, observed: Observed) -> None:
+    def put_final(self, rows: slice, observation: Observation) -> None:
         """Replaces these environments' part of an observation by their last ones."""
-        observed.state[rows] = self._arrays["state final"][rows]
+        observation.state[rows] = self._arrays["state final"][rows]
         for name in self.groups:
-            observed.observations[name][rows] = self._arrays[f"final {name}"][rows]
+            observation.observations[name][rows] = self._arrays[f"final {name}"][rows]
 
     def unlink(self) -> None:
         """Takes away the name: the block goes with the last process that maps it, however that ends."""

@@ -4,16 +4,16 @@ Each worker steps a consecutive share of the environments on a core of its own. 
 on their number, as long as environment k depends on its own seed alone: seeds are always dealt out from here.
 A worker that fails passes its exception on; one that dies ends the run with its number and exit status.
 
-What a step takes and gives lies in memory that all processes share (`shared.py`), because it is too much for pipes,
-which pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and what is
-rare.
+What a step takes and gives lies in memory that all processes share (`shared_memory.py`), because it is too much for
+pipes, which pickle it and pass it on in pieces of 64 kB. Pipes carry the word to begin, the word that it is done, and
+what is rare.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -27,20 +27,20 @@ from marl.protocol import (
     BoolArray,
     Float32Array,
     IntArray,
-    Observed,
+    Observation,
     Transition,
+    draw_from,
 )
 from marl.sampling.child_process import HelperProcess, WorkerError, answer, ignore_signals, portable
+from marl.sampling.sampler import MakeEnvironment
 from marl.sampling.shared_memory import SharedArrays
 
-__all__ = ["MakeEnvironment", "WorkerBatch", "WorkerError"]
-
-MakeEnvironment = Callable[[int], BatchedEnvironment]
+__all__ = ["WorkerBatch", "WorkerError"]
 
 
 @dataclass(frozen=True)
 class _Stepped:
-    """A worker's word that a step is done, with what does not stand on the board."""
+    """A worker's word that a step is done, with what does not stand in shared memory."""
 
     ended: bool  # whether an episode ended, so that last observations stand apart
     terms: tuple[str, ...] | None  # names of the terms, where they are not those of the step before
@@ -66,11 +66,15 @@ def _serve(
     if core is not None:
         os.sched_setaffinity(0, {core})
     shared: SharedArrays | None = None
+    environment: BatchedEnvironment | None = None
     names: tuple[str, ...] = ()
 
     def respond(request: tuple[str, tuple[Any, ...]]) -> Any:
         nonlocal names
         name, arguments = request
+        assert environment is not None
+        if name == "draw_from":
+            return draw_from(environment, *arguments)
         if name != "step":
             return getattr(environment, name)(*arguments)
         assert shared is not None
@@ -103,6 +107,8 @@ def _serve(
     except Exception as error:
         connection.send(portable(error))
     finally:
+        if environment is not None:
+            environment.close()
         if shared is not None:
             shared.close()
 
@@ -141,7 +147,7 @@ class WorkerBatch:
             raise
 
     def _make_shared(self) -> SharedArrays:
-        """A board that every worker has mapped, and whose name is gone again."""
+        """A block of memory that every worker has mapped, and whose name is gone again."""
         shared = SharedArrays(
             self.groups, self.state_size, self.n_env, per_agent_rewards=self.per_agent_rewards
         )
@@ -171,7 +177,7 @@ class WorkerBatch:
             raise failure
         return results
 
-    def reset(self, seeds: IntArray | None = None) -> Observed:
+    def reset(self, seeds: IntArray | None = None) -> Observation:
         """Starts new episodes; the first time from explicit seeds, which alone tell the environments apart."""
         if seeds is None:
             if not self._seeded:
@@ -182,9 +188,9 @@ class WorkerBatch:
         self._seeded = True
         return self._joined(self._call("reset", [(seeds[share],) for share in self._shares]))
 
-    def _joined(self, parts: Sequence[Observed]) -> Observed:
+    def _joined(self, parts: Sequence[Observation]) -> Observation:
         """One observation of all environments from those of the workers."""
-        return Observed(
+        return Observation(
             observations={
                 g.name: np.concatenate([p.observations[g.name] for p in parts]) for g in self.groups
             },
@@ -203,10 +209,10 @@ class WorkerBatch:
             if part.terms is not None:
                 self._term_names[k] = part.terms
         services = self._services([p.in_service for p in parts])
-        observed = replace(shared.observed(), in_service=services)
-        final = observed
+        observation = replace(shared.observation(), in_service=services)
+        final = observation
         if any(part.ended for part in parts):
-            final = shared.observed()
+            final = shared.observation()
             for share, part in zip(self._shares, parts, strict=True):
                 if part.ended:
                     shared.put_final(share, final)
@@ -216,7 +222,7 @@ class WorkerBatch:
         if any(other != names for other in self._term_names):
             raise ValueError(f"workers name different terms: {self._term_names}")
         return Transition(
-            observation=observed,
+            observation=observation,
             final_observation=final,
             reward=shared.read("reward"),
             terminated=shared.read("terminated"),
@@ -235,6 +241,14 @@ class WorkerBatch:
             for part, share in zip(parts, self._shares, strict=True)
         ]
         return {g.name: np.concatenate([part[g.name] for part in everybody]) for g in self.groups}
+
+    def draw_from(self, scenario: str) -> None:
+        """New episodes come from this scenario.
+
+        Raises:
+            TypeError: the environments know one scenario only.
+        """
+        self._call("draw_from", [(scenario,) for _ in self._shares])
 
     def get_state(self) -> dict[str, Any]:
         """The workers' states, in their order."""

@@ -1,20 +1,23 @@
 """Rollout storage [step, env, agent, ...], the batch it becomes, and the batch's minibatches.
 
 Everything is allocated once. The true last observation of a truncated episode is kept beside the rollout:
-it is the only observation that is not the start of a next step.
+it is the only observation that is not the start of a next step. Where the policy has a memory, what it held at every
+step is kept as well, so that sequences can be run again from any step on; `continues` is their mask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from marl.protocol import AgentGroup, BoolArray, Observed
+from marl.protocol import AgentGroup, Observation, Transition
+from marl.storage.storage import Decision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,18 @@ class Rollout:
     truncated_env: Tensor  # [truncation]
     final_observations: Mapping[str, Tensor]  # group -> [truncation, agent, observation]
     final_state: Tensor  # [truncation, state]
+    # What a recurrent policy remembered before each step, group -> [step, env, agent, hidden]; empty without a memory.
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def continues(self) -> Tensor:
+        """Whether a step goes on with the episode of the step before it, [step, env]: the mask of sequences.
+
+        Where it does not, a memory begins anew. The first step has none before it in the rollout; what was remembered
+        there stands in `hidden`.
+        """
+        ended = self.terminated | self.truncated
+        return torch.cat([torch.ones_like(ended[:1]), ~ended[:-1]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +61,8 @@ class Batch:
     log_probs: Mapping[str, Tensor]  # head -> [sample, agent], under the policy that acted
     weights: Mapping[str, Tensor]  # head -> [sample, agent], 1 or 0 where an agent was out of service
     advantages: Mapping[str, Tensor]  # head -> [sample, agent], normalised
-    returns: Tensor  # the critic's targets in its own units, [sample, value]
-    values: Tensor  # its estimates when the rollout ended, in its own units, [sample, value]
+    returns: Tensor  # the critic's targets, normalised where it learns so, [sample, value]
+    values: Tensor  # its estimates when the rollout ended, on the same scale, [sample, value]
     value_weights: Tensor  # [sample, value]
 
     @property
@@ -80,12 +95,36 @@ def minibatches(batch: Batch, size: int, generator: torch.Generator) -> Iterator
         yield batch.select(order[start : start + size])
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Final:
+    """The true last observation of an episode that was truncated."""
+
+    step: int
+    env: int
+    observations: Mapping[str, Tensor]  # group -> [agent, observation]
+    state: Tensor  # [state]
+
+
 class RolloutBuffer:
-    """Filled one step of all environments at a time, emptied by `rollout`."""
+    """Filled one step of all environments at a time, given out as a whole, then cleared."""
 
     def __init__(
-        self, groups: tuple[AgentGroup, ...], *, n_step: int, n_env: int, state_size: int, n_value: int
+        self,
+        groups: tuple[AgentGroup, ...],
+        *,
+        n_step: int,
+        n_env: int,
+        state_size: int,
+        n_value: int,
+        hidden_sizes: Mapping[str, int] | None = None,
     ) -> None:
+        """Allocates everything.
+
+        Args:
+            groups: of agents. n_step: steps of each environment in a rollout. n_env: environments.
+            state_size: of the critic's view. n_value: values of the critic.
+            hidden_sizes: numbers that each agent of a group remembers; groups without a memory are not in it.
+        """
         self.groups = groups
         self.n_step = n_step
         n_agent = sum(g.n_agent for g in groups)
@@ -93,95 +132,140 @@ class RolloutBuffer:
             g.name: torch.zeros(n_step + 1, n_env, g.n_agent, g.observation_size) for g in groups
         }
         self.actions = {g.name: torch.zeros(n_step, n_env, g.n_agent, g.action_size) for g in groups}
-        self.state = torch.zeros(n_step + 1, n_env, state_size)
+        self.hidden = {
+            g.name: torch.zeros(n_step, n_env, g.n_agent, hidden_sizes[g.name])
+            for g in groups
+            if hidden_sizes is not None and g.name in hidden_sizes
+        }
+        self.critic_state = torch.zeros(n_step + 1, n_env, state_size)
         self.log_probs = torch.zeros(n_step, n_env, n_agent)
         self.in_service = torch.ones(n_step, n_env, n_agent, dtype=torch.bool)
         self.rewards = torch.zeros(n_step, n_env, n_value)
         self.terminated = torch.zeros(n_step, n_env, dtype=torch.bool)
         self.truncated = torch.zeros(n_step, n_env, dtype=torch.bool)
-        self._finals: list[tuple[int, int, dict[str, Tensor], Tensor]] = []
+        self._finals: list[_Final] = []
         self.position = 0
 
-    def _put_observed(self, t: int, observed: Observed) -> None:
-        for g in self.groups:
-            self.observations[g.name][t].copy_(torch.from_numpy(observed.observations[g.name]))
-        self.state[t].copy_(torch.from_numpy(observed.state))
+    @property
+    def is_ready(self) -> bool:
+        """Whether the buffer is full."""
+        return self.position == self.n_step
 
-    def add(
-        self,
-        observation: Observed,
-        *,
-        actions: Mapping[str, Tensor],
-        log_probs: Tensor,
-        rewards: npt.NDArray[np.floating],
-        terminated: BoolArray,
-        truncated: BoolArray,
-        final_observation: Observed,
-    ) -> None:
-        """Stores what was seen, done and received in one step.
+    def _put_observation(self, t: int, observation: Observation) -> None:
+        for g in self.groups:
+            self.observations[g.name][t].copy_(torch.from_numpy(observation.observations[g.name]))
+        self.critic_state[t].copy_(torch.from_numpy(observation.state))
+
+    def add(self, decision: Decision, rewards: npt.NDArray[np.float32], transition: Transition) -> None:
+        """Keeps what was seen, done and received in one step; a step that both terminated and truncated terminated.
 
         Args:
-            observation: what the action was chosen on.
-            actions: unclipped, group -> [env, agent, action].
-            log_probs: of these actions, [env, agent].
-            rewards: shape [env, value].
-            terminated, truncated: shape [env]; a step that is both counts as terminated.
-            final_observation: true last observations of the step; read only where an episode was truncated.
+            decision: what was seen and done.
+            rewards: as they are learned from, shape [env, value].
+            transition: what it led to; its last observations are read only where an episode was truncated.
+
+        Raises:
+            RuntimeError: the buffer is full.
         """
         t = self.position
         if t == self.n_step:
             raise RuntimeError(
-                f"the buffer's {self.n_step} steps are full: take the rollout before adding more"
+                f"the buffer's {self.n_step} steps are full: take the rollout and clear it before adding more"
             )
-        self._put_observed(t, observation)
-        for name, value in actions.items():
+        observation = decision.observation
+        self._put_observation(t, observation)
+        for name, value in decision.actions.items():
             self.actions[name][t].copy_(value)
-        self.log_probs[t].copy_(log_probs)
+        for name, value in decision.hidden.items():
+            self.hidden[name][t].copy_(value)
+        self.log_probs[t].copy_(decision.log_probs)
         if observation.in_service is None:
             self.in_service[t].fill_(True)
         else:
             mask = np.concatenate([observation.in_service[g.name] for g in self.groups], axis=1)
             self.in_service[t].copy_(torch.from_numpy(mask))
         self.rewards[t].copy_(torch.from_numpy(rewards))
+        terminated = np.asarray(transition.terminated)
         self.terminated[t].copy_(torch.from_numpy(terminated))
-        only_truncated = truncated & ~terminated
+        only_truncated = np.asarray(transition.truncated) & ~terminated
         self.truncated[t].copy_(torch.from_numpy(only_truncated))
+        final = transition.final_observation
         for env in np.flatnonzero(only_truncated):
             observations = {
-                g.name: torch.from_numpy(np.array(final_observation.observations[g.name][env]))
-                for g in self.groups
+                g.name: torch.from_numpy(np.array(final.observations[g.name][env])) for g in self.groups
             }
-            self._finals.append(
-                (t, int(env), observations, torch.from_numpy(np.array(final_observation.state[env])))
-            )
+            state = torch.from_numpy(np.array(final.state[env]))
+            self._finals.append(_Final(step=t, env=int(env), observations=observations, state=state))
         self.position += 1
+        if self.is_ready:
+            self._put_observation(self.n_step, transition.observation)
 
-    def rollout(self, last: Observed, device: torch.device) -> Rollout:
-        """The full buffer, closed by the observation that follows it; the buffer starts anew."""
-        if self.position != self.n_step:
+    def rollout(self, device: torch.device) -> Rollout:
+        """The full buffer; on the CPU it is not copied, so learn from it before it is cleared and filled again.
+
+        Raises:
+            RuntimeError: the buffer is not full.
+        """
+        if not self.is_ready:
             raise RuntimeError(
                 f"the buffer holds {self.position} of {self.n_step} steps: it is not a rollout yet"
             )
-        self._put_observed(self.n_step, last)
-        finals, self._finals, self.position = self._finals, [], 0
+        finals = self._finals
         return Rollout(
             observations={name: x.to(device) for name, x in self.observations.items()},
-            state=self.state.to(device),
+            state=self.critic_state.to(device),
             actions={name: x.to(device) for name, x in self.actions.items()},
             log_probs=self.log_probs.to(device),
             in_service=self.in_service.to(device),
             rewards=self.rewards.to(device),
             terminated=self.terminated.to(device),
             truncated=self.truncated.to(device),
-            truncated_step=torch.tensor([t for t, _, _, _ in finals], dtype=torch.long, device=device),
-            truncated_env=torch.tensor([e for _, e, _, _ in finals], dtype=torch.long, device=device),
+            truncated_step=torch.tensor([f.step for f in finals], dtype=torch.long, device=device),
+            truncated_env=torch.tensor([f.env for f in finals], dtype=torch.long, device=device),
             final_observations={
-                g.name: torch.stack([o[g.name] for _, _, o, _ in finals]).to(device)
+                g.name: torch.stack([f.observations[g.name] for f in finals]).to(device)
                 if finals
                 else torch.zeros(0, g.n_agent, g.observation_size, device=device)
                 for g in self.groups
             },
-            final_state=torch.stack([s for _, _, _, s in finals]).to(device)
+            final_state=torch.stack([f.state for f in finals]).to(device)
             if finals
-            else torch.zeros(0, self.state.shape[-1], device=device),
+            else torch.zeros(0, self.critic_state.shape[-1], device=device),
+            hidden={name: x.to(device) for name, x in self.hidden.items()},
         )
+
+    def clear(self) -> None:
+        """The buffer starts anew."""
+        self._finals, self.position = [], 0
+
+    def _arrays(self) -> dict[str, Tensor]:
+        """Everything that was allocated, by name."""
+        named = {
+            name: getattr(self, name)
+            for name in ("critic_state", "log_probs", "in_service", "rewards", "terminated", "truncated")
+        }
+        for what in ("observations", "actions", "hidden"):
+            named |= {f"{what} {group}": x for group, x in getattr(self, what).items()}
+        return named
+
+    def state(self) -> dict[str, Any]:
+        """What was filled in since the buffer was cleared; between two updates that is nothing."""
+        if self.position == 0:
+            return {"position": 0}
+        return {
+            "position": self.position,
+            "arrays": {name: x.clone() for name, x in self._arrays().items()},
+            "finals": [
+                {"step": f.step, "env": f.env, "observations": dict(f.observations), "state": f.state}
+                for f in self._finals
+            ],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` returned."""
+        self.clear()
+        self.position = state["position"]
+        if self.position > 0:
+            for name, x in self._arrays().items():
+                x.copy_(state["arrays"][name])
+            self._finals = [_Final(**final) for final in state["finals"]]

@@ -55,11 +55,28 @@ class RunState:
         }
 
     def state(self) -> dict[str, Any]:
+        """Plain data."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RunState:
+        """From what `state` returned."""
         return cls(**state)
+
+
+def speeds(
+    run_state: RunState, before_s: Mapping[str, float], *, n_step: int, spent_s: float
+) -> dict[str, float]:
+    """Steps per second of one update, over all and by the parts that every update has, by tag.
+
+    Args:
+        run_state: after the update. before_s: `parts_s` before it.
+        n_step: steps of the update, over all environments. spent_s: seconds it took.
+    """
+    parts = {part: total - before_s[part] for part, total in run_state.parts_s().items()}
+    parts.pop("evaluation")
+    by_part = {f"time/steps_per_s_{part}": n_step / spent for part, spent in parts.items() if spent > 0}
+    return {"time/steps_per_s": n_step / spent_s} | by_part
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -339,16 +339,6 @@ def test_two_seeds_have_a_range_and_no_interval(script):
     assert script("ablation").interval([-3.0, -1.0]) == (-3.0, -1.0)
 
 
-def test_the_interquartile_mean_drops_a_quarter_at_each_end(script):
-    """Of eight runs the middle four: (3 + 4 + 5 + 6)/4 = 4.5, whatever the extremes are."""
-    verify = script("verify_learner")
-    x = np.array([-100.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 1000.0])
-    assert verify.interquartile_mean(x) == 4.5
-    low, high = verify.bootstrap_interval(np.full(5, 0.9))
-    assert low == pytest.approx(0.9)
-    assert high == pytest.approx(0.9)
-
-
 def test_the_floor_and_the_learner_run_on_the_same_sizes(script):
     floor = script("learner_floor")
     small = {"steps": 128, "minibatch": 64, "epochs": 1}

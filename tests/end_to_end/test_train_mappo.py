@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from marl.config.training import ConfigError, TrainingConfig
+from marl.environment.grid_training import batch_maker, scenario_of
 from marl.networks.policy import Policy
 from unit.marl.toys import make_batch
 
@@ -171,16 +172,14 @@ def test_a_directory_whose_run_never_saved_anything_can_be_used(train, tmp_path)
 
 
 def test_episodes_are_as_long_as_asked_for_and_a_files_own_length_is_not_overruled(tmp_path):
-    import train_mappo
-
     config = TrainingConfig(episode_steps=20)
-    batch = train_mappo.batch_maker(config, "normal", stagger=False)(2)
+    batch = batch_maker(config, "normal", stagger=False)(2)
     assert batch.scenario.n_intervals == 20
     path = tmp_path / "short.toml"
     path.write_text('base = "normal"\nn_intervals = 6\n')
-    assert train_mappo.scenario_of(TrainingConfig(episode_steps=6), str(path)).n_intervals == 6
+    assert scenario_of(TrainingConfig(episode_steps=6), str(path)).n_intervals == 6
     with pytest.raises(ConfigError, match="ask for --episode-steps 6"):
-        train_mappo.scenario_of(config, str(path))
+        scenario_of(config, str(path))
 
 
 def test_a_full_disk_ends_in_one_clear_line_and_the_run_can_go_on(train, monkeypatch, capsys):

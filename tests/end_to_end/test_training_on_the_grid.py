@@ -5,6 +5,7 @@ import contextlib
 import torch
 
 from marl import checkpoint
+from marl.algorithms.mappo import MAPPO
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.environment.batch import make_batch
 from marl.training.trainer import Trainer
@@ -31,6 +32,7 @@ def train(directory, *, resume=False, on_progress=None):
     trainer = Trainer(
         SETTINGS,
         environment,
+        algorithm=MAPPO,
         directory=directory,
         resume=resume,
         on_progress=on_progress,
@@ -55,4 +57,4 @@ def test_a_killed_run_on_the_grid_resumes_bit_for_bit(tmp_path):
         for name, x in whole["learner"][part].items():
             assert torch.equal(resumed["learner"][part][name], x), f"{part} {name}"
     assert torch.equal(resumed["learner"]["noise"], whole["learner"]["noise"])
-    assert (resumed["observed"]["state"] == whole["observed"]["state"]).all()
+    assert (resumed["observation"]["state"] == whole["observation"]["state"]).all()

@@ -109,7 +109,7 @@ def test_a_scenario_that_nobody_knows_is_a_wrong_option(call, script, option):
         (random_rollout, "--out", "run"),
         (plot_scenario, "--json", "show"),
         (plot_scenario, "--out", "show"),
-        (train_mappo, "--checkpoints", "make_trainer"),
+        (train_mappo, "--checkpoints", "train"),
     ],
 )
 def test_the_place_of_the_results_is_looked_at_before_the_work(

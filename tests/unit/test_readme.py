@@ -8,7 +8,7 @@ from pathlib import Path
 from cases.ieee68 import load_ieee68
 from control.scenario.episode import read_scenario
 from marl.config.presets import recommended
-from verify_learner import configuration
+from marl.verification.run import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 

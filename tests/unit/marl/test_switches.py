@@ -72,8 +72,25 @@ class Watched(Drift):
 
 def trainer_of(directory, environment=None, **options) -> Trainer:
     return Trainer(
-        settings(**options), environment or Watched(n_env=N_ENV), directory=directory, tensorboard=False
+        settings(**options),
+        environment or Watched(n_env=N_ENV),
+        algorithm=MAPPO,
+        directory=directory,
+        tensorboard=False,
     )
+
+
+def first_rollout(trainer) -> tuple[Rollout, dict[str, float]]:
+    """What the algorithm is given to learn from at its first update, and what the run reports of it."""
+    kept = []
+
+    def remember(rollout, progress):
+        kept.append(rollout)
+        return {}
+
+    trainer.algorithm.learn = remember
+    _, terms = trainer._gather()
+    return kept[0], terms
 
 
 def column(directory, tag):
@@ -87,7 +104,7 @@ def parameters(network) -> torch.Tensor:
 
 def test_a_rollout_keeps_the_true_last_observation_and_not_the_one_after_the_reset(tmp_path):
     """The mass sees the share of its episode that is over: 1 at its end, 0 after the reset."""
-    rollout, _ = trainer_of(tmp_path)._collect()
+    rollout, _ = first_rollout(trainer_of(tmp_path))
     assert rollout.truncated_step.tolist() == [9] * N_ENV  # episodes of 10 steps, rollouts of 16
     assert rollout.final_state[:, 1].tolist() == [1.0] * N_ENV
     for name, x in rollout.final_observations.items():
@@ -110,7 +127,7 @@ def test_rewards_are_learned_from_in_the_robust_shape_and_reported_as_they_were(
     paid = np.array([-180.0, -5.0, 0.0, 180.0] * 2)
     environment = Watched(n_env=N_ENV, rewards=paid)
     trainer = trainer_of(tmp_path, environment, robust_reward=threshold, robust_shape=shape)
-    rollout, terms = trainer._collect()
+    rollout, terms = first_rollout(trainer)
     expected = torch.tensor([-size, -5.0, 0.0, size] * 2).expand(N_STEP, N_ENV)
     np.testing.assert_allclose(rollout.rewards[..., 0], expected, rtol=1e-6)  # float32
     assert terms["return"] == pytest.approx(10 * paid.mean())  # of an episode of 10 steps
@@ -136,7 +153,7 @@ def test_the_entropy_bonus_falls_along_a_straight_line_over_a_run(tmp_path):
     """
     environment = Watched(n_env=N_ENV, rewards=np.zeros(N_ENV))
     trainer = trainer_of(tmp_path, environment, episodes=102, entropy_coef=0.01, entropy_final_fraction=0.2)
-    trainer.learner.critic.heads["state"].last.weight.data.zero_()
+    trainer.algorithm.critic.heads["state"].last.weight.data.zero_()
     trainer.run()
     line = 0.01 * (1.0 - 0.8 * np.arange(8) / 8)
     np.testing.assert_allclose(column(tmp_path, "train/gradient_norm_left"), line, rtol=1e-5)  # float32
@@ -150,7 +167,7 @@ def test_small_exploring_actions_are_left_out_of_what_the_environment_gets_only(
     """What is learned from is the sample, whose probability is known; what acts may have a dead zone, here of 0.2."""
     environment = Watched(n_env=N_ENV)
     trainer = trainer_of(tmp_path, environment, network={"dead_zone": 0.2}, explore_dead_zone=explore)
-    rollout, _ = trainer._collect()
+    rollout, _ = first_rollout(trainer)
     for name, stored in rollout.actions.items():
         stored = stored.numpy()
         handed = np.stack([actions[name] for actions in environment.handed])
@@ -163,12 +180,12 @@ def test_small_exploring_actions_are_left_out_of_what_the_environment_gets_only(
 def test_while_the_critic_learns_first_the_actors_of_a_run_stand_still(tmp_path):
     """Two updates of four: actors move in the third and fourth, the critic in each."""
     trainer = trainer_of(tmp_path, episodes=51, critic_first_updates=2)
-    actors = [parameters(trainer.learner.policy)]
-    critics = [parameters(trainer.learner.critic)]
+    actors = [parameters(trainer.algorithm.policy)]
+    critics = [parameters(trainer.algorithm.critic)]
 
     def remember(progress):
-        actors.append(parameters(trainer.learner.policy))
-        critics.append(parameters(trainer.learner.critic))
+        actors.append(parameters(trainer.algorithm.policy))
+        critics.append(parameters(trainer.algorithm.critic))
 
     trainer.on_progress = remember
     trainer.run()
@@ -185,7 +202,7 @@ def test_agents_of_a_type_share_as_much_noise_as_the_run_says(tmp_path, correlat
         tmp_path, Target(n_env=n_env), n_envs=n_env, buffer_steps=16 * n_env, minibatch_steps=16 * n_env,
         noise_correlation=correlation,
     )  # fmt: skip
-    rollout, _ = trainer._collect()
+    rollout, _ = first_rollout(trainer)
     one, two = rollout.actions["mover"][..., 0].reshape(-1, 2).T.numpy()
     # Sampling error of a correlation: at most 1/sqrt(2048) = 0.022; four of them.
     assert np.corrcoef(one, two)[0, 1] == pytest.approx(correlation, abs=0.09)
@@ -230,7 +247,7 @@ def test_value_updates_are_clipped_when_told_to(clip_value):
     learner = learner_of(value_loss="squared", clip=0.2, clip_value=clip_value)
     batch, _ = learner.prepare(rollout_of(learner))
     v, target = batch.values, batch.returns
-    found = learner._learn(dataclasses.replace(batch, values=v + 1.0), 0.0)
+    found = learner._gradient_step(dataclasses.replace(batch, values=v + 1.0), 0.0)
     error = 0.5 * (v - target) ** 2
     if clip_value:
         error = torch.maximum(error, 0.5 * (v + 0.8 - target) ** 2)
@@ -245,7 +262,7 @@ def test_hubers_loss_bounds_how_hard_a_surprise_pulls_at_the_critic(loss, slope)
     """
     learner = learner_of(value_loss=loss, huber_delta=3.0, value_coef=0.5)
     batch, _ = learner.prepare(rollout_of(learner))
-    learner._learn(dataclasses.replace(batch, returns=batch.values + 1000.0), 0.0)
+    learner._gradient_step(dataclasses.replace(batch, returns=batch.values + 1000.0), 0.0)
     (gradient,) = learner.critic.heads["state"].last.bias.grad.flatten().tolist()
     assert gradient == pytest.approx(-0.5 * slope, rel=1e-5)  # float32
 
@@ -278,11 +295,11 @@ def test_the_kept_policy_sees_its_inputs_on_the_scale_of_the_policy_that_learns(
     """After one update the statistics of both are those of what was seen: mean near 3, variance near 4."""
     learner = learner_of(network={"normalize_inputs": True}, policy_average=0.5)
     rollout = rollout_of(learner)
-    learner.update(rollout, 0.0)
-    assert learner.averaged_policy is not learner.policy
+    learner.learn(rollout, 0.0)
+    assert learner.evaluation_policy is not learner.policy
     for g in GROUPS:
         seen = rollout.observations[g.name][:-1].double().reshape(-1, g.observation_size)
-        for policy in (learner.policy, learner.averaged_policy):
+        for policy in (learner.policy, learner.evaluation_policy):
             moments = policy.actors.scaling[g.name].moments
             np.testing.assert_allclose(moments.mean, seen.mean(dim=0), rtol=1e-9)
             np.testing.assert_allclose(moments.var, seen.var(dim=0, unbiased=False), rtol=1e-9)

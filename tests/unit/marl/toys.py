@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from marl.protocol import AgentGroup, Float32Array, IntArray, Observed, Transition
+from marl.protocol import AgentGroup, Float32Array, IntArray, Observation, Transition
 
 
 class Target:
@@ -39,9 +39,9 @@ class Target:
         self.rngs = [np.random.default_rng(k) for k in range(n_env)]
         self.observations: dict[str, Float32Array] = {}
 
-    def _observed(self) -> Observed:
+    def _observation(self) -> Observation:
         state = np.concatenate([self.observations[g.name][..., 0] for g in self.groups], axis=1)
-        return Observed(observations={k: v.copy() for k, v in self.observations.items()}, state=state)
+        return Observation(observations={k: v.copy() for k, v in self.observations.items()}, state=state)
 
     def _draw(self) -> None:
         self.observations = {
@@ -51,14 +51,14 @@ class Target:
             for g in self.groups
         }
 
-    def reset(self, seeds: IntArray | None = None) -> Observed:
+    def reset(self, seeds: IntArray | None = None) -> Observation:
         if seeds is not None:
             self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
         self._draw()
-        return self._observed()
+        return self._observation()
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
-        final = self._observed()
+        final = self._observation()
         errors = np.concatenate(
             [
                 np.clip(actions[g.name][..., 0], -1, 1)
@@ -70,7 +70,7 @@ class Target:
         reward = -np.square(errors) * self.reward_factor + self.reward_offset
         self._draw()
         return Transition(
-            observation=self._observed(),
+            observation=self._observation(),
             final_observation=final,
             reward=reward if self.per_agent_rewards else reward.mean(axis=1),
             terminated=np.ones(self.n_env, dtype=np.bool_),
@@ -88,6 +88,9 @@ class Target:
         for rng, saved in zip(self.rngs, state["rngs"], strict=True):
             rng.bit_generator.state = saved
         self.observations = {k: v.copy() for k, v in state["observations"].items()}
+
+    def close(self) -> None:
+        pass
 
 
 class Drift:
@@ -111,22 +114,22 @@ class Drift:
         self.service = np.ones((n_env, 2), dtype=np.bool_)
         self.service[:, list(out_of_service)] = False
 
-    def _observed(self) -> Observed:
+    def _observation(self) -> Observation:
         phase = self.t / self.length
         pair = np.stack([self.x, phase], axis=-1).astype(np.float32)
         triple = np.stack([self.x, phase, np.ones_like(phase)], axis=-1).astype(np.float32)
-        return Observed(
+        return Observation(
             observations={"left": np.repeat(pair[:, None], 2, axis=1), "right": triple[:, None]},
             state=pair,
             in_service={"left": self.service.copy(), "right": np.ones((self.n_env, 1), dtype=np.bool_)},
         )
 
-    def reset(self, seeds: IntArray | None = None) -> Observed:
+    def reset(self, seeds: IntArray | None = None) -> Observation:
         if seeds is not None:
             self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
         self.x = np.array([rng.uniform(-1, 1) for rng in self.rngs])
         self.t = np.zeros(self.n_env, dtype=np.int64)
-        return self._observed()
+        return self._observation()
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         left = (np.clip(actions["left"][..., 0], -1, 1) * self.service).sum(axis=1)
@@ -135,14 +138,14 @@ class Drift:
         self.x = self.x + 0.2 * (left + right) + noise
         self.t = self.t + 1
         reward = -np.square(self.x)
-        final = self._observed()
+        final = self._observation()
         truncated = self.t >= self.length
         terms = {"reward_position": reward.copy(), "violations": (np.abs(self.x) > 1).astype(np.float64)}
         for env in np.flatnonzero(truncated):
             self.x[env] = self.rngs[env].uniform(-1, 1)
             self.t[env] = 0
         return Transition(
-            observation=self._observed(),
+            observation=self._observation(),
             final_observation=final,
             reward=reward,
             terminated=np.zeros(self.n_env, dtype=np.bool_),
@@ -161,6 +164,9 @@ class Drift:
         for rng, saved in zip(self.rngs, state["rngs"], strict=True):
             rng.bit_generator.state = saved
         self.x, self.t = state["x"].copy(), state["t"].copy()
+
+    def close(self) -> None:
+        pass
 
 
 def make_batch(scenario: object, n_env: int, seed: int, observation: str, **options: Any) -> Drift:

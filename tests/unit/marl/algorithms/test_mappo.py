@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from marl.algorithms.algorithm import NonFiniteLoss
 from marl.algorithms.losses import (
     clip_gradients,
     explained_variance,
@@ -14,9 +15,9 @@ from marl.algorithms.losses import (
     policy_loss,
     value_loss,
 )
-from marl.algorithms.mappo import MAPPO, NonFiniteLoss
+from marl.algorithms.mappo import MAPPO
 from marl.config.training import NetworkConfig, PPOConfig, TrainingConfig
-from marl.protocol import AgentGroup, Observed
+from marl.protocol import AgentGroup, Observation
 from marl.storage.rollout import Rollout
 from unit.marl.toys import Drift
 
@@ -47,12 +48,13 @@ def rollout_of(learner: MAPPO, seed: int = 0, **replace) -> Rollout:
     actions = {g.name: torch.empty(N_STEP, N_ENV, g.n_agent, g.action_size) for g in groups}
     log_probs = torch.empty(N_STEP, N_ENV, N_AGENT)
     for t in range(N_STEP):
-        chosen, log_probs[t] = learner.act(
-            Observed(
+        decision = learner.decide(
+            Observation(
                 observations={name: x[t].numpy() for name, x in observations.items()}, state=state[t].numpy()
             )
         )
-        for name, x in chosen.items():
+        log_probs[t] = decision.log_probs
+        for name, x in decision.actions.items():
             actions[name][t] = x
     rollout = Rollout(
         observations=observations,
@@ -133,11 +135,11 @@ def test_the_log_probability_kept_is_that_of_the_unclipped_action():
 def test_noise_is_shared_within_a_type_and_leaves_each_agents_distribution_alone():
     learner = make(config(noise_correlation=0.8))
     n = 20000
-    observed = Observed(
+    observed = Observation(
         observations={g.name: np.zeros((n, g.n_agent, g.observation_size), dtype=np.float32) for g in GROUPS},
         state=np.zeros((n, N_STATE), dtype=np.float32),
     )
-    actions, _ = learner.act(observed)
+    actions = learner.decide(observed).actions
     columns = torch.cat([actions["a"].squeeze(-1), actions["b"][..., 0]], dim=1).numpy()
     c = np.corrcoef(columns.T)
     # Sampling error of a correlation is below 1/sqrt(n) = 0.007; four of them.
@@ -156,7 +158,7 @@ def test_noise_is_shared_within_a_type_and_leaves_each_agents_distribution_alone
 def test_the_probability_ratio_is_one_at_the_first_minibatch(sharing, normalize_inputs):
     network = NetworkConfig(sharing=sharing, normalize_inputs=normalize_inputs, compress_inputs=True)
     learner = make(config(network, epochs=1, minibatch_steps=N_STEP * N_ENV))
-    learner.update(rollout_of(learner, seed=1), 0.0)  # from here on input statistics are in use
+    learner.learn(rollout_of(learner, seed=1), 0.0)  # from here on input statistics are in use
     batch, _ = learner.prepare(rollout_of(learner, seed=2))
     for head, actor in learner.policy.actors.heads.items():
         ratio = (
@@ -169,7 +171,7 @@ def test_the_probability_ratio_is_one_at_the_first_minibatch(sharing, normalize_
 def test_the_ratio_of_one_actor_for_all_is_one_too():
     alike = tuple(dataclasses.replace(g, observation_size=3, action_size=1) for g in GROUPS)
     learner = MAPPO(config(NetworkConfig(sharing="all"), epochs=1, minibatch_steps=64), alike, N_STATE)
-    found = learner.update(rollout_of(learner, seed=2), 0.0)
+    found = learner.learn(rollout_of(learner, seed=2), 0.0)
     assert abs(found["train/kl"]) < 1e-6  # rounding of single precision
     assert found["train/clip_fraction_all"] == 0.0
 
@@ -186,7 +188,7 @@ def test_divergence_and_clip_fraction_by_hand(ratio, clipped):
     """All ratios are r: KL = r - 1 - ln r (Schulman, Approximating KL divergence, 2020), clipped beyond 1 +- 0.2."""
     learner, batch = whole_batch()
     shifted = {head: x - math.log(ratio) for head, x in batch.log_probs.items()}
-    found = learner._learn(dataclasses.replace(batch, log_probs=shifted), 0.0)
+    found = learner._gradient_step(dataclasses.replace(batch, log_probs=shifted), 0.0)
     for head in ("a", "b"):
         assert float(found[f"train/kl_{head}"]) == pytest.approx(ratio - 1.0 - math.log(ratio), rel=1e-4)
         assert float(found[f"train/clip_fraction_{head}"]) == clipped
@@ -195,9 +197,9 @@ def test_divergence_and_clip_fraction_by_hand(ratio, clipped):
 
 def test_gradients_are_clipped_for_each_network_by_itself():
     loose, batch = whole_batch(max_grad_norm=1e9)
-    free = loose._learn(batch, 0.0)
+    free = loose._gradient_step(batch, 0.0)
     tight, batch = whole_batch(max_grad_norm=1e-3)
-    tight._learn(batch, 0.0)
+    tight._gradient_step(batch, 0.0)
     for prefix, networks in (("", tight.policy.actors.heads), ("critic_", tight.critic.heads)):
         for head, network in networks.items():
             assert float(free[f"train/gradient_norm_{prefix}{head}"]) > 1e-3  # there was something to clip
@@ -235,7 +237,7 @@ def test_the_value_coefficient_scales_the_critics_gradient():
     norms = []
     for coefficient in (0.5, 2.0):
         learner, batch = whole_batch(value_coef=coefficient, max_grad_norm=1e9)
-        norms.append(float(learner._learn(batch, 0.0)["train/gradient_norm_critic_state"]))
+        norms.append(float(learner._gradient_step(batch, 0.0)["train/gradient_norm_critic_state"]))
     assert norms[1] == pytest.approx(4.0 * norms[0], rel=1e-4)
 
 
@@ -250,7 +252,7 @@ def test_an_entropy_bonus_that_decays_ends_at_its_final_fraction():
         learner = make(settings)
         learner.critic.heads["state"].last.weight.data.zero_()
         before = float(learner.policy.actors.heads["a"].log_std.detach())
-        learner.update(rollout_of(learner, rewards=zero), progress)
+        learner.learn(rollout_of(learner, rewards=zero), progress)
         assert (float(learner.policy.actors.heads["a"].log_std.detach()) > before) is moves
 
 
@@ -260,7 +262,7 @@ def test_what_agents_out_of_service_see_is_not_in_the_input_statistics():
     in_service = torch.ones(N_STEP, N_ENV, N_AGENT, dtype=torch.bool)
     in_service[:, :, 1] = False  # a_1
     rollout.observations["a"][:, :, 1] = 1e6
-    learner.update(dataclasses.replace(rollout, in_service=in_service), 0.0)
+    learner.learn(dataclasses.replace(rollout, in_service=in_service), 0.0)
     counted = rollout.observations["a"][:-1][:, :, [0, 2]].double().reshape(-1, 3)
     for scaling in (learner.policy.actors.scaling["a"], learner.critic.scaling["a"]):
         torch.testing.assert_close(scaling.moments.mean, counted.mean(dim=0))
@@ -279,15 +281,15 @@ def test_rewards_in_other_units_teach_the_same_thing():
             # float32: returns of 5000 known to 3e-4, of a spread of 1000; later updates add Adam's own rounding.
             np.testing.assert_allclose(two.advantages[head], one.advantages[head], atol=2e-4)
         np.testing.assert_allclose(two.returns, one.returns, atol=2e-4)
-        plain.update(rollout, 0.0)
-        scaled.update(other, 0.0)
+        plain.learn(rollout, 0.0)
+        scaled.learn(other, 0.0)
     np.testing.assert_allclose(weights(scaled), weights(plain), atol=2e-4)
 
 
 def test_a_truncation_bootstraps_from_the_old_episodes_last_observation(monkeypatch):
     """A critic that returns the state's first number, gamma 0.5, lambda 0: A = r + 0.5 V(s') - V(s)."""
     learner = make(config(gamma=0.5, gae_lambda=0.0, normalize_advantages=False, normalize_values=False))
-    monkeypatch.setattr(learner, "_values", lambda observations, state: state[..., :1].clone())
+    monkeypatch.setattr(learner.critic, "values", lambda observations, state: state[..., :1].clone())
     state = torch.zeros(N_STEP + 1, N_ENV, N_STATE)
     state[3, :, 0] = 100.0  # the new episode's first state: must not be used
     truncated = torch.zeros(N_STEP, N_ENV, dtype=torch.bool)
@@ -325,7 +327,7 @@ def test_agents_out_of_service_teach_nothing():
         rollout.observations["a"][:, :, 1] += noise
         rollout.actions["a"][:, :, 1] -= noise / 50
         rollout.rewards[:, :, 1] += noise
-        learner.update(rollout, 0.0)
+        learner.learn(rollout, 0.0)
         results.append(weights(learner))
     assert torch.equal(results[0], results[1])
 
@@ -337,7 +339,7 @@ def test_an_agents_own_reward_teaches_that_agent_alone():
         learner = make(per_agent_rewards=True)
         rollout = rollout_of(learner)
         rollout.rewards[::2, :, 3] += extra
-        learner.update(rollout, 0.0)
+        learner.learn(rollout, 0.0)
         results.append({k: v.clone() for k, v in learner.policy.actors.heads["a"].state_dict().items()})
         results.append({k: v.clone() for k, v in learner.policy.actors.heads["b"].state_dict().items()})
     # Of the first minibatches at least; the critic's shared trunk couples the agents' values from then on.
@@ -354,20 +356,20 @@ def _after_one_minibatch():
         learner = make(config(epochs=1, minibatch_steps=N_STEP * N_ENV), per_agent_rewards=True)
         rollout = rollout_of(learner)
         rollout.rewards[::2, :, 3] += extra
-        learner.update(rollout, 0.0)
+        learner.learn(rollout, 0.0)
         yield learner
 
 
 def test_input_statistics_stand_still_in_an_update_and_in_evaluation():
     learner = make(config(NetworkConfig(normalize_inputs=True)))
-    learner.update(rollout_of(learner, seed=1), 0.0)
+    learner.learn(rollout_of(learner, seed=1), 0.0)
     moments = learner.policy.actors.scaling["a"].moments
     mean = moments.mean.clone()
     learner.policy.act({g.name: np.ones((2, g.n_agent, g.observation_size), np.float32) for g in GROUPS})
     rollout = rollout_of(learner, seed=2)
     learner.prepare(rollout)
     assert torch.equal(moments.mean, mean)
-    learner.update(rollout, 0.0)
+    learner.learn(rollout, 0.0)
     assert not torch.equal(moments.mean, mean)
 
 
@@ -377,7 +379,7 @@ def test_an_update_sees_inputs_on_the_scale_they_were_acted_on():
         config(NetworkConfig(normalize_inputs=True), epochs=1, minibatch_steps=N_STEP * N_ENV, lr_actor=0.05)
     )
     for seed in (1, 2):  # the statistics move after each
-        assert abs(learner.update(rollout_of(learner, seed=seed), 0.0)["train/kl"]) < 1e-6
+        assert abs(learner.learn(rollout_of(learner, seed=seed), 0.0)["train/kl"]) < 1e-6
 
 
 def test_what_an_agent_out_of_service_did_teaches_nothing():
@@ -391,28 +393,28 @@ def test_what_an_agent_out_of_service_did_teaches_nothing():
         rollout = rollout_of(learner, in_service=in_service)
         rollout.actions["a"][::2, :, 1] += shift
         rollout.actions["b"][:, 0, 0] -= shift
-        learner.update(rollout, 0.0)
+        learner.learn(rollout, 0.0)
         results.append(weights(learner))
     assert torch.equal(results[0], results[1])
     learner = make()
-    learner.update(rollout_of(learner), 0.0)
+    learner.learn(rollout_of(learner), 0.0)
     assert not torch.equal(weights(learner), results[0])  # in service they do teach something
 
 
 def test_a_divergence_beyond_the_target_ends_the_update():
     eager = make(config(lr_actor=0.05, epochs=8, target_kl=1e-4))
-    assert eager.update(rollout_of(eager), 0.0)["train/epochs"] == 1.0
+    assert eager.learn(rollout_of(eager), 0.0)["train/epochs"] == 1.0
     patient = make(config(lr_actor=0.05, epochs=8, target_kl=0.0))
-    assert patient.update(rollout_of(patient), 0.0)["train/epochs"] == 8.0
+    assert patient.learn(rollout_of(patient), 0.0)["train/epochs"] == 8.0
 
 
 def test_learning_rates_follow_their_schedule():
     learner = make(config(lr_actor=1e-3, lr_critic=2e-3, lr_final_fraction=0.0))
-    found = learner.update(rollout_of(learner), 0.75)
+    found = learner.learn(rollout_of(learner), 0.75)
     assert found["train/lr_actor"] == pytest.approx(2.5e-4)
     assert found["train/lr_critic"] == pytest.approx(5e-4)
     before = weights(learner)
-    learner.update(rollout_of(learner), 1.0)
+    learner.learn(rollout_of(learner), 1.0)
     assert torch.equal(weights(learner), before)
 
 
@@ -423,7 +425,7 @@ def test_an_entropy_bonus_widens_the_policy():
         learner = make(config(entropy_coef=coefficient, normalize_values=False, gae_lambda=0.0, gamma=0.0))
         learner.critic.heads["state"].last.weight.data.zero_()
         before = float(learner.policy.actors.heads["a"].log_std.detach())
-        learner.update(rollout_of(learner, rewards=zero), 0.0)
+        learner.learn(rollout_of(learner, rewards=zero), 0.0)
         assert compare(float(learner.policy.actors.heads["a"].log_std.detach()), before)
 
 
@@ -433,7 +435,7 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_moves():
     rollout.log_probs[0] = float("nan")
     before = weights(learner)
     with pytest.raises(NonFiniteLoss, match="loss/policy_a"):
-        learner.update(rollout, 0.0)
+        learner.learn(rollout, 0.0)
     moved = weights(learner)
     # Minibatches before the poisoned one may have been learned from; none of it may be NaN.
     assert torch.isfinite(moved).all()
@@ -445,12 +447,12 @@ def test_the_kept_policy_is_the_mean_of_recent_ones():
     learner = make(config(policy_average=0.5))
     seen = []
     for k in range(3):
-        learner.update(rollout_of(learner, seed=k), 0.0)
+        learner.learn(rollout_of(learner, seed=k), 0.0)
         seen.append(weights(learner))
-    kept = torch.cat([p.flatten() for p in learner.averaged_policy.parameters()])
+    kept = torch.cat([p.flatten() for p in learner.evaluation_policy.parameters()])
     np.testing.assert_allclose(kept, seen[0] / 4 + seen[1] / 4 + seen[2] / 2, atol=1e-7)  # float32
     plain = make(config(policy_average=0.0))
-    assert plain.averaged_policy is plain.policy
+    assert plain.evaluation_policy is plain.policy
 
 
 def test_the_critic_may_learn_first():
@@ -459,7 +461,7 @@ def test_the_critic_may_learn_first():
     n = learner.config.n_updates
     actors, critics = [weights(learner)], []
     for k in range(3):
-        learner.update(rollout_of(learner, seed=k), k / n)
+        learner.learn(rollout_of(learner, seed=k), k / n)
         actors.append(weights(learner))
         critics.append(torch.cat([p.detach().flatten().clone() for p in learner.critic.parameters()]))
     assert torch.equal(actors[0], actors[1])
@@ -474,19 +476,19 @@ def test_a_local_critic_ignores_the_state():
     for shift in (0.0, 9.0):
         learner = make(settings)
         rollout = rollout_of(learner)
-        learner.update(dataclasses.replace(rollout, state=rollout.state + shift), 0.0)
+        learner.learn(dataclasses.replace(rollout, state=rollout.state + shift), 0.0)
         results.append(weights(learner))
     assert torch.equal(results[0], results[1])
 
 
 def test_a_loaded_state_continues_exactly():
     one = make()
-    one.update(rollout_of(one, seed=0), 0.1)
+    one.learn(rollout_of(one, seed=0), 0.1)
     two = make(config(), per_agent_rewards=False)
     two.load_state(one.state())
     for k in (1, 2):
         for learner in (one, two):
-            learner.update(rollout_of(learner, seed=k), 0.5)
+            learner.learn(rollout_of(learner, seed=k), 0.5)
         assert torch.equal(weights(one), weights(two))
 
 
@@ -496,6 +498,7 @@ def test_the_buffer_of_a_real_environment_fits_the_update():
     observed = environment.reset()
     assert not observed.in_service["left"][:, 1].any()
     learner = MAPPO(config(), environment.groups, environment.state_size)
-    actions, log_probs = learner.act(observed)
+    decision = learner.decide(observed)
+    actions, log_probs = decision.actions, decision.log_probs
     assert {k: tuple(v.shape) for k, v in actions.items()} == {"left": (4, 2, 1), "right": (4, 1, 2)}
     assert log_probs.shape == (4, 3)

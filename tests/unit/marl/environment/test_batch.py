@@ -39,7 +39,7 @@ def drawn(batch, rng):
 
 
 def assert_same(a, b):
-    """Observed or Transition, bit for bit."""
+    """Observation or Transition, bit for bit."""
     if hasattr(a, "reward"):
         for name in ("reward", "terminated", "truncated"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)

@@ -88,7 +88,7 @@ def test_a_run_may_begin_with_a_model_and_explores_as_it_is_told(tmp_path):
     assert change is not None
     learner.start_from(change)
     seen = learner.policy.observations_to_tensors(observations())
-    for policy in (learner.policy, learner.averaged_policy):
+    for policy in (learner.policy, learner.evaluation_policy):
         for name, mean in policy.means(seen).items():
             torch.testing.assert_close(mean, model.means(seen)[name], rtol=0.0, atol=0.0)
         for actor in policy.actors.heads.values():

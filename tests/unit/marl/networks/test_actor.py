@@ -183,7 +183,7 @@ def test_an_agents_critic_sees_its_own_observation_and_the_state_and_nobody_else
     assert moved == [5 + 8 + 6]
 
 
-def test_moving_value_units_leaves_every_value_where_it_was():
+def test_moving_the_value_normaliser_leaves_every_value_where_it_was():
     for config, n_value in (
         (NetworkConfig(), 1),
         (NetworkConfig(), 20),
@@ -194,11 +194,11 @@ def test_moving_value_units_leaves_every_value_where_it_was():
         inputs = critic.scale(observations(FLEET), torch.randn(4, 140))
         before = critic.denormalize(critic(inputs)).detach()
         returns = 300.0 * torch.randn(64, n_value) - 1000.0 * torch.arange(1, n_value + 1)
-        critic.update_units(returns, torch.ones_like(returns, dtype=torch.bool))
+        critic.update_value_normaliser(returns, torch.ones_like(returns, dtype=torch.bool))
         after = critic.denormalize(critic(inputs)).detach()
         # float32 cancellation of means up to 20000 against values of order one.
         np.testing.assert_allclose(after, before, atol=2e-2)
-        assert float(critic.units.std.min()) > 100.0
+        assert float(critic.value_normaliser.std.min()) > 100.0
 
 
 @pytest.mark.parametrize(

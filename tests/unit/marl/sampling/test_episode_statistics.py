@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from marl.protocol import Observed, Transition
+from marl.protocol import Observation, Transition
 from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps, play
 from unit.marl.toys import Drift
 
-NOTHING = Observed(observations={}, state=np.zeros((2, 1), np.float32))
+NOTHING = Observation(observations={}, state=np.zeros((2, 1), np.float32))
 
 
 def step(reward, done=(False, False), **terms) -> Transition:

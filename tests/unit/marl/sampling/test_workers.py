@@ -1,5 +1,6 @@
 """Environments in worker processes: the same episodes, whatever the number of workers."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -35,7 +36,7 @@ class Staggered(Drift):
         observed = super().reset(seeds)
         if seeds is not None:
             self.t = np.asarray(seeds) % self.length
-            observed = self._observed()
+            observed = self._observation()
         return observed
 
 
@@ -114,6 +115,29 @@ def test_shared_memory_is_gone_with_the_batch():
         with pytest.raises(FileNotFoundError):  # already nameless: not even a killed run leaves it behind
             SharedMemory(name)
     batch.close()  # a second time does no harm
+
+
+class Staged(Drift):
+    """Pays what its scenario is called."""
+
+    def draw_from(self, scenario):
+        self.pay = float(scenario)
+
+    def step(self, actions):
+        return dataclasses.replace(super().step(actions), reward=np.full(self.n_env, self.pay))
+
+
+def make_staged(n_env: int) -> Staged:
+    return Staged(n_env=n_env)
+
+
+def test_a_change_of_scenario_reaches_every_worker():
+    with WorkerBatch(make_staged, 2, 2) as batch:
+        batch.reset(np.arange(2))
+        batch.draw_from("3.5")
+        assert batch.step(actions(0, 2)).reward.tolist() == [3.5, 3.5]
+    with WorkerBatch(make, 2, 2) as batch, pytest.raises(TypeError, match="Drift draws from one alone"):
+        batch.draw_from("3.5")
 
 
 class Placed(Drift):

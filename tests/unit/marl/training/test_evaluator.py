@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 
+from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import load
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.networks.policy import Policy
@@ -46,6 +47,7 @@ def train(config, directory, *, resume=False, on_progress=None, make=make_evalua
     trainer = Trainer(
         config,
         Drift(length=LENGTH),
+        algorithm=MAPPO,
         directory=directory,
         make_evaluation=make,
         resume=resume,
@@ -181,12 +183,17 @@ def test_patience_waits_for_each_evaluation(tmp_path, late):
 def test_a_run_that_fails_leaves_the_rows_that_were_waiting(tmp_path, late):
     config = settings(eval_process=False)
     trainer = Trainer(
-        config, Drift(length=LENGTH), directory=tmp_path, make_evaluation=make_evaluation, tensorboard=False
+        config,
+        Drift(length=LENGTH),
+        algorithm=MAPPO,
+        directory=tmp_path,
+        make_evaluation=make_evaluation,
+        tensorboard=False,
     )
 
     def poison(progress):
         if progress.update == 5:
-            trainer.learner.critic.heads["state"].last.bias.data.fill_(float("nan"))
+            trainer.algorithm.critic.heads["state"].last.bias.data.fill_(float("nan"))
 
     trainer.on_progress = poison
     with pytest.raises(TrainingFailed):

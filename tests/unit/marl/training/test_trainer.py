@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from marl.algorithms.mappo import NonFiniteLoss
+from marl.algorithms.algorithm import NonFiniteLoss
+from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import CheckpointError, load
 from marl.config.training import (
     ConfigError,
@@ -24,7 +25,9 @@ from marl.networks.policy import Policy
 from marl.protocol import AgentGroup
 from marl.sampling.episode_statistics import play
 from marl.sampling.workers import WorkerBatch
-from marl.training.trainer import Trainer, TrainingFailed, load_policy_of_run, replay_dump, training_seeds
+from marl.training.curriculum import training_seeds
+from marl.training.dump import replay_dump
+from marl.training.trainer import Trainer, TrainingFailed, load_policy_of_run
 from unit.marl.toys import Drift, Target
 
 OPPOSITE = tuple(
@@ -57,7 +60,9 @@ def settings(*, episodes=4000, steps=1, n_envs=16, network=None, evaluation=None
 
 
 def train(config, environment, directory, **options):
-    return Trainer(config, environment, directory=directory, tensorboard=False, **options).run()
+    return Trainer(
+        config, environment, algorithm=MAPPO, directory=directory, tensorboard=False, **options
+    ).run()
 
 
 def score(policy, environment) -> float:
@@ -198,7 +203,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
 
     with pytest.raises(Killed):
         run_small(tmp_path / "killed", on_progress=kill)
-    assert load(tmp_path / "killed" / "checkpoint_last.pt", "run")["standing"]["update"] == 4
+    assert load(tmp_path / "killed" / "checkpoint_last.pt", "run")["run_state"]["update"] == 4
     result = run_small(tmp_path / "killed", resume=True)
     assert result.finished
     whole, resumed = (load(tmp_path / name / "checkpoint_last.pt", "run") for name in ("whole", "killed"))
@@ -220,9 +225,9 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
             assert a == b, where
 
     for content in (whole, resumed):  # wall-clock times differ by nature
-        content["standing"].pop("elapsed_s")
+        content["run_state"].pop("elapsed_s")
         for part in ("environment_s", "act_s", "update_s", "evaluation_s"):
-            content["standing"].pop(part)
+            content["run_state"].pop(part)
     compare(whole, resumed, "checkpoint")
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
@@ -237,7 +242,7 @@ def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
     assert not result.finished
     assert signal.Signals(number).name in result.reason
     # The signal falls after update 3 was reported: the run ends there, and that update is saved.
-    saved = load(tmp_path / "checkpoint_last.pt", "run")["standing"]["update"]
+    saved = load(tmp_path / "checkpoint_last.pt", "run")["run_state"]["update"]
     assert saved == result.update == 3
     assert run_small(tmp_path, resume=True).finished
 
@@ -290,11 +295,16 @@ def test_the_best_model_is_the_one_with_the_best_held_out_return(tmp_path):
 def test_a_loaded_policy_acts_as_the_saved_one(tmp_path):
     environment = Drift(length=7)
     trainer = Trainer(
-        small(), environment, directory=tmp_path, tensorboard=False, make_evaluation=lambda: Drift(n_env=4)
+        small(),
+        environment,
+        algorithm=MAPPO,
+        directory=tmp_path,
+        tensorboard=False,
+        make_evaluation=lambda: Drift(n_env=4),
     )
     trainer.run()
     observed = environment.reset(np.arange(8))
-    expected = trainer.learner.averaged_policy.act(observed.observations)
+    expected = trainer.algorithm.evaluation_policy.act(observed.observations)
     for loaded in (Policy.load(tmp_path / "final_model.pt"), load_policy_of_run(tmp_path)):
         found = loaded.act(observed.observations)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
@@ -316,18 +326,18 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
 
 def test_a_loss_that_is_not_finite_leaves_a_dump_that_reproduces_it(tmp_path):
     config = small()
-    trainer = Trainer(config, Drift(length=7), directory=tmp_path, tensorboard=False)
+    trainer = Trainer(config, Drift(length=7), algorithm=MAPPO, directory=tmp_path, tensorboard=False)
 
     def poison(progress):
         if progress.update == 3:
-            trainer.learner.critic.heads["state"].last.bias.data.fill_(float("nan"))
+            trainer.algorithm.critic.heads["state"].last.bias.data.fill_(float("nan"))
 
     trainer.on_progress = poison
     with pytest.raises(TrainingFailed, match="nonfinite_dump.pt"):
         trainer.run()
-    assert load(tmp_path / "checkpoint_last.pt", "run")["standing"]["update"] == 2
+    assert load(tmp_path / "checkpoint_last.pt", "run")["run_state"]["update"] == 2
     with pytest.raises(NonFiniteLoss):
-        replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift(length=7))
+        replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift(length=7), MAPPO)
 
 
 def test_weights_that_the_last_step_ruined_are_not_saved(tmp_path):
@@ -339,7 +349,7 @@ def test_weights_that_the_last_step_ruined_are_not_saved(tmp_path):
         train(config, Drift(), tmp_path)
     assert (tmp_path / "nonfinite_dump.pt").exists()
     with pytest.raises(NonFiniteLoss):
-        replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift())
+        replay_dump(tmp_path / "nonfinite_dump.pt", config, Drift(), MAPPO)
 
 
 def test_actions_that_are_not_finite_end_the_run_in_words(tmp_path):
@@ -354,7 +364,9 @@ def test_the_first_evaluation_is_on_record(tmp_path):
     train(config, Drift(), tmp_path, make_evaluation=lambda: Drift(n_env=4))
     found = rows(tmp_path)
     assert [row["update"] for row in found] == [str(k) for k in range(config.n_updates + 1)]
-    untrained = Trainer(config, Drift(), directory=tmp_path / "other", tensorboard=False).learner.policy
+    untrained = Trainer(
+        config, Drift(), algorithm=MAPPO, directory=tmp_path / "other", tensorboard=False
+    ).algorithm.evaluation_policy
     seeds = np.arange(config.evaluation.eval_seed, config.evaluation.eval_seed + 4)
     expected = play(untrained.act, Drift(n_env=4), seeds)["return"].mean()
     assert float(found[0]["eval/return"]) == pytest.approx(expected, rel=1e-7)  # eight digits are written

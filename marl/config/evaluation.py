@@ -1,0 +1,37 @@
+"""Settings of the periodic evaluation, and where seeds for training end and those for validation begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marl.config.check import require
+
+# Training draws its seeds below; validation, which chooses the best model, takes its own from here up.
+FIRST_VALIDATION_SEED = 2**31 - 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Periodic evaluation on held-out episodes: it chooses the best model."""
+
+    # Updates between evaluations; 0 never evaluates, and the best model is then the last.
+    eval_every: int = 25
+    # Episodes of one evaluation, all in one batch; costs are heavy-tailed, and a few episodes choose at random.
+    eval_episodes: int = 64
+    # The grid's operating conditions to evaluate in; empty takes the training's.
+    eval_scenario: str = ""
+    # First seed of the evaluation episodes: neither training nor any published suite uses these.
+    eval_seed: int = FIRST_VALIDATION_SEED
+    # Evaluate in a process beside the learner, which goes on meanwhile: the same results, sooner where a core is free.
+    eval_process: bool = True
+    # Stop when this many evaluations in a row brought no better model; 0 never stops.
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("eval_every", "eval_seed", "patience"):
+            require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)}, expected >= 0")
+        require(self.eval_episodes >= 1, f"eval_episodes = {self.eval_episodes}, expected at least 1")
+        require(
+            self.patience == 0 or self.eval_every > 0,
+            f"patience = {self.patience} needs evaluations, but eval_every = 0",
+        )

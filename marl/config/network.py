@@ -1,0 +1,71 @@
+"""Settings of the networks: sizes, sharing, what they are fed, how they begin, and the actions' dead zone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from marl.config.check import require
+
+Sharing = Literal["type", "all", "agent"]
+CriticKind = Literal["central", "agent", "local"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Actors and critic: multilayer perceptrons, each hidden layer Linear -> LayerNorm -> ReLU."""
+
+    # Hidden layers of every actor.
+    actor_hidden: tuple[int, ...] = (128, 128)
+    # Hidden layers of the critic.
+    critic_hidden: tuple[int, ...] = (256, 256)
+    # One actor per agent type, one for all agents, or one for each agent.
+    sharing: Sharing = "type"
+    # With one actor for all: append the agent's identity (one-hot) to its observation.
+    agent_id: bool = True
+    # "central" sees the environment's state (MAPPO); "agent" sees it beside each agent's own observation, which
+    # suits rewards of agents' own (Yu et al., 2022, sec. 5.2); "local" sees the observation alone (IPPO).
+    critic: CriticKind = "central"
+    # Layer normalisation after each hidden Linear (Ba et al., 2016).
+    layer_norm: bool = True
+    # Orthogonal weights, gain sqrt(2) (Saxe et al., 2014), against torch's uniform default.
+    orthogonal_init: bool = True
+    # Gain of the actors' last layer: small, so that a fresh policy acts near zero (Andrychowicz et al.,
+    # 2021).
+    actor_last_gain: float = 0.01
+    # Mean action = perceptron + linear map of the same inputs (structured control net, Srouji et al., 2018): the
+    # linear part goes on where inputs are larger than any that were often seen.
+    actor_linear: bool = False
+    # Logarithm of the policy's initial standard deviation; actions span [-1, 1].
+    log_std_init: float = math.log(0.35)
+    # Compress observations and state x to asinh(x): linear below 1, logarithmic above.
+    compress_inputs: bool = False
+    # Magnify what is small, and keep what is large: x becomes x + asinh(g x) with this gain g, steeper by 1 + g near
+    # zero and by about 1 beyond one. Everyday deviations are a few mHz, a tenth of the scale; 0 leaves x as it is.
+    magnify_inputs: float = 0.0
+    # Normalise observations and state by running mean and variance, frozen in updates and in evaluation.
+    normalize_inputs: bool = False
+    # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
+    dead_zone: float = 0.15
+    # The same for each agent type in order, where types differ; empty takes dead_zone for all.
+    dead_zones: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("actor_hidden", "critic_hidden"):
+            widths = getattr(self, name)
+            require(
+                len(widths) > 0 and all(w > 0 for w in widths),
+                f"{name} = {widths}, expected at least one positive width",
+            )
+        require(self.actor_last_gain > 0, f"actor_last_gain = {self.actor_last_gain}, expected > 0")
+        require(
+            self.magnify_inputs >= 0 and math.isfinite(self.magnify_inputs),
+            f"magnify_inputs = {self.magnify_inputs}, expected >= 0",
+        )
+        require(0 <= self.dead_zone < 1, f"dead_zone = {self.dead_zone}, expected in [0, 1)")
+        require(
+            all(0 <= dead_zone < 1 for dead_zone in self.dead_zones),
+            f"dead_zones = {self.dead_zones}, expected each in [0, 1)",
+        )
+        require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")

@@ -1,0 +1,108 @@
+"""Training on the 68-bus grid: scenarios by name, batches of episodes, and the trainer of a configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cases.ieee68 import load_ieee68
+from control.scenario.config import ScenarioConfig
+from control.scenario.file import scenario_named
+from control.scenario.suites import SCENARIOS
+from marl.algorithms.algorithm import MakeAlgorithm
+from marl.config.training import ConfigError, TrainingConfig
+from marl.environment.warm_start import start_of
+from marl.sampling.inline import InlineSampler
+from marl.sampling.sampler import Sampler
+from marl.sampling.workers import WorkerBatch
+from marl.training.run_state import Progress
+from marl.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from marl.environment.batch import GridBatch
+
+CASE = "ieee68"
+
+
+def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
+    """The scenario of this name with episodes as long as the configuration says.
+
+    Raises:
+        control.scenario.config.ScenarioError: there is none, or its file is wrong.
+        ConfigError: its file says another length.
+    """
+    scenario = scenario_named(name, load_ieee68())
+    if scenario.n_intervals != config.episode_steps and name not in SCENARIOS:
+        raise ConfigError(
+            f"{name}: n_intervals = {scenario.n_intervals}, but episodes are to have {config.episode_steps} steps; "
+            f"ask for --episode-steps {scenario.n_intervals}"
+        )
+    return dataclasses.replace(scenario, n_intervals=config.episode_steps)
+
+
+def check_scenarios(config: TrainingConfig) -> None:
+    """Raises what `scenario_of` does, for training and evaluation both, before anything is built."""
+    for name in (config.scenario, config.evaluation.eval_scenario):
+        if name:
+            scenario_of(config, name)
+
+
+def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable[[int], GridBatch]:
+    """Builds batches of the grid; staggered ones stand at different times. A partial, which processes can be sent."""
+    from marl.environment.batch import make_batch  # compiled kernels: seconds, after the names were looked at
+
+    return functools.partial(
+        make_batch,
+        scenario_of(config, name),
+        seed=config.seed,
+        observation=config.observation,
+        level=config.level,
+        stagger=stagger,
+    )
+
+
+def training_environments(config: TrainingConfig) -> Sampler:
+    """The grid to train in, in this process or in workers."""
+    make = batch_maker(config, config.scenario, stagger=True)
+    if config.n_workers == 0:
+        return InlineSampler(make, config.n_envs)
+    return WorkerBatch(make, config.n_envs, config.n_workers)
+
+
+def make_trainer(
+    config: TrainingConfig,
+    algorithm: MakeAlgorithm,
+    directory: Path,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    tensorboard: bool = True,
+) -> Trainer:
+    """A trainer of this configuration on the grid, which owns its environments.
+
+    Args:
+        config: all settings. algorithm: that learns. directory: of the run.
+        resume: take the run up from its last checkpoint.
+        on_progress: called after every update. tensorboard: write events beside metrics.csv.
+
+    Raises:
+        See `scenario_of`, `marl.environment.warm_start.start_of` and `Trainer`.
+    """
+    settings = config.evaluation
+    make_evaluation = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
+    start = None if resume else start_of(config)
+    return Trainer(
+        config,
+        training_environments(config),
+        algorithm=algorithm,
+        directory=directory,
+        make_evaluation=functools.partial(make_evaluation, settings.eval_episodes),
+        resume=resume,
+        start=start,
+        metadata={"case": CASE},
+        on_progress=on_progress,
+        tensorboard=tensorboard,
+    )

@@ -1,0 +1,86 @@
+"""What training episodes are drawn from, and when that changes.
+
+A curriculum is asked once before the first episode and again after every update. The constant one, which is the
+default, gives every environment a seed of its own at the beginning and leaves the scenario as the environments were
+built; later ones may move from calm scenarios to severe ones by how far training has come or by what was measured.
+
+    Y. Bengio, J. Louradour, R. Collobert, J. Weston, Curriculum learning, ICML 2009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from marl.config.evaluation import FIRST_VALIDATION_SEED
+from marl.protocol import IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What episodes are drawn from now on."""
+
+    # Scenario by name; None is the one that the environments were built with. It needs a `ScenarioEnvironment`.
+    scenario: str | None = None
+    # One for each environment, [env]: episodes under way are broken off and new ones begin. None lets them go on.
+    seeds: IntArray | None = None
+
+
+class Curriculum(Protocol):
+    """Says what to draw training episodes from."""
+
+    @property
+    def scenario(self) -> str | None:
+        """That episodes are drawn from at present; None is the one that the environments were built with."""
+        ...
+
+    def begin(self, n_env: int) -> Draw:
+        """Before the first episode; has seeds [env]."""
+        ...
+
+    def after_update(self, progress: float, terms: Mapping[str, float]) -> Draw | None:
+        """After an update; None leaves all as it is.
+
+        Args:
+            progress: share of the training that is over, 0 to 1.
+            terms: what this update's steps came to, at an episode's length; `return` is among them.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that `load_state` needs, as plain data; it travels in checkpoints."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` returned."""
+        ...
+
+
+def training_seeds(seed: int, n_env: int) -> IntArray:
+    """One seed per environment, below all validation seeds; environment k's does not depend on how many there are."""
+    words = [int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]) for k in range(n_env)]
+    return np.array([word % FIRST_VALIDATION_SEED for word in words], dtype=np.int64)
+
+
+class ConstantCurriculum:
+    """The same scenario from beginning to end; each environment draws its episodes from a generator of its own."""
+
+    def __init__(self, seed: int) -> None:
+        """Of a run with this seed."""
+        self.seed = seed
+        self.scenario: str | None = None
+
+    def begin(self, n_env: int) -> Draw:
+        return Draw(seeds=training_seeds(self.seed, n_env))
+
+    def after_update(self, progress: float, terms: Mapping[str, float]) -> Draw | None:
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""Tasks that are not ours, on which the learner is proven beside published results."""

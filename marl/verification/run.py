@@ -1,0 +1,88 @@
+"""Runs of the learner on VMAS navigation, and what several of them come to."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from marl.algorithms.mappo import MAPPO
+from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.protocol import FloatArray
+from marl.sampling.episode_statistics import play
+from marl.training.trainer import Trainer
+from marl.verification.navigation import EPISODE_STEPS, Navigation
+
+__all__ = ["bootstrap_interval", "configuration", "interquartile_mean", "train"]
+
+EVALUATION_EPISODES = 100
+FIRST_EVALUATION_SEED = 10_000
+RESAMPLES = 2000
+
+
+def configuration(frames: int, seed: int) -> TrainingConfig:
+    """The learner's settings for navigation: the project's defaults but for the task's horizon and noise.
+
+    Args:
+        frames: environment steps of the run. seed: of the run.
+    """
+    return TrainingConfig(
+        total_episodes=frames // EPISODE_STEPS,
+        episode_steps=EPISODE_STEPS,
+        n_envs=100,
+        seed=seed,
+        device="cpu",
+        checkpoint_every=10**6,
+        network=NetworkConfig(
+            critic="agent", normalize_inputs=True, log_std_init=math.log(0.5), dead_zone=0.0
+        ),
+        ppo=PPOConfig(
+            lr_final_fraction=0.1,
+            gamma=0.99,
+            gae_lambda=0.9,
+            buffer_steps=3000,
+            minibatch_steps=500,
+            epochs=8,
+            noise_correlation=0.0,
+            robust_reward=0.0,
+            policy_average=0.8,
+        ),
+        evaluation=EvaluationConfig(eval_every=0),
+    )
+
+
+def train(frames: int, seed: int) -> float:
+    """Mean evaluation return, over episodes and agents, of the policy that one run ends with."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = configuration(frames, seed)
+        trainer = Trainer(
+            config,
+            Navigation(config.n_envs),
+            algorithm=MAPPO,
+            directory=Path(directory),
+            tensorboard=False,
+        )
+        trainer.run()
+    seeds = np.arange(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + EVALUATION_EPISODES)
+    terms = play(trainer.algorithm.evaluation_policy.act, Navigation(EVALUATION_EPISODES), seeds)
+    return float(terms["return"].mean())
+
+
+def interquartile_mean(x: FloatArray) -> float:
+    """Mean of the middle half of [run].
+
+    Reference:
+        R. Agarwal et al., Deep reinforcement learning at the edge of the statistical precipice, NeurIPS 2021.
+    """
+    return float(stats.trim_mean(x, 0.25))
+
+
+def bootstrap_interval(x: FloatArray) -> tuple[float, float]:
+    """95 % interval of the interquartile mean by resampling runs, [run]."""
+    rng = np.random.default_rng(0)
+    means = [interquartile_mean(rng.choice(x, len(x))) for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
