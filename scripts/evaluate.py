@@ -166,7 +166,7 @@ def show_episode(options: Options, policy: Policy) -> None:
         interval = int(grid.loop.interval[0])
         if not live and interval % 25:
             return
-        text = describe(grid, 0)
+        text = describe(grid.task, 0)
         if live and shown:
             print(f"\x1b[{shown}A\x1b[J", end="")
         print(text if live else text + "\n", flush=True)

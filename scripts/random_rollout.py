@@ -80,7 +80,7 @@ def run(options: Options) -> None:
             bar.update()
             # A batch starts anew at the end of an episode, so the last interval before it is told.
             if grid.loop.interval[0] > 0:
-                condition = describe(grid, 0)
+                condition = describe(grid.task, 0)
 
         record = record_episode(act, batch, options.seed, count)
     print(

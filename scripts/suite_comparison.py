@@ -162,14 +162,14 @@ def controller(policy: str, environment: Any) -> Controller:
     from control.controllers.predictive import PredictiveController
     from control.controllers.registry import BASELINES, make_baseline
 
-    case, fleet, n_env = environment.case, environment.loop.fleet, environment.n_env
+    task, n_env = environment.description, environment.n_env
     if policy in BASELINES:
-        return make_baseline(policy, fleet, n_env)
+        return make_baseline(policy, task, n_env)
     if policy == MPC:
-        return PredictiveController(case, fleet, n_env)
+        return PredictiveController(task, n_env)
     if is_own(policy):
-        return own_controller(policy, fleet, n_env)
-    return PolicyController(_policy(policy), case.resource.kind)
+        return own_controller(policy, task.fleet, n_env)
+    return PolicyController(_policy(policy), task.case.resource.kind)
 
 
 @lru_cache(maxsize=2)
@@ -192,19 +192,11 @@ def play(job: Job) -> dict[str, np.ndarray]:
     from cases.ieee68 import load_ieee68
     from control.controllers.one_mass import one_mass
     from control.evaluation.comparison import bound_figures, episode_figures
-    from control.scenario.file import scenario_named
-    from control.scenario.fleet_sizing import fleet_of
 
     case = load_ieee68()
     if job.policy == BOUND:
-        from dataclasses import replace
-
-        from grid_model.dynamics.parameters import SwingConfig
-
-        scenario = scenario_named(job.suite, case)
-        swing = SwingConfig(inertia_to_mws=scenario.inertia_scale_to_mws)
-        swing = replace(swing, governor=replace(swing.governor, dead_band_hz=scenario.governor_dead_band_hz))
-        model = one_mass(case, fleet_of(case, scenario), swing)
+        task = _environment(job.suite, len(job.seeds), "default").description
+        model = one_mass(task, task.scenario_swing)
         return bound_figures(trial("do_nothing", job.suite, job.seeds), model)
     # Of a pattern's models every episode's mean, so that the interval is one over episodes, as everywhere.
     each = [episode_figures(trial(model, job.suite, job.seeds), case) for model in models(job.policy)]

@@ -105,7 +105,7 @@ def play(
     batch = _batches[key]
     assert baseline.parameters is not None
     parameters = baseline.parameters(numbers)
-    controller = make_baseline(name, batch.loop.fleet, len(seeds), parameters)
+    controller = make_baseline(name, batch.description, len(seeds), parameters)
     return play_returns(controller, batch, np.array(seeds))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,10 @@ from cases.case import (
     RenewableTable,
     ResourceTable,
 )
+from cases.ieee68 import load_ieee68
+from cases.series import Series, load_series
+from control.scenario.suites import NORMAL
+from control.task.description import TaskDescription
 
 Branch = tuple[int, int, float]  # bus numbers and reactance [pu on 100 MVA]
 
@@ -166,6 +172,28 @@ def three_area() -> Case:
         b_pu=0.05,
         name="three area",
     )
+
+
+@lru_cache(maxsize=1)
+def real_year() -> Series:
+    """The published series, read once."""
+    return load_series(progress=False)
+
+
+def described(case: Case | None = None, **options: Any) -> TaskDescription:
+    """The task of the normal scenario on a grid, the 68-bus system if None; options: see `TaskDescription.of`."""
+    return TaskDescription.of(case or load_ieee68(), real_year(), NORMAL, **options)
+
+
+def with_plants(case: Case, kinds: Sequence[str]) -> Case:
+    """The same grid with only the plants of these kinds."""
+    rows = [i for i, kind in enumerate(case.resource.kind) if kind in kinds]
+    kept = ResourceTable(
+        name=tuple(case.resource.name[i] for i in rows),
+        kind=tuple(case.resource.kind[i] for i in rows),
+        bus=case.resource.bus[rows],
+    )
+    return replace(case, resource=kept)
 
 
 def reorder_buses(case: Case, order: IntArray) -> Case:

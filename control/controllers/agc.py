@@ -36,9 +36,10 @@ from control.controllers.base import (
     SYSTEM_DF,
     SetPoints,
     by_class,
-    state_of_charge,
+    mean_state_of_charge,
 )
 from control.plants.fleet import BESS, DR, GAS, Fleet
+from control.task.description import TaskDescription
 
 __all__ = [
     "AgcParameters",
@@ -46,6 +47,7 @@ __all__ = [
     "Tunable",
     "Within",
     "area_control_error_mw",
+    "frequency_bias_mw_per_decihertz",
     "low_pass",
     "outside_dead_band",
     "pi_demand",
@@ -54,8 +56,6 @@ __all__ = [
 
 Tunable = float | FloatArray  # a number for all environments, or one for each, [env]
 
-# Load damping plus governors of this grid at its mean load [MW/Hz]: 304 x 0.59 + 2500.
-BIAS_MW_PER_HZ = 2680.0
 TEXTBOOK_GAIN = 0.2
 TEXTBOOK_TIME_S = 100.0
 
@@ -166,11 +166,25 @@ def textbook_parameters(fleet: Fleet) -> AgcParameters:
     return AgcParameters(fast_gas=share[GAS], slow_gas=share[GAS], fast_dr=share[DR], slow_dr=share[DR])
 
 
+def frequency_bias_mw_per_decihertz(task: TaskDescription) -> float:
+    """B of the whole grid: minus its frequency response, to three digits, as control centres set it [MW/0.1 Hz].
+
+    Minus 268 MW/0.1 Hz on the 68-bus system, whose load damping at mean load and governors make 2679 MW/Hz.
+
+    Reference:
+        NERC BAL-003-2, Frequency Response and Frequency Bias Setting: the setting follows the measured response.
+    """
+    response = task.frequency_response_mw_per_hz
+    return -float(f"{response:.3g}") / 10.0
+
+
 class PiAgc:
     """PI-AGC of the whole grid on the system frequency that SCADA shows."""
 
-    def __init__(self, fleet: Fleet, n_env: int, parameters: AgcParameters) -> None:
+    def __init__(self, task: TaskDescription, n_env: int, parameters: AgcParameters) -> None:
+        fleet = task.fleet
         self.fleet, self.parameters = fleet, parameters
+        self._bias_mw_per_decihertz = frequency_bias_mw_per_decihertz(task)
         self._set_points = SetPoints(fleet, n_env)
         self._filtered_mw, self._integral_mw, self._slow_mw, self._forecast_mw = np.zeros((4, n_env))
         per_class = [fleet.high_mw * (fleet.kind == code) for code in (BESS, GAS, DR)]
@@ -187,7 +201,8 @@ class PiAgc:
     def act(self, observation: FloatArray) -> FloatArray:
         p, fleet, dt_s = self.parameters, self.fleet, self.fleet.interval_s
         self._set_points.observe(observation)
-        ace_mw = area_control_error_mw(0.0, 0.0, observation[:, 0, SYSTEM_DF] * DF_HZ, -BIAS_MW_PER_HZ / 10.0)
+        df_hz = observation[:, 0, SYSTEM_DF] * DF_HZ
+        ace_mw = area_control_error_mw(0.0, 0.0, df_hz, self._bias_mw_per_decihertz)
         self._filtered_mw = low_pass(self._filtered_mw, ace_mw, dt_s, p.filter_s)
         error_mw = outside_dead_band(self._filtered_mw, p.dead_band_mw)
         demand_mw, self._integral_mw = pi_demand(
@@ -201,7 +216,7 @@ class PiAgc:
         fast_mw = demand_mw - self._slow_mw
         gas_mw = p.slow_gas * self._slow_mw + p.fast_gas * fast_mw
         dr_mw = p.slow_dr * self._slow_mw + p.fast_dr * fast_mw
-        surplus_mw = p.soc_recovery_mw * (state_of_charge(observation, fleet).mean(axis=1) - 0.5)
+        surplus_mw = p.soc_recovery_mw * (mean_state_of_charge(observation, fleet) - 0.5)
         target_mw = (
             by_class(fleet, demand_mw - gas_mw - dr_mw + surplus_mw, gas_mw - surplus_mw, dr_mw) * self._part
         )

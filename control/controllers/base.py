@@ -14,8 +14,9 @@ A controller of one's own is a class with these two methods:
         def act(self, observation):
             return -2.0 * observation[:, :, OWN_DF]
 
-The layout of an observation is defined by `control.task.observation` and repeated here, because this package must not
-import that one; a test holds the two together.
+where the layout of an observation is that of `control.task.layout`, offered here too for whoever writes a controller.
+What else a controller may know of its task (weights of the reward, plants, load level, frequency model) is in
+`control.task.description`, and the controllers that plan are built from it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,23 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from control.plants.fleet import BESS, DR, GAS, Fleet
+from control.task.layout import (
+    BEFORE_DF,
+    DF_HZ,
+    FORECAST,
+    FORECAST_MW,
+    HOUR,
+    LAST_ACTION,
+    NEAREST_DF,
+    OWN_DF,
+    OWN_LOAD,
+    OWN_OUTPUT,
+    SLOPE,
+    SLOPE_MW,
+    SYSTEM_DF,
+    UTILISATION,
+    WEEKDAY,
+)
 
 __all__ = [
     "BEFORE_DF",
@@ -47,26 +65,9 @@ __all__ = [
     "Controller",
     "SetPoints",
     "by_class",
+    "mean_state_of_charge",
     "state_of_charge",
 ]
-
-# Where a number stands in an observation, and what it is divided by. Fresh ones are marked.
-OWN_DF = 0  # frequency at the own bus / DF_HZ, fresh
-OWN_LOAD = 1  # load at the own bus / nominal, fresh
-OWN_OUTPUT = 2  # own output / own range, fresh
-SYSTEM_DF = 3  # frequency of the centre of inertia / DF_HZ
-NEAREST_DF = slice(4, 9)  # frequency of the five electrically nearest buses / DF_HZ
-FORECAST = slice(9, 12)  # wind and sun 5, 15, 25 min ahead less their schedule / FORECAST_MW
-HOUR = 12
-WEEKDAY = 13
-UTILISATION = 14  # state of charge of a battery, 0..1 as -1..1; share of the range of others, fresh
-BEFORE_DF = 15  # extended: own frequency one interval ago / DF_HZ, fresh
-LAST_ACTION = 16  # extended
-SLOPE = 17  # extended: change of the machines' total schedule in the coming interval / SLOPE_MW
-
-DF_HZ = 0.05
-FORECAST_MW = 500.0
-SLOPE_MW = 100.0
 
 CLASSES = (BESS, GAS, DR)
 # How far a battery may be from where its set-point should have taken it before that is put down to an energy limit.
@@ -95,6 +96,14 @@ def state_of_charge(observation: FloatArray, fleet: Fleet) -> FloatArray:
     """Share of its energy that each battery holds, 0 to 1, [env, bess]."""
     share: FloatArray = 0.5 * (observation[:, fleet.bess, UTILISATION] + 1.0)
     return share
+
+
+def mean_state_of_charge(observation: FloatArray, fleet: Fleet) -> FloatArray:
+    """Mean over the batteries, 0 to 1, [env]; half where there is none, so that nothing is asked for its sake."""
+    if not len(fleet.bess):
+        return np.full(len(observation), 0.5)
+    mean: FloatArray = state_of_charge(observation, fleet).mean(axis=1)
+    return mean
 
 
 class SetPoints:

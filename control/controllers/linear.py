@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
-from control.controllers.base import (
-    BaselineError,
-)
-from control.plants.fleet import Fleet
+from control.controllers.base import BaselineError
+from control.task.description import TaskDescription
 
 __all__ = ["LinearParameters", "LinearPolicy"]
 
@@ -26,21 +24,26 @@ class LinearParameters:
 class LinearPolicy:
     """Action = w_class . observation + b_class, cut at +-1 and left out where it is small. No memory at all."""
 
-    def __init__(self, fleet: Fleet, n_env: int, parameters: LinearParameters) -> None:
+    def __init__(self, task: TaskDescription, n_env: int, parameters: LinearParameters) -> None:
+        """Build it for a task.
+
+        Raises:
+            BaselineError: the weights are for another observation than the task's.
+        """
         weight, zone = np.asarray(parameters.weight), np.asarray(parameters.zone)
         if weight.ndim == 2:
             weight, zone = weight[None], zone[None]
-        self._weight = weight[:, fleet.kind]  # [env or 1, resource, observation + 1]
-        self._zone = zone[:, fleet.kind]
+        if weight.shape[2] != task.observation_size + 1:
+            raise BaselineError(
+                f"the linear policy has {weight.shape[2] - 1} weights, the observation "
+                f"{task.observation_size} numbers; choose the environment's observation to match"
+            )
+        self._weight = weight[:, task.fleet.kind]  # [env or 1, resource, observation + 1]
+        self._zone = zone[:, task.fleet.kind]
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         pass
 
     def act(self, observation: FloatArray) -> FloatArray:
-        if observation.shape[2] + 1 != self._weight.shape[2]:
-            raise BaselineError(
-                f"the linear policy has {self._weight.shape[2] - 1} weights, the observation "
-                f"{observation.shape[2]} numbers; choose the environment's observation to match"
-            )
         action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
         return np.where(np.abs(action) <= self._zone, 0.0, np.clip(action, -1.0, 1.0))

@@ -10,7 +10,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from control.controllers.agc import Tunable, Within
 from control.controllers.base import DF_HZ, OWN_DF, SetPoints, by_class, state_of_charge
-from control.plants.fleet import Fleet
+from control.task.description import TaskDescription
 
 __all__ = ["LocalPi", "LocalPiParameters"]
 
@@ -42,7 +42,8 @@ class LocalPi:
     The leak keeps plants with slightly different frequencies from drifting against each other.
     """
 
-    def __init__(self, fleet: Fleet, n_env: int, parameters: LocalPiParameters) -> None:
+    def __init__(self, task: TaskDescription, n_env: int, parameters: LocalPiParameters) -> None:
+        fleet = task.fleet
         self.fleet, self.parameters = fleet, parameters
         self._set_points = SetPoints(fleet, n_env)
         self._integral_mw = np.zeros((n_env, fleet.n_resource))

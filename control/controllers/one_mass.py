@@ -8,10 +8,11 @@ import numpy as np
 from scipy import linalg
 
 from cases.arrays import FloatArray
-from cases.case import Case
 from control.controllers.base import CLASSES
 from control.plants.battery import S_PER_H
-from control.plants.fleet import BESS, DR, GAS, Fleet
+from control.plants.fleet import BESS, DR, GAS
+from control.task.description import TaskDescription
+from control.task.reward import RewardConfig
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
 
@@ -25,9 +26,6 @@ N_STATE = 6  # F to ED
 INPUTS = (UB, UG, SD)  # and d
 
 MHZ = 1000.0  # mHz per Hz: frequency is in mHz inside the program, so that all variables are of one order
-FREQUENCY_PER_HZ2 = 1000.0  # of the reward, for each bus
-EFFORT = 0.1
-MEAN_LOAD_SHARE = 0.59  # of nominal load, over the year
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +35,10 @@ class OneMass:
     inertia_mws_per_hz: float
     damping_mw_per_hz: float
     governor: GovernorConfig
+    reward: RewardConfig  # what frequency, movement and effort cost
     n_bus: int
     interval_s: float
-    count: FloatArray  # plants of each class, [class]
+    count: FloatArray  # plants of each class, one where there is none, [class]
     step_mw: FloatArray  # of all plants of the class in an interval, [class]
     low_mw: FloatArray
     high_mw: FloatArray
@@ -50,19 +49,24 @@ class OneMass:
     rebound_s: float
 
 
-def one_mass(case: Case, fleet: Fleet, swing: SwingConfig | None = None) -> OneMass:
-    """The published grid at its mean load as one mass."""
-    swing = swing or SwingConfig()
+def one_mass(task: TaskDescription, swing: SwingConfig | None = None) -> OneMass:
+    """The grid of a task at its mean load as one mass, with the task's reward.
+
+    Args:
+        swing: frequency model; the published grid's, which controllers may know, if None.
+    """
+    case, fleet = task.case, task.fleet
+    swing = swing or task.swing
     member = fleet.kind[None, :] == np.array(CLASSES)[:, None]
-    first = member.argmax(axis=1)
-    load_mw = MEAN_LOAD_SHARE * float(case.load.p_mw.sum())
+    first = member.argmax(axis=1)  # of a class without plants any: nothing of it can move
     return OneMass(
         inertia_mws_per_hz=float(machine_inertia_mws_per_hz(case, swing.inertia_to_mws).sum()),
-        damping_mw_per_hz=swing.load_damping * load_mw / case.f0_hz,
+        damping_mw_per_hz=swing.load_damping * task.mean_load_mw / case.f0_hz,
         governor=swing.governor,
+        reward=task.reward,
         n_bus=case.n_bus,
-        interval_s=fleet.interval_s,
-        count=member.sum(axis=1).astype(np.float64),
+        interval_s=task.interval_s,
+        count=np.maximum(member.sum(axis=1), 1).astype(np.float64),
         step_mw=member @ fleet.step_mw,
         low_mw=member @ fleet.low_mw,
         high_mw=member @ fleet.high_mw,

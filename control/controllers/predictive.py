@@ -2,7 +2,7 @@
 
 Both solve the same quadratic program over a one-mass model of the grid, with the reward's own costs:
 
-    min  sum_k  w_f h_k/h (f_k-1^2 + f_k-1 f_k + f_k^2)/3  +  sum_class C |dU|  +  0.1 W dU^2 / n
+    min  sum_k  w_f h_k/h (f_k-1^2 + f_k-1 f_k + f_k^2)/3  +  sum_class w_m C |dU|  +  w_e W dU^2 / n
 
     M df/dt    = U_bess + p_gas + p_dr + F_hp g + (1 - F_hp) x + d - D f
     T_r dx/dt  = g - x,                   g = -K (f -+ b) where |f| > b, else 0
@@ -18,8 +18,9 @@ Left out, in favour of the bound: losses of the batteries, differences between p
 limits of the governors, limits of branches and voltages. So `perfect_information` is a loose bound: with
 the model's errors it may err by a few per cent, and it does not count violations.
 
-The controller knows the published grid, not what a scenario changes in it. It measures frequency as the mean over the
-agents' own buses (fresh) and estimates d and its slope by a Kalman filter.
+The weights w_f, w_m and w_e are those of the task's reward; violations are in no program. The controller knows the
+published grid, not what a scenario changes in it. It measures frequency as the mean over the agents' own buses (fresh)
+and estimates d and its slope by a Kalman filter.
 
 References:
     J. B. Rawlings, D. Q. Mayne, M. Diehl, Model Predictive Control, 2nd ed., 2017, ch. 1.
@@ -34,12 +35,12 @@ import numpy as np
 from scipy import linalg
 
 from cases.arrays import FloatArray, IntArray
-from cases.case import Case
 from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoints, state_of_charge
 from control.controllers.one_mass import CD, UB, OneMass, Start, one_mass
-from control.controllers.quadratic_program import Program
+from control.controllers.quadratic_program import Program, Unsolved
 from control.plants.battery import S_PER_H
-from control.plants.fleet import DR, GAS, Fleet
+from control.plants.fleet import DR, GAS
+from control.task.description import TaskDescription
 
 __all__ = ["PredictiveConfig", "PredictiveController"]
 
@@ -51,7 +52,8 @@ class PredictiveConfig:
     # Horizon of 160 s: every interval of the first half minute, then coarser.
     stage_s: tuple[float, ...] = (4.0,) * 8 + (8.0,) * 4 + (16.0,) * 6
     tolerance: float = 5e-4  # within 3 % of the cost of exact solutions, at a third of the time
-    max_iterations: int = 4000  # some 300 in quiet times; after an outage it takes more, and is worth them
+    # Some 300 in quiet times; after a large outage up to 13,000, which are worth their tenth of a second.
+    max_iterations: int = 20_000
     half_full_per_mwh2: float = 0.02
     # The Kalman filter's picture of the world, per interval; the slope's was chosen on 12 training episodes.
     frequency_sd_hz: float = 0.0006  # mean of the agents' buses against the common motion
@@ -92,11 +94,19 @@ def kalman_gain(model: OneMass, config: PredictiveConfig) -> FloatArray:
 
 
 class PredictiveController:
-    """Causal model-predictive control of the fleet by class, with what the agents together can see."""
+    """Causal model-predictive control of the fleet by class, with what the agents together can see.
 
-    def __init__(self, case: Case, fleet: Fleet, n_env: int, config: PredictiveConfig | None = None) -> None:
+    Where OSQP finds no solution within its limits, the commands go on along the last plan that was one; without any,
+    they stay where they are.
+
+    Attributes:
+        unsolved: intervals of the episode in which that happened, [env].
+    """
+
+    def __init__(self, task: TaskDescription, n_env: int, config: PredictiveConfig | None = None) -> None:
         self.config = config or PredictiveConfig()
-        self.fleet, self.model = fleet, one_mass(case, fleet)
+        fleet = task.fleet
+        self.fleet, self.model = fleet, one_mass(task)
         self._program = [
             Program(
                 self.model,
@@ -114,16 +124,23 @@ class PredictiveController:
         self._reheat_mw, self._owed_mwh, self._dr_set_point_mw = np.zeros((3, n_env))
         self._output_mw = np.zeros((n_env, len(CLASSES)))
         self._fresh = np.ones(n_env, dtype=np.bool_)
-        ends_s = np.concatenate([[0.0], np.cumsum(self.config.stage_s)])
+        self._ends_s = np.concatenate([[0.0], np.cumsum(self.config.stage_s)])
         fade_s = self.config.slope_fades_s
-        self._reach_s = fade_s * (1.0 - np.exp(-ends_s / fade_s))  # integral of a slope that fades
+        self._reach_s = fade_s * (1.0 - np.exp(-self._ends_s / fade_s))  # integral of a slope that fades
+        self.unsolved = np.zeros(n_env, dtype=np.int64)
+        # The last plan of each environment: commands by class now and at the stages' ends, and intervals since.
+        self._plan_mw = np.zeros((n_env, len(self._ends_s), len(CLASSES)))
+        self._plan_age = np.zeros(n_env, dtype=np.int64)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         self._set_points.reset(envs)
         for state in (
             self._estimate, self._reheat_mw, self._owed_mwh, self._dr_set_point_mw, self._output_mw,
+            self._plan_mw,
         ):  # fmt: skip
             state[envs] = 0.0
+        self._plan_age[envs] = 0
+        self.unsolved[envs] = 0
         self._fresh[envs] = True
         for env in envs:
             self._program[env].side = np.zeros(len(self.config.stage_s))
@@ -149,13 +166,29 @@ class PredictiveController:
                 dr_set_point_mw=float(self._dr_set_point_mw[env]),
             )
             # Twice after an outage, when the governors come in; otherwise the first pass confirms the last solution.
-            z, _ = program.solve(start, d_mw + slope * self._reach_s, passes=2)
-            target_mw[env] = z[0, UB : CD + 1]
+            try:
+                z, _ = program.solve(start, d_mw + slope * self._reach_s, passes=2)
+            except Unsolved:
+                target_mw[env] = self._go_on(env)
+            else:
+                target_mw[env] = z[0, UB : CD + 1]
+                self._plan_mw[env, 0], self._plan_mw[env, 1:] = command_mw[env], z[:, UB : CD + 1]
+                self._plan_age[env] = 0
         self._dr_set_point_mw = target_mw[:, DR] - self._owed_mwh * S_PER_H / model.rebound_s
         change_mw = (target_mw - command_mw) / model.count
         # What osqp leaves of a move that is not worth making.
         change_mw = np.where(np.abs(change_mw) < 0.01, 0.0, change_mw)
         return self._set_points.towards(self._set_points.command_mw + change_mw[:, fleet.kind])
+
+    def _go_on(self, env: int) -> FloatArray:
+        """Commands at the end of the coming interval by the last plan, which stands still beyond its horizon, [class].
+
+        An episode begins with a plan of zeros, so set-points stay on schedule until there is another.
+        """
+        self.unsolved[env] += 1
+        self._plan_age[env] += 1
+        at_s = (1 + self._plan_age[env]) * self.model.interval_s
+        return np.array([np.interp(at_s, self._ends_s, plan_mw) for plan_mw in self._plan_mw[env].T])
 
     def _observe(self, df_hz: FloatArray, output_mw: FloatArray) -> None:
         """Kalman filter over the interval that has just ended; there is none before the first observation."""

@@ -14,8 +14,6 @@ from control.controllers.one_mass import (
     DN,
     EB,
     ED,
-    EFFORT,
-    FREQUENCY_PER_HZ2,
     INPUTS,
     MHZ,
     N_STAGE,
@@ -33,16 +31,22 @@ from control.controllers.one_mass import (
 from control.plants.battery import S_PER_H
 from control.plants.fleet import BESS
 
-__all__ = ["Bound", "PredictiveError", "Program", "perfect_information"]
+__all__ = ["Bound", "PredictiveError", "Program", "Unsolved", "perfect_information"]
 
 BOXED = (EB, UB, UG, CD, UP, UP + 1, UP + 2, DN, DN + 1, DN + 2)
 N_ROW = N_STATE + 1 + 3 + len(BOXED)
 OVER_RELAXATION = 1.8  # of OSQP; here it saves a third of the iterations
 MOST_PASSES = 6  # over the governor's dead band
+# Some hundreds of iterations are the rule; a bound over an hour with an outage takes ten thousands and is worth them.
+MOST_ITERATIONS = 200_000
 
 
 class PredictiveError(RuntimeError):
     """The quadratic program cannot be solved; the message says why."""
+
+
+class Unsolved(PredictiveError):
+    """OSQP gave up: at its iteration or time limit, or because nothing is feasible. Its numbers are no solution."""
 
 
 class Program:
@@ -54,7 +58,7 @@ class Program:
         stage_s: FloatArray,
         *,
         tolerance: float = 1e-3,
-        max_iterations: int = 4000,
+        max_iterations: int = MOST_ITERATIONS,
         half_full_per_mwh2: float = 0.0,
     ) -> None:
         """Lay out the program.
@@ -86,6 +90,7 @@ class Program:
         self._u = np.zeros(self._n * N_ROW)
         self._fill_boxes()
         self._solver = osqp.OSQP()
+        self._solved = osqp.SolverStatus.OSQP_SOLVED
         self._interrupted = osqp.SolverStatus.OSQP_SIGINT
         self._solver.setup(
             P=p,
@@ -113,6 +118,10 @@ class Program:
 
         Returns:
             Variables, [stage, N_STAGE], and the program's cost.
+
+        Raises:
+            Unsolved: OSQP stopped without a solution, in any of the passes.
+            KeyboardInterrupt: it was interrupted.
         """
         begin = start.vector()
         z = np.zeros((self._n, N_STAGE))
@@ -123,8 +132,9 @@ class Program:
             # osqp catches Ctrl-C itself and returns what it has by then, which is no solution.
             if result.info.status_val == self._interrupted:
                 raise KeyboardInterrupt
-            if result.x is None or not np.isfinite(result.x).all():
-                raise PredictiveError(f"osqp: {result.info.status}")
+            # Whatever the status, x holds finite numbers: those of the last iteration.
+            if result.info.status_val != self._solved:
+                raise Unsolved(f"osqp: {result.info.status} after {result.info.iter} iterations")
             z = np.asarray(result.x).reshape(self._n, N_STAGE)
             cost = float(result.info.obj_val) + self._constant(begin)
             before = self.side.copy()
@@ -188,7 +198,7 @@ class Program:
     def _weight(self) -> FloatArray:
         """Of (f0^2 + f0 f1 + f1^2) in a stage, f in mHz, [stage]."""
         model = self.model
-        per_interval = FREQUENCY_PER_HZ2 * model.n_bus / MHZ**2
+        per_interval = model.reward.frequency_per_hz2 * model.n_bus / MHZ**2
         weight: FloatArray = per_interval / 3.0 * self.stage_s / model.interval_s
         return weight
 
@@ -198,10 +208,10 @@ class Program:
         diagonal, q = np.zeros((n, N_STAGE)), np.zeros((n, N_STAGE))
         diagonal[:, F] = 2.0 * weight
         diagonal[:-1, F] += 2.0 * weight[1:]
-        move = 2.0 * EFFORT * model.cost_per_mw2 / model.count
+        move = 2.0 * model.reward.effort * model.cost_per_mw2 / model.count
         for c in range(3):
             diagonal[:, UP + c] = diagonal[:, DN + c] = move[c] * model.interval_s / self.stage_s
-            q[:, UP + c] = q[:, DN + c] = model.cost_per_mw[c]
+            q[:, UP + c] = q[:, DN + c] = model.reward.movement * model.cost_per_mw[c]
         diagonal[-1, EB] = 2.0 * half_full
         q[-1, EB] = -half_full * model.energy_mwh
         p = sparse.lil_matrix((n * N_STAGE, n * N_STAGE))
@@ -238,7 +248,8 @@ class Program:
         low[0, N_STATE + 1 : N_STATE + 4] = begin[UB : CD + 1]
         high[:, : N_STATE + 4] = low[:, : N_STATE + 4]
         # Batteries that must still brake may come out a little beyond their energy; the plants themselves prevent it.
-        slack = abs(begin[UB]) ** 2 / self.model.step_mw[BESS] * self.model.interval_s / S_PER_H
+        step_mw = max(float(self.model.step_mw[BESS]), 1e-9)  # zero where there are no batteries
+        slack = abs(begin[UB]) ** 2 / step_mw * self.model.interval_s / S_PER_H
         box = N_STATE + 4
         low[:, box] = min(0.0, begin[EB] - slack)
         high[:, box] = max(self.model.energy_mwh, begin[EB] + slack)
@@ -270,6 +281,9 @@ def perfect_information(
     Args:
         model: the grid; d_mw: disturbance at the beginning and the end of every interval [MW], [T + 1].
         soc: mean state of charge at the beginning. program: one of T stages, to use again.
+
+    Raises:
+        Unsolved: there is no bound to tell, because OSQP stopped without a solution.
     """
     n = len(d_mw) - 1
     if program is None:
@@ -283,5 +297,5 @@ def perfect_information(
         frequency_cost=frequency,
         df_hz=z[:, F] / MHZ,
         command_mw=z[:, UB : CD + 1],
-        energy_share=z[:, EB] / model.energy_mwh,
+        energy_share=z[:, EB] / max(model.energy_mwh, 1e-9),
     )

@@ -1,7 +1,8 @@
 """The controllers every learned policy is compared with, and the information each of them uses.
 
-All stand in the agents' place (`controller.py`). Parameters may be numbers or [env], so that tuning can try many
-candidates side by side in one batch. Tuned ones are data: `data/NAME.json`, written by scripts/tune_baselines.py.
+All stand in the agents' place (`base.py`) and are built from the task's description. Parameters may be numbers or
+[env], so that tuning can try many candidates side by side in one batch. Tuned ones are data: `data/NAME.json`, written
+by scripts/tune_baselines.py.
 """
 
 from __future__ import annotations
@@ -15,14 +16,11 @@ from typing import Any
 import numpy as np
 
 from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
-from control.controllers.base import (
-    BaselineError,
-    Controller,
-)
+from control.controllers.base import BaselineError, Controller
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.simple import DoNothing, RandomActions
-from control.plants.fleet import Fleet
+from control.task.description import TaskDescription
 
 __all__ = ["BASELINES", "Baseline", "make_baseline", "stored_parameters"]
 
@@ -33,7 +31,7 @@ class Baseline:
 
     title: str
     information: str  # what it sees of the grid
-    build: Callable[[Fleet, int, Any], Controller]  # from fleet, n_env and parameters
+    build: Callable[[TaskDescription, int, Any], Controller]  # from task, n_env and parameters
     parameters: Callable[[dict[str, Any]], Any] | None = None  # from stored numbers; None: nothing to tune
     observation: str = "default"
 
@@ -46,17 +44,17 @@ BASELINES: dict[str, Baseline] = {
     "do_nothing": Baseline(
         title="do nothing",
         information="none",
-        build=lambda fleet, n_env, _: DoNothing(fleet, n_env),
+        build=lambda task, n_env, _: DoNothing(task.fleet, n_env),
     ),
     "random": Baseline(
         title="random actions",
         information="none",
-        build=lambda fleet, n_env, _: RandomActions(fleet, n_env),
+        build=lambda task, n_env, _: RandomActions(task.fleet, n_env),
     ),
     "agc_textbook": Baseline(
         title="textbook PI-AGC",
         information="system frequency by SCADA",
-        build=lambda fleet, n_env, _: PiAgc(fleet, n_env, textbook_parameters(fleet)),
+        build=lambda task, n_env, _: PiAgc(task, n_env, textbook_parameters(task.fleet)),
     ),
     "agc": Baseline(
         title="tuned PI-AGC",
@@ -109,11 +107,15 @@ def stored_parameters(name: str) -> dict[str, Any]:
     return content
 
 
-def make_baseline(name: str, fleet: Fleet, n_env: int, parameters: Any = None) -> Controller:
-    """A baseline by its name, with the tuned parameters that are stored or with those given."""
+def make_baseline(name: str, task: TaskDescription, n_env: int, parameters: Any = None) -> Controller:
+    """A baseline by its name, with the tuned parameters that are stored or with those given.
+
+    Raises:
+        BaselineError: the name is unknown, the baseline has not been tuned, or it sees another observation.
+    """
     if name not in BASELINES:
         raise BaselineError(f"no baseline is called {name!r}, expected one of {', '.join(BASELINES)}")
     baseline = BASELINES[name]
     if parameters is None and baseline.parameters is not None:
         parameters = baseline.parameters(stored_parameters(name)["parameters"])
-    return baseline.build(fleet, n_env, parameters)
+    return baseline.build(task, n_env, parameters)

@@ -14,13 +14,13 @@ class DoNothing:
     """No secondary control: set-points stay on schedule."""
 
     def __init__(self, fleet: Fleet, n_env: int) -> None:
-        self._action = np.zeros((n_env, fleet.n_resource))
+        self._shape = n_env, fleet.n_resource
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         pass
 
     def act(self, observation: FloatArray) -> FloatArray:
-        return self._action
+        return np.zeros(self._shape)  # the caller's own
 
 
 class RandomActions:

@@ -14,10 +14,12 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
 from control.controllers.agc import area_control_error_mw
-from control.controllers.one_mass import EFFORT, OneMass
+from control.controllers.one_mass import OneMass
 from control.controllers.quadratic_program import Program, perfect_information
 from control.evaluation import metrics, statistics
 from control.evaluation.rollout import KINDS, SAMPLES_PER_INTERVAL, TERMS, Trial
+from control.task.description import mean_load_share
+from control.task.task import published_series
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.power_flow.solution import governor_share
 
@@ -30,7 +32,6 @@ __all__ = [
     "summary",
 ]
 
-MEAN_LOAD_SHARE = 0.59  # of nominal load, over the year
 BIN_MHZ = np.concatenate([np.arange(0.0, 100.0, 1.0), np.arange(100.0, 1000.0, 10.0), [np.inf]])  # of |Df|
 Figures = dict[str, FloatArray]  # each [episode]; `histogram` [episode, bin]
 
@@ -43,7 +44,7 @@ def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig | None = None) -> 
     swing = swing or SwingConfig()
     load_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
     share = np.bincount(case.bus.area[case.machine.bus], governor_share(case.machine), minlength=case.n_area)
-    damping = swing.load_damping / case.f0_hz * MEAN_LOAD_SHARE * load_mw
+    damping = swing.load_damping / case.f0_hz * mean_load_share(published_series()) * load_mw
     bias: FloatArray = -0.1 * (damping + share * swing.governor.gain_mw_per_hz)
     return bias
 
@@ -110,8 +111,8 @@ def bound_figures(idle: Trial, model: OneMass) -> Figures:
         )
         moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
         df_mhz = 1e3 * best.df_hz
-        movement = float((moved @ model.cost_per_mw).sum())
-        effort = float((EFFORT * moved**2 @ (model.cost_per_mw2 / model.count)).sum())
+        movement = float((model.reward.movement * moved @ model.cost_per_mw).sum())
+        effort = float((model.reward.effort * moved**2 @ (model.cost_per_mw2 / model.count)).sum())
         rows.append(
             {
                 "return": -(best.frequency_cost + movement + effort),

@@ -159,7 +159,7 @@ def certify(
         raise ValueError(f"{environment.n_env} environments for {len(seeds)} seeds, expected one each")
     loop = environment.loop
     idle = play_trial(Constant(environment, 0.0), environment, seeds, on_interval)
-    model = one_mass(environment.case, loop.fleet, loop.grid.config)
+    model = one_mass(environment.description, environment.description.scenario_swing)
     n = loop.scenario.n_intervals
     program = Program(model, np.full(n, model.interval_s), tolerance=TOLERANCE)
     # An episode that loses its grid has no imbalance to plan for from there on.

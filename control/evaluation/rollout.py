@@ -18,11 +18,13 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
 from control.controllers.base import CLASSES, Controller
 from control.task.closed_loop import ClosedLoop, LimitCheck
+from control.task.description import TaskDescription
+from control.task.reward import REWARD_TERMS
 
 __all__ = ["SAMPLES_PER_INTERVAL", "Trial", "play_returns", "play_trial", "tie_schedule_mw"]
 
 SAMPLES_PER_INTERVAL = 8  # of the centre of inertia's frequency: every 0.5 s
-TERMS = ("frequency", "movement", "effort", "violations", "lost")
+TERMS = REWARD_TERMS
 KINDS = ("frequency", "branch", "voltage")
 
 
@@ -51,10 +53,14 @@ class Step(Protocol):
 class Environment(Protocol):
     """A batch of closed loops observed as the agents observe them."""
 
-    loop: ClosedLoop
-    case: Case
-    last_result: LimitCheck | None
-
+    @property
+    def loop(self) -> ClosedLoop: ...
+    @property
+    def case(self) -> Case: ...
+    @property
+    def description(self) -> TaskDescription: ...
+    @property
+    def last_result(self) -> LimitCheck | None: ...
     @property
     def n_env(self) -> int: ...
     def reset(self, seeds: IntArray | None = None) -> Observed: ...

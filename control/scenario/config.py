@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -14,6 +14,7 @@ from control.scheduling.dispatch import DispatchConfig
 from control.telemetry.forecast import ForecastConfig
 from control.telemetry.scada import ScadaConfig, scaled_sd
 from grid_model.dynamics.events import Event, sort_events
+from grid_model.dynamics.parameters import SwingConfig
 
 
 class ScenarioError(ValueError):
@@ -160,6 +161,23 @@ class ScenarioConfig:
     def duration_s(self) -> float:
         """Length of an episode."""
         return self.n_intervals * self.interval_s
+
+    def frequency_model(self, published: SwingConfig) -> SwingConfig:
+        """The frequency model of this scenario: the published grid's but for inertia and dead band.
+
+        Raises:
+            ValueError: the one given has an inertia or a dead band of its own.
+        """
+        standard = SwingConfig()
+        if published.inertia_to_mws != standard.inertia_to_mws:
+            raise ValueError("swing: inertia_to_mws belongs to the scenario, set inertia_scale_to_mws there")
+        if published.governor.dead_band_hz != standard.governor.dead_band_hz:
+            raise ValueError("swing: dead_band_hz belongs to the scenario, set governor_dead_band_hz there")
+        return replace(
+            published,
+            inertia_to_mws=self.inertia_scale_to_mws,
+            governor=replace(published.governor, dead_band_hz=self.governor_dead_band_hz),
+        )
 
     @property
     def scada(self) -> ScadaConfig:

@@ -79,16 +79,7 @@ class ClosedLoop:
         """
         if n_env < 1:
             raise ValueError(f"n_env = {n_env}, expected at least 1")
-        swing, standard = swing or SwingConfig(), SwingConfig()
-        if swing.inertia_to_mws != standard.inertia_to_mws:
-            raise ValueError("swing: inertia_to_mws belongs to the scenario, set inertia_scale_to_mws there")
-        if swing.governor.dead_band_hz != standard.governor.dead_band_hz:
-            raise ValueError("swing: dead_band_hz belongs to the scenario, set governor_dead_band_hz there")
-        swing = replace(
-            swing,
-            inertia_to_mws=scenario.inertia_scale_to_mws,
-            governor=replace(swing.governor, dead_band_hz=scenario.governor_dead_band_hz),
-        )
+        swing = scenario.frequency_model(swing or SwingConfig())
         self.case = case
         self.scenario = scenario
         self.n_env = n_env

@@ -11,13 +11,15 @@ early never pays. Terms are returned as they enter R, so they are negative or ze
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from control.plants.fleet import Fleet
 
-__all__ = ["REWARD_TERMS", "RewardConfig", "interval_reward"]
+__all__ = ["REWARD_TERMS", "RewardConfig", "RewardPrices", "interval_reward"]
 
 REWARD_TERMS = ("frequency", "movement", "effort", "violations", "lost")
 
@@ -32,16 +34,38 @@ class RewardConfig:
     violation: float = 10_000.0  # per kind of limit and interval
 
 
+class RewardPrices(NamedTuple):
+    """All that the reward charges by, as compiled code takes it: costs of plants, weights, length of an episode."""
+
+    cost_per_mw: FloatArray  # C [1/MW], [resource]
+    cost_per_mw2: FloatArray  # W [1/MW^2], [resource]
+    frequency_per_hz2: float
+    movement: float
+    effort: float
+    violation: float
+    n_intervals: int
+
+    @classmethod
+    def of(cls, config: RewardConfig, fleet: Fleet, n_intervals: int) -> RewardPrices:
+        """For these weights, plants and episodes of n intervals."""
+        return cls(
+            cost_per_mw=fleet.cost_per_mw,
+            cost_per_mw2=fleet.cost_per_mw2,
+            frequency_per_hz2=float(config.frequency_per_hz2),
+            movement=float(config.movement),
+            effort=float(config.effort),
+            violation=float(config.violation),
+            n_intervals=n_intervals,
+        )
+
+
 def interval_reward(
     sum_bus_square_hz2: FloatArray,
     set_point_change_mw: FloatArray,
-    cost_per_mw: FloatArray,
-    cost_per_mw2: FloatArray,
     violations: IntArray,
     grid_lost: BoolArray,
     interval: IntArray,
-    n_intervals: int,
-    config: RewardConfig,
+    prices: RewardPrices,
     terms: FloatArray,
 ) -> FloatArray:
     """R of one interval, [env], and its terms.
@@ -49,30 +73,14 @@ def interval_reward(
     Args:
         sum_bus_square_hz2: sum over buses of the interval's mean of Df^2 [Hz^2], [env].
         set_point_change_mw: dP [MW], [env, resource].
-        cost_per_mw, cost_per_mw2: C [1/MW] and W [1/MW^2], [resource].
         violations: kinds of limit broken, 0 to 3, [env].
         grid_lost: whether the episode ended in this interval because the grid was lost, [env].
-        interval: intervals of the episode that are over, [env], of n_intervals that a whole one has.
-        config: weights.
+        interval: intervals of the episode that are over, [env].
+        prices: what is charged.
         terms: filled with the terms in the order of REWARD_TERMS, [term, env].
     """
     total = np.empty(len(sum_bus_square_hz2))
-    _fill(
-        sum_bus_square_hz2,
-        set_point_change_mw,
-        cost_per_mw,
-        cost_per_mw2,
-        violations,
-        grid_lost,
-        interval,
-        n_intervals,
-        config.frequency_per_hz2,
-        config.movement,
-        config.effort,
-        config.violation,
-        terms,
-        total,
-    )
+    _fill(sum_bus_square_hz2, set_point_change_mw, violations, grid_lost, interval, prices, terms, total)
     return total
 
 
@@ -95,16 +103,10 @@ def _sum_row(values: FloatArray) -> float:
 def _fill(
     sum_bus_square_hz2: FloatArray,
     set_point_change_mw: FloatArray,
-    cost_per_mw: FloatArray,
-    cost_per_mw2: FloatArray,
     violations: IntArray,
     grid_lost: BoolArray,
     interval: IntArray,
-    n_intervals: int,
-    frequency_per_hz2: float,
-    movement: float,
-    effort: float,
-    violation: float,
+    prices: RewardPrices,
     terms: FloatArray,
     total: FloatArray,
 ) -> None:
@@ -114,13 +116,13 @@ def _fill(
     for e in range(n_env):
         for i in range(n_resource):
             change_mw = set_point_change_mw[e, i]
-            linear[i] = abs(change_mw) * cost_per_mw[i]
-            quadratic[i] = change_mw * change_mw * cost_per_mw2[i]
-        terms[0, e] = -frequency_per_hz2 * sum_bus_square_hz2[e]
-        terms[1, e] = -movement * _sum_row(linear)
-        terms[2, e] = -effort * _sum_row(quadratic)
-        terms[3, e] = -violation * violations[e]
-        terms[4, e] = -violation * (n_intervals - interval[e] if grid_lost[e] else 0)
+            linear[i] = abs(change_mw) * prices.cost_per_mw[i]
+            quadratic[i] = change_mw * change_mw * prices.cost_per_mw2[i]
+        terms[0, e] = -prices.frequency_per_hz2 * sum_bus_square_hz2[e]
+        terms[1, e] = -prices.movement * _sum_row(linear)
+        terms[2, e] = -prices.effort * _sum_row(quadratic)
+        terms[3, e] = -prices.violation * violations[e]
+        terms[4, e] = -prices.violation * (prices.n_intervals - interval[e] if grid_lost[e] else 0)
         total[e] = 0.0
         for k in range(terms.shape[0]):
             total[e] += terms[k, e]

@@ -5,6 +5,8 @@ Compiled, because it is taken at every step: in array arithmetic these dozen num
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -29,6 +31,23 @@ MEASUREMENTS = (
 N_FIXED = len(MEASUREMENTS)
 
 
+class _Judged(NamedTuple):
+    """The arrays of a LimitCheck that are measured, [env] or [env, x]."""
+
+    sum_bus_square_hz2: FloatArray
+    max_abs_df_hz: FloatArray
+    within_36_mhz: FloatArray
+    within_200_mhz: FloatArray
+    violations: IntArray
+    frequency_violation: BoolArray
+    branch_violation: BoolArray
+    voltage_violation: BoolArray
+    loading_percent: FloatArray
+    unserved_mw: FloatArray
+    grid_lost: BoolArray
+    set_point_change_mw: FloatArray
+
+
 def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """The measurements of one interval, and by how much the plants of each group moved.
 
@@ -36,7 +55,7 @@ def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) 
         result: the interval; n_bus: buses of the grid; group: of each resource, 0, 1 .., [resource].
         found: filled with MEASUREMENTS, then for each group with the sum of |dP| over its plants [MW], [quantity, env].
     """
-    _fill(
+    judged = _Judged(
         result.sum_bus_square_hz2,
         result.max_abs_df_hz,
         result.within_36_mhz,
@@ -49,47 +68,30 @@ def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) 
         result.unserved_mw,
         result.grid_lost,
         result.set_point_change_mw,
-        n_bus,
-        group,
-        found,
     )
+    _fill(judged, n_bus, group, found)
 
 
 @numba.njit(cache=True)
-def _fill(
-    sum_bus_square_hz2: FloatArray,
-    max_abs_df_hz: FloatArray,
-    within_36_mhz: FloatArray,
-    within_200_mhz: FloatArray,
-    violations: IntArray,
-    frequency_violation: BoolArray,
-    branch_violation: BoolArray,
-    voltage_violation: BoolArray,
-    loading_percent: FloatArray,
-    unserved_mw: FloatArray,
-    grid_lost: BoolArray,
-    set_point_change_mw: FloatArray,
-    n_bus: int,
-    group: IntArray,
-    found: FloatArray,
-) -> None:
+def _fill(judged: _Judged, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """See measure; found, [quantity, env], is filled in. Sums go plant by plant, the same in a batch of any size."""
+    loading_percent = judged.loading_percent
     for e in range(found.shape[1]):
         heaviest = loading_percent[e, 0]
         for k in range(1, loading_percent.shape[1]):
             heaviest = np.maximum(heaviest, loading_percent[e, k])  # unlike max(), it passes on NaN
-        found[0, e] = 1e3 * np.sqrt(sum_bus_square_hz2[e] / n_bus)
-        found[1, e] = 1e3 * max_abs_df_hz[e]
-        found[2, e] = within_36_mhz[e]
-        found[3, e] = within_200_mhz[e]
-        found[4, e] = violations[e]
-        found[5, e] = frequency_violation[e]
-        found[6, e] = branch_violation[e]
-        found[7, e] = voltage_violation[e]
+        found[0, e] = 1e3 * np.sqrt(judged.sum_bus_square_hz2[e] / n_bus)
+        found[1, e] = 1e3 * judged.max_abs_df_hz[e]
+        found[2, e] = judged.within_36_mhz[e]
+        found[3, e] = judged.within_200_mhz[e]
+        found[4, e] = judged.violations[e]
+        found[5, e] = judged.frequency_violation[e]
+        found[6, e] = judged.branch_violation[e]
+        found[7, e] = judged.voltage_violation[e]
         found[8, e] = heaviest
-        found[9, e] = unserved_mw[e]
-        found[10, e] = grid_lost[e]
+        found[9, e] = judged.unserved_mw[e]
+        found[10, e] = judged.grid_lost[e]
         for g in range(N_FIXED, found.shape[0]):
             found[g, e] = 0.0
         for i in range(group.size):
-            found[N_FIXED + group[i], e] += abs(set_point_change_mw[e, i])
+            found[N_FIXED + group[i], e] += abs(judged.set_point_change_mw[e, i])

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from marl.environment.batch import ActionError
+from control.task.task import ActionError
 from marl.environment.pettingzoo_env import GridParallelEnv, parallel_env
 
 __all__ = ["GridJointEnv", "joint_env"]
@@ -83,7 +83,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
 
     def _observation(self, of_agent: dict[str, Float32Array]) -> Float32Array:
         if self._view == "state":
-            return self._parallel.state().copy()
+            return self._parallel.state()
         return np.concatenate([of_agent[name] for name in self.names])
 
 

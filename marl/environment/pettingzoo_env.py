@@ -10,11 +10,14 @@ import numpy as np
 from pettingzoo import ParallelEnv
 
 from cases.arrays import FloatArray
-from marl.environment.batch import ROUNDING, ActionError, _numbers, make_batch
+from control.task.task import ActionError, TaskObservation, make_task
+from marl.environment.batch import numbers
 from marl.environment.render import describe
-from marl.protocol import Float32Array, Observation
+from marl.protocol import Float32Array
 
 __all__ = ["GridParallelEnv", "parallel_env"]
+
+ROUNDING = 1e-6  # by which an action computed in float32 may miss the ends of its range
 
 
 class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ignore[misc]
@@ -36,15 +39,13 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
         self.render_mode = render_mode
         self._options = dict(options)
-        self._batch = make_batch(n_env=1, auto_reset=False, **options)
-        self.possible_agents = [agent for group in self._batch.groups for agent in group.agents]
-        self._column = {
-            agent: int(column)
-            for group in self._batch.groups
-            for agent, column in zip(group.agents, self._batch._of_group[group.name], strict=True)
-        }
+        self._task = make_task(n_env=1, auto_reset=False, **options)
+        name = self._task.case.resource.name
+        columns = [int(column) for rows in self._task.of_kind.values() for column in rows]
+        self._column = {name[column]: column for column in columns}
+        self.possible_agents = list(self._column)
         self.agents: list[str] = []
-        size = self._batch.groups[0].observation_size
+        size = self._task.observation_size
         self.observation_spaces = {
             agent: gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
             for agent in self.possible_agents
@@ -52,8 +53,8 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self.action_spaces = {
             agent: gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents
         }
-        self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._batch.state_size,), np.float32)
-        self._observed: Observation | None = None
+        self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._task.state_size,), np.float32)
+        self._observed: TaskObservation | None = None
 
     @property
     def unwrapped(self) -> GridParallelEnv:
@@ -71,7 +72,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
         """Start an episode: the one of this seed, or the next one of the environment's generator."""
-        self._observed = self._batch.reset(None if seed is None else np.array([seed]))
+        self._observed = self._task.reset(None if seed is None else np.array([seed]))
         self.agents = list(self.possible_agents)
         return self._by_agent(self._observed), {agent: {} for agent in self.agents}
 
@@ -92,15 +93,15 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         """
         if not self.agents:
             raise ActionError("the episode is over or has not begun; call reset first")
-        transition = self._batch.advance(self._joint_action(actions))
-        self._observed = transition.final_observation
-        terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
-        agents, reward = self.agents, float(transition.reward[0])
-        info = {name: float(value[0]) for name, value in transition.terms.items()}
+        step = self._task.step(self._joint_action(actions))
+        self._observed = step.final_observation
+        terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
+        agents, reward = self.agents, float(step.reward[0])
+        info = {name: float(value[0]) for name, value in step.terms.items()}
         if terminated or truncated:
             self.agents = []
         return (
-            self._by_agent(transition.final_observation),
+            self._by_agent(step.final_observation),
             dict.fromkeys(agents, reward),
             dict.fromkeys(agents, terminated),
             dict.fromkeys(agents, truncated),
@@ -118,7 +119,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
                 self._refuse_unknown(actions)
                 raise ActionError(f"no action for agent {agent!r}")
             if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
-                given = _numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
+                given = numbers(given, f"action of {agent!r}")  # type: ignore[assignment]
             if given.shape != (1,):
                 raise ActionError(f"action of {agent!r} has shape {given.shape}, expected (1,)")
             value = given.item()
@@ -141,28 +142,30 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             )
 
     def state(self) -> Float32Array:
-        """The critic's view of the grid, see `control.task.observation`."""
+        """The critic's view of the grid, see `control.task.observation`: a copy, which is the caller's own.
+
+        Raises:
+            RuntimeError: no episode has begun.
+        """
         if self._observed is None:
             raise RuntimeError("call reset first")
-        return self._observed.state[0]
+        return self._observed.state[0].copy()
 
     def render(self) -> str | None:
         """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`)."""
-        text = describe(self._batch, 0)
+        text = describe(self._task, 0)
         if self.render_mode == "human":
             print(text)
             return None
         return text
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Let go of the task."""
+        self._task.close()
 
-    def _by_agent(self, observed: Observation) -> dict[str, Float32Array]:
-        return {
-            agent: observed.observations[group.name][0, i]
-            for group in self._batch.groups
-            for i, agent in enumerate(group.agents)
-        }
+    def _by_agent(self, seen: TaskObservation) -> dict[str, Float32Array]:
+        own = seen.agents[0]
+        return {agent: own[column] for agent, column in self._column.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -170,14 +173,14 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "render_mode": self.render_mode,
             "agents": list(self.agents),
             "observed": self._observed,
-            "batch": self._batch.get_state() if self._observed is not None else None,
+            "task": self._task.get_state() if self._observed is not None else None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
         self.agents, self._observed = state["agents"], state["observed"]
         if self._observed is not None:
-            self._batch.set_state(state["batch"])
+            self._task.set_state(state["task"])
 
 
 def parallel_env(**options: Any) -> GridParallelEnv:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from marl.environment.batch import GridBatch
+from control.task.task import Task
 
 
-def describe(batch: GridBatch, env: int) -> str:
+def describe(task: Task, env: int) -> str:
     """The condition of one environment's grid in a few lines."""
-    loop, case = batch.loop, batch.case
-    grid, result = loop.grid, batch.last_result
+    loop, case = task.loop, task.case
+    grid, result, batteries = loop.grid, task.last_result, loop.fleet.bess
     f_hz = case.f0_hz + float(grid.coi_df_hz()[env])
     load_mw = float(grid.served_mw()[env].sum())
     lines = [
-        f"interval {int(loop.interval[env])}/{batch.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
+        f"interval {int(loop.interval[env])}/{task.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
         f"load {load_mw:.0f} MW   renewables {float(grid.inputs.renewable_mw[env].sum()):.0f} MW   "
         f"elements out {int(loop.elements_out[env])}",
         "   ".join(
             f"{kind} {float(loop.resources.output_mw[env, rows].sum()):+.1f} MW"
-            for kind, rows in batch._of_group.items()
-        )
-        + f"   state of charge {100.0 * float(loop.utilisation[env, batch._of_group['bess']].mean()):.0f} %",
+            for kind, rows in task.of_kind.items()
+        ),
     ]
+    if len(batteries):
+        lines[-1] += f"   state of charge {100.0 * float(loop.utilisation[env, batteries].mean()):.0f} %"
     if result is not None:
         worst = int(result.loading_percent[env].argmax())
         vm_pu = np.where(grid.engine.bus_live[env], result.vm_pu[env], np.nan)

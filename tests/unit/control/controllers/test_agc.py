@@ -3,23 +3,38 @@
 import numpy as np
 import pytest
 
-from cases.ieee68 import load_ieee68
+from builders import described
 from control.controllers.agc import (
     AgcParameters,
     PiAgc,
     area_control_error_mw,
+    frequency_bias_mw_per_decihertz,
     low_pass,
     outside_dead_band,
     pi_demand,
     textbook_parameters,
 )
 from control.controllers.base import DF_HZ, OWN_OUTPUT, SYSTEM_DF, UTILISATION, SetPoints
-from control.plants.fleet import make_fleet
+from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.parameters import SwingConfig
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    return make_fleet(load_ieee68(), 4.0)
+def task():
+    return described()
+
+
+@pytest.fixture(scope="module")
+def fleet(task):
+    return task.fleet
+
+
+def test_the_bias_is_the_grids_own_response_to_three_digits(task):
+    """1 % of load per % of frequency at 0.59 x 18234 MW are 179.3 MW/Hz; with 2500 MW/Hz of governors 2679 -> 2680."""
+    assert frequency_bias_mw_per_decihertz(task) == -268.0
+    # Twice the damping and 1000 MW/Hz of governors: 2 x 179.3 + 1000 = 1358.6 -> 1360.
+    stiff = SwingConfig(load_damping=2.0, governor=GovernorConfig(gain_mw_per_hz=1000.0))
+    assert frequency_bias_mw_per_decihertz(described(swing=stiff)) == -136.0
 
 
 def two_areas(with_agc: bool, duration_s: float) -> tuple[np.ndarray, float, np.ndarray]:
@@ -93,8 +108,8 @@ def observation_of(fleet, df_hz: float, output_mw: np.ndarray) -> np.ndarray:
     return seen
 
 
-def test_textbook_agc_moves_every_plant_in_proportion_to_its_range(fleet):
-    agc = PiAgc(fleet, 1, textbook_parameters(fleet))
+def test_textbook_agc_moves_every_plant_in_proportion_to_its_range(task, fleet):
+    agc = PiAgc(task, 1, textbook_parameters(fleet))
     state = fleet.start(1)
     for _ in range(60):
         fleet.advance(state, agc.act(observation_of(fleet, -0.001, state.output_mw)))
@@ -103,9 +118,9 @@ def test_textbook_agc_moves_every_plant_in_proportion_to_its_range(fleet):
     np.testing.assert_allclose(share, share[0], rtol=1e-9)
 
 
-def test_batteries_hand_over_to_gas(fleet):
+def test_batteries_hand_over_to_gas(task, fleet):
     """A lasting deviation: batteries act first, in the end they rest and gas carries its share of the slow part."""
-    agc = PiAgc(fleet, 1, AgcParameters(gain=0.5, time_s=1e9, handover_s=60.0, slow_gas=1.0))
+    agc = PiAgc(task, 1, AgcParameters(gain=0.5, time_s=1e9, handover_s=60.0, slow_gas=1.0))
     state = fleet.start(1)
     total = []
     for _ in range(300):

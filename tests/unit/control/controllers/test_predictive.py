@@ -1,28 +1,37 @@
 """Model-predictive control and its bound on the one-mass model, where the answer is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from cases.ieee68 import load_ieee68
+from builders import described, with_plants
 from control.controllers.base import DF_HZ, OWN_DF, OWN_OUTPUT, UTILISATION
 from control.controllers.one_mass import F, Start, advance_one_mass, discretise, one_mass
-from control.controllers.predictive import PredictiveController
-from control.controllers.quadratic_program import Program, perfect_information
-from control.plants.fleet import make_fleet
+from control.controllers.predictive import PredictiveConfig, PredictiveController
+from control.controllers.quadratic_program import Program, Unsolved, perfect_information
+from control.controllers.registry import make_baseline
+from control.scenario.episode import SCENARIOS
+from control.task.reward import RewardConfig
+from marl.environment.batch import make_batch
 
 pytest.importorskip("osqp")
 
 
 @pytest.fixture(scope="module")
-def case():
-    return load_ieee68()
+def task():
+    return described()
 
 
 @pytest.fixture(scope="module")
-def model(case):
-    return one_mass(case, make_fleet(case, 4.0))
+def case(task):
+    return task.case
+
+
+@pytest.fixture(scope="module")
+def model(task):
+    return one_mass(task)
 
 
 def cost_of_interval(model, before, after, square_hz2) -> float:
@@ -99,9 +108,9 @@ def test_the_bound_costs_less_than_any_other_way_and_keeps_the_limits(model):
     assert np.all(moved <= model.step_mw + 0.01)
 
 
-def test_the_controller_finds_and_removes_a_disturbance_it_is_never_told(case):
-    fleet = make_fleet(case, 4.0)
-    controller = PredictiveController(case, fleet, 1)
+def test_the_controller_finds_and_removes_a_disturbance_it_is_never_told(task):
+    fleet = task.fleet
+    controller = PredictiveController(task, 1)
     controller.reset(np.arange(1), np.zeros(1, dtype=np.int64))
     model, state, plants = controller.model, Start(energy_mwh=62.5), fleet.start(1)
     for _ in range(45):
@@ -128,3 +137,120 @@ def test_ctrl_c_while_osqp_solves_is_not_taken_for_a_solution(model, monkeypatch
     )
     with pytest.raises(KeyboardInterrupt):
         program.solve(Start(energy_mwh=12.5), np.zeros(6))
+
+
+def observation_of(task, df_hz: float, n_env: int = 1) -> np.ndarray:
+    """All plants on schedule, batteries half full, one frequency everywhere."""
+    seen = np.zeros((n_env, task.fleet.n_resource, 15))
+    seen[:, :, OWN_DF] = df_hz / DF_HZ
+    return seen
+
+
+def test_other_weights_of_the_reward_move_the_plans_of_mpc_and_bound():
+    """Where movement costs much more, less is moved and more frequency left; both plan for the task they are given.
+
+    A quiet program for 25 MW, far from all limits, so the only reason to move less is the price.
+    """
+    short = replace(SCENARIOS["normal"], n_intervals=8)
+    cheap = make_batch(short, 1, check=False)
+    dear = make_batch(short, 1, check=False, reward=RewardConfig(movement=50.0, effort=20.0))
+    moved, bounds = [], []
+    for batch in (cheap, dear):
+        controller = PredictiveController(batch.description, 1)
+        controller.reset(np.arange(1), np.zeros(1, dtype=np.int64))
+        controller.act(observation_of(batch.description, 0.0))
+        action = controller.act(observation_of(batch.description, -0.004))
+        moved.append(float(np.abs(action * batch.description.fleet.step_mw).sum()))
+        model = one_mass(batch.description, batch.description.scenario_swing)
+        bounds.append(perfect_information(model, np.full(9, -25.0), 0.5))
+    assert moved[1] < 0.9 * moved[0]
+    assert np.abs(bounds[1].command_mw[-1].sum()) < 0.9 * np.abs(bounds[0].command_mw[-1].sum())
+    assert np.abs(bounds[1].df_hz).max() > np.abs(bounds[0].df_hz).max()
+
+
+def test_where_frequency_alone_is_paid_for_its_weight_scales_the_cost(task):
+    """Without prices of movement and effort the best plan is the same, and costs twice as much at twice the weight."""
+    d_mw = np.full(9, -10.0)
+    costs = []
+    for weight in (1000.0, 2000.0):
+        free = replace(task, reward=RewardConfig(frequency_per_hz2=weight, movement=0.0, effort=0.0))
+        costs.append(perfect_information(one_mass(free), d_mw, 0.5, tolerance=1e-7).frequency_cost)
+    # OSQP's relative tolerance on constraints of some 10 MW leaves less than a thousandth of the cost.
+    assert costs[1] == pytest.approx(2.0 * costs[0], rel=1e-3)
+
+
+def test_a_program_stopped_at_its_iteration_limit_is_not_taken_for_a_solution(model):
+    """OSQP hands out the finite numbers of its last iteration whatever its status says."""
+    osqp = pytest.importorskip("osqp")
+    program = Program(model, np.full(20, 4.0), tolerance=1e-6, max_iterations=10)
+    start, d_mw = Start(energy_mwh=0.5 * model.energy_mwh), np.full(21, -200.0)
+    program._renew(start.vector(), d_mw)
+    raw = program._solver.solve(raise_error=False)
+    assert raw.info.status_val == osqp.SolverStatus.OSQP_MAX_ITER_REACHED
+    assert np.isfinite(raw.x).all()
+    with pytest.raises(Unsolved, match="maximum iterations reached"):
+        program.solve(start, d_mw)
+    with pytest.raises(Unsolved):
+        perfect_information(model, d_mw, 0.5, program=program)
+
+
+@pytest.mark.parametrize(
+    "status", ["OSQP_MAX_ITER_REACHED", "OSQP_TIME_LIMIT_REACHED", "OSQP_SOLVED_INACCURATE"]
+)
+def test_every_status_but_solved_is_told(model, monkeypatch, status):
+    osqp = pytest.importorskip("osqp")
+    program = Program(model, np.full(5, 4.0))
+    info = SimpleNamespace(status_val=getattr(osqp.SolverStatus, status), status=status, iter=7, obj_val=0.0)
+    unfinished = SimpleNamespace(x=np.zeros(5 * 16), info=info)
+    monkeypatch.setattr(
+        program, "_solver", SimpleNamespace(update=lambda **_: None, solve=lambda **_: unfinished)
+    )
+    with pytest.raises(Unsolved, match=f"{status} after 7 iterations"):
+        program.solve(Start(energy_mwh=12.5), np.zeros(6))
+
+
+def test_without_a_solution_the_commands_go_on_along_the_last_plan_and_it_is_counted(task, monkeypatch):
+    """Two environments; the program of the first finds nothing for three intervals, that of the second always does."""
+    stage_s = (4.0, 4.0, 8.0)
+    controller = PredictiveController(task, 2, PredictiveConfig(stage_s=stage_s))
+    controller.reset(np.arange(2), np.zeros(2, dtype=np.int64))
+    controller.act(observation_of(task, 0.0, 2))
+    controller.act(observation_of(task, -0.01, 2))
+    plan_mw = controller._plan_mw[0].copy()  # now, and after 4, 8 and 16 s
+    assert np.abs(plan_mw[1:, 0]).min() > 1.0  # batteries are to move
+    assert controller.unsolved.tolist() == [0, 0]
+
+    def nothing(*_, **__):
+        raise Unsolved("osqp: maximum iterations reached")
+
+    monkeypatch.setattr(controller._program[0], "solve", nothing)
+    # 8 s after the plan was made, 12 s (half way between 8 and 16 s), 16 s, and on beyond its horizon.
+    expected = [plan_mw[2], 0.5 * (plan_mw[2] + plan_mw[3]), plan_mw[3], plan_mw[3]]
+    for count, target_mw in enumerate(expected, 1):
+        np.testing.assert_allclose(controller._go_on(0), target_mw, rtol=1e-12)
+        assert controller.unsolved.tolist() == [count, 0]
+    controller.act(observation_of(task, -0.01, 2))
+    assert controller.unsolved.tolist() == [5, 0]
+    controller.reset(np.array([0]), np.zeros(1, dtype=np.int64))
+    assert controller.unsolved.tolist() == [0, 0]
+    # No plan yet: set-points stay on schedule.
+    action = controller.act(observation_of(task, -0.05, 2))
+    np.testing.assert_array_equal(action[0], 0.0)
+    assert controller.unsolved.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("missing", ["bess", "gas", "dr"])
+def test_a_grid_without_a_class_of_plants_is_controlled_by_the_others(case, missing):
+    kinds = [kind for kind in ("bess", "gas", "dr") if kind != missing]
+    task = described(with_plants(case, kinds))
+    for controller in (
+        PredictiveController(task, 1),
+        make_baseline("agc_forecast", task, 1),
+        make_baseline("local_pi", task, 1),
+        make_baseline("linear", task, 1),
+    ):
+        controller.reset(np.arange(1), np.zeros(1, dtype=np.int64))
+        for _ in range(4):
+            action = controller.act(observation_of(task, -0.02))
+        assert np.isfinite(action).all()
+        assert action.max() > 0.0  # frequency is low

@@ -6,8 +6,10 @@ import pytest
 from builders import grid, one_area
 from cases.ieee68 import load_ieee68
 from control.plants.fleet import make_fleet
+from control.task import layout
+from control.task.layout import OBSERVATION_SIZE
 from control.task.observation import (
-    OBSERVATION_SIZE,
+    Measured,
     Observer,
     electrically_nearest_buses,
     observe_agents,
@@ -110,12 +112,15 @@ def test_the_compiled_views_say_what_the_plain_ones_say():
     output_mw = rng.uniform(fleet.low_mw, fleet.high_mw, (n_env, 20))
     energy_mwh = rng.uniform(0.0, 25.0, (n_env, 20))
     hour, weekday = rng.uniform(0.0, 24.0, n_env), np.array([0.0, 3.0, 6.0])
-    elements_out, more = np.array([0, 1, 2]), rng.normal(size=(n_env, 20, 3))
-    observer = Observer.of(case, fleet, 1.0)
-    agents, state = observer.observe(
+    elements_out, before_hz = np.array([0, 1, 2]), rng.normal(0.0, 0.05, (n_env, 20))
+    last_action, slope_mw = rng.uniform(-1.0, 1.0, (n_env, 20)), rng.normal(0.0, 100.0, n_env)
+    observer = Observer(case, fleet, 1.0, 18)
+    now = Measured(
         bus_df_hz=bus_df_hz, late=late, load_mw=load_mw, renewable_mw=renewable_mw, output_mw=output_mw,
-        energy_mwh=energy_mwh, hour=hour, weekday=weekday, elements_out=elements_out, more=more,
+        energy_mwh=energy_mwh, hour=hour, weekday=weekday, elements_out=elements_out,
+        before_hz=before_hz, last_action=last_action, slope_mw=slope_mw,
     )  # fmt: skip
+    agents, state = observer.observe(now)
 
     nominal_mw = np.zeros(68)
     np.add.at(nominal_mw, case.load.bus, case.load.p_mw)
@@ -151,5 +156,47 @@ def test_the_compiled_views_say_what_the_plain_ones_say():
     assert agents.dtype == state.dtype == np.float32
     # Half a unit in the last place of float32 where the last bit of float64 decides the rounding.
     np.testing.assert_allclose(agents[:, :, :15], plain, rtol=6e-8, atol=1e-15)
-    np.testing.assert_array_equal(agents[:, :, 15:], more.astype(np.float32))
+    np.testing.assert_array_equal(agents[:, :, 15], (before_hz / 0.05).astype(np.float32))
+    np.testing.assert_array_equal(agents[:, :, 16], last_action.astype(np.float32))
+    np.testing.assert_array_equal(
+        agents[:, :, 17], np.repeat((slope_mw / 100.0).astype(np.float32)[:, None], 20, 1)
+    )
+    shorter, same_state = Observer(case, fleet, 1.0).observe(now)
+    np.testing.assert_array_equal(shorter, agents[:, :, :15])
+    np.testing.assert_array_equal(same_state, state)
     np.testing.assert_allclose(state, critic, rtol=6e-8, atol=1e-15)
+
+
+def test_the_layout_names_every_number_once_in_the_order_of_the_specification():
+    places = [
+        layout.OWN_DF, layout.OWN_LOAD, layout.OWN_OUTPUT, layout.SYSTEM_DF, layout.NEAREST_DF, layout.FORECAST,
+        layout.HOUR, layout.WEEKDAY, layout.UTILISATION, layout.BEFORE_DF, layout.LAST_ACTION, layout.SLOPE,
+    ]  # fmt: skip
+    expected = [0, 1, 2, 3, slice(4, 9), slice(9, 12), 12, 13, 14, 15, 16, 17]
+    assert places == expected
+    assert layout.SIZE == {"default": 15, "extended": 18}
+
+
+def test_what_the_layout_calls_fresh_does_not_wait_for_scada():
+    """Telemetry that stands still leaves exactly the late numbers as they were, while everything else moves on."""
+    case = load_ieee68()
+    fleet = make_fleet(case, 4.0)
+    observer = Observer(case, fleet, 1.0, 18)
+
+    def seen(x: float, late: float) -> np.ndarray:
+        """Every quantity at a level of its own that grows with x, so that no number can stay by chance."""
+        now = Measured(
+            bus_df_hz=np.full((1, 68), 0.01 * x), late=np.full((1, 74), late), load_mw=case.load.p_mw[None] * x,
+            renewable_mw=np.full((1, 14), 10.0 * x), output_mw=np.full((1, 20), 5.0 * x),
+            energy_mwh=np.full((1, 20), 3.0 * x), hour=np.array([2.0 * x]), weekday=np.array([x]),
+            elements_out=np.array([0]), before_hz=np.full((1, 20), 0.02 * x), last_action=np.full((1, 20), 0.1 * x),
+            slope_mw=np.array([30.0 * x]),
+        )  # fmt: skip
+        return observer.observe(now)[0][0]
+
+    fresh = np.repeat([q.fresh for q in layout.LAYOUT], [q.size for q in layout.LAYOUT])
+    has_load = np.isin(case.resource.bus, case.load.bus)  # of the others' own load there is nothing to see
+    moved = (seen(2.0, 0.1) != seen(1.0, 0.1))[has_load]
+    np.testing.assert_array_equal(moved, np.broadcast_to(fresh, moved.shape))
+    moved = (seen(1.0, 0.2) != seen(1.0, 0.1))[has_load]
+    np.testing.assert_array_equal(moved, np.broadcast_to(~fresh, moved.shape))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from control.task.reward import REWARD_TERMS, RewardConfig, _sum_row, interval_reward
+from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, _sum_row, interval_reward
 
 
 def terms(**changes):
@@ -18,8 +18,18 @@ def terms(**changes):
         "n_intervals": 500,
         "config": RewardConfig(),
     } | changes
+    config = arguments.pop("config")
+    prices = RewardPrices(
+        cost_per_mw=arguments.pop("cost_per_mw"),
+        cost_per_mw2=arguments.pop("cost_per_mw2"),
+        frequency_per_hz2=config.frequency_per_hz2,
+        movement=config.movement,
+        effort=config.effort,
+        violation=config.violation,
+        n_intervals=arguments.pop("n_intervals"),
+    )
     found = np.empty((len(REWARD_TERMS), len(arguments["violations"])))
-    total = interval_reward(**arguments, terms=found)
+    total = interval_reward(**arguments, prices=prices, terms=found)
     np.testing.assert_allclose(total, found.sum(axis=0), rtol=1e-15)  # five numbers of one sign
     return {name: value.tolist() for name, value in zip(REWARD_TERMS, found, strict=True)}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from builders import described
 from cases.ieee68 import load_ieee68
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.registry import stored_parameters
-from control.plants.fleet import make_fleet
-from control.task.observation import EXTENDED_SIZE
+from control.task.layout import EXTENDED_SIZE
 from marl.algorithms.mappo import MAPPO
 from marl.config.presets import recommended
 from marl.config.training import ConfigError, NetworkConfig
@@ -49,7 +49,7 @@ def test_a_linear_start_acts_as_the_linear_policy_does():
         torch.nn.init.zeros_(actor.net.last.bias)
     seen = observations()
     controller = LinearPolicy(
-        make_fleet(CASE, 4.0),
+        described(observation_size=EXTENDED_SIZE),
         16,
         LinearParameters(weight=np.array(NUMBERS["weight"]), zone=np.array(NUMBERS["zone"])),
     )

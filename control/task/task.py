@@ -1,0 +1,433 @@
+"""One task: a batch of episodes that anybody can play, by arrays [env, resource].
+
+    task = Task(case, series, scenario, n_env)        or make_task("normal", n_env)
+    observation = task.reset(seeds)
+    step = task.step(action)
+
+It is all that any learner, controller or picture needs of the grid. What agents see, do and are paid for is defined in
+this folder and told by `task.description`, from which controllers are built; who groups agents, or speaks another
+interface, stands on top (`marl.environment`).
+
+An episode is a function of its scenario and its seed. Environment k of a batch draws from its own generator, so what
+it meets does not depend on the size of the batch; a finished episode is followed by the generator's next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from cases.ieee68 import load_ieee68
+from cases.series import Series, load_series
+from control.scenario.config import ScenarioConfig
+from control.scenario.file import scenario_named
+from control.task.closed_loop import ClosedLoop
+from control.task.description import TaskDescription
+from control.task.layout import EXTENDED_SIZE, SIZE
+from control.task.limits import LimitCheck
+from control.task.observation import Measured, Observer
+from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
+from control.task.step_metrics import MEASUREMENTS, measure
+from grid_model.dynamics.parameters import Level, SwingConfig
+
+__all__ = [
+    "ActionError",
+    "Task",
+    "TaskError",
+    "TaskObservation",
+    "TaskStep",
+    "make_task",
+    "published_case",
+    "published_series",
+]
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class ActionError(ValueError):
+    """An action cannot be carried out; the environment is as it was before."""
+
+
+class TaskError(ValueError):
+    """A grid gives nothing to do; the message says what it lacks."""
+
+
+class TaskObservation(NamedTuple):
+    """What actors and critic see at one instant; new arrays each time, but for `in_service`, which is read-only."""
+
+    agents: Float32Array  # by the layout, [env, resource, 15 or 18]
+    state: Float32Array  # the critic's view, [env, state]
+    in_service: BoolArray | None  # False for plants without a range, [env, resource]; None where all have one
+
+
+class TaskStep(NamedTuple):
+    """What one control interval led to."""
+
+    observation: TaskObservation  # where the next step starts from: of the new episode where one has begun
+    final_observation: TaskObservation  # the true last one of this interval; the same where no episode ended
+    reward: FloatArray  # the team's, [env]
+    terms: Mapping[str, FloatArray]  # of the reward, and what else is logged, each [env]
+    terminated: BoolArray  # the grid is lost, [env]
+    truncated: BoolArray  # the clock has run out, [env]
+    limits: LimitCheck  # what the interval came to
+
+
+class Task:
+    """A batch of episodes of one scenario.
+
+    Attributes (read them, change nothing but through the methods):
+        case, scenario: what is played; description: the same and more, as controllers take it.
+        loop: the grids themselves, with plants and telemetry.
+        observation: `default` or `extended`; of_kind: positions of the plants of each kind, in the table's order.
+        last_result: what the last interval came to; None before the first.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        series: Series,
+        scenario: ScenarioConfig,
+        n_env: int,
+        *,
+        seed: int = 0,
+        observation: str = "default",
+        swing: SwingConfig | None = None,
+        reward: RewardConfig | None = None,
+        stagger: bool = False,
+        auto_reset: bool = True,
+        check: bool = True,
+    ) -> None:
+        """Build the batch; `reset` starts the first episodes.
+
+        Args:
+            case: the grid; series: the real year; scenario: what episodes are made of; n_env: episodes at once.
+            seed: environment k draws its episodes from child k of this seed.
+            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
+            swing: frequency model; reward: weights; check: let pandapower confirm the power-flow engine.
+            stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
+                so that the environments of a learner's batch stand at different times of their episodes.
+            auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
+
+        Raises:
+            TaskError: the grid has no plant that anybody could control.
+            ValueError: `observation` is unknown, or see `ClosedLoop`.
+        """
+        if observation not in SIZE:
+            raise ValueError(f"observation = {observation!r}, expected one of {', '.join(SIZE)}")
+        if case.n_resource == 0:
+            raise TaskError(
+                f"case {case.name}: no plant to control, expected at least one battery, gas plant or demand response "
+                "in its resource table"
+            )
+        self._seed, self._series, self._swing = seed, series, swing
+        self.case = case
+        self.scenario = scenario
+        self.observation = observation
+        self.description = TaskDescription.of(
+            case, series, scenario, swing=swing, reward=reward, observation_size=SIZE[observation]
+        )
+        self.loop = ClosedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        fleet = self.loop.fleet
+        kinds = list(dict.fromkeys(case.resource.kind))
+        self.of_kind: Mapping[str, IntArray] = {kind: case.resource.of_kind(kind) for kind in kinds}
+        self._kind_index = np.array([kinds.index(kind) for kind in case.resource.kind])  # [resource]
+        # Plants without a range, such as gas that does not run, take no part; None where all do.
+        moving = fleet.high_mw > fleet.low_mw
+        self.in_service: BoolArray | None = None if moving.all() else np.tile(moving, (n_env, 1))
+        if self.in_service is not None:
+            self.in_service.flags.writeable = False
+        self._observer = Observer(case, fleet, scenario.renewable_scale, SIZE[observation])
+        self._extended = SIZE[observation] == EXTENDED_SIZE
+        self._logged = (
+            *(f"reward_{name}" for name in REWARD_TERMS),
+            *MEASUREMENTS,
+            *(f"moved_mw_{kind}" for kind in kinds),
+        )
+        self._prices = RewardPrices.of(self.description.reward, fleet, scenario.n_intervals)
+        self._generators = [
+            np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
+        ]
+        self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
+        self._stagger, self._auto_reset = stagger, auto_reset
+        self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
+        self._last_action = np.zeros((n_env, case.n_resource))
+        self._before_hz = np.zeros((n_env, case.n_resource))
+        self._no_slope_mw = np.zeros(n_env)
+        self.last_result: LimitCheck | None = None
+
+    @property
+    def n_env(self) -> int:
+        """Episodes stepped together."""
+        return self.loop.n_env
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers each agent is shown."""
+        return self._observer.size
+
+    @property
+    def state_size(self) -> int:
+        """Length of the critic's view."""
+        return self._observer.state_size
+
+    def reset(self, seeds: IntArray | None = None) -> TaskObservation:
+        """Start a new episode everywhere, from these seeds [env] or from where the generators stand.
+
+        Raises:
+            ValueError: there is not one seed for each environment.
+        """
+        if seeds is not None:
+            if len(seeds) != self.n_env:
+                raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
+            self._generators = [np.random.default_rng(int(seed)) for seed in seeds]
+        whole = self.scenario.n_intervals
+        self._length = np.full(self.n_env, whole)
+        if seeds is not None and self._stagger:
+            words = [int(np.random.SeedSequence(int(seed)).generate_state(1)[0]) for seed in seeds]
+            self._length = np.array([1 + word % whole for word in words])
+        self._start(np.arange(self.n_env))
+        return self.observe()
+
+    def step(self, action: FloatArray) -> TaskStep:
+        """One control interval of every episode; finished ones start anew.
+
+        Args:
+            action: of each plant, cut at -1 and 1: the share of its ramp by which its set-point moves,
+                [env, resource].
+
+        Raises:
+            ActionError: no episode has begun, the shape is wrong, or a number is not finite.
+            RuntimeError: an episode is over and the batch does not begin anew by itself.
+        """
+        loop = self.loop
+        if loop.episode[0] is None:
+            raise ActionError("no episode has begun; call reset first")
+        action = self._checked(action)
+        before_hz = loop.bus_df_hz[:, self.case.resource.bus] if self._extended else self._before_hz
+        result = loop.step(action)  # where it refuses, everything is as it was
+        self._before_hz, self._last_action = before_hz, action
+        self.last_result = result
+        logged = np.empty((len(self._logged), self.n_env))
+        n_term = len(REWARD_TERMS)
+        reward = interval_reward(
+            result.sum_bus_square_hz2,
+            result.set_point_change_mw,
+            result.violations,
+            result.grid_lost,
+            loop.interval,
+            self._prices,
+            logged[:n_term],
+        )
+        measure(result, self.case.n_bus, self._kind_index, logged[n_term:])
+        final = observation = self.observe()
+        terminated, truncated = result.grid_lost, np.empty(self.n_env, dtype=np.bool_)
+        n_done = _find_truncated(loop.interval, self._length, terminated, truncated)
+        if n_done > 0 and self._auto_reset:
+            done = (terminated | truncated).nonzero()[0]
+            self._length[done] = self.scenario.n_intervals
+            self._start(done)
+            observation = self.observe()
+        return TaskStep(
+            observation,
+            final,
+            reward,
+            dict(zip(self._logged, logged, strict=True)),
+            terminated,
+            truncated,
+            result,
+        )
+
+    def observe(self) -> TaskObservation:
+        """What actors and critic see now."""
+        loop = self.loop
+        plants = loop.resources
+        now = Measured(
+            loop.bus_df_hz,
+            loop.scada.shown,
+            loop.served_mw,
+            loop.grid.inputs.renewable_mw,
+            plants.output_mw,
+            plants.energy_mwh,
+            loop.hour,
+            loop.weekday,
+            loop.elements_out,
+            self._before_hz,
+            self._last_action,
+            loop.schedule_slope_mw if self._extended else self._no_slope_mw,
+        )
+        agents, state = self._observer.observe(now)
+        return TaskObservation(agents, state, self.in_service)
+
+    def close(self) -> None:
+        """Nothing to let go of: all of a task is memory."""
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on bit for bit: arrays, numbers, strings and dictionaries of its own."""
+        return {
+            "scenario": repr(self.scenario),
+            "generators": [g.bit_generator.state for g in self._generators],
+            "before_episode": deepcopy(self._before_episode),
+            "length": self._length.copy(),
+            "last_action": self._last_action.copy(),
+            "before_hz": self._before_hz.copy(),
+            "loop": self.loop.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned, also in another process.
+
+        Raises:
+            ValueError: it is the state of another scenario or of another number of environments.
+        """
+        n_env = len(state["length"])
+        if n_env != self.n_env:
+            raise ValueError(f"the saved state is of {n_env} environments, this batch has {self.n_env}")
+        if state.get("scenario", repr(self.scenario)) != repr(self.scenario):
+            raise ValueError(
+                f"the saved state is of another scenario than {self.scenario.name!r} as it is here; build the batch "
+                "with the scenario of the saved one"
+            )
+        self._generators = [_generator(s) for s in state["before_episode"]]
+        self._before_episode = deepcopy(list(state["before_episode"]))
+        self.loop.set_state(state["loop"], self._generators)
+        self._generators = [_generator(s) for s in state["generators"]]
+        self._length = np.array(state["length"])
+        self._last_action = np.array(state["last_action"])
+        self._before_hz = np.array(state["before_hz"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
+        chosen: dict[str, Any] = {"observation": self.observation}
+        chosen |= {"stagger": self._stagger, "auto_reset": self._auto_reset}
+        chosen |= {"swing": self._swing, "reward": self.description.reward}
+        # The real year is the same everywhere, and large.
+        series = None if self._series is published_series() else self._series
+        begun = self.loop.episode[0] is not None
+        return {"options": own | chosen, "series": series, "state": self.get_state() if begun else None}
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        series = published_series() if pickled["series"] is None else pickled["series"]
+        self.__init__(series=series, check=False, **pickled["options"])  # type: ignore[misc]
+        if pickled["state"] is not None:
+            self.set_state(pickled["state"])
+
+    def _start(self, envs: IntArray) -> None:
+        for env in envs:
+            self._before_episode[env] = self._generators[env].bit_generator.state
+        self.loop.reset(envs, [self._generators[env] for env in envs])
+        self._last_action[envs] = 0.0
+        self._before_hz[envs] = 0.0
+
+    def _checked(self, action: FloatArray) -> FloatArray:
+        """A copy of the action, cut at -1 and 1."""
+        expected = (self.n_env, self.case.n_resource)
+        if not isinstance(action, np.ndarray) or action.dtype != np.float64:
+            try:
+                action = np.asarray(action, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise ActionError(f"action {action!r} is not an array of numbers") from None
+        if action.shape != expected:
+            raise ActionError(f"action has shape {action.shape}, expected {expected}")
+        cut = np.empty(expected)
+        wrong = _cut(action, cut)
+        if wrong >= 0:
+            env, resource = divmod(wrong, expected[1])
+            raise ActionError(
+                f"action of {self.case.resource.name[resource]} in environment {env} is {action[env, resource]}, "
+                "expected a number from -1 to 1"
+            )
+        return cut
+
+
+@lru_cache(maxsize=4)
+def published_case(variant: str = "rogers") -> Case:
+    """The 68-bus system, read once."""
+    return load_ieee68(variant)
+
+
+@lru_cache(maxsize=1)
+def published_series() -> Series:
+    """The real year, read once."""
+    return load_series()
+
+
+def make_task(
+    scenario: str | ScenarioConfig = "training",
+    n_env: int = 1,
+    seed: int = 0,
+    observation: str = "default",
+    *,
+    variant: str = "rogers",
+    level: Level | None = None,
+    swing: SwingConfig | None = None,
+    reward: RewardConfig | None = None,
+    stagger: bool = False,
+    auto_reset: bool = True,
+    check: bool = True,
+) -> Task:
+    """A task on the 68-bus system.
+
+    Args:
+        scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
+        n_env, seed, observation, swing, reward, stagger, auto_reset, check: see `Task`.
+        variant: of the case, `rogers` or `tr18`.
+        level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
+
+    Raises:
+        ScenarioError: there is no such scenario, or it contradicts itself.
+        ValueError: see `Task`.
+    """
+    case = published_case(variant)
+    if level is not None:
+        swing = replace(swing or SwingConfig(), level=level)
+    config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
+    return Task(
+        case,
+        published_series(),
+        config,
+        n_env,
+        seed=seed,
+        observation=observation,
+        swing=swing,
+        reward=reward,
+        stagger=stagger,
+        auto_reset=auto_reset,
+        check=check,
+    )
+
+
+@numba.njit(cache=True)
+def _cut(action: FloatArray, cut: FloatArray) -> int:
+    """Fill in the action cut at -1 and 1, [env, resource]; position of a number that is not finite, or -1."""
+    wrong = -1
+    for e in range(cut.shape[0]):
+        for i in range(cut.shape[1]):
+            if not np.isfinite(action[e, i]) and wrong < 0:
+                wrong = e * cut.shape[1] + i
+            cut[e, i] = min(max(action[e, i], -1.0), 1.0)
+    return wrong
+
+
+@numba.njit(cache=True)
+def _find_truncated(interval: IntArray, length: IntArray, terminated: BoolArray, truncated: BoolArray) -> int:
+    """Fill in whose time is over without the grid being lost; how many episodes end either way; all [env]."""
+    n_done = 0
+    for e in range(interval.size):
+        truncated[e] = interval[e] >= length[e] and not terminated[e]
+        n_done += int(terminated[e] or truncated[e])
+    return n_done
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    generator = np.random.default_rng()
+    generator.bit_generator.state = dict(state)
+    return generator

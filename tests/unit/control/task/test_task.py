@@ -1,0 +1,181 @@
+"""The task by itself: what any learner, controller or picture plays, without groups and protocols."""
+
+import pickle
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from builders import real_year, with_plants
+from cases.ieee68 import load_ieee68
+from cases.series import NOMINAL_LOAD_MW
+from control.plants.gas_turbine import GasTurbineParameters
+from control.scenario.episode import SCENARIOS
+from control.task.description import TaskDescription, mean_load_share
+from control.task.reward import REWARD_TERMS, RewardConfig
+from control.task.task import ActionError, Task, TaskError, make_task
+from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.parameters import SwingConfig
+from marl.environment.batch import GridBatch
+from marl.environment.pettingzoo_env import parallel_env
+from marl.environment.render import describe
+
+CASE = load_ieee68()
+SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=8)
+
+
+def same(a, b):
+    """Two observations, bit for bit."""
+    np.testing.assert_array_equal(a.agents, b.agents)
+    np.testing.assert_array_equal(a.state, b.state)
+
+
+def test_the_task_and_its_groups_play_the_same_episode():
+    task, batch = make_task(SHORT, 2, check=False), GridBatch(make_task(SHORT, 2, check=False))
+    seeds, rng = np.array([3, 4]), np.random.default_rng(0)
+    task.reset(seeds)
+    batch.reset(seeds)
+    for _ in range(9):  # beyond the end
+        action = rng.uniform(-1.2, 1.2, (2, 20))
+        mine = task.step(action)
+        its = batch.step({kind: action[:, rows, None] for kind, rows in task.of_kind.items()})
+        for kind, rows in task.of_kind.items():
+            np.testing.assert_array_equal(
+                mine.observation.agents[:, rows], its.observation.observations[kind]
+            )
+            np.testing.assert_array_equal(
+                mine.final_observation.agents[:, rows], its.final_observation.observations[kind]
+            )
+        np.testing.assert_array_equal(mine.reward, its.reward)
+        np.testing.assert_array_equal(mine.truncated, its.truncated)
+        assert list(mine.terms) == list(its.terms)
+        assert mine.limits is task.last_result
+        total = sum(mine.terms[f"reward_{name}"] for name in REWARD_TERMS)
+        np.testing.assert_allclose(mine.reward, total, rtol=1e-15)  # five numbers of one sign
+
+
+def test_the_action_stays_the_callers_own():
+    """Neither is it cut in place, nor does what is done to it afterwards change the last action that agents see."""
+    task = make_task(SHORT, 1, observation="extended", check=False)
+    task.reset(np.array([1]))
+    action = np.full((1, 20), 3.0)
+    step = task.step(action)
+    np.testing.assert_array_equal(action, 3.0)
+    np.testing.assert_array_equal(step.observation.agents[:, :, 16], 1.0)
+    action[:] = 0.25
+    np.testing.assert_array_equal(task.observe().agents[:, :, 16], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.zeros((1, 19)), r"shape \(1, 19\), expected \(1, 20\)"),
+        (np.where(np.arange(20) == 6, np.inf, 0.0)[None], "gas_1 in environment 0 is inf"),
+        ("up", "not an array of numbers"),
+    ],
+)
+def test_a_bad_action_is_refused_and_changes_nothing(action, message):
+    task = make_task(SHORT, 1, check=False)
+    with pytest.raises(ActionError, match="call reset first"):
+        task.step(np.zeros((1, 20)))
+    task.reset(np.array([1]))
+    with pytest.raises(ActionError, match=message):
+        task.step(action)
+    assert task.loop.interval[0] == 0
+
+
+def test_a_pickled_task_goes_on_bit_for_bit_and_a_saved_state_cannot_be_spoilt():
+    task = make_task(SHORT, 2, observation="extended", check=False, reward=RewardConfig(effort=1.0))
+    task.reset(np.array([8, 9]))
+    rng = np.random.default_rng(4)
+    actions = rng.uniform(-1.0, 1.0, (10, 2, 20))
+    task.step(actions[0])
+    state = task.get_state()
+    copy = pickle.loads(pickle.dumps(task))
+    other = make_task(SHORT, 2, observation="extended", check=False, reward=RewardConfig(effort=1.0))
+    other.reset()
+    other.set_state(state)
+    # What was handed out belongs to whoever has it.
+    state["before_episode"][0]["state"]["state"] = 1
+    state["last_action"][:] = 9.0
+    for action in actions[1:]:
+        mine, its, third = task.step(action), copy.step(action), other.step(action)
+        same(mine.observation, its.observation)
+        same(mine.observation, third.observation)
+        np.testing.assert_array_equal(mine.reward, its.reward)
+    assert copy.description.reward == RewardConfig(effort=1.0)
+    assert copy.get_state()["before_episode"] == task.get_state()["before_episode"] == other._before_episode
+    task.close()
+
+
+def test_who_is_in_service_cannot_be_changed_by_who_asks():
+    idle = replace(SHORT, gas_turbine=GasTurbineParameters(running=False))
+    task = make_task(idle, 1, check=False)
+    with pytest.raises(ValueError, match="read-only"):
+        task.reset(np.array([1])).in_service[:] = True
+    with pytest.raises(ValueError, match="read-only"):
+        GridBatch(task).reset(np.array([1])).in_service["gas"][:] = True
+
+
+def test_the_state_that_pettingzoo_hands_out_is_a_copy():
+    env = parallel_env(scenario=SHORT, check=False)
+    env.reset(seed=2)
+    before = env.state()
+    env.state()[:] = np.nan
+    np.testing.assert_array_equal(env.state(), before)
+    copy = pickle.loads(pickle.dumps(env))
+    np.testing.assert_array_equal(copy.state(), before)
+
+
+@pytest.mark.parametrize("kinds", [("gas", "dr"), ("bess",), ("dr",)])
+def test_a_grid_without_some_kinds_of_plants_is_played_and_described(kinds):
+    case = with_plants(CASE, kinds)
+    task = Task(case, real_year(), SHORT, 1, check=False)
+    task.reset(np.array([1]))
+    step = task.step(np.full((1, case.n_resource), 0.5))
+    assert np.isfinite(step.observation.agents).all()
+    assert np.isfinite(step.observation.state).all()
+    text = describe(task, 0)
+    for kind in ("bess", "gas", "dr"):
+        assert (f"{kind} +" in text) == (kind in kinds)
+    assert ("state of charge" in text) == ("bess" in kinds)
+
+
+def test_a_grid_without_any_plant_is_refused_in_one_line():
+    with pytest.raises(TaskError, match="no plant to control, expected at least one") as error:
+        Task(with_plants(CASE, ()), real_year(), SHORT, 1, check=False)
+    assert "\n" not in str(error.value)
+    assert CASE.name in str(error.value)
+
+
+def test_the_description_is_what_is_played():
+    reward = RewardConfig(movement=2.0)
+    swing = SwingConfig(load_damping=1.5)
+    scenario = replace(SHORT, inertia_scale_to_mws=90_000.0, governor_dead_band_hz=0.03)
+    task = Task(
+        CASE, real_year(), scenario, 1, swing=swing, reward=reward, observation="extended", check=False
+    )
+    told = task.description
+    assert (told.reward, told.observation_size, told.interval_s, told.n_intervals) == (reward, 18, 4.0, 8)
+    assert told.scenario_swing == task.loop.grid.config
+    assert told.scenario_swing.governor.dead_band_hz == 0.03
+    assert told.swing == swing  # as published: nobody is told what the scenario changes
+    for f in fields(told.fleet):
+        np.testing.assert_array_equal(getattr(told.fleet, f.name), getattr(task.loop.fleet, f.name))
+
+
+def test_the_load_level_is_the_years_and_the_response_of_the_grid_follows_from_it():
+    """59 % of 18,234 MW; 1 % of load per % of frequency are a sixtieth of it per Hz, and 2500 MW/Hz of governors."""
+    year = real_year()
+    assert mean_load_share(year) == 0.59
+    told = TaskDescription.of(CASE, year, SHORT)
+    damping = 0.59 * 18_234.0 / 60.0
+    # The case's loads are published to a tenth of a megawatt, 35 of them.
+    assert told.mean_load_mw == pytest.approx(0.59 * NOMINAL_LOAD_MW, abs=2.0)
+    assert told.damping_mw_per_hz == pytest.approx(damping, abs=0.1)
+    assert told.frequency_response_mw_per_hz == pytest.approx(damping + 2500.0, abs=0.1)
+    # A year of 40 % of nominal load throughout, in three regions, and weaker governors.
+    flat = replace(year, load_mw=np.full_like(year.load_mw, 0.4 * NOMINAL_LOAD_MW / 3.0))
+    weak = SwingConfig(governor=GovernorConfig(gain_mw_per_hz=500.0))
+    told = TaskDescription.of(CASE, flat, SHORT, swing=weak)
+    assert told.frequency_response_mw_per_hz == pytest.approx(0.4 * 18_234.0 / 60.0 + 500.0, abs=0.1)
