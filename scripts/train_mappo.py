@@ -270,7 +270,7 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
 
 
 def train(arguments: Arguments) -> int:
-    from training_curves import MetricsError, draw_training_curves
+    from marl.training.curves import MetricsError, draw_training_curves
 
     config = arguments.training
     for name in (config.scenario, config.evaluation.eval_scenario):

@@ -1,0 +1,110 @@
+"""What stands in the directory of a run: its configuration, the versions it was made with, its checkpoint and models.
+
+Names of files are here, and everything that is written or read there save checkpoints and metrics themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from marl.checkpoint import write_atomically
+from marl.config.training import ConfigError, TrainingConfig, from_dict
+
+CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
+CONFIG, VERSIONS, STATISTICS, CURVES = (
+    "config.json",
+    "versions.json",
+    "training_stats.json",
+    "training_curves.png",
+)
+PUBLISHED = (BEST, FINAL, STATISTICS, CURVES)
+# Whatever could move a result.
+PACKAGES = ("torch", "numpy", "scipy", "pandapower", "lightsim2grid", "numba", "pettingzoo", "tyro")
+
+
+def run_directory(path: Path) -> Path:
+    """The run's directory, given itself or a file in it."""
+    return path.parent if path.is_file() else path
+
+
+def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
+    """Where a new run goes: where it is asked to, or `runs/<case>-seed<k>-<time>`.
+
+    Raises:
+        ConfigError: there is a run already.
+    """
+    if out is None:
+        return Path("runs") / f"{case}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if (out / CHECKPOINT).exists():
+        raise ConfigError(
+            f"{out} already holds a run: continue it with --resume {out}, or choose another --out"
+        )
+    return out
+
+
+def read_config(directory: Path) -> TrainingConfig:
+    """The configuration that a run was started with.
+
+    Raises:
+        ConfigError: there is none, or it is of another version of this project.
+    """
+    path = directory / CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{directory} is no run to resume: it has no {CONFIG}") from error
+    except (OSError, ValueError) as error:  # no text, no JSON
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return from_dict(values["training"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} describes no training of this project: {error!r}") from error
+
+
+def write_config(directory: Path, config: TrainingConfig, case: str) -> None:
+    """Keeps the run's configuration; `case` names the grid."""
+    _write_json(directory / CONFIG, {"case": case, "training": dataclasses.asdict(config)})
+
+
+def write_versions(directory: Path) -> None:
+    """What the run was made with: the commit, and the version of everything that could move a result."""
+    ask = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(ask, cwd=Path(__file__).parent, capture_output=True, text=True)
+        commit = done.stdout.strip()
+    except OSError:  # a machine without git trains as well
+        commit = ""
+    _write_json(
+        directory / VERSIONS,
+        {
+            "commit": commit or "unknown",
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {name: _version(name) for name in PACKAGES},
+        },
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def publish(directory: Path, checkpoints: Path) -> None:
+    """Copies the run's models and report to another directory, each replaced atomically."""
+    for name in PUBLISHED:
+        if (directory / name).exists():
+            write_atomically(checkpoints / name, (directory / name).read_bytes())
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
