@@ -11,29 +11,18 @@ seeds, not the published suites': this chooses recipes.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # runs share the cores, one thread each
+import command_line
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import command_line  # noqa: E402
-from marl.config.presets import PresetName, preset  # noqa: E402
-from marl.config.training import ConfigError, TrainingConfig  # noqa: E402
+if TYPE_CHECKING:
+    from marl.training.study import Study, World
 
 PROGRAM = "ablation.py"
-GOES_ON = "the same command goes on with the runs that are missing"
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,480 +55,106 @@ class Arguments:
     train: bool = True
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One switch: the fields it changes, by part of the configuration, and where the idea comes from."""
-
-    source: str
-    network: dict[str, Any] = dataclasses.field(default_factory=dict)
-    ppo: dict[str, Any] = dataclasses.field(default_factory=dict)
-    training: dict[str, Any] = dataclasses.field(default_factory=dict)
-    preset: PresetName = "recommended"
-
-
-VARIANTS: dict[str, Variant] = {
-    "recommended": Variant("the preset as it is"),
-    "reference": Variant("the specification's table", preset="reference"),
-    "residual": Variant(
-        "from the linear policy, 18 numbers; Silver et al. 2018",
-        preset="residual",
-        training={"observation": "extended"},
-    ),
-    "no_value_normalisation": Variant(
-        "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
-    ),
-    "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
-    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": True}),
-    "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
-    "large_last_layer": Variant(
-        "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}
-    ),
-    "squared_value_loss": Variant("against Huber 1964", ppo={"value_loss": "squared"}),
-    "clipped_value_loss": Variant("Yu et al. 2022, eq. 3", ppo={"clip_value": True}),
-    "no_advantage_normalisation": Variant("against Yu et al. 2022", ppo={"normalize_advantages": False}),
-    "kl_early_stop": Variant("Achiam, Spinning Up, 2018", ppo={"target_kl": 0.01}),
-    "constant_learning_rate": Variant("against linear decay", ppo={"lr_final_fraction": 1.0}),
-    "entropy_bonus": Variant("Schulman et al. 2017, eq. 9", ppo={"entropy_coef": 0.01}),
-    "entropy_bonus_decaying": Variant(
-        "entropy schedule", ppo={"entropy_coef": 0.01, "entropy_final_fraction": 0.0}
-    ),
-    "initial_spread_one": Variant("the usual log-std of zero", network={"log_std_init": 0.0}),
-    "independent_noise": Variant("against noise shared in a type", ppo={"noise_correlation": 0.0}),
-    "no_dead_zone": Variant("the mean action as it is", network={"dead_zone": 0.0}),
-    "plain_reward": Variant("against the robust reward", ppo={"robust_reward": 0.0}),
-    "agents_critic": Variant("agent-specific state, Yu et al. 2022, sec. 5.2", network={"critic": "agent"}),
-    "local_critic": Variant("IPPO, de Witt et al. 2020", network={"critic": "local"}),
-    "one_actor_for_all": Variant("Gupta et al. 2017, with agent id", network={"sharing": "all"}),
-    "one_actor_each": Variant("no sharing", network={"sharing": "agent"}),
-    "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
-    "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
-    "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
-    "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
-    "tight_reward": Variant("robust reward from 20 on, not 60", ppo={"robust_reward": 20.0}),
-    "rooted_reward": Variant("root instead of logarithm", ppo={"robust_shape": "root"}),
-    "magnified_inputs": Variant("x + asinh(10 x)", network={"magnify_inputs": 10.0}),
-    "rooted_magnified_far": Variant(
-        "both, with gamma 0.97, lambda 0.93",
-        network={"magnify_inputs": 10.0},
-        ppo={"robust_reward": 20.0, "robust_shape": "root", "gamma": 0.97, "gae_lambda": 0.93},
-    ),
-    "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
-    "explored_dead_zone": Variant("small exploring actions left out", ppo={"explore_dead_zone": True}),
-    "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
-    "large_buffer": Variant(
-        "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
-    ),
-    "no_layer_norm": Variant("against Ba et al. 2016", network={"layer_norm": False}),
-    "extended_observation": Variant("own recent past", training={"observation": "extended"}),
-}
-
-
-def configuration(variant: Variant, arguments: Arguments, seed: int) -> TrainingConfig:
-    base = preset(variant.preset)
-    ppo = dataclasses.replace(base.ppo, **variant.ppo)
-    config = dataclasses.replace(
-        base,
-        total_episodes=arguments.total_episodes,
-        seed=seed,
-        scenario=arguments.scenario,
-        device="cpu",
-        network=dataclasses.replace(base.network, **variant.network),
-        ppo=ppo,
-        **{"observation": arguments.observation, **variant.training},
-    )
-    if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:
-        return config
-    # A shorter run averages over the same share of its updates; with the whole of them its beginning would stay in.
-    updates = config.n_updates / base.n_updates / (1.0 - ppo.policy_average)
-    return dataclasses.replace(
-        config, ppo=dataclasses.replace(ppo, policy_average=max(0.0, 1.0 - 1.0 / updates))
-    )
-
-
-def listed(names: str) -> list[str]:
+def listed(names: str) -> tuple[str, ...]:
     """The names between commas, each once."""
-    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
-def judges(arguments: Arguments) -> list[str]:
-    """Names of the conditions to judge in."""
-    return listed(arguments.judge_scenarios)
+def study_of(arguments: Arguments) -> Study:
+    """The study that is asked for."""
+    from marl.training.study import VARIANTS, Study
+
+    return Study(
+        names=listed(arguments.variants) or tuple(VARIANTS),
+        seeds=arguments.seeds,
+        total_episodes=arguments.total_episodes,
+        observation=arguments.observation,
+        scenario=arguments.scenario,
+        judge_scenarios=listed(arguments.judge_scenarios),
+        judge_episodes=arguments.judge_episodes,
+        out=Path(arguments.out),
+        workers=arguments.workers,
+        train=arguments.train,
+    )
 
 
-class ResultError(RuntimeError):
-    """The result of an earlier run cannot be read; the message says what to do."""
-
-
-def directory_of(name: str, arguments: Arguments, seed: int) -> Path:
-    """Where the run of a variant with a seed is."""
-    return Path(arguments.out) / f"{name}-seed{seed}"
-
-
-def earlier_result(directory: Path) -> dict[str, Any]:
-    """What a run in this directory left; empty if there was none."""
-    path = directory / "result.json"
-    try:
-        result: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ResultError(f"{path} is broken ({error}); delete it to have it written anew") from error
-    if not isinstance(result, dict):
-        raise ResultError(f"{path} is no result of a run; delete it to have it written anew")
-    return result
-
-
-def check(names: Sequence[str], arguments: Arguments) -> None:
-    """Raises before the first run what would else be noticed after it.
-
-    Raises:
-        ConfigError: an option cannot be meant.
-        OutputError: there is no place for the table or the picture.
-        ResultError: what an earlier run left is broken.
-    """
-    unknown = [n for n in names if n not in VARIANTS]
-    if unknown:
-        raise ConfigError(f"no variant {unknown[0]}, only {', '.join(VARIANTS)}")
-    for option in ("workers", "seeds", "judge_episodes"):
-        if getattr(arguments, option) < 1:
-            raise ConfigError(f"--{option} {getattr(arguments, option)}, expected at least 1")
-    if not judges(arguments):
-        raise ConfigError("--judge_scenarios names none")
-    if arguments.plot and Path(arguments.plot).suffix not in PICTURES:
-        raise ConfigError(f"--plot {arguments.plot}, expected a file ending in {', '.join(PICTURES)}")
-    configs = [configuration(VARIANTS[name], arguments, seed=0) for name in names]
-    command_line.require_writable("out", Path(arguments.out) / "ablation.json")
-    for option, file in (("json", arguments.json), ("plot", arguments.plot)):
-        command_line.require_writable(option, Path(file) if file else None)
-
+def require_scenario(name: str) -> None:
+    """Raises ScenarioError where the grid has no such scenario."""
     from cases.ieee68 import load_ieee68
-    from control.scenario.config import ScenarioError
     from control.scenario.file import scenario_named
+
+    scenario_named(name, load_ieee68())
+
+
+def the_grid() -> World:
+    """What the runs are played in."""
     from control.scenario.suites import VALIDATION_SEEDS
-
-    # Past the seeds that choose the best model, and not into those of the published suites.
-    most = VALIDATION_SEEDS.count - max(config.evaluation.eval_episodes for config in configs)
-    if arguments.judge_episodes > most:
-        raise ConfigError(
-            f"--judge_episodes {arguments.judge_episodes}, expected at most {most}: there are no more validation seeds"
-        )
-    case = load_ieee68()
-    try:
-        for scenario in [*(config.scenario for config in configs), *judges(arguments)]:
-            scenario_named(scenario, case)
-    except ScenarioError as error:
-        raise ConfigError(str(error)) from error
-    for name in names:
-        for seed in range(arguments.seeds):
-            earlier_result(directory_of(name, arguments, seed))
-
-
-def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What moves a result: not how often a run is saved, nor which process evaluates; as JSON gives it."""
-    kept = {name: value for name, value in config.items() if name != "checkpoint_every"}
-    evaluation = {k: v for k, v in kept.get("evaluation", {}).items() if k != "eval_process"}
-    return kept | {"evaluation": evaluation}
-
-
-def is_this_run(known: Any, config: TrainingConfig) -> bool:
-    """Whether a configuration that an earlier run has left is this one."""
-    return isinstance(known, dict) and settings(known) == settings(plain(config))
-
-
-def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
-    """Whether a run of these settings has left a checkpoint here."""
-    from marl.training.run_directory import CHECKPOINT, read_config
-
-    try:
-        return (directory / CHECKPOINT).exists() and is_this_run(plain(read_config(directory)), config)
-    except ConfigError:
-        return False
-
-
-def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
-    """One run of training; its description, its learning curve and how far its last policy is from its best.
-
-    A run of the same settings that was broken off in this directory goes on from its last checkpoint.
-    """
-    import numpy as np
-
-    from marl.algorithms.mappo import MAPPO
-    from marl.checkpoint import CheckpointError
     from marl.environment.batch import make_batch
-    from marl.environment.grid_training import CASE
     from marl.environment.warm_start import start_of
-    from marl.training.run_directory import CHECKPOINT, write_config
-    from marl.training.trainer import Trainer
-    from training_curves import read_metrics
+    from marl.training.study import World
 
-    broken_off = is_broken_off(directory, config)
-    if not broken_off:  # in this order: never what tells of one run beside the weights of another
-        directory.mkdir(parents=True, exist_ok=True)
-        for file in ("result.json", CHECKPOINT, "best_model.pt", "final_model.pt"):
-            (directory / file).unlink(missing_ok=True)
-        write_config(directory, config, CASE)
-    try:
-        trainer = Trainer(
-            # Variants run side by side: they need the cores for themselves.
-            dataclasses.replace(
-                config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)
-            ),
-            make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
-            algorithm=MAPPO,
-            directory=directory,
-            resume=broken_off,
-            start=None if broken_off else start_of(config),
-            make_evaluation=lambda: make_batch(
-                config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
-            ),
-            tensorboard=False,
-        )
-    except CheckpointError as error:
-        if not broken_off:
-            raise
-        reason = str(error).split(";")[0]  # without what `train_mappo.py` could do instead
-        again = f"delete {directory / CHECKPOINT} to have its run done again"
-        raise ResultError(f"{reason}; {again}") from error
-    training = trainer.run()
-    if not training.finished:
-        raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
-    metrics = read_metrics(directory / "metrics.csv")
-    known_at = np.isfinite(metrics["eval/return"])
-    return {
-        "variant": name,
-        "seed": config.seed,
-        "config": plain(config),
-        "curve": {
-            "steps": metrics["step"][known_at].tolist(),
-            "return": metrics["eval/return"][known_at].tolist(),
-        },
-        "last_behind_best_percent": training.statistics["last_behind_best_percent"],
-        "elapsed_s": trainer.run_state.elapsed_s,
-        "judged": {},
-    }
+    return World(
+        make_batch=make_batch,
+        warm_start=start_of,
+        require_scenario=require_scenario,
+        n_validation_seeds=VALIDATION_SEEDS.count,
+        case="ieee68",
+    )
 
 
-def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int) -> dict[str, Any]:
-    """Mean terms of the run's last and best policy in validation episodes of one condition."""
-    import numpy as np
-
-    from marl.checkpoint import CheckpointError
-    from marl.config.training import FIRST_VALIDATION_SEED
-    from marl.environment.batch import make_batch
-    from marl.networks.policy import Policy
-    from marl.sampling.episode_statistics import play
-
-    batch = make_batch(scenario, n_episode, config.seed, config.observation, check=False)
-    # Past the seeds that chose the best model during training.
-    first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
-    found: dict[str, Any] = {"episodes": n_episode}
-    for which in ("final", "best"):
-        try:
-            policy = Policy.load(directory / f"{which}_model.pt")
-        except CheckpointError as error:
-            raise ResultError(f"{error}; delete {directory} to have its run done again") from error
-        terms = play(policy.act, batch, np.arange(first, first + n_episode))
-        found[which] = {term: float(x.mean()) for term, x in terms.items()}
-    return found
-
-
-def plain(config: TrainingConfig) -> dict[str, Any]:
-    """The configuration as JSON gives it back."""
-    described: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return described
-
-
-def run(name: str, arguments: Arguments, seed: int) -> dict[str, Any]:
-    """Trains one variant with one seed and judges it; what is in its directory already is not done again."""
-    from marl.checkpoint import write_atomically
-
-    directory = directory_of(name, arguments, seed)
-    path = directory / "result.json"
-    config = configuration(VARIANTS[name], arguments, seed)
-    result = earlier_result(directory)
-    if not is_this_run(result.get("config"), config):
-        result = train(name, config, directory)
-        write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
-    for scenario in judges(arguments):
-        known = result["judged"].get(scenario)
-        if known is None or known["episodes"] != arguments.judge_episodes:
-            result["judged"][scenario] = judge(directory, config, scenario, arguments.judge_episodes)
-            write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
-    return result
-
-
-def interval(values: Any) -> tuple[float, float]:
-    """95 % interval of the mean over seeds by Student's t; lowest and highest where there are fewer than three."""
-    import numpy as np
-    from scipy.stats import t
-
-    x = np.asarray(values, dtype=np.float64)
-    if len(x) < 3:
-        return float(x.min()), float(x.max())
-    reach = float(t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return float(x.mean()) - reach, float(x.mean()) + reach
-
-
-def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere."""
-    import numpy as np
-
-    rows = []
-    for name in dict.fromkeys(r["variant"] for r in results):
-        mine = [r for r in results if r["variant"] == name]
-
-        def over_seeds(scenario: str, which: str, term: str, mine: Any = mine) -> Any:
-            return np.array([r["judged"][scenario][which].get(term, np.nan) for r in mine])
-
-        final = over_seeds(scenarios[0], "final", "return")
-        behind = [r["last_behind_best_percent"] for r in mine]
-        low, high = interval(final)
-        rows.append(
-            {
-                "variant": name,
-                "source": VARIANTS[name].source,
-                "seeds": len(mine),
-                "episodes": mine[0]["config"]["total_episodes"],
-                "observation": mine[0]["config"]["observation"],
-                "scenario": scenarios[0],
-                "return_final": float(final.mean()),
-                "return_final_low": low,
-                "return_final_high": high,
-                "return_final_min": float(final.min()),
-                "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
-                "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
-                "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
-                "last_behind_best_percent": float(np.mean(behind)),
-                "last_behind_best_percent_max": float(np.max(behind)),
-            }
-        )
-    return rows
-
-
-def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Held-out cost over training, every variant's mean over seeds with its interval."""
-    import numpy as np
-
-    from picture_style import legend_above, new_figure, save, style
-
-    title = "Held-out cost while training: geometric mean over seeds, shaded its 95 % interval"
-    figure = new_figure(9.0, 5.5, title)
-    axes = figure.subplots()
-    for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
-        curves = [r["curve"] for r in results if r["variant"] == name]
-        steps = np.array(curves[0]["steps"]) / 1000.0
-        # On a logarithmic axis the interval is one of logarithms: symmetric there, and never below zero.
-        log_cost = np.log(-np.array([c["return"] for c in curves]))  # [seed, evaluation]
-        low, high = np.exp([interval(column) for column in log_cost.T]).T
-        look = style(position)
-        mean = np.exp(log_cost.mean(axis=0))
-        axes.plot(steps, mean, label=f"{name} ({len(curves)})", linewidth=1.6, **look)
-        axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
-    axes.set_yscale("log")
-    for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis_format(lambda value, _: f"{value:,.0f}")
-    axes.set_xlabel("environment steps [1000]")
-    axes.set_ylabel("cost of a held-out episode, minus its return [1]")
-    axes.grid(which="both", color="#d9dde0", linewidth=0.6)
-    axes.set_axisbelow(True)
-    legend_above(axes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(figure, path)
-
-
-def is_done(name: str, arguments: Arguments, seed: int) -> bool:
-    """Whether this run stands in --out, with the settings that it would have today."""
-    known = earlier_result(directory_of(name, arguments, seed)).get("config")
-    return is_this_run(known, configuration(VARIANTS[name], arguments, seed))
-
-
-def runs(names: Sequence[str], arguments: Arguments) -> Iterator[dict[str, Any]]:
-    """Every variant with every seed, as they end; of those that are done alone where nothing is to be trained."""
-    jobs = [(name, arguments, seed) for seed in range(arguments.seeds) for name in names]
-    todo = iter(jobs if arguments.train else [job for job in jobs if is_done(*job)])
-    if arguments.workers == 1:
-        yield from (run(*job) for job in todo)
-        return
-    with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=1) as pool:
-        # As many at a time as there are workers: one more in the pool's queue would still begin after Ctrl-C.
-        going = {pool.submit(run, *job) for job in islice(todo, arguments.workers)}
-        while going:
-            done, going = wait(going, return_when=FIRST_COMPLETED)
-            yield from (job.result() for job in done)
-            going |= {pool.submit(run, *job) for job in islice(todo, len(done))}
-
-
-def compare(names: Sequence[str], arguments: Arguments) -> None:
+def compare(arguments: Arguments) -> None:
     """Runs what is missing, and writes and prints the table."""
-    from marl.checkpoint import write_atomically
+    from marl.training import study as engine
 
+    study, world = study_of(arguments), the_grid()
+    plot, copy = (Path(file) if file else None for file in (arguments.plot, arguments.json))
+    if plot is not None and plot.suffix not in command_line.PICTURES:
+        expected = ", ".join(command_line.PICTURES)
+        raise command_line.OptionError(f"--plot {plot}, expected a file ending in {expected}")
+    for option, path in (("out", study.out / "ablation.json"), ("json", copy), ("plot", plot)):
+        command_line.require_writable(option, path)
+    engine.check(study, world)
     results = []
-    for r in runs(names, arguments):
-        results.append(r)
+    for result in engine.runs(study, world):
+        results.append(result)
+        judged = ", ".join(
+            f"{s} {result['judged'][s]['final']['return']:,.0f}" for s in study.judge_scenarios
+        )
         print(
-            f"{r['variant']} seed {r['seed']}, trained in {r['elapsed_s']:.0f} s: "
-            + ", ".join(f"{s} {r['judged'][s]['final']['return']:,.0f}" for s in judges(arguments)),
+            f"{result['variant']} seed {result['seed']}, trained in {result['elapsed_s']:.0f} s: {judged}",
             flush=True,
         )
     if not results:
-        raise ResultError(f"{arguments.out} holds none of these runs; without --no-train they are done")
-    results.sort(key=lambda r: (names.index(r["variant"]), r["seed"]))
-    rows = table(results, judges(arguments))
-    for path in (Path(arguments.out) / "ablation.json", *([Path(arguments.json)] if arguments.json else [])):
-        write_atomically(path, (json.dumps(rows, indent=2) + "\n").encode("utf-8"))
-    if arguments.plot:
-        draw(results, Path(arguments.plot))
-    elsewhere = "".join(f"{scenario:>10s}" for scenario in judges(arguments)[1:])
-    head = f"{'variant':28s} {judges(arguments)[0]:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
-    print(f"{head} {'last behind best':>17s}")
-    for row in rows:
-        spread = f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}"
-        others = "".join(f"{value:10,.0f}" for value in row["elsewhere"].values())
-        print(
-            f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {row['return_best']:11,.0f}{others} "
-            f"{row['last_behind_best_percent_max']:15.1f} %"
-        )
-
-
-def attempt(names: Sequence[str], arguments: Arguments) -> tuple[int, str]:
-    """Compares; returns the exit status and what went wrong."""
-    try:
-        check(names, arguments)
-    except ConfigError as error:
-        return 2, str(error)
-    except (ResultError, OSError) as error:
-        return 1, str(error)
-
-    from control.scenario.config import ScenarioError
-    from marl.checkpoint import CheckpointError
-    from marl.training.trainer import TrainingFailed
-    from training_curves import MetricsError
-
-    try:
-        compare(names, arguments)
-    except (ConfigError, ScenarioError) as error:
-        return 2, str(error)
-    except (CheckpointError, TrainingFailed, MetricsError, ResultError, OSError) as error:
-        return 1, str(error)
-    except BrokenExecutor:
-        return 1, f"the process of a run was killed; {GOES_ON}"
-    return 0, ""
+        raise engine.ResultError(f"{study.out} holds none of these runs; without --no-train they are done")
+    results.sort(key=lambda result: (study.names.index(result["variant"]), result["seed"]))
+    rows = engine.table(results, study.judge_scenarios)
+    for path in (study.out / "ablation.json", copy):
+        if path is not None:
+            command_line.write_json(path, rows)
+    if plot is not None:
+        engine.draw(results, plot)
+    print("\n".join(engine.report(rows)))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 failed, 2 wrong option, 130 stopped."""
-    try:
-        parsed = command_line.parse(
-            Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-        )
-        status, wrong = attempt(listed(parsed.variants) or list(VARIANTS), parsed)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; {GOES_ON}", file=sys.stderr)
-        return 130
-    if wrong:
-        print(f"{PROGRAM}: error: {wrong}", file=sys.stderr)
-    return status
+    parsed = command_line.parse(
+        Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
+    )
+    command_line.one_thread()  # runs share the cores
+
+    def work() -> None:
+        from control.scenario.config import ScenarioError
+        from marl.config.training import ConfigError
+
+        try:
+            compare(parsed)
+        except (ConfigError, ScenarioError) as error:
+            raise command_line.OptionError(str(error)) from error
+
+    return command_line.attempt(
+        PROGRAM, work, stopped="stopped; the same command goes on with the runs that are missing"
+    )
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
 """Command lines from dataclasses: every field a flag, `_` and `-` alike, a wrong option one clear line.
 
 Files that a script is to write are looked at before the work begins, so that no result is lost for want of a place.
+Scripts import this module first, and it says in one line what to do where the project is not installed. They import
+what does their work after parsing, so that --help and a wrong option are answered at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("cases", "grid_model", "control", "marl")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 class OptionError(ValueError):
@@ -24,6 +30,60 @@ class OptionError(ValueError):
 
 class OutputError(OSError):
     """A file cannot be written where it is asked for."""
+
+
+def what_is_not_installed() -> str:
+    """What to do before any script can work, in one line; empty if this project's packages are the ones imported."""
+    advice = (
+        f"activate its environment or use {ROOT / '.venv' / 'bin' / 'python'}; `make setup` or "
+        "`pip install -c constraints.txt -e .` installs it"
+    )
+    for name in (*PACKAGES, "tyro"):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            return f"{sys.executable} does not have this project installed (no {name}): {advice}"
+        if name in PACKAGES and (spec.origin is None or Path(spec.origin).resolve().parent != ROOT / name):
+            return f"{sys.executable} would import {name} of {spec.origin}, not this project's: {advice}"
+    return ""
+
+
+if __name__ != "__main__" and (missing := what_is_not_installed()):
+    print(f"{Path(sys.argv[0]).name}: error: {missing}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def one_thread() -> None:
+    """One thread for numpy, numba and torch unless the environment says otherwise; before they are imported."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
+def attempt(
+    program: str,
+    work: Callable[[], int | None],
+    *,
+    refused: tuple[type[Exception], ...] = (),
+    failed: tuple[type[Exception], ...] = (ValueError, OSError, RuntimeError),
+    stopped: str = "stopped",
+) -> int:
+    """Does the work, and tells in one line why it could not be done.
+
+    Args:
+        refused: besides OptionError, what makes an option a wrong one; failed: what else ends the work; stopped: what
+            is said after Ctrl-C.
+
+    Returns:
+        Exit status: that of the work or 0, 2 wrong option, 1 failed, 130 stopped.
+    """
+    try:
+        return work() or 0
+    except failed + refused + (OptionError,) as error:
+        status, said = 2 if isinstance(error, (OptionError, *refused)) else 1, str(error)
+    except KeyboardInterrupt:
+        print(f"{program}: {stopped}", file=sys.stderr)
+        return 130
+    print(f"{program}: error: {said}", file=sys.stderr)
+    return status
 
 
 def parse(
@@ -114,6 +174,23 @@ def require_writable(name: str, path: Path | None) -> None:
         raise
     except OSError as error:
         raise OutputError(f"--{name} {path} cannot be written: {error.strerror or error}") from error
+
+
+def require_picture(name: str, path: Path | None) -> None:
+    """Raises OptionError unless the file is a kind of picture and its directory exists.
+
+    Args:
+        name: of the option; path: its value, None where nothing is to be drawn.
+    """
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise OptionError(f"--{name} {path} ends in {path.suffix!r}, expected one of {', '.join(PICTURES)}")
+    require_directory(name, path)
+
+
+def require_directory(name: str, path: Path | None) -> None:
+    """Raises OptionError unless the directory of the file exists; None is no file."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise OptionError(f"--{name} {path}: its directory does not exist")
 
 
 def write_json(path: Path, content: Any) -> None:

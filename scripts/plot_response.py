@@ -15,20 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import command_line
+from command_line import OptionError
 
 if TYPE_CHECKING:
     from cases.case import Case
     from grid_model.dynamics.events import Event
-    from grid_model.dynamics.recorder import Trace
 
 PROGRAM = "plot_response.py"
 EVENT_S = 1.0
-SUFFIXES = (".png", ".svg", ".pdf")
-
-
-class OptionError(ValueError):
-    """An option names something that does not exist or cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,28 +52,11 @@ class Options:
     def __post_init__(self) -> None:
         if sum(name is not None for name in (self.trip, self.outage, self.load)) != 1:
             raise OptionError("name one disturbance: --trip G11, --outage '54-53 #1' or --load 'load 41'")
-        if self.out.suffix.lower() not in SUFFIXES:
-            raise OptionError(f"--out {self.out}: expected one of {', '.join(SUFFIXES)}")
-        if not self.out.resolve().parent.is_dir():
-            raise OptionError(f"--out {self.out}: its directory does not exist")
+        command_line.require_picture("out", self.out)
         if not 0.0 < self.load_level <= 1.2:
             raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 1.2")
         if not 4.0 <= self.duration_s <= 600.0:
             raise OptionError(f"--duration-s {self.duration_s:g}, expected 4 to 600")
-
-
-def main(arguments: Sequence[str]) -> int:
-    import command_line
-
-    try:
-        options = command_line.parse(
-            Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
-        )
-        draw(options)
-    except OptionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def event_of(case: Case, options: Options) -> tuple[Event, str]:
@@ -102,99 +80,31 @@ def event_of(case: Case, options: Options) -> tuple[Event, str]:
     return event, f"{options.load} {options.step_mw:+g} MW"
 
 
-def simulate(case: Case, options: Options, event: Event) -> tuple[Trace, list[str]]:
-    """The trace and the names of the groups."""
+def draw(options: Options) -> None:
+    """Simulates the disturbance, draws it and says what it came to."""
+    from cases.ieee68 import load_ieee68
     from grid_model.dynamics.load_shedding import LoadSheddingConfig
     from grid_model.dynamics.parameters import SwingConfig
-    from grid_model.validation.frequency_checks import balanced_grid
-
-    relays = LoadSheddingConfig() if options.load_shedding else None
-    config = SwingConfig(level=options.level, load_shedding=relays)
-    grid, inputs = balanced_grid(case, 1, config, load_level=options.load_level)
-    recorder = grid.record(0)
-    for k in range(-(-round(options.duration_s) // round(grid.interval_s))):
-        try:
-            solved = grid.advance(inputs, {0: [event]} if k == 0 else None)[0]
-        except ValueError as error:
-            raise OptionError(str(error)) from error
-        if not solved:
-            raise OptionError(
-                f"the grid has no AC power flow between {k * grid.interval_s:g} and "
-                f"{(k + 1) * grid.interval_s:g} s; a lower --load-level may help"
-            )
-    names = {"machine": case.machine.name, "area": case.area_names, "system": ("whole grid",)}
-    return recorder.trace(), list(names[options.level])
-
-
-def draw(options: Options) -> None:
-    """Frequency, turbine power and the flows that change most, below each other."""
-    # Imported here, so that --help and a wrong option are answered at once.
-    import numpy as np
-
-    import picture_style as look
-    from cases.ieee68 import load_ieee68
+    from grid_model.picture.response_picture import draw_response
+    from grid_model.validation.frequency_checks import simulate_event
     from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
     case = load_ieee68("rogers")
     event, title = event_of(case, options)
-    trace, names = simulate(case, options, event)
-    time_s = trace.time_s
-    dt_s = float(time_s[1] - time_s[0])
+    relays = LoadSheddingConfig() if options.load_shedding else None
+    config = SwingConfig(level=options.level, load_shedding=relays)
+    try:
+        trace, names = simulate_event(case, config, options.load_level, event, options.duration_s)
+    except (ValueError, RuntimeError) as error:
+        raise OptionError(str(error)) from error
+    draw_response(
+        options.out, case, trace, names, event,
+        level=options.level,
+        title=f"{title}, {options.level} level, {100.0 * options.load_level:g} % of nominal load",
+        duration_s=options.duration_s,
+    )  # fmt: skip
+    dt_s = float(trace.time_s[1] - trace.time_s[0])
     step = round(EVENT_S / dt_s)
-    figure = look.new_figure(
-        11.0, 10.0, f"{title}, {options.level} level, {100.0 * options.load_level:g} % of nominal load"
-    )
-    frequency, power, flow = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 1.0, 1.0))
-
-    lowest, highest = trace.bus_hz.min(axis=1), trace.bus_hz.max(axis=1)
-    frequency.fill_between(
-        time_s, 60.0 + lowest, 60.0 + highest, color="#bbbbbb", alpha=0.5, linewidth=0.0, label="all 68 buses"
-    )
-    # The groups that move most against the centre of inertia; lost machines stand still and are left out.
-    lost = {event.index} if event.kind == "machine_out" and options.level == "machine" else set()
-    spread = np.abs(trace.df_hz - trace.coi_hz[:, None]).max(axis=0)
-    shown = [int(group) for group in np.argsort(-spread) if group not in lost][:4]
-    if options.level != "system":
-        for k, group in enumerate(shown):
-            frequency.plot(
-                time_s, 60.0 + trace.df_hz[:, group], label=names[group], linewidth=1.1, **look.style(k)
-            )
-    frequency.plot(time_s, 60.0 + trace.coi_hz, color=look.INK, linewidth=1.8, label="centre of inertia")
-    frequency.set_ylabel("frequency [Hz]")
-
-    change = trace.electrical_mw - trace.electrical_mw[0]
-    for k, group in enumerate(shown):
-        if options.level != "system":
-            power.plot(time_s, change[:, group], label=names[group], linewidth=1.1, **look.style(k))
-    power.plot(
-        time_s,
-        trace.mechanical_mw.sum(axis=1),
-        color=look.INK,
-        linewidth=1.8,
-        label="governors, all together",
-    )
-    if trace.unserved_mw.any():
-        power.plot(time_s, trace.unserved_mw, color=look.LIMIT, linewidth=1.8, label="load not served")
-    power.set_ylabel("change of power [MW]")
-
-    gone = {event.index} if event.kind == "branch_out" else set()
-    moved = np.abs(trace.flow_mw - trace.flow_mw[0]).max(axis=0)
-    for k, branch in enumerate([int(b) for b in np.argsort(-moved) if b not in gone][:5]):
-        flow.plot(
-            time_s,
-            trace.flow_mw[:, branch] - trace.flow_mw[0, branch],
-            label=case.branch.name[branch],
-            linewidth=1.1,
-            **look.style(k),
-        )
-    flow.set_ylabel("change of flow [MW]")
-    flow.set_xlabel("time [s]")
-    flow.set_xlim(0.0, min(options.duration_s, float(time_s[-1])))
-    for axes in (frequency, power, flow):
-        axes.grid(alpha=0.3)
-        look.legend_above(axes)
-    look.save(figure, options.out)
-
     coi_hz = trace.coi_hz
     print(
         f"{title}, {options.level} level: RoCoF {rocof_hz_per_s(coi_hz, dt_s, step):.4f} Hz/s at once and "
@@ -204,6 +114,14 @@ def draw(options: Options) -> None:
     if trace.unserved_mw.any():
         print(f"load not served at the end: {trace.unserved_mw[-1]:.0f} MW")
     print(options.out)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 drawn, 2 wrong option or no solution, 130 stopped."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
+    )
+    return command_line.attempt(PROGRAM, lambda: draw(options), failed=(OSError,))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def train(arguments: Arguments) -> int:
     """Trains as asked and says what came of it; the exit status."""
     from marl.algorithms.mappo import MAPPO
     from marl.environment.grid_training import CASE, make_trainer
+    from marl.training.curves import MetricsError, draw_training_curves
     from marl.training.progress_report import progress_reporter
     from marl.training.run_directory import (
         new_directory,
@@ -77,7 +78,6 @@ def train(arguments: Arguments) -> int:
         write_config,
         write_versions,
     )
-    from training_curves import MetricsError, draw_training_curves
 
     config, resume = arguments.training, bool(arguments.resume)
     if resume:

@@ -5,209 +5,43 @@ python scripts/training_curves.py RUN
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
+import tyro
 
-from picture_style import INK, legend_above, new_figure, save, style
+import command_line
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-FloatArray = npt.NDArray[np.float64]
-
-# Panel by panel: axis label with unit, columns to draw (all that begin so, if it ends in _), scale of the axis.
-PANELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("return of an episode [1]", ("train/return", "eval/return"), "symlog"),
-    ("rms frequency deviation [mHz]", ("grid/rms_df_mhz", "eval/rms_df_mhz"), "log"),
-    ("reward terms of an episode [1]", ("grid/reward_",), "symlog"),
-    ("violations in an episode, by kind [1]", ("grid/violations_", "eval/violations"), "linear"),
-    ("moved in an interval [MW]", ("grid/moved_mw_",), "linear"),
-    ("exploration, standard deviation [1]", ("train/log_std_",), "linear"),
-    ("KL divergence of an update [1]", ("train/kl",), "log"),
-    ("explained variance of the critic [1]", ("train/explained_variance",), "linear"),
-)
-# Below this symlog axes are linear: a return of -1000 is what a good policy costs in a few minutes.
-LINEAR_BELOW = {"return of an episode [1]": 1000.0, "reward terms of an episode [1]": 10.0}
-AVERAGED_OVER = 0.03  # training curves are running means over this share of the run
+PROGRAM = "training_curves.py"
 
 
-class MetricsError(ValueError):
-    """metrics.csv is not what a run writes; the message says where."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which run."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the run."""
+
+    def __post_init__(self) -> None:
+        if not (self.run / "metrics.csv").is_file():
+            raise command_line.OptionError(f"no metrics.csv in {self.run}, expected a run's directory")
 
 
-def read_metrics(path: Path) -> dict[str, FloatArray]:
-    """Columns of metrics.csv; what a row does not say is nan.
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 drawn, 1 metrics that are broken or no place for the picture, 2 no run, 130 stopped."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
+    )
 
-    The last row of a run that was killed may be cut off, also in the middle of a number: it is left out, and a line
-    on the terminal says so.
+    def work() -> None:
+        from marl.training.curves import draw_training_curves
 
-    Raises:
-        MetricsError: a row before it has more or fewer fields than there are columns, or one that is no number.
-    """
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        text = file.read()
-    try:
-        lines = [(k, x) for k, x in enumerate(csv.reader(io.StringIO(text, newline="")), start=1) if x]
-    except csv.Error as error:
-        raise MetricsError(f"{path} is no table: {error}") from error
-    header = lines[0][1] if lines else []
-    rows: list[list[float]] = []
-    for number, fields in lines[1:]:
-        wrong = _what_is_wrong(header, fields)
-        if number == lines[-1][0] and (wrong or not text.endswith("\n")):
-            print(f"{path}: the last row is cut off and left out", file=sys.stderr)
-        elif wrong:
-            raise MetricsError(f"{path}, row {number}: {wrong}")
-        else:
-            rows.append([float(field or "nan") for field in fields])
-    return dict(zip(header, np.array(rows).T, strict=True)) if rows else {}
+        print(draw_training_curves(options.run))
 
-
-def _what_is_wrong(header: list[str], fields: list[str]) -> str:
-    """Why these fields are no row of the table; empty if they are one."""
-    if len(fields) != len(header):
-        return f"{len(fields)} fields, expected {len(header)}"
-    for name, field in zip(header, fields, strict=True):
-        try:
-            float(field or "nan")
-        except ValueError:
-            return f"{name} is {field!r}, expected a number"
-    return ""
-
-
-def draw_training_curves(directory: Path) -> Path:
-    """Eight panels from metrics.csv in a run's directory: what was learned, and how the learner fared.
-
-    Args:
-        directory: holds metrics.csv; training_curves.png is written beside it.
-
-    Returns:
-        Path of the picture.
-    """
-    metrics = read_metrics(directory / "metrics.csv")
-    if metrics and "step" not in metrics:
-        raise MetricsError(f"{directory / 'metrics.csv'} has no column step")
-    steps = metrics.get("step", np.zeros(0))
-    figure = new_figure(17.0, 8.2, f"Training of {directory.name}")
-    for axes, (label, columns, scale) in zip(figure.subplots(2, 4).flat, PANELS, strict=True):
-        names = [
-            name
-            for column in columns
-            for name in metrics
-            if name == column or (column.endswith("_") and name.startswith(column))
-        ]
-        _plot(axes, steps / 1000.0, {name: metrics[name] for name in names})
-        _scale(axes, scale, LINEAR_BELOW.get(label, 1.0))
-        axes.set_xlabel("environment steps [1000]")
-        axes.set_ylabel(label)
-        axes.grid(color="#d9dde0", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.margins(x=0.01)
-        if axes.lines:
-            legend_above(axes)
-        else:
-            axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=INK)
-    path = directory / "training_curves.png"
-    save(figure, path)
-    return path
-
-
-def _plot(axes: Axes, steps: FloatArray, columns: dict[str, FloatArray]) -> None:
-    """Training columns as running means, held-out ones as dots, the best held-out return marked."""
-    for position, (name, values) in enumerate(columns.items()):
-        known = np.isfinite(values)
-        x, y = steps[known], values[known]
-        label = (
-            name.split("/", 1)[1]
-            .replace("reward_", "")
-            .replace("moved_mw_", "")
-            .replace("violations_", "")
-            .replace("_", " ")
-        )
-        if name.startswith("train/log_std_"):
-            y = np.exp(y)
-        if name.startswith("eval/"):
-            axes.plot(x, y, marker="o", markersize=3.5, linewidth=1.0, color=INK, label="held out")
-            if name == "eval/return" and len(y):
-                best = int(np.argmax(y))
-                axes.plot(
-                    x[best],
-                    y[best],
-                    marker="*",
-                    markersize=12,
-                    color="#e69f00",
-                    markeredgecolor=INK,
-                    linestyle="none",
-                    label=f"best {y[best]:,.0f}",
-                )
-        elif len(y):
-            if name in ("train/return", "grid/rms_df_mhz"):
-                label = "training"
-            axes.plot(x, _running_mean(y), linewidth=1.3, label=label, **style(position))
-
-
-def _scale(axes: Axes, scale: str, linear_below: float) -> None:
-    """Scale of the vertical axis, with plain numbers on it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
-
-    positive = all((np.asarray(line.get_ydata()) > 0.0).all() for line in axes.lines)
-    if scale == "symlog":
-        axes.set_yscale("symlog", linthresh=linear_below)
-        axes.yaxis.set_major_locator(
-            SymmetricalLogLocator(base=10.0, linthresh=linear_below, subs=[1.0, 2.0, 5.0])
-        )
-    elif scale == "log" and axes.lines and positive:
-        axes.set_yscale("log")
-        # As many numbers as stand beneath each other: few a decade where there are many decades.
-        low, high = axes.get_ylim()
-        decades = np.log10(high / low)
-        subs = [1.0, 1.5, 2.0, 3.0, 5.0, 7.0] if decades < 1.5 else [1.0, 3.0] if decades < 4.0 else [1.0]
-        axes.yaxis.set_major_locator(LogLocator(subs=subs))
-    else:
-        return
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _running_mean(values: FloatArray) -> FloatArray:
-    """Centred mean over a window that shrinks towards both ends, so that no end is bent."""
-    half = int(AVERAGED_OVER * len(values) / 2.0)
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    at = np.arange(len(values))
-    reach = np.minimum(np.minimum(at, len(values) - 1 - at), half)
-    mean: FloatArray = (total[at + reach + 1] - total[at - reach]) / (2 * reach + 1)
-    return mean
-
-
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        print(
-            __doc__ if arguments[:1] in (["-h"], ["--help"]) else "usage: training_curves.py RUN",
-            file=sys.stderr,
-        )
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
-    directory = Path(arguments[0])
-    if not (directory / "metrics.csv").is_file():
-        print(
-            f"training_curves.py: error: no metrics.csv in {directory}, expected a run's directory",
-            file=sys.stderr,
-        )
-        return 2
-    try:
-        print(draw_training_curves(directory))
-    except MetricsError as error:
-        print(f"training_curves.py: error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"training_curves.py: error: {error.filename}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    return 0
+    return command_line.attempt(PROGRAM, work)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ balance of energy) are checked at every level.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import Level, SwingConfig
+from grid_model.dynamics.recorder import Trace
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.power_flow.solution import PowerFlowDiverged
 from grid_model.validation.classical import ClassicalGrid, TurbineStep
@@ -37,6 +39,8 @@ __all__ = [
     "laws",
     "reference_integration",
     "run_events",
+    "simulate_event",
+    "validate",
     "validate_against_andes",
     "validate_energy",
     "validate_integration",
@@ -336,6 +340,27 @@ def balanced_grid(
     return grid, replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
 
 
+def simulate_event(
+    case: Case, config: SwingConfig, load_level: float, event: Event, duration_s: float
+) -> tuple[Trace, list[str]]:
+    """The response of a grid in balance to one event: its trace, and the names of the groups.
+
+    Raises:
+        PowerFlowDiverged: the grid has no AC power flow after the event. ValueError: the event cannot happen.
+    """
+    grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
+    recorder = grid.record(0)
+    for k in range(-(-round(duration_s) // round(grid.interval_s))):
+        solved = grid.advance(inputs, {0: [event]} if k == 0 else None)[0]
+        if not solved:
+            raise PowerFlowDiverged(
+                f"the grid has no AC power flow between {k * grid.interval_s:g} and "
+                f"{(k + 1) * grid.interval_s:g} s; a lower load level may help"
+            )
+    names = {"machine": case.machine.name, "area": case.area_names, "system": ("whole grid",)}
+    return recorder.trace(), list(names[config.level])
+
+
 def run_events(
     case: Case,
     level: Level,
@@ -596,3 +621,27 @@ def validate_energy(case: Case) -> list[Check]:
             reason="order of the integration",
         ),
     ]
+
+
+def validate(
+    case: Case, levels: Sequence[Level], golden: Path
+) -> tuple[list[Check], list[EventResult], dict[str, Modes]]:
+    """All checks of the levels asked for; `golden` is the directory of the references of scripts/andes_reference.py."""
+    checks: list[Check] = []
+    events: list[EventResult] = []
+    if "machine" in levels:
+        checks += validate_integration(case)
+        version = json.loads((golden / "andes.json").read_text())["andes"]
+        found, results = validate_against_andes(case, golden, version)
+        checks += [*found, *validate_energy(case)]
+        events += results
+    for level in levels:
+        checks += laws(case, level)
+    found, results = compare_levels(case, levels)
+    checks += found
+    events += results
+    modes: dict[str, Modes] = {}
+    if tuple(levels) != ("system",):
+        found, modes = validate_modes(case)
+        checks += found
+    return checks, events, modes

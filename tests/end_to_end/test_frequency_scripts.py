@@ -17,7 +17,7 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "script", ["validate_frequency.py", "plot_response.py", "benchmark_dynamics.py", "andes_reference.py"]
+    "script", ["validate_frequency.py", "plot_response.py", "benchmark.py", "andes_reference.py"]
 )
 def test_help_answers_at_once(script):
     start_s = time.monotonic()

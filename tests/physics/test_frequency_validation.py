@@ -211,10 +211,11 @@ def test_an_undisturbed_grid_rests_for_an_hour(level):
 @pytest.mark.skipif(find_spec("andes") is None, reason="ANDES is not installed: pip install 'andes>=2.0'")
 def test_andes_gives_the_golden_files_again():
     import andes_reference
+    from grid_model.validation.andes_reference import export_grid
     from grid_model.validation.frequency_checks import read_golden
 
     event = andes_reference.EVENTS[0]
-    result = andes_reference.run_event(andes_reference.export_grid(), event)
+    result = andes_reference.run_event(export_grid(), event)
     _, golden = read_golden(GOLDEN / f"andes_{event.replace(' ', '_')}.csv")
     n = CASE.n_machine
     # Half a unit of the file's last digit, and ANDES' own tolerance of 1e-8 pu of speed.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import update_readme
+from control.evaluation import figures
 
 ROOT = Path(__file__).resolve().parents[3]
 FIGURES = {
@@ -24,17 +25,17 @@ TEXT = "before\n<!-- figures:begin power_flow -->\nold\n<!-- figures:end power_f
 def test_a_block_holds_its_result_and_nothing_else_changes(tmp_path):
     result = {"tr18": FIGURES | {"max_dv_pu": 4.952e-5, "max_dva_degree": 4.967e-5}, "rogers": FIGURES}
     (tmp_path / "power_flow.json").write_text(json.dumps(result))
-    after = update_readme.filled(TEXT, tmp_path)
+    after = figures.filled(TEXT, tmp_path, update_readme.BLOCKS)
     assert after.startswith("before\n<!-- figures:begin power_flow -->\n| power flow | tr18 | rogers |\n")
     assert "| farthest from the published voltages [pu] | 4.95e-05 | not published |\n" in after
     assert "| lowest voltage [pu] | 0.8367 at bus 64 | 0.8367 at bus 64 |\n" in after
     assert after.endswith("<!-- figures:end power_flow -->\nafter\n")
     assert "old" not in after
-    assert update_readme.filled(after, tmp_path) == after
+    assert figures.filled(after, tmp_path, update_readme.BLOCKS) == after
 
 
 def test_a_result_that_does_not_exist_is_said_to_be_missing(tmp_path):
-    assert "Not measured yet" in update_readme.filled(TEXT, tmp_path)
+    assert "Not measured yet" in figures.filled(TEXT, tmp_path, update_readme.BLOCKS)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +49,8 @@ def test_a_result_that_does_not_exist_is_said_to_be_missing(tmp_path):
 )
 def test_what_does_not_fit_is_named(tmp_path, text, result, words):
     (tmp_path / "power_flow.json").write_text(result)
-    with pytest.raises(update_readme.ReadmeError, match=words):
-        update_readme.filled(text, tmp_path)
+    with pytest.raises(figures.FiguresError, match=words):
+        figures.filled(text, tmp_path, update_readme.BLOCKS)
 
 
 def test_the_readme_is_up_to_date():

@@ -1,31 +1,28 @@
 """What worker processes are worth: for the environments by themselves, and for a whole training.
 
-python scripts/benchmark_processes.py
-
 Measured in turns, medians of the rounds. Environments on random actions, transport included: what a second process with
 64 environments of its own adds to a first one with 64, and what sharing out the same 128 environments over two instead
 of one saves, where the fixed cost of a step falls due in both. Training of the default recipe: its updates with the
 environments in the learner's own process, in one beside it, and in two. On a machine whose cores are busy the ratios
-say nothing. `measure` gives the figures to scripts/benchmark.py as well.
+say nothing.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # before numpy is imported anywhere
+import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-if TYPE_CHECKING:
-    from marl.sampling.workers import WorkerBatch
+from marl.algorithms.mappo import MAPPO
+from marl.config.presets import recommended
+from marl.environment.batch import make_batch
+from marl.sampling.workers import WorkerBatch
+from marl.training.trainer import Trainer
 
 N_ENV = 64  # of a process
 WARM_UP_STEPS = 5
@@ -33,8 +30,6 @@ WARM_UP_STEPS = 5
 
 def steps_per_s(batch: WorkerBatch, n_step: int) -> float:
     """Environment steps a second over n_step steps of the whole batch."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     actions = [
         {g.name: rng.uniform(-1.0, 1.0, (batch.n_env, g.n_agent, 1)).astype(np.float32) for g in batch.groups}
@@ -54,10 +49,6 @@ def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str,
         of one with n_env; two_process_ratio_same_batch: the same over those of one with all 2 n_env;
         env_steps_per_s_one_process, env_steps_per_s_two_processes: medians of the rounds.
     """
-    import numpy as np
-
-    from marl.environment.batch import make_batch
-    from marl.sampling.workers import WorkerBatch
 
     make = partial(make_batch, "training", check=False)
     with (
@@ -83,14 +74,6 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
     Returns:
         training_steps_per_s: without workers; training_one_worker_ratio, training_two_workers_ratio: over that.
     """
-    import tempfile
-    from dataclasses import replace
-
-    from marl.algorithms.mappo import MAPPO
-    from marl.config.presets import recommended
-    from marl.environment.batch import make_batch
-    from marl.sampling.workers import WorkerBatch
-    from marl.training.trainer import Trainer
 
     make = partial(make_batch, "training", check=False, stagger=True)
 
@@ -118,8 +101,3 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
         "training_one_worker_ratio": median(b / a for a, b, _ in found),
         "training_two_workers_ratio": median(c / a for a, _, c in found),
     }
-
-
-if __name__ == "__main__":
-    for name, value in (measure() | measure_training()).items():
-        print(f"{name:40s}{value:>14,.2f}")

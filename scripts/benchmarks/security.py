@@ -1,24 +1,20 @@
-"""How long N-1 takes: AC with flows, the same by pandapower's own contingency analysis, and DC by sensitivities.
-
-python scripts/contingency_times.py
-
-`contingency_times` gives the figures to scripts/benchmark.py as well.
-"""
+"""How long N-1 takes: AC with flows, the same by pandapower's own contingency analysis, and DC by sensitivities."""
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # before numpy is imported anywhere
+import numpy as np
+from pandapower.contingency import run_contingency
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from cases.ieee68 import load_ieee68
+from grid_model.network.pandapower_net import build_network
+from grid_model.security.contingency import EngineScreen
+from grid_model.security.outage import bus_injection_mva, published_point
+from grid_model.security.sensitivity import LinearScreen
 
 N_ENV = 64
 
@@ -31,14 +27,6 @@ def contingency_times(repeats: int = 30) -> dict[str, float]:
     n1_ratio_to_pandapower: the second over the first.
     lodf_us_per_env: DC screen of every circuit, machine and plant at 64 environments, per environment [us].
     """
-    import numpy as np
-    from pandapower.contingency import run_contingency
-
-    from cases.ieee68 import load_ieee68
-    from grid_model.network.pandapower_net import build_network
-    from grid_model.security.contingency import EngineScreen
-    from grid_model.security.outage import bus_injection_mva, published_point
-    from grid_model.security.sensitivity import LinearScreen
 
     case = load_ieee68()
     point = published_point(case)
@@ -78,8 +66,3 @@ def median_s(work: Callable[[], object], repeats: int) -> float:
         work()
         times.append(time.perf_counter() - began)
     return sorted(times)[len(times) // 2]
-
-
-if __name__ == "__main__":
-    for name, value in contingency_times().items():
-        print(f"{name:24s} {value:10.2f}")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from scipy.signal import periodogram
 
-if TYPE_CHECKING:
-    from cases.case import Case
-    from cases.series import Series
-    from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
-    from control.task.closed_loop import ClosedLoop
-
-FloatArray = npt.NDArray[np.float64]
+from cases.arrays import FloatArray
+from cases.case import Case
+from cases.series import NOMINAL_LOAD_MW, Series, read_raw_load
+from control.scenario.config import ScenarioConfig
+from control.scenario.episode import Episode, EpisodeBuilder
+from control.task.closed_loop import BALANCE_S, ClosedLoop
+from control.telemetry.forecast import ForecastConfig
+from grid_model.dynamics.events import SWITCHING_KINDS
 
 SAMPLES_PER_DAY = 288
 RAMP_MINUTES = (5, 15, 60)
 # AC losses of the base case and how they fall with load: enough for a balance that is shown, not simulated.
 BASE_LOSSES_MW = 174.0
+# Noon of 9 April: sun and wind plants are in the middle of their range, so limits do not bend the noise.
+SPECTRUM_MINUTE = 99.0 * 1440.0 + 705.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +95,11 @@ def by_day(values: FloatArray) -> FloatArray:
 
 def losses_mw(p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
     """Losses of the base case, scaled with the square of the load [MW]."""
-    from cases.series import NOMINAL_LOAD_MW
-
     return BASE_LOSSES_MW * float(p_load_mw.sum() / NOMINAL_LOAD_MW) ** 2
 
 
 def imbalance_mw(episode: Episode) -> FloatArray:
     """What load and losses take beyond wind, sun and the machines' schedule [MW], shape [time]."""
-    from cases.series import NOMINAL_LOAD_MW
-
     load = episode.p_load_mw.sum(axis=1)
     loss = BASE_LOSSES_MW * (load / NOMINAL_LOAD_MW) ** 2
     left: FloatArray = load + loss - episode.p_renewable_mw.sum(axis=1) - episode.p_schedule_mw.sum(axis=1)
@@ -113,8 +112,6 @@ def course(loop: ClosedLoop) -> Course:
     Load steps count from their instant, a unit that is out gives nothing, and the schedule begins in balance as the
     loop makes it. Losses are those of the power flow with all circuits in service.
     """
-    from control.task.closed_loop import BALANCE_S
-
     episode, scenario = loop.episode[0], loop.scenario
     assert episode is not None
     time_s = scenario.interval_s * np.arange(scenario.n_intervals + 1)
@@ -174,8 +171,6 @@ def _spectrum(
     name: str, noise: FloatArray, unit: str, dt_s: float, parts: Sequence[tuple[float, float]]
 ) -> Spectrum:
     """Mean periodogram of noise [episode, time, process], and that of AR(1) processes (variance, τ)."""
-    from scipy.signal import periodogram
-
     frequency, power = periodogram(noise, fs=1.0 / dt_s, window="hann", detrend=False, axis=1)
     designed = np.zeros_like(frequency)
     for variance, tau_s in parts:
@@ -206,16 +201,12 @@ def forecast_error_mw(episodes: Sequence[Episode], quiet_ahead: FloatArray) -> F
 
 def without_outages(config: ScenarioConfig) -> ScenarioConfig:
     """The same scenario with everything in service throughout: its usual need, without the hole a unit leaves."""
-    from grid_model.dynamics.events import SWITCHING_KINDS
-
     events = tuple(event for event in config.events if event.kind not in SWITCHING_KINDS)
     return replace(config, outage_rate_per_h=0.0, outages_min=0, events=events)
 
 
 def quiet_config(config: ScenarioConfig, start_minute: float) -> ScenarioConfig:
     """The same scenario at one moment of the year, without noise, errors and outages."""
-    from control.telemetry.forecast import ForecastConfig
-
     none = ForecastConfig(
         load_percent=0.0,
         wind_percent=0.0,
@@ -236,3 +227,111 @@ def quiet_config(config: ScenarioConfig, start_minute: float) -> ScenarioConfig:
         outages_min=0,
         events=(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioFigures:
+    """What drives a grid in a scenario: the year behind it, noise, forecasts, and what they leave to control."""
+
+    name: str
+    raw: LoadFigures  # of the published year
+    clean: LoadFigures  # of the year without its faults
+    raw_net_mw: FloatArray  # load less wind and sun, [sample of the year]
+    clean_net_mw: FloatArray
+    spectra: Sequence[Spectrum]
+    stated_mw: FloatArray  # standard deviation of the short forecast of wind and sun as configured, [horizon]
+    found_mw: FloatArray  # and as found
+    n_episode: int
+    imbalance_rms_mw: float  # without outages
+    load_mw: float  # mean of the episodes
+
+    @property
+    def imbalance_percent(self) -> float:
+        """Imbalance in % of the mean load."""
+        return 100.0 * self.imbalance_rms_mw / self.load_mw
+
+    def summary(self) -> dict[str, Any]:
+        """The figures by name, without the series."""
+        return {
+            "scenario": self.name,
+            "raw": asdict(self.raw),
+            "clean": asdict(self.clean),
+            "noise": {
+                s.name: {"found": s.found_sd, "designed": s.designed_sd, "unit": s.unit} for s in self.spectra
+            },
+            "forecast_error_mw": {
+                "found": list(map(float, self.found_mw)),
+                "stated": list(map(float, self.stated_mw)),
+            },
+            "imbalance_rms_mw": self.imbalance_rms_mw,
+            "imbalance_percent_of_load": self.imbalance_percent,
+        }
+
+
+def scenario_figures(case: Case, series: Series, config: ScenarioConfig, n_episode: int) -> ScenarioFigures:
+    """Measures a scenario over episodes of the seeds 0, 1, ...; everything of the year over the year.
+
+    Raises:
+        control.scenario.config.ScenarioError: the scenario does not fit the grid.
+    """
+    raw_mw, clean_mw = read_raw_load(), series.load_mw.astype(np.float64)
+    raw_net_mw, clean_net_mw = net_load_mw(raw_mw, series, case), net_load_mw(clean_mw, series, case)
+    usual = EpisodeBuilder(case, series, without_outages(config))
+    episodes = [usual.build(np.random.default_rng(seed), losses_mw) for seed in range(n_episode)]
+    still = EpisodeBuilder(case, series, quiet_config(config, SPECTRUM_MINUTE))
+    quiet = still.build(np.random.default_rng(0), losses_mw)
+    noisy = EpisodeBuilder(
+        case,
+        series,
+        replace(config, start_minute=SPECTRUM_MINUTE, outage_rate_per_h=0.0, outages_min=0, events=()),
+    )
+    kind = np.array(case.renewable.kind)
+    plant_mw = [config.renewable_scale * case.renewable.p_max_mw[kind == k].sum() for k in ("wind", "pv")]
+    return ScenarioFigures(
+        name=config.name,
+        raw=load_figures(raw_mw, raw_net_mw),
+        clean=load_figures(clean_mw, clean_net_mw),
+        raw_net_mw=raw_net_mw,
+        clean_net_mw=clean_net_mw,
+        spectra=spectra(case, noisy, quiet, range(n_episode)),
+        stated_mw=np.hypot(*(config.forecast.sigma[1:] * np.array(plant_mw)[:, None])),
+        found_mw=forecast_error_mw(
+            [noisy.build(np.random.default_rng(seed), losses_mw) for seed in range(n_episode)],
+            quiet.forecast_renewable_mw,
+        ),
+        n_episode=n_episode,
+        imbalance_rms_mw=float(np.sqrt(np.mean([np.mean(imbalance_mw(e) ** 2) for e in episodes]))),
+        load_mw=float(np.mean([e.p_load_mw.sum(axis=1).mean() for e in episodes])),
+    )
+
+
+def table(found: ScenarioFigures) -> list[str]:
+    """Raw beside cleaned series, and the noise as found beside the noise as designed, as lines of text."""
+    raw, clean = found.raw, found.clean
+    rows = [
+        ("load, lowest", raw.min_mw, clean.min_mw, "MW"),
+        ("load, mean", raw.mean_mw, clean.mean_mw, "MW"),
+        ("load, highest", raw.max_mw, clean.max_mw, "MW"),
+    ]
+    lines = [f"{'a year of RTS-GMLC':34s}{'raw':>9s}{'cleaned':>9s}"]
+    lines += [f"{name:34s}{before:9.0f}{after:9.0f}  {unit}" for name, before, after, unit in rows]
+    largest = (raw.largest_5min_change_percent, clean.largest_5min_change_percent)
+    lines.append(f"{'load, largest change in 5 min':34s}{largest[0]:9.1f}{largest[1]:9.1f}  % of load")
+    count = (raw.changes_over_3_percent, clean.changes_over_3_percent)
+    lines.append(f"{'load, changes over 3 % in 5 min':34s}{count[0]:9d}{count[1]:9d}  a year")
+    for i, minutes in enumerate(RAMP_MINUTES):
+        name = f"net load, change in {minutes} min"
+        lines.append(f"{name:34s}{raw.ramp_rms_mw[i]:9.0f}{clean.ramp_rms_mw[i]:9.0f}  MW rms")
+        name = "          exceeded 1 in 1000"
+        lines.append(f"{name:34s}{raw.ramp_999_mw[i]:9.0f}{clean.ramp_999_mw[i]:9.0f}  MW")
+    lines.append(f"\n{'standard deviations':34s}{'designed':>9s}{'found':>9s}")
+    lines += [
+        f"{'noise of ' + s.name:34s}{s.designed_sd:9.3f}{s.found_sd:9.3f}  {s.unit}" for s in found.spectra
+    ]
+    for h, (stated, measured) in enumerate(zip(found.stated_mw, found.found_mw, strict=True), start=1):
+        lines.append(f"{f'wind and sun, {5 * h} min ahead':34s}{stated:9.0f}{measured:9.0f}  MW")
+    lines.append(
+        f"\nimbalance  {found.imbalance_rms_mw:.0f} MW rms over {found.n_episode} episodes of {found.name} without "
+        f"outages, {found.imbalance_percent:.2f} % of {found.load_mw:.0f} MW mean load"
+    )
+    return lines

@@ -3,20 +3,22 @@
 `plain_update` does what one MAPPO update must do at the default networks: three actors over 5, 8 and 7 agents and
 one critic, clipped surrogate, closed-form entropy, value regression, gradient clipping, fused Adam, over epochs
 of shuffled minibatches. No value normaliser, no masks, no diagnostics, no configuration. `plain_act` does what choosing
-actions must do. `our_update` and `our_act` time the learner itself on the same sizes; `scripts/benchmark.py` reports
-the ratios.
+actions must do. `our_update` and `our_act` time the learner itself on the same sizes.
 """
 
 from __future__ import annotations
 
-import sys
+import dataclasses
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+import numpy as np
 import torch
 from torch import nn
+
+from marl.algorithms.mappo import MAPPO
+from marl.config.training import TrainingConfig
+from marl.protocol import AgentGroup, Observation
+from marl.storage.rollout import Rollout
 
 AGENTS = {"bess": 5, "gas": 8, "dr": 7}
 OBSERVATION, STATE = 15, 140
@@ -93,12 +95,7 @@ def plain_act(n_env: int = 64, repeats: int = 100) -> float:
     return sorted(times)[repeats // 2]
 
 
-def _learner(n_env: int, steps: int, minibatch: int, epochs: int):  # type: ignore[no-untyped-def]
-    import dataclasses
-
-    from marl.algorithms.mappo import MAPPO
-    from marl.config.training import TrainingConfig
-    from marl.protocol import AgentGroup
+def _learner(n_env: int, steps: int, minibatch: int, epochs: int) -> MAPPO:
 
     torch.set_num_threads(1)
     base = TrainingConfig()
@@ -121,8 +118,6 @@ def _learner(n_env: int, steps: int, minibatch: int, epochs: int):  # type: igno
 
 def our_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env: int = 64) -> float:
     """Seconds of one update of the learner on random data of the same sizes, on one thread."""
-    from marl.storage.rollout import Rollout
-
     learner = _learner(n_env, steps, minibatch, epochs)
     n_step = steps // n_env
     generator = torch.Generator().manual_seed(0)
@@ -151,9 +146,6 @@ def our_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env:
 
 def our_act(n_env: int = 64, repeats: int = 100) -> float:
     """Milliseconds of choosing actions for all agents of `n_env` environments: the median of the repeats."""
-    import numpy as np
-
-    from marl.protocol import Observation
 
     learner = _learner(n_env, 2048, 256, 1)
     rng = np.random.default_rng(0)
@@ -172,12 +164,16 @@ def our_act(n_env: int = 64, repeats: int = 100) -> float:
     return sorted(times)[repeats // 2]
 
 
-if __name__ == "__main__":
-    our_act(repeats=10)
-    plain_act(repeats=10)
-    plain_update(epochs=1)
-    plain = sorted(plain_update() for _ in range(3))[1]
-    ours = sorted(our_update() for _ in range(3))[1]
-    print(f"update: plain {plain:.3f} s, ours {ours:.3f} s, ratio {ours / plain:.2f}")
-    plain, ours = plain_act(), our_act()
-    print(f"acting: plain {plain:.2f} ms, ours {ours:.2f} ms, ratio {ours / plain:.2f}")
+def measure(repeats: int) -> dict[str, list[float]]:
+    """Update and acting in rounds of ours and the floor's, {key: values}."""
+    found: dict[str, list[float]] = {}
+    odd = 2 * (repeats // 4) + 1  # of two values the upper median would be the larger
+    for _ in range(odd):
+        floor, ours = plain_update(), our_update()
+        found.setdefault("update_s", []).append(ours)
+        found.setdefault("update_ratio_to_floor", []).append(ours / floor)
+        for _ in range(3):
+            plain_ms, ours_ms = plain_act(), our_act()
+            found.setdefault("act_64_ms", []).append(ours_ms)
+            found.setdefault("act_ratio_to_floor", []).append(ours_ms / plain_ms)
+    return found

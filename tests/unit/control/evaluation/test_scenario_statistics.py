@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import scenario_statistics as statistics
 from cases.series import load_series
+from control.evaluation import scenario_statistics as statistics
 from control.evaluation.rollout import play_trial
 from control.scenario.episode import SCENARIOS
 from control.task.closed_loop import ClosedLoop

@@ -1,0 +1,335 @@
+"""Figures of results/*.json as tables in Markdown, and the blocks of a document that they fill.
+
+A block stands between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->` and holds what the renderer of that
+name makes of results/NAME.json, so that no number in the document is typed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Result = Mapping[str, Any]
+BEGIN, END = "<!-- figures:begin {} -->", "<!-- figures:end {} -->"
+FOUND = re.compile(
+    r"<!-- figures:begin (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- figures:end (?P=name) -->", re.DOTALL
+)
+
+
+class FiguresError(ValueError):
+    """The document and the results do not fit together; the message says where."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """How one block comes about."""
+
+    command: str  # writes the result
+    render: Callable[[Result], list[str]]  # result -> lines of Markdown
+
+
+def filled(text: str, results: Path, blocks: Mapping[str, Block]) -> str:
+    """The text with every block made anew from its result.
+
+    Args:
+        text: with blocks between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->`.
+        results: directory with a file NAME.json for each.
+
+    Raises:
+        FiguresError: a block is unknown or never ends, or its result is not what its command writes.
+    """
+    for marker in ("begin", "end"):
+        names = re.findall(rf"<!-- figures:{marker} ([\w-]+) -->", text)
+        for name in names:
+            if name not in blocks:
+                raise FiguresError(f"block {name!r} is unknown, expected one of {', '.join(blocks)}")
+    complete = {match["name"] for match in FOUND.finditer(text)}
+    opened = set(re.findall(r"<!-- figures:begin ([\w-]+) -->", text))
+    if opened != complete:
+        raise FiguresError(f"block {min(opened - complete)!r} begins and never ends")
+
+    def block(match: re.Match[str]) -> str:
+        name = match["name"]
+        lines = contents(blocks[name], results / f"{name}.json")
+        return "\n".join([BEGIN.format(name), *lines, "", f"`{blocks[name].command}`", END.format(name)])
+
+    return FOUND.sub(block, text)
+
+
+def contents(block: Block, path: Path) -> list[str]:
+    """Lines of one block."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ["Not measured yet:"]
+    except json.JSONDecodeError as error:
+        raise FiguresError(f"{path.name}, line {error.lineno}: {error.msg}, expected JSON") from error
+    try:
+        return block.render(result)
+    except (KeyError, TypeError) as error:
+        raise FiguresError(f"{path.name}: {error} is missing; write it anew by: {block.command}") from error
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table whose first column is text and whose others are figures."""
+    return [
+        "| " + " | ".join(head) + " |",
+        "| --- |" + " ---: |" * (len(head) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def power_flow(result: Result) -> list[str]:
+    """Both variants of the case side by side, and the distance from the published solution."""
+    variants = [name for name in ("tr18", "rogers") if name in result]
+
+    def row(what: str, text: Callable[[Result], str]) -> list[str]:
+        return [what, *(text(result[name]) for name in variants)]
+
+    def published(key: str) -> Callable[[Result], str]:
+        return lambda figures: f"{figures[key]:.2e}" if key in figures else "not published"
+
+    return table(
+        ["power flow", *variants],
+        [
+            row("farthest from the published voltages [pu]", published("max_dv_pu")),
+            row("farthest from the published angles [degree]", published("max_dva_degree")),
+            row("pandapower against lightsim2grid [pu]", lambda f: f"{f['engine_max_dv_pu']:.1e}"),
+            row("load [MW]", lambda f: f"{f['total_load_mw']:,.1f}"),
+            row("losses [MW]", lambda f: f"{f['losses_mw']:,.1f}"),
+            row("slack machine [MW]", lambda f: f"{f['slack_p_mw']:,.1f}"),
+            row("lowest voltage [pu]", lambda f: f"{f['vm_min_pu']:.4f} at bus {f['vm_min_bus']}"),
+            row("highest voltage [pu]", lambda f: f"{f['vm_max_pu']:.4f} at bus {f['vm_max_bus']}"),
+        ],
+    )
+
+
+def security(result: Result) -> list[str]:
+    """N-1 of the published state: how many outages end in which verdict, and the ones that are not secure."""
+    words = {
+        "secure": "every limit kept",
+        "violated": "a rating (B) or a voltage band broken",
+        "islanded": "buses cut off",
+        "diverged": "no AC solution, confirmed by pandapower",
+    }
+    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in words}
+    for outage in result["outages"]:
+        by_verdict[outage["verdict"]].append(outage["element"])
+    rows = []
+    for verdict, text in words.items():
+        elements = by_verdict[verdict]
+        shown = "" if verdict == "secure" else ", ".join(elements)
+        rows.append([f"{verdict}: {text}", str(len(elements)), shown])
+    return table(["verdict", "outages", "elements"], rows)
+
+
+def feasibility(result: Result) -> list[str]:
+    """Doing nothing, random agents and the plan of perfect information, suite by suite."""
+    names = {"do_nothing": "do nothing", "random": "random agents", "plan": "perfect information"}
+    rows = []
+    for suite, figures in result.items():
+        for key, name in names.items():
+            one = figures[key]
+            is_plan = key == "plan"
+            rows.append(
+                [
+                    f"{suite}: {name}",
+                    f"{one['return_mean']:,.0f}",
+                    f"{one['rms_mhz']:.1f}",
+                    f"{1e3 * one['worst_df_hz']:.0f}",
+                    *(f"{100.0 * one[f'share_within_{mhz}mhz']:.2f} %" for mhz in (36, 200, 500)),
+                    str(figures["unavoidable_violations"]) if is_plan else "",
+                ]
+            )
+    return table(
+        [
+            "suite",
+            "return",
+            "rms [mHz]",
+            "worst [mHz]",
+            "within 36 mHz",
+            "200 mHz",
+            "500 mHz",
+            "unavoidable violations",
+        ],
+        rows,
+    )
+
+
+def frequency(result: Result) -> list[str]:
+    """How far the frequency model is from its references, the worst event of each; and the modes."""
+    worst: dict[tuple[str, str], tuple[float, int]] = {}
+    for event in result["events"]:
+        if event["max_deviation_hz"] is not None:
+            key = (event["reference"], event["level"])
+            deviation, count = worst.get(key, (0.0, 0))
+            worst[key] = (max(deviation, event["max_deviation_hz"]), count + 1)
+    rows = [
+        [f"level {level} against {reference}", str(count), f"{1e3 * deviation:.3g}"]
+        for (reference, level), (deviation, count) in worst.items()
+    ]
+    lines = table(["centre of inertia", "events", "largest deviation [mHz]"], rows)
+    modes = {name: ", ".join(f"{f:.3f}" for f in values[:4]) for name, values in result["modes_hz"].items()}
+    held = sum(bool(check["holds"]) for check in result["checks"])
+    return [
+        *lines,
+        "",
+        f"{held} of {len(result['checks'])} checks hold. Lowest undamped modes [Hz]: "
+        + "; ".join(f"{name} {text}" for name, text in modes.items())
+        + f". Stored energy {result['inertia_mws']:,.0f} MW s.",
+    ]
+
+
+def comparison(result: Result) -> list[str]:
+    """The trained policy beside random agents and agents that do nothing, on the same episodes."""
+    names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
+    rows = []
+    for key, name in names.items():
+        figures = result[key]
+        low, high = figures["return_ci95"]
+        rows.append(
+            [
+                name,
+                f"{figures['return_mean']:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{figures['rms_mhz']:.1f}",
+                f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                f"{figures['violations_per_episode']:.2f}",
+            ]
+        )
+    return table(
+        [
+            "agents",
+            "return",
+            "95 % interval",
+            "rms deviation [mHz]",
+            "time within 200 mHz",
+            "violations an episode",
+        ],
+        rows,
+    )
+
+
+def training(result: Result) -> list[str]:
+    """How long the default training took and where it ended."""
+    return table(
+        ["training", ""],
+        [
+            ["episodes", f"{result['episodes']:,.0f}"],
+            ["environment steps", f"{result['steps']:,}"],
+            ["duration [min]", f"{result['elapsed_s'] / 60.0:.1f}"],
+            ["steps a second, everything included", f"{result['steps_per_s']['overall']:,.0f}"],
+            ["best held-out return", f"{result['best_return']:,.0f}"],
+            ["last held-out return", f"{result['last_return']:,.0f}"],
+        ],
+    )
+
+
+def recipes(result: Any) -> list[str]:
+    """Recipes of training on the same validation episodes; one row each, best first."""
+    elsewhere = list(result[0]["elsewhere"])
+    rows = [
+        [
+            f"{row['variant'].replace('_', ' ')} ({row['source']})",
+            str(row["seeds"]),
+            f"{row['return_final']:,.0f}",
+            f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}",
+            f"{row['return_best']:,.0f}",
+            *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
+            f"{row['last_behind_best_percent_max']:.1f} %",
+        ]
+        for row in sorted(result, key=lambda row: -row["return_final"])
+    ]
+    spread = "95 % interval" if min(row["seeds"] for row in result) > 2 else "worst to best seed"
+    head = [
+        f"recipe, {result[0]['episodes']:,} episodes",
+        "seeds",
+        f"`{result[0]['scenario']}`",
+        spread,
+        "best model",
+        *(f"`{scenario}`" for scenario in elsewhere),
+        "last behind best, worst",
+    ]
+    return table(head, rows)
+
+
+def verify_learner(result: Result) -> list[str]:
+    """The learner on another task, beside a known implementation."""
+    low, high = result["iqm_ci95"]
+    return table(
+        ["navigation, 3 agents, own rewards", ""],
+        [
+            ["frames", f"{result['frames']:,}"],
+            ["seeds", str(len(result["returns"]))],
+            ["evaluation return, interquartile mean", f"{result['iqm']:.3f}"],
+            ["its 95 % interval", f"{low:.3f} to {high:.3f}"],
+            ["BenchMARL's MAPPO", f"{result['benchmarl']:.2f}"],
+        ],
+    )
+
+
+SUITES: Mapping[str, str] = {
+    "normal": "`normal`: real days",
+    "n1": "`n1`: an outage in every episode",
+    "renewable_ramp": "`renewable_ramp`: the steepest ramps of wind and sun",
+    "shift": "`shift`: less inertia, longer delay, twice the renewables",
+}
+
+
+def controllers(result: Result) -> list[str]:
+    """Every controller on the same held-out episodes, suite by suite, best first."""
+    lines: list[str] = []
+    for suite, words in SUITES.items():
+        if suite not in result:
+            continue
+        by_policy = result[suite]
+        rows = []
+        for policy in sorted(by_policy, key=lambda name: -by_policy[name]["return_mean"]):
+            figures = by_policy[policy]
+            low, high = figures["return_ci95"]
+            rows.append(
+                [
+                    f"{figures['title']} ({figures['information']})",
+                    f"{figures['return_mean']:,.0f}",
+                    f"{low:,.0f} to {high:,.0f}",
+                    f"{figures['rms_mhz']:.1f}",
+                    f"{100.0 * figures['share_within_36mhz']:.2f} %",
+                    f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                    f"{figures['violations_per_episode']:.2f}",
+                    f"{figures['cost_mean']:,.0f}",
+                ]
+            )
+        episodes = max(figures["episodes"] for figures in by_policy.values())
+        head = [
+            f"{words}, {episodes} episodes",
+            "return",
+            "95 % interval",
+            "rms [mHz]",
+            "in 36 mHz",
+            "in 200 mHz",
+        ]
+        lines += [*table([*head, "violations", "cost of movement"], rows), ""]
+    return lines[:-1]
+
+
+def soak(result: Result) -> list[str]:
+    """What a million random steps came to, suite by suite."""
+    rows = [
+        [
+            name,
+            f"{figures['steps']:,.0f}",
+            f"{figures['episodes_ended']:,.0f}",
+            f"{figures['grids_lost']:,.0f}",
+            f"{figures['worst_energy_gap_mwh']:.1e}",
+            f"{figures['worst_plant_energy_gap_mwh']:.1e}",
+            f"{figures['memory_growth_mb']:+.1f}",
+        ]
+        for name, figures in result.items()
+        if name != "total"
+    ]
+    head = ["suite or distribution", "steps", "episodes", "grids lost", "energy gap of an episode [MWh]"]
+    return table([*head, "of a plant [MWh]", "memory [MB]"], rows)

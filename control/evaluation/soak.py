@@ -1,0 +1,189 @@
+"""Soaking: a batch of closed loops under random actions, and everything looked for that should not happen.
+
+Looked for: numbers that are not finite, power that does not balance at the end of an interval, energy that does not
+balance over an episode, limits of resources that are exceeded, and energy of a plant that is not what it delivered.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.integrate import simpson
+
+from control.plants.fleet import BESS
+from control.task.closed_loop import ClosedLoop, LimitCheck
+from grid_model.dynamics.injections import lagged_response
+
+# A power flow ends below 1e-7 MW a bus, and injections are handed over in steps of 1.2e-7 MW; 68 buses.
+GAP_MW = 68 * 2.2e-7
+# Intervals for which some agents repeat their action: long enough for the slowest to reach the ends of their ranges.
+HOLD_STEPS = 125
+QUADRATURE_STEPS = 64  # of Simpson's rule in an interval
+# Between what a plant delivers in an episode and the energy it says it has. Simpson's rule errs by up to 2e-8 MWh in an
+# interval in which a battery's power changes sign, and these errors add up to 2e-7 in the worst episode of a million
+# steps; this is five times that. An efficiency wrong by a thousandth shows at once: 50 MW for 4 s are 0.06 MWh.
+LEDGER_MWH = 1e-6
+S_PER_H = 3600.0
+
+
+class Batch(Protocol):
+    """What is soaked: a batch of environments around a closed loop, such as marl's."""
+
+    @property
+    def loop(self) -> ClosedLoop:
+        """The grids themselves."""
+
+    @property
+    def last_result(self) -> LimitCheck | None:
+        """What the interval before came to."""
+
+    @property
+    def n_env(self) -> int:
+        """Number of environments."""
+
+    @property
+    def groups(self) -> Any:
+        """Groups of agents, each with a name and a number of agents."""
+
+    def reset(self) -> Any:
+        """Begins an episode in every environment."""
+
+    def step(self, actions: Mapping[str, Any]) -> Any:
+        """One interval: observations, reward, ends and terms of every environment."""
+
+
+class SoakError(RuntimeError):
+    """Something happened that should not; the message says what, where and when."""
+
+
+def peak_mb() -> float:
+    """Largest memory of this process so far [MB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def look(batch: Batch, transition: Any, where: str, inside: Any) -> None:
+    """Raises if an interval shows what it should not; `inside`: environments whose episode goes on."""
+    arrays = {
+        "reward": transition.reward,
+        "state": transition.final_observation.state,
+        **{f"observations of {k}": x for k, x in transition.final_observation.observations.items()},
+        **transition.terms,
+    }
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise SoakError(
+                f"{where}: {name} is not finite in environment {np.argwhere(~np.isfinite(values))[0][0]}"
+            )
+    fleet, end = batch.loop.fleet, batch.last_result
+    assert end is not None
+    over_mw = np.maximum(end.resource_mw - fleet.high_mw, fleet.low_mw - end.resource_mw)
+    if over_mw.max() > 1e-9:  # rounding of a sum
+        raise SoakError(f"{where}: {fleet.name[int(over_mw.max(axis=0).argmax())]} is outside its range")
+    charge = end.utilisation[:, fleet.bess]
+    if charge.min() < -1e-9 or charge.max() > 1.0 + 1e-9:
+        raise SoakError(f"{where}: a battery's state of charge is {charge.min():g} to {charge.max():g}")
+    gap_mw = np.abs(batch.loop.power_gap_mw()[inside])
+    if gap_mw.size and gap_mw.max() > GAP_MW:
+        raise SoakError(f"{where}: {gap_mw.max():.2e} MW do not balance")
+
+
+class PlantLedger:
+    """Books what every plant delivers, by a quadrature of its own, and holds it against the energy it says it has.
+
+    dE/dt = -x / eta_d (x > 0), -x eta_c (x < 0)    batteries,          dE/dt = x    gas and demand response
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._open()
+
+    def _open(self) -> None:
+
+        plants = self._batch.loop.resources
+        self._start_mwh = plants.energy_mwh.copy()
+        self._booked_mwh = np.zeros_like(plants.energy_mwh)
+        self._set_point_mw, self._output_mw = plants.set_point_mw.copy(), plants.output_mw.copy()
+
+    def book(self, done: Any, where: str) -> float:
+        """Takes in the interval that has just ended; the largest gap so far [MWh].
+
+        Args:
+            done: environments whose episode ended in it, and that stand at the beginning of another.
+
+        Raises:
+            SoakError: a plant's energy is not what it delivered.
+        """
+        fleet, plants = self._batch.loop.fleet, self._batch.loop.resources
+        h_s = fleet.interval_s
+        t_s = np.linspace(0.0, h_s, QUADRATURE_STEPS + 1)
+        x_mw = np.stack(
+            [
+                lagged_response(self._output_mw, self._set_point_mw, plants.set_point_mw, fleet.lag_s, t, h_s)
+                for t in t_s
+            ]
+        )  # [time, env, resource]
+        stored_mw = np.where(
+            x_mw > 0.0, -x_mw / fleet.discharging_efficiency, -x_mw * fleet.charging_efficiency
+        )
+        growth_mw = np.where(fleet.kind == BESS, stored_mw, x_mw)
+        self._booked_mwh += simpson(growth_mw, x=t_s, axis=0) / S_PER_H
+        gap_mwh = np.abs(plants.energy_mwh - self._start_mwh - self._booked_mwh)[~done]
+        worst_mwh = float(gap_mwh.max()) if gap_mwh.size else 0.0
+        if worst_mwh > LEDGER_MWH:
+            plant = fleet.name[int(gap_mwh.max(axis=0).argmax())]
+            raise SoakError(f"{where}: {plant} has {worst_mwh:.1e} MWh more or less than it delivered")
+        for mine, theirs in (
+            (self._start_mwh, plants.energy_mwh),
+            (self._booked_mwh, np.zeros_like(plants.energy_mwh)),
+        ):
+            mine[done] = theirs[done]
+        self._set_point_mw, self._output_mw = plants.set_point_mw.copy(), plants.output_mw.copy()
+        return worst_mwh
+
+
+def soak(batch: Batch, n_step: int, seed: int, suite: str, tick: Any) -> dict[str, float]:
+    """Plays n_step intervals of the batch; figures of what was met."""
+    rng = np.random.default_rng([seed, len(suite)])
+    batch.reset()
+    n_env, fleet = batch.n_env, batch.loop.fleet
+    interval_h = fleet.interval_s / S_PER_H
+    episodes = lost = broken = outages = 0
+    energy_mwh = np.zeros(n_env)  # of the gap, over the episode
+    worst_mwh = worst_plant_mwh = 0.0
+    ledger = PlantLedger(batch)
+    held = np.zeros(n_env)
+    for k in range(n_step):
+        if k % HOLD_STEPS == 0:
+            held = rng.integers(-1, 2, n_env).astype(np.float64)
+        actions = {
+            g.name: np.where(
+                (held != 0.0)[:, None, None],
+                held[:, None, None],
+                rng.uniform(-1.0, 1.0, (n_env, g.n_agent, 1)),
+            ).astype(np.float32)
+            for g in batch.groups
+        }
+        transition = batch.step(actions)
+        done = transition.terminated | transition.truncated
+        look(batch, transition, f"{suite}, step {k}", ~done)
+        worst_plant_mwh = max(worst_plant_mwh, ledger.book(done, f"{suite}, step {k}"))
+        energy_mwh[~done] += batch.loop.power_gap_mw()[~done] * interval_h
+        worst_mwh = max(worst_mwh, float(np.abs(energy_mwh).max()))
+        energy_mwh[done] = 0.0
+        episodes += int(done.sum())
+        lost += int(transition.terminated.sum())
+        broken += int(transition.terms["violations"].sum())
+        outages += int((batch.loop.elements_out[~done] > 0).sum())
+        tick(n_env)
+    return {
+        "steps": float(n_step * n_env),
+        "episodes_ended": float(episodes),
+        "grids_lost": float(lost),
+        "violations": float(broken),
+        "steps_with_an_outage": float(outages),
+        "worst_energy_gap_mwh": worst_mwh,
+        "worst_plant_energy_gap_mwh": worst_plant_mwh,
+    }

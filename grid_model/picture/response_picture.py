@@ -1,0 +1,84 @@
+"""What one disturbance does to frequency, power and flows, as a picture of its trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cases.case import Case
+from grid_model.dynamics.events import Event
+from grid_model.dynamics.parameters import Level
+from grid_model.dynamics.recorder import Trace
+from grid_model.picture.style import INK, LIMIT, legend_above, new_figure, save, style
+
+
+def draw_response(
+    path: Path,
+    case: Case,
+    trace: Trace,
+    names: list[str],
+    event: Event,
+    *,
+    level: Level,
+    title: str,
+    duration_s: float,
+) -> None:
+    """Frequency, turbine power and the flows that change most, below each other.
+
+    Args:
+        path: of the picture; names: of the groups of machines at this level; event: what happened, which is left out of
+            the machines and circuits shown; duration_s: time drawn.
+    """
+    time_s = trace.time_s
+    figure = new_figure(11.0, 10.0, title)
+    frequency, power, flow = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 1.0, 1.0))
+
+    lowest, highest = trace.bus_hz.min(axis=1), trace.bus_hz.max(axis=1)
+    frequency.fill_between(
+        time_s, 60.0 + lowest, 60.0 + highest, color="#bbbbbb", alpha=0.5, linewidth=0.0, label="all 68 buses"
+    )
+    # The groups that move most against the centre of inertia; lost machines stand still and are left out.
+    lost = {event.index} if event.kind == "machine_out" and level == "machine" else set()
+    spread = np.abs(trace.df_hz - trace.coi_hz[:, None]).max(axis=0)
+    shown = [int(group) for group in np.argsort(-spread) if group not in lost][:4]
+    if level != "system":
+        for k, group in enumerate(shown):
+            frequency.plot(
+                time_s, 60.0 + trace.df_hz[:, group], label=names[group], linewidth=1.1, **style(k)
+            )
+    frequency.plot(time_s, 60.0 + trace.coi_hz, color=INK, linewidth=1.8, label="centre of inertia")
+    frequency.set_ylabel("frequency [Hz]")
+
+    change = trace.electrical_mw - trace.electrical_mw[0]
+    for k, group in enumerate(shown):
+        if level != "system":
+            power.plot(time_s, change[:, group], label=names[group], linewidth=1.1, **style(k))
+    power.plot(
+        time_s,
+        trace.mechanical_mw.sum(axis=1),
+        color=INK,
+        linewidth=1.8,
+        label="governors, all together",
+    )
+    if trace.unserved_mw.any():
+        power.plot(time_s, trace.unserved_mw, color=LIMIT, linewidth=1.8, label="load not served")
+    power.set_ylabel("change of power [MW]")
+
+    gone = {event.index} if event.kind == "branch_out" else set()
+    moved = np.abs(trace.flow_mw - trace.flow_mw[0]).max(axis=0)
+    for k, branch in enumerate([int(b) for b in np.argsort(-moved) if b not in gone][:5]):
+        flow.plot(
+            time_s,
+            trace.flow_mw[:, branch] - trace.flow_mw[0, branch],
+            label=case.branch.name[branch],
+            linewidth=1.1,
+            **style(k),
+        )
+    flow.set_ylabel("change of flow [MW]")
+    flow.set_xlabel("time [s]")
+    flow.set_xlim(0.0, min(duration_s, float(time_s[-1])))
+    for axes in (frequency, power, flow):
+        axes.grid(alpha=0.3)
+        legend_above(axes)
+    save(figure, path)

@@ -1,0 +1,82 @@
+"""What the frequency model's validation found, as lines of text and as figures by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cases.case import Case
+from grid_model.validation.frequency_checks import Check, EventResult
+from grid_model.validation.modes import Modes
+
+
+def check_lines(checks: Sequence[Check]) -> list[str]:
+    """Two lines a check: the figure beside its limit, and the limit's reason."""
+    lines = []
+    for check in checks:
+        state, sign = "ok    " if check.holds else "FAILED", ">=" if check.at_least else "<="
+        figure = f"{state} {check.what}: {check.value:.3g} {check.unit} ({sign} {check.limit:g})"
+        lines += [figure.replace("  ", " "), f"         limit: {check.reason}"]
+    return lines
+
+
+def event_lines(events: Sequence[EventResult]) -> list[str]:
+    """The table of events; frequencies of the centre of inertia."""
+    return [
+        "event              level    RoCoF 1st  500 ms    nadir  settling  within   largest deviation",
+        "                               Hz/s     Hz/s       Hz        Hz    10 mHz",
+        *(
+            f"{event.event:18s} {event.level:8s} {event.rocof_hz_per_s:8.4f} {event.rocof_500ms_hz_per_s:8.4f} "
+            f"{event.nadir_hz:8.4f} {event.settling_hz:9.4f} {event.settling_time_s:6.1f} s  "
+            f"{1e3 * event.max_deviation_hz:7.3f} mHz from {event.reference}"
+            for event in events
+        ),
+    ]
+
+
+def mode_lines(modes: Mapping[str, Modes], published: Mapping[str, Modes]) -> list[str]:
+    """Inter-area modes side by side, and the published system's."""
+    lines = []
+    for level, found in modes.items():
+        text = ", ".join(
+            f"{f:.3f} Hz {100.0 * z:.1f} %"
+            for f, z in zip(found.frequency_hz[:4], found.damping[:4], strict=True)
+        )
+        lines.append(f"inter-area modes, {level} level, published load: {text}")
+    for variant, found in published.items():
+        frequencies = " ".join(f"{frequency:.4f}" for frequency in found.frequency_hz)
+        lines.append(f"modes of {variant}, undamped [Hz]: {frequencies}")
+    return lines
+
+
+def figures(
+    case: Case,
+    checks: Sequence[Check],
+    events: Sequence[EventResult],
+    modes: Mapping[str, Modes],
+    published: Mapping[str, Modes],
+) -> dict[str, Any]:
+    """Modes, events, inertia and checks by name, as JSON can hold them."""
+
+    def finite(value: float) -> float | None:
+        return value if value == value else None
+
+    return {
+        "modes_hz": {variant: found.frequency_hz.tolist() for variant, found in published.items()},
+        "events": [
+            {
+                name: finite(value) if isinstance(value, float) else value
+                for name, value in vars(event).items()
+            }
+            for event in events
+        ],
+        "inertia_mws": float((case.machine.h_s * case.machine.base_mva).sum()),
+        "inter_area_modes": {
+            level: {
+                "frequency_hz": found.frequency_hz[:4].tolist(),
+                "damping_percent": (100.0 * found.damping[:4]).tolist(),
+            }
+            for level, found in modes.items()
+        },
+        "checks": [vars(check) | {"holds": check.holds} for check in checks],
+    }

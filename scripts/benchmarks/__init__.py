@@ -1,0 +1,1 @@
+"""What `scripts/benchmark.py` measures, part by part, and how two revisions are played side by side."""

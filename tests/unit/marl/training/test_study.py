@@ -1,0 +1,181 @@
+"""A study of recipes on a toy task: what it repeats, what it goes on with, and what its table says."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marl.networks.policy import Policy
+from marl.training import study
+from marl.training.trainer import Trainer
+from unit.marl.toys import make_batch
+
+TOY = study.World(
+    make_batch=make_batch,
+    warm_start=lambda config: None,
+    require_scenario=lambda name: None,
+    n_validation_seeds=1000,
+    case="toy",
+)
+
+
+def a_study(**changed) -> study.Study:
+    """Of the recommended recipe alone."""
+    asked = {
+        "names": ("recommended",),
+        "seeds": 3,
+        "total_episodes": 500,
+        "observation": "default",
+        "scenario": "training",
+        "judge_scenarios": ("normal", "n1"),
+        "judge_episodes": 64,
+        "out": Path("runs"),
+    }
+    return study.Study(**asked | changed)
+
+
+def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_preset():
+    recipes = {
+        name: study.configuration(variant, a_study(), seed=3) for name, variant in study.VARIANTS.items()
+    }
+    same = [name for name, recipe in recipes.items() if recipe == recipes["recommended"]]
+    assert same == ["recommended"]
+    assert all(recipe.seed == 3 for recipe in recipes.values())
+
+
+def test_a_shorter_run_averages_over_the_same_share_of_its_updates():
+    """0.98 averages 50 of 245 updates; of the 49 of 200 episodes 10 are the same share, which is 0.9."""
+    recommended = study.VARIANTS["recommended"]
+    for episodes, average in ((200, 0.9), (1000, 0.98), (2000, 0.98)):
+        config = study.configuration(recommended, a_study(total_episodes=episodes), seed=0)
+        assert config.ppo.policy_average == pytest.approx(average, abs=1e-9)
+
+
+def small_recipe():
+    """Of the recommended recipe, with 16 updates of 64 steps."""
+    config = study.configuration(study.VARIANTS["recommended"], a_study(), seed=0)
+    return replace(
+        config,
+        n_envs=4,
+        total_episodes=16 * 64 // 10 + 1,
+        episode_steps=10,
+        network=replace(config.network, actor_hidden=(8,), critic_hidden=(8,)),
+        ppo=replace(config.ppo, buffer_steps=64, minibatch_steps=32),
+        evaluation=replace(config.evaluation, eval_every=4, eval_episodes=2),
+    )
+
+
+def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(monkeypatch, tmp_path):
+    """Broken off in update 8, after the checkpoint of update 5: the same curve and weights as without."""
+    config, train_once, updates = small_recipe(), Trainer._train_once, []
+
+    def dies(trainer):
+        if len(updates) == 8:
+            raise RuntimeError("killed")
+        updates.append(trainer.run_state.update)
+        train_once(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_once", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        study.train("recommended", config, tmp_path / "broken", TOY)
+    assert (len(updates), study.is_broken_off(tmp_path / "broken", config)) == (8, True)
+    assert not study.is_broken_off(tmp_path / "broken", replace(config, seed=1))
+    updates.clear()
+    monkeypatch.setattr(
+        Trainer,
+        "_train_once",
+        lambda trainer: (updates.append(trainer.run_state.update), train_once(trainer)),
+    )
+    resumed = study.train("recommended", config, tmp_path / "broken", TOY)
+    assert updates[0] == 5
+    whole = study.train("recommended", config, tmp_path / "whole", TOY)
+    assert {**resumed, "elapsed_s": 0.0} == {**whole, "elapsed_s": 0.0}
+    for name in ("best_model.pt", "final_model.pt"):
+        both = [Policy.load(tmp_path / run / name).state_dict() for run in ("broken", "whole")]
+        for key, value in both[0].items():
+            np.testing.assert_array_equal(value, both[1][key], err_msg=f"{name} {key}")
+
+
+def test_what_moves_no_result_does_not_make_another_run():
+    config = small_recipe()
+    known = study.plain(config)
+    known["checkpoint_every"] = 10**6
+    del known["evaluation"]["eval_process"]  # as older runs have it
+    assert study.is_this_run(known, config)
+    assert not study.is_this_run(known | {"seed": 1}, config)
+    assert not study.is_this_run(None, config)
+
+
+def test_a_broken_checkpoint_of_the_ablation_says_how_to_begin_anew(tmp_path):
+    config = small_recipe()
+    study.train("recommended", config, tmp_path, TOY)
+    path = tmp_path / "checkpoint_last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(study.ResultError) as error:
+        study.train("recommended", config, tmp_path, TOY)
+    assert f"{path} is broken" in str(error.value)
+    assert str(error.value).endswith(f"; delete {path} to have its run done again")
+    path.unlink()
+    study.train("recommended", config, tmp_path, TOY)
+
+
+def test_other_settings_begin_anew_where_a_run_was(tmp_path):
+    config = small_recipe()
+    study.train("recommended", config, tmp_path, TOY)
+    (tmp_path / "result.json").write_text("{}")  # as `run` leaves it
+    other = replace(config, seed=3)
+    found = study.train("recommended", other, tmp_path, TOY)
+    assert (found["variant"], found["config"]["seed"]) == ("recommended", 3)
+    assert not (tmp_path / "result.json").exists()  # it told of weights that are gone
+    fresh = study.train("recommended", other, tmp_path / "fresh", TOY)
+    assert found["curve"] == fresh["curve"]
+
+
+def test_after_ctrl_c_no_further_run_begins(monkeypatch, tmp_path):
+    """Two at a time of six: one is told of Ctrl-C at once, the other after its update; threads act as processes."""
+    begun, both = [], threading.Barrier(2)
+
+    def interrupted(name, asked, seed, world):
+        begun.append(seed)
+        if seed < 2:
+            both.wait(timeout=10.0)
+        time.sleep(0.2 * seed)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run", interrupted)
+    monkeypatch.setattr(study, "ProcessPoolExecutor", lambda n, **options: ThreadPoolExecutor(n))
+    with pytest.raises(KeyboardInterrupt):
+        list(study.runs(a_study(seeds=6, workers=2, out=tmp_path), TOY))
+    assert sorted(begun) == [0, 1]
+
+
+def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
+    """Student's t with 2 degrees of freedom is 4.3027 at 97.5 %; the spread of -10, -20, -60 is 26.458."""
+    returns = (-10.0, -20.0, -60.0)
+    results = [
+        {"variant": "recommended", "seed": k, "last_behind_best_percent": float(k),
+         "config": {"total_episodes": 500, "observation": "default"},
+         "curve": {"steps": [1000.0, 2000.0], "return": [2.0 * r, r]},
+         "judged": {"normal": {"final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}},
+                    "n1": {"final": {"return": 3.0 * r}, "best": {"return": r}}}}
+        for k, r in enumerate(returns)
+    ]  # fmt: skip
+    (row,) = study.table(results, ["normal", "n1"])
+    assert (row["return_final"], row["return_final_min"]) == (-30.0, -60.0)
+    reach = 4.3027 * 26.4575 / 3**0.5
+    assert row["return_final_low"] == pytest.approx(-30.0 - reach, rel=1e-4)
+    assert row["return_final_high"] == pytest.approx(-30.0 + reach, rel=1e-4)
+    assert (row["return_best"], row["seeds"]) == (-29.0, 3)
+    assert row["elsewhere"] == {"n1": -90.0}
+    assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
+    picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
+    study.draw(results, picture)
+    assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
+
+
+def test_two_seeds_have_a_range_and_no_interval():
+    assert study.interval([-3.0, -1.0]) == (-3.0, -1.0)
