@@ -212,7 +212,6 @@ def test_an_undisturbed_grid_rests_for_an_hour(level):
 def test_andes_gives_the_golden_files_again():
     import andes_reference
     from grid_model.validation.andes_reference import export_grid
-
     from grid_model.validation.frequency_checks import read_golden
 
     event = andes_reference.EVENTS[0]
