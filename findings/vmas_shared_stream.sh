@@ -17,7 +17,7 @@ trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -qq --disable-pip-version-check torch==2.13.0 vmas==1.5.2 numpy==2.4.6
 "$dir/venv/bin/pip" list --format=freeze --disable-pip-version-check | grep -E '^(torch|vmas|numpy)='
-"$dir/venv/bin/python" -W ignore - <<'PY' 2>/dev/null
+"$dir/venv/bin/python" -W ignore - <<'PY'
 import torch
 import vmas
 
