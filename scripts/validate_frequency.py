@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
     from cases.case import Case
-    from grid_model.validation.frequency_checks import Check, EventResult
+    from grid_model.validation.check import Check
+    from grid_model.validation.frequency_checks import EventResult
     from grid_model.validation.modes import Modes
 
 PROGRAM = "validate_frequency.py"
@@ -181,7 +182,7 @@ def draw(case: Case, options: Options) -> None:
     """Centre of inertia and machines of one event: ours as lines, ANDES' as dots, and the differences below."""
     import numpy as np
 
-    import picture_style as look
+    from control.evaluation import picture_style as look
     from grid_model.dynamics.parameters import SwingConfig
     from grid_model.validation.classical import ClassicalGrid
     from grid_model.validation.frequency_checks import NO_LIMITS, event_of, read_golden
