@@ -266,6 +266,7 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
 
     from marl.checkpoint import CheckpointError
     from marl.environment.batch import make_batch
+    from marl.environment.held_out import HeldOut
     from marl.environment.warm_start import start_of
     from marl.training.trainer import Trainer
     from train_mappo import CHECKPOINT, write_config
@@ -287,8 +288,10 @@ def train(name: str, config: TrainingConfig, directory: Path) -> dict[str, Any]:
             directory=directory,
             resume=broken_off,
             start=None if broken_off else start_of(config),
-            make_evaluation=lambda: make_batch(
-                config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
+            judge=HeldOut(
+                lambda: make_batch(
+                    config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
+                )
             ),
             tensorboard=False,
         )
@@ -324,10 +327,10 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
     from marl.checkpoint import CheckpointError
     from marl.config.training import FIRST_VALIDATION_SEED
     from marl.environment.batch import make_batch
+    from marl.environment.held_out import HeldOut
     from marl.networks.policy import Policy
-    from marl.sampling.episode_statistics import play
 
-    batch = make_batch(scenario, n_episode, config.seed, config.observation, check=False)
+    held_out = HeldOut(lambda: make_batch(scenario, n_episode, config.seed, config.observation, check=False))
     # Past the seeds that chose the best model during training.
     first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
     found: dict[str, Any] = {"episodes": n_episode}
@@ -336,7 +339,7 @@ def judge(directory: Path, config: TrainingConfig, scenario: str, n_episode: int
             policy = Policy.load(directory / f"{which}_model.pt")
         except CheckpointError as error:
             raise ResultError(f"{error}; delete {directory} to have its run done again") from error
-        terms = play(policy.act, batch, np.arange(first, first + n_episode))
+        terms = held_out(policy, np.arange(first, first + n_episode))
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
     return found
 
@@ -418,7 +421,7 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     """Held-out cost over training, every variant's mean over seeds with its interval."""
     import numpy as np
 
-    from picture_style import legend_above, new_figure, save, style
+    from control.evaluation.picture_style import legend_above, new_figure, save, style
 
     title = "Held-out cost while training: geometric mean over seeds, shaded its 95 % interval"
     figure = new_figure(9.0, 5.5, title)

@@ -118,10 +118,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 def step_time_s(batch: GridBatch, n_step: int) -> float:
     """Time of one step of one environment in a batch [s], automatic resets included."""
-    from marl.environment.episode_record import random_agents
+    from marl.environment.held_out import RandomAgents
 
-    act = random_agents(batch)
-    actions = [act({}) for _ in range(8)]
+    agents = RandomAgents(batch.groups, batch.n_env)
+    actions = [agents.act() for _ in range(8)]
     batch.step(dict(actions[0]))
     began = time.perf_counter()
     for k in range(n_step):

@@ -131,8 +131,8 @@ def draw(options: Options) -> None:
     # Imported here, so that --help and a wrong option are answered at once.
     import numpy as np
 
-    import picture_style as look
     from cases.ieee68 import load_ieee68
+    from control.evaluation import picture_style as look
     from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
     case = load_ieee68("rogers")

@@ -224,7 +224,7 @@ def draw(
 
     import scenario_statistics as statistics
     from cases.series import NOMINAL_LOAD_MW
-    from picture_style import legend_above, new_figure, save, style
+    from control.evaluation.picture_style import legend_above, new_figure, save, style
 
     case, episode = loop.case, loop.episode[0]
     assert episode is not None
@@ -302,8 +302,8 @@ def draw(
 
 def mark_events(axes: Axes, loop: ClosedLoop) -> None:
     """A vertical line with a few words at every event of the loop's episode; time in minutes."""
+    from control.evaluation.picture_style import INK
     from control.scenario.suites import event_words
-    from picture_style import INK
 
     episode = loop.episode[0]
     assert episode is not None

@@ -251,6 +251,7 @@ def training_environments(config: TrainingConfig) -> BatchedEnvironment:
 
 
 def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
+    from marl.environment.held_out import HeldOut
     from marl.environment.warm_start import start_of
     from marl.training.trainer import Trainer
 
@@ -260,7 +261,7 @@ def make_trainer(arguments: Arguments, directory: Path) -> Trainer:
         config,
         training_environments(config),
         directory=directory,
-        make_evaluation=functools.partial(make_evaluation, settings.eval_episodes),
+        judge=HeldOut(functools.partial(make_evaluation, settings.eval_episodes)),
         resume=bool(arguments.resume),
         start=None if arguments.resume else start_of(config),
         metadata={"case": CASE},

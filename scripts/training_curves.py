@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from picture_style import INK, legend_above, new_figure, save, style
+from control.evaluation.picture_style import INK, legend_above, new_figure, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -150,17 +150,15 @@ def train(frames: int, seed: int) -> float:
     """Mean evaluation return, over episodes and agents, of the policy that one run ends with."""
     import numpy as np
 
-    from marl.sampling.episode_statistics import play
+    from marl.environment.held_out import HeldOut
     from marl.training.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as directory:
         config = configuration(frames, seed)
         trainer = Trainer(config, navigation(config.n_envs), directory=Path(directory), tensorboard=False)
         trainer.run()
-        held_out = navigation(EVALUATION_EPISODES)
-        terms = play(
-            trainer.learner.averaged_policy.act, held_out, np.arange(10_000, 10_000 + EVALUATION_EPISODES)
-        )
+        judge = HeldOut(lambda: navigation(EVALUATION_EPISODES))
+        terms = judge(trainer.learner.averaged_policy, np.arange(10_000, 10_000 + EVALUATION_EPISODES))
         return float(terms["return"].mean())
 
 

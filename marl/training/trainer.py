@@ -31,7 +31,7 @@ from marl.protocol import BatchedEnvironment, FloatArray, IntArray, Observed, Tr
 from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps
 from marl.sampling.workers import WorkerBatch
 from marl.storage.rollout import Rollout, RolloutBuffer
-from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, MakeEvaluation
+from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, Judge
 from marl.training.logger import MetricsLogger
 from marl.training.run_state import Progress, RunState, TrainingResult, statistics
 
@@ -58,7 +58,7 @@ class Trainer:
         environment: BatchedEnvironment,
         *,
         directory: Path,
-        make_evaluation: MakeEvaluation | None = None,
+        judge: Judge | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -70,7 +70,7 @@ class Trainer:
         Args:
             config: all settings. environment: `config.n_envs` episodes to train in.
             directory: of the run; made if it is not there.
-            make_evaluation: builds the environment of held-out episodes when first needed; None never evaluates. To
+            judge: plays held-out episodes with a policy, see `marl.environment.held_out`; None never evaluates. To
                 evaluate in a process beside the learner (`config.evaluation.eval_process`) it must be picklable.
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.environment.warm_start`; a
@@ -86,7 +86,7 @@ class Trainer:
         torch.set_num_threads(config.torch_threads)
         self.config = config
         self.environment = environment
-        self.make_evaluation = make_evaluation
+        self.judge = judge
         self.directory = directory
         self.on_progress = on_progress
         self.metadata = dict(metadata or {})
@@ -328,13 +328,13 @@ class Trainer:
 
     def _begin_evaluation(self, policy: dict[str, Any]) -> bool:
         """Has a policy judged by held-out episodes, one at a time; False where there are none."""
-        if self.make_evaluation is None:
+        if self.judge is None:
             self._judged = None
             return False
         began, settings = time.perf_counter(), self.config.evaluation
         if self._evaluator is None:
             kind = EvaluatorBeside if settings.eval_process else EvaluatorHere
-            self._evaluator = kind(self.make_evaluation)
+            self._evaluator = kind(self.judge)
         elif self._judged is not None:
             self._end_evaluation()
         seeds = settings.eval_seed + np.arange(settings.eval_episodes, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The look that all pictures of the scripts share: readable in grey, legends above the axes and never on the data."""
+"""The look that pictures over time share: readable in grey, legends above the axes and never on the data."""
 
 from __future__ import annotations
 
