@@ -101,7 +101,7 @@ def make(policy: Policy, options: Options, n_env: int, *, auto_reset: bool = Tru
     return batch
 
 
-def compare_agents(options: Options, policy: Policy) -> dict[str, Any]:
+def compare(options: Options, policy: Policy) -> dict[str, Any]:
     """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
     from tqdm import tqdm
 
@@ -185,8 +185,9 @@ def show_episode(options: Options, policy: Policy) -> None:
 
 def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites."""
+    from control.evaluation.contender import resolve
     from control.evaluation.report import write_report
-    from control.evaluation.suite_runner import compare, resolve, seeds_of, table_text, tabulate
+    from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
     from marl.checkpoint import CheckpointError
     from marl.environment.contenders import learned, make_grid
 
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.visualize:
             command_line.require_writable("out", options.out / "frequency.png")
         policy = load_policy(options.model_path)
-        figures = compare_agents(options, policy)
+        figures = compare(options, policy)
         print(
             f"Suite {options.scenario}, {options.n_episodes or DEFAULT_EPISODES} held-out episodes "
             f"from number {options.seed} on."

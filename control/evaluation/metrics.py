@@ -25,7 +25,6 @@ __all__ = [
     "mileage_mw",
     "percentile_hz",
     "rms_hz",
-    "share_within",
     "unserved_mwh",
 ]
 
@@ -49,14 +48,6 @@ def percentile_hz(df_hz: FloatArray, percent: float = 95.0) -> FloatArray:
     """Magnitude of the deviation that is exceeded only (100 - percent) % of the time [Hz]."""
     found: FloatArray = np.nanpercentile(np.abs(df_hz), percent, axis=-1)
     return found
-
-
-def share_within(df_hz: FloatArray, limit_hz: float) -> FloatArray:
-    """Share of the time with |Df| <= limit, 0 to 1."""
-    known = ~np.isnan(df_hz)
-    inside = np.abs(np.where(known, df_hz, np.inf)) <= limit_hz
-    share: FloatArray = inside.sum(axis=-1) / known.sum(axis=-1)
-    return share
 
 
 def control_performance_1(

@@ -12,8 +12,9 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from control.evaluation.comparison import BIN_MHZ
+from control.evaluation.contender import ALL, BOUND, Contender
 from control.evaluation.picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save
-from control.evaluation.suite_runner import ALL, BOUND, Contender, Found, Make, play_record, rows
+from control.evaluation.suite_runner import Found, Make, play_record, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,12 +12,10 @@ sent to processes.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,8 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.ieee68 import load_ieee68
-from control.controllers.base import Controller
-from control.controllers.one_mass import one_mass
-from control.controllers.predictive import PredictiveController
-from control.controllers.registry import BASELINES, make_baseline
-from control.evaluation.comparison import Figures, bound_figures, episode_figures, paired, summary
+from control.evaluation.comparison import Figures, paired, summary
+from control.evaluation.contender import BOUND, MPC, Build, ComparisonError, Contender
 from control.evaluation.fingerprint import fingerprint
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.grid_record import Figures as KeepFigures
@@ -39,16 +34,10 @@ from control.scenario.file import scenario_named
 from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT
 
 __all__ = [
-    "ALL",
-    "BOUND",
     "EPISODES_OF_A_FILE",
-    "MPC",
-    "ComparisonError",
-    "Contender",
     "compare",
     "evaluation_seeds",
     "play_record",
-    "resolve",
     "rows",
     "seeds_of",
     "table_text",
@@ -56,150 +45,14 @@ __all__ = [
 ]
 
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
-BOUND, MPC = "bound", "mpc"
-# In the order that theory expects, best last.
-ALL = (
-    "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
-    "linear_extended", MPC, BOUND,
-)  # fmt: skip
 CHUNK = 50  # episodes that one job plays side by side
 EPISODES_OF_A_FILE = 20
 OWN_SCENARIO_SEEDS = (
     FIRST_HELD_OUT_SEED + 100_000
 )  # evaluation seeds of scenarios without a suite of their own
 
-Build = Callable[[GridEnvironment], Controller]
 Make = Callable[[str, int, str], GridEnvironment]  # from suite, number of environments and observation
-Judgement = Callable[[Record, GridEnvironment], Figures]
 Found = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]  # {suite: {contender: {figure: [episode]}}}
-
-
-class ComparisonError(ValueError):
-    """The comparison cannot be done as asked; the message says why."""
-
-
-def _figures(record: Record, environment: GridEnvironment) -> Figures:
-    return episode_figures(record, environment.case)
-
-
-def _bound(idle: Record, environment: GridEnvironment) -> Figures:
-    """What perfect information could have reached in the episodes in which nobody acted."""
-    loop = environment.loop
-    return bound_figures(idle, one_mass(environment.case, loop.fleet, loop.grid.config))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contender:
-    """Who takes part in a comparison."""
-
-    name: str  # as it was asked for, and in the tables' files
-    title: str  # what the tables call it
-    information: str  # what it sees
-    observation: str = "default"
-    builders: tuple[Build, ...]  # of several, each episode's mean over them counts
-    judge: Judgement = _figures
-    label: str  # part of the names of kept files
-    content: bytes = b""  # of the files it is made of besides this project's own
-
-
-def known(name: str) -> Contender:
-    """A baseline, the causal MPC or the bound."""
-    if name == BOUND:
-        return Contender(
-            name=BOUND,
-            title="perfect information (bound)",
-            information="everything, and the future",
-            builders=(partial(_baseline, "do_nothing"),),
-            judge=_bound,
-            label=BOUND,
-        )
-    if name == MPC:
-        return Contender(
-            name=MPC,
-            title="causal MPC",
-            information="all agents' 15 numbers together",
-            builders=(_mpc,),
-            label=MPC,
-        )
-    baseline = BASELINES[name]
-    return Contender(
-        name=name,
-        title=baseline.title,
-        information=baseline.information,
-        observation=baseline.observation,
-        builders=(partial(_baseline, name),),
-        label=name,
-    )
-
-
-def own(name: str) -> Contender:
-    """A user's own controller, FILE.py:CLASS."""
-    file, _, class_name = name.partition(":")
-    return Contender(
-        name=name,
-        title=class_name,
-        information="the agents' 15 numbers",
-        builders=(partial(_own, file, class_name),),
-        label=Path(file).stem,
-        content=Path(file).read_bytes(),
-    )
-
-
-def _baseline(name: str, environment: GridEnvironment) -> Controller:
-    return make_baseline(name, environment.loop.fleet, environment.n_env)
-
-
-def _mpc(environment: GridEnvironment) -> Controller:
-    return PredictiveController(environment.case, environment.loop.fleet, environment.n_env)
-
-
-def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller:
-    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none."""
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None:
-        raise ComparisonError(f"cannot read {file}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, class_name):
-        raise ComparisonError(f"{file} has no class {class_name!r}; name it as {file}:CLASS")
-    make = getattr(module, class_name)
-    takes_plants = bool(inspect.signature(make).parameters)
-    made: Controller = make(environment.loop.fleet, environment.n_env) if takes_plants else make()
-    return made
-
-
-def is_pattern(name: str) -> bool:
-    """Whether this stands for several files."""
-    return any(sign in name for sign in "*?[")
-
-
-def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contender]:
-    """Contenders from a comma-separated list; `all` are all baselines with MPC and bound.
-
-    Args:
-        policies: names of baselines, `mpc`, `bound`, FILE.py:CLASS, paths of model files and patterns of such paths.
-        of_files: makes a contender of a model file, or of all files of a pattern.
-
-    Raises:
-        ComparisonError: a name is none of these.
-    """
-    names: list[str] = []
-    for name in (part.strip() for part in policies.split(",")):
-        names += ALL if name == "all" else [name]
-    found = []
-    for name in dict.fromkeys(names):
-        if name in BASELINES or name in (MPC, BOUND):
-            found.append(known(name))
-        elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
-            found.append(own(name))
-        elif is_pattern(name) or Path(name).is_file():
-            found.append(of_files(name))
-        else:
-            raise ComparisonError(
-                f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
-                "FILE.py:CLASS"
-            )
-    return found
 
 
 def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray:

@@ -13,8 +13,8 @@ import torch
 
 from cases.ieee68 import load_ieee68
 from control.controllers.base import Controller
+from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
-from control.evaluation.suite_runner import ComparisonError, Contender, is_pattern
 from control.scenario.file import scenario_named
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import PolicyByPlant

@@ -11,7 +11,7 @@ from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.registry import BASELINES, make_baseline, stored_parameters
 from control.controllers.simple import RandomActions
-from control.evaluation.tuning import Space
+from control.evaluation.search_space import Space
 from control.plants.fleet import make_fleet
 from control.scenario.suites import require_training_seed
 from control.task import observation

@@ -14,11 +14,6 @@ def test_rms_and_percentile_of_a_short_series():
     np.testing.assert_allclose(metrics.percentile_hz(-np.arange(101) / 1000.0), 0.095, rtol=1e-12)
 
 
-def test_share_within_counts_the_edge_and_leaves_out_what_never_happened():
-    df_hz = np.array([0.2, -0.2, 0.21, np.nan, 0.0])
-    assert metrics.share_within(df_hz, 0.2) == pytest.approx(3 / 4)
-
-
 def test_cps1_of_two_minutes_by_hand():
     """B = -50 MW/0.1 Hz, so -10 B = 500 MW/Hz.
 

@@ -9,8 +9,9 @@ import pytest
 
 from control.evaluation import fingerprint as fingerprint_module
 from control.evaluation import suite_runner
+from control.evaluation.contender import ALL, ComparisonError, resolve
 from control.evaluation.fingerprint import PACKAGES, fingerprint, package_folders
-from control.evaluation.suite_runner import ComparisonError, compare, resolve
+from control.evaluation.suite_runner import compare
 from marl.environment.contenders import learned, make_grid
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -130,7 +131,7 @@ def test_all_are_the_baselines_in_the_order_of_theory_each_once():
     found = resolve("mpc,all,agc", learned)
     names = [contender.name for contender in found]
     assert names[0] == "mpc"
-    assert sorted(names) == sorted(suite_runner.ALL)
+    assert sorted(names) == sorted(ALL)
     assert len({contender.title for contender in found}) == len(found)
     with pytest.raises(ComparisonError, match="'pid' is neither a controller"):
         resolve("agc,pid", learned)

@@ -8,13 +8,12 @@ import pytest
 import tune_baselines
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.registry import BASELINES, stored_parameters
+from control.evaluation.search_space import Space, problem_of
 from control.evaluation.tuning import (
     ORDER,
     EvolutionStrategy,
-    Space,
     TuningError,
     candidate_cost,
-    problem_of,
 )
 
 
