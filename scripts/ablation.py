@@ -90,12 +90,14 @@ def the_grid() -> World:
     """What the runs are played in."""
     from control.scenario.suites import VALIDATION_SEEDS
     from marl.environment.batch import make_batch
+    from marl.environment.held_out import HeldOut
     from marl.environment.warm_start import start_of
     from marl.training.study import World
 
     return World(
         make_batch=make_batch,
         warm_start=start_of,
+        held_out=HeldOut,
         require_scenario=require_scenario,
         n_validation_seeds=VALIDATION_SEEDS.count,
         case="ieee68",

@@ -193,12 +193,12 @@ def require_directory(name: str, path: Path | None) -> None:
         raise OptionError(f"--{name} {path}: its directory does not exist")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, indent: int = 2) -> None:
     """Replaces a file of figures in one step; raises OutputError where that fails."""
     from marl.checkpoint import CheckpointError, write_atomically
 
     try:
-        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
+        write_atomically(path, (json.dumps(content, indent=indent) + "\n").encode("utf-8"))
     except CheckpointError as error:
         raise OutputError(str(error)) from error
 

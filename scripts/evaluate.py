@@ -19,7 +19,6 @@ import command_line
 if TYPE_CHECKING:
     from marl.environment.batch import GridBatch
     from marl.networks.policy import Policy
-    from marl.sampling.episode_statistics import Act
 
 PROGRAM = "evaluate.py"
 MOST_AT_ONCE = 64
@@ -106,34 +105,31 @@ def compare(options: Options, policy: Policy) -> dict[str, Any]:
     """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
     from tqdm import tqdm
 
-    from marl.environment.episode_record import (
-        do_nothing,
-        evaluate,
-        evaluation_seeds,
-        random_agents,
-        summarise,
-    )
+    from control.evaluation.rollout import Actor, rollout
+    from control.evaluation.suite_runner import evaluation_seeds
+    from marl.environment.held_out import IdleAgents, PolicyInGroups, RandomAgents, summarise, terms_of
 
     try:
         seeds = evaluation_seeds(options.scenario, options.n_episodes or DEFAULT_EPISODES, options.seed)
     except ValueError as error:
         raise EvaluationError(str(error)) from error
     batch = make(policy, options, min(len(seeds), MOST_AT_ONCE))
-    acts: dict[str, Act] = {"trained": policy.act}
+    actors: dict[str, Actor[Any, Any]] = {"trained": PolicyInGroups(policy)}
     if options.compare:
-        acts |= {"random": random_agents(batch, options.seed), "do_nothing": do_nothing(batch)}
+        actors["random"] = RandomAgents(batch.groups, batch.n_env, options.seed)
+        actors["do_nothing"] = IdleAgents(batch.groups, batch.n_env)
     rounds = -(-len(seeds) // batch.n_env)
-    total = len(acts) * rounds * batch.scenario.n_intervals
+    total = len(actors) * rounds * batch.scenario.n_intervals
     figures: dict[str, Any] = {}
     with tqdm(total=total, unit=" intervals", disable=not sys.stderr.isatty()) as bar:
-        for name, act in acts.items():
+
+        def tick() -> None:
+            bar.update()
+
+        for name, actor in actors.items():
             bar.set_description(NAMES[name])
-
-            def watched(observations: Any, act: Any = act) -> Any:
-                bar.update()
-                return act(observations)
-
-            figures[name] = summarise(evaluate(watched, batch, seeds))
+            record = rollout(actor, batch, seeds, on_interval=tick)
+            figures[name] = summarise(terms_of(record))
     return figures
 
 
@@ -154,99 +150,64 @@ def table(figures: dict[str, Any]) -> str:
 
 def show_episode(options: Options, policy: Policy) -> None:
     """Plays the first episode by itself, live or for pictures or both."""
-    from marl.environment.episode_record import evaluation_seeds, record_episode
+    from control.evaluation.grid_record import Traces
+    from control.evaluation.rollout import rollout
+    from control.evaluation.suite_runner import evaluation_seeds
+    from marl.environment.held_out import PolicyInGroups
     from marl.environment.render import describe
 
     batch = make(policy, options, 1, auto_reset=False)  # the last picture is of this episode's end
     live = sys.stdout.isatty()
     shown = 0
 
-    def render(grid: GridBatch) -> None:
+    def render() -> None:
         nonlocal shown
-        interval = int(grid.loop.interval[0])
+        interval = int(batch.loop.interval[0])
         if not live and interval % 25:
             return
-        text = describe(grid.task, 0)
+        text = describe(batch.task, 0)
         if live and shown:
             print(f"\x1b[{shown}A\x1b[J", end="")
         print(text if live else text + "\n", flush=True)
         shown = text.count("\n") + 1
 
-    seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
-    record = record_episode(policy.act, batch, seed, render if options.render else None)
+    seeds = evaluation_seeds(options.scenario, 1, options.seed)
+    record = rollout(PolicyInGroups(policy), batch, seeds, Traces, render if options.render else None)
     if not options.visualize:
         return
-    import numpy as np
-    from matplotlib.figure import Figure
+    from control.evaluation.episode_pictures import draw_episode
 
-    from episode_pictures import Mark, draw_dispatch, draw_frequency, draw_loading, draw_reward_terms
-    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale
-
-    case, out = batch.case, options.out
-    out.mkdir(parents=True, exist_ok=True)
-    marks = [Mark(time_s, label) for time_s, label in record.marks]
+    options.out.mkdir(parents=True, exist_ok=True)
     title = f"suite {options.scenario}, held-out episode {options.seed}, {options.model_path.name}"
-    draw_frequency(
-        out / "frequency.png",
-        record.time_s,
-        record.df_hz,
-        area=case.bus.area,
-        area_names=case.area_names,
-        f0_hz=case.f0_hz,
-        marks=marks,
-        title=title,
-    )
-    kinds = case.resource.kind
-    draw_dispatch(
-        out / "dispatch.png",
-        record.time_s,
-        record.p_mw,
-        kinds,
-        energy_share=record.energy_share,
-        marks=marks,
-        title=title,
-    )
-    draw_loading(
-        out / "loading.png", record.time_s, record.loading_percent, case.branch.name, marks=marks, title=title
-    )
-    draw_reward_terms(out / "reward.png", record.time_s, record.terms, marks=marks, title=title)
-    worst = int(np.abs(record.df_hz).max(axis=1).argmax())
-    figure = Figure(figsize=NETWORK_FIGSIZE)
-    draw_network(
-        case,
-        figure,
-        buses=frequency_scale(record.df_hz[worst]),
-        loading_percent=record.loading_percent[worst],
-        title=f"{title}: {record.time_s[worst]:.0f} s, the largest deviation",
-    )
-    figure.savefig(out / "network.png", dpi=120)
-    print(f"Pictures of the episode: {out}/frequency.png, dispatch.png, loading.png, reward.png, network.png")
+    drawn = draw_episode(options.out, record, batch.case, title)
+    print(f"Pictures of the episode: {options.out}/{', '.join(drawn)}")
 
 
 def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites."""
-    import suite_comparison
-    from comparison_report import write_report
+    from control.evaluation.contender import resolve
+    from control.evaluation.report import write_report
+    from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
     from marl.checkpoint import CheckpointError
+    from marl.environment.contenders import learned, make_grid
 
     try:
-        policies = suite_comparison.resolve(options.policies or "all")
-        suites = suite_comparison.seeds_of(
-            options.suite or options.scenario, options.n_episodes, options.seed
-        )
-        if options.reference not in policies and options.reference != Options.reference:
+        contenders = resolve(options.policies or "all", learned)
+        names = [contender.name for contender in contenders]
+        suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed)
+        if options.reference not in names and options.reference != Options.reference:
             raise EvaluationError(
-                f"--reference {options.reference!r} takes no part, expected one of {', '.join(policies)}"
+                f"--reference {options.reference!r} takes no part, expected one of {', '.join(names)}"
             )
-        found = suite_comparison.compare(policies, suites, cache=options.cache, workers=options.workers)
+        found = compare(contenders, suites, make=make_grid, cache=options.cache, workers=options.workers)
     except (ValueError, CheckpointError) as error:  # wrong names, no such scenario, a model of another grid
         raise EvaluationError(str(error)) from error
-    table = suite_comparison.tabulate(found, suites, options.reference)
-    suite_comparison.print_table(table, suites)
+    table = tabulate(found, contenders, suites, options.reference)
+    print(table_text(table, suites))
     if options.json is not None:
-        suite_comparison.write_json(options.json, table)
+        command_line.write_json(options.json, table, indent=1)
     if options.report is not None:
-        write_report(options.report, table, found, suites)
+        write_report(options.report, table, found, suites, contenders, make_grid)
         print(f"Report: {options.report}")
 
 

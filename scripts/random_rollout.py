@@ -9,14 +9,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import command_line
-
-if TYPE_CHECKING:
-    from marl.environment.batch import GridBatch
 
 PROGRAM = "random_rollout.py"
 
@@ -39,11 +36,14 @@ class Options:
 
 def run(options: Options) -> None:
     """Describes, plays and draws."""
+    import numpy as np
     from tqdm import tqdm
 
-    from episode_pictures import Mark, draw_overview
+    from control.evaluation.episode_pictures import draw_overview_of, terms_of_reward
+    from control.evaluation.grid_record import Traces
+    from control.evaluation.rollout import rollout
     from marl.environment.batch import make_batch
-    from marl.environment.episode_record import random_agents, record_episode
+    from marl.environment.held_out import RandomAgents
     from marl.environment.render import describe
 
     batch = make_batch(options.scenario, 1, observation=options.observation, level=options.level)
@@ -71,39 +71,28 @@ def run(options: Options) -> None:
         )
     print(f"Critic's state: {batch.state_size} numbers. Actions in [-1, 1].")
     with tqdm(total=scenario.n_intervals, unit=" intervals", disable=not sys.stderr.isatty()) as bar:
-        act = random_agents(batch, options.seed)
-
         condition = ""
 
-        def count(grid: GridBatch) -> None:
+        def tick() -> None:
             nonlocal condition
             bar.update()
             # A batch starts anew at the end of an episode, so the last interval before it is told.
-            if grid.loop.interval[0] > 0:
-                condition = describe(grid.task, 0)
+            if batch.loop.interval[0] > 0:
+                condition = describe(batch.task, 0)
 
-        record = record_episode(act, batch, options.seed, count)
+        agents = RandomAgents(batch.groups, batch.n_env, options.seed)
+        record = rollout(agents, batch, np.array([options.seed]), Traces, tick)
+    terms = terms_of_reward(record)
     print(
-        f"\nEpisode of seed {options.seed}: {len(record.time_s)} intervals, return {record.reward.sum():,.0f}"
+        f"\nEpisode of seed {options.seed}: {record.n_played[0]} intervals, return {record.returns[0]:,.0f}"
     )
-    for name, values in record.terms.items():
+    for name, values in terms.items():
         print(f"  {name:12s}{values.sum():16,.1f}")
-    for time_s, words in record.marks:
+    for time_s, words in record.happened():
         print(f"  at {time_s:6.1f} s: {words}")
     print(condition)
-    draw_overview(
-        options.out,
-        record.time_s,
-        df_hz=record.df_hz,
-        p_mw=record.p_mw,
-        kinds=case.resource.kind,
-        loading_percent=record.loading_percent,
-        branch_names=case.branch.name,
-        terms=record.terms,
-        f0_hz=case.f0_hz,
-        marks=[Mark(time_s, words) for time_s, words in record.marks],
-        title=f"random agents, scenario {scenario.name}, seed {options.seed}",
-    )
+    title = f"random agents, scenario {scenario.name}, seed {options.seed}"
+    draw_overview_of(options.out, record, case, title)
     print(f"Picture: {options.out}")
 
 

@@ -46,12 +46,13 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     import numpy as np
 
+    from marl.environment.held_out import HeldOut
     from marl.verification.run import bootstrap_interval, configuration, interquartile_mean, train
 
     scores = []
     for seed in range(parsed.seeds):
         began = time.perf_counter()
-        scores.append(train(parsed.frames, seed))
+        scores.append(train(parsed.frames, seed, HeldOut))
         spent = time.perf_counter() - began
         print(
             f"seed {seed}: evaluation return {scores[-1]:.3f} after {parsed.frames:,} frames, {spent:.0f} s",

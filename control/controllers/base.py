@@ -75,7 +75,10 @@ SLIPPED_MW = 0.05
 
 
 class Controller(Protocol):
-    """Anything that moves the resources' set-points of a batch of episodes."""
+    """Anything that moves the resources' set-points of a batch of episodes.
+
+    What it remembers, a hidden state included, it keeps itself, one for each environment; `reset` says which to forget.
+    """
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Episodes with these seeds begin in these environments: forget what was before."""

@@ -17,11 +17,19 @@ from control.controllers.agc import area_control_error_mw
 from control.controllers.one_mass import OneMass
 from control.controllers.quadratic_program import Program, perfect_information
 from control.evaluation import metrics, statistics
-from control.evaluation.rollout import KINDS, SAMPLES_PER_INTERVAL, TERMS, Trial
+from control.evaluation.grid_record import (
+    KINDS,
+    SAMPLES_PER_INTERVAL,
+    TERMS,
+    return_by_terms,
+    reward_terms,
+)
+from control.evaluation.rollout import Record
 from control.task.description import mean_load_share
 from control.task.task import published_series
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.power_flow.solution import governor_share
+from grid_model.validation import response
 
 __all__ = [
     "BIN_MHZ",
@@ -49,65 +57,69 @@ def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig | None = None) -> 
     return bias
 
 
-def episode_figures(trial: Trial, case: Case) -> Figures:
-    """Figures of merit of each episode; `metrics.py` says what they are.
+def episode_figures(record: Record, case: Case) -> Figures:
+    """Figures of merit of each episode; `metrics.py` and `grid_model.validation.response` say what they are.
+
+    Args:
+        record: with the arrays of `grid_record.Figures`.
 
     Returns:
         `return`, `cost` (movement and effort), the reward's terms, `mean_square_mhz2`, `p95_mhz`, shares of time,
         `nadir_mhz`, `rocof_mhz_per_s`, violations by kind, `unserved_mwh`, `lost`, MW moved and MWh by class,
         `cps1_percent` (mean of the areas), `soc_end`, and `histogram` of |Df| over BIN_MHZ.
     """
-    h = trial.interval_s
-    term = np.nansum(trial.term, axis=1)
-    found: Figures = {"return": trial.returns}
+    h, n_episode = record.interval_s, len(record.seed)
+    df_hz = record["df_hz"].reshape(n_episode, -1)  # sample after sample
+    violation = record["violation"]
+    term = np.nansum(reward_terms(record), axis=1)
+    found: Figures = {"return": return_by_terms(record)}
     found |= {f"reward_{name}": term[:, i] for i, name in enumerate(TERMS)}
     found["cost"] = -(found["reward_movement"] + found["reward_effort"])
-    found["mean_square_mhz2"] = 1e6 * np.nanmean(trial.sum_bus_square_hz2, axis=1) / case.n_bus
-    found["p95_mhz"] = 1e3 * metrics.percentile_hz(trial.df_hz)
+    found["mean_square_mhz2"] = 1e6 * np.nanmean(record["sum_bus_square_hz2"], axis=1) / case.n_bus
+    found["p95_mhz"] = 1e3 * metrics.percentile_hz(df_hz)
     # A grid that is lost is outside for the rest of its episode.
-    found["within_36_mhz"] = np.nan_to_num(trial.within_36_mhz, nan=0.0).mean(axis=1)
-    found["within_200_mhz"] = np.nan_to_num(trial.within_200_mhz, nan=0.0).mean(axis=1)
-    found["nadir_mhz"] = 1e3 * metrics.nadir_hz(trial.df_hz)
-    found["rocof_mhz_per_s"] = 1e3 * metrics.rocof_hz_per_s(trial.df_hz, h / SAMPLES_PER_INTERVAL)
+    found["within_36_mhz"] = np.nan_to_num(record["within_36_mhz"], nan=0.0).mean(axis=1)
+    found["within_200_mhz"] = np.nan_to_num(record["within_200_mhz"], nan=0.0).mean(axis=1)
+    found["nadir_mhz"] = 1e3 * response.nadir_hz(df_hz.T)
+    found["rocof_mhz_per_s"] = 1e3 * response.largest_rocof_hz_per_s(df_hz.T, h / SAMPLES_PER_INTERVAL)
     for i, kind in enumerate(KINDS):
-        found[f"violations_{kind}"] = np.nansum(trial.violation[:, :, i], axis=1)
-    found["violations"] = np.nansum(trial.violation, axis=(1, 2))
-    found["unserved_mwh"] = metrics.unserved_mwh(trial.unserved_mw, h)
-    found["lost"] = (trial.n_played < trial.term.shape[1]).astype(np.float64)
+        found[f"violations_{kind}"] = np.nansum(violation[:, :, i], axis=1)
+    found["violations"] = np.nansum(violation, axis=(1, 2))
+    found["unserved_mwh"] = metrics.unserved_mwh(record["unserved_mw"], h)
+    found["lost"] = record.terminated.astype(np.float64)
     for i, kind in enumerate(RESOURCE_KINDS):
-        found[f"moved_mw_{kind}"] = metrics.mileage_mw(trial.moved_mw[:, :, i])
-        found[f"energy_mwh_{kind}"] = metrics.energy_mwh(trial.output_mw[:, :, i], h)
-    if trial.term.shape[1] * h >= metrics.S_PER_MIN:
+        found[f"moved_mw_{kind}"] = metrics.mileage_mw(record["moved_mw"][:, :, i])
+        found[f"energy_mwh_{kind}"] = metrics.energy_mwh(record["output_mw"][:, :, i], h)
+    if record.n_intervals * h >= metrics.S_PER_MIN:
         bias = area_bias_mw_per_decihertz(case)
-        ace = area_control_error_mw(trial.interchange_mw, 0.0, trial.area_df_hz, bias)
+        ace = area_control_error_mw(record["interchange_mw"], 0.0, record["area_df_hz"], bias)
         factor = metrics.control_performance_1(
-            np.swapaxes(ace, 1, 2), np.swapaxes(trial.area_df_hz, 1, 2), bias, h
+            np.swapaxes(ace, 1, 2), np.swapaxes(record["area_df_hz"], 1, 2), bias, h
         )
         found["cps1_percent"] = metrics.control_performance_1_percent(factor).mean(axis=1)
     else:
-        found["cps1_percent"] = np.full(len(trial.seed), np.nan)
-    last = np.maximum(trial.n_played - 1, 0)
-    found["soc_end"] = trial.soc[np.arange(len(last)), last]
-    found["histogram"] = _histogram(trial.df_hz)
+        found["cps1_percent"] = np.full(n_episode, np.nan)
+    found["soc_end"] = record["soc"][np.arange(n_episode), np.maximum(record.n_played - 1, 0)]
+    found["histogram"] = _histogram(df_hz)
     return found
 
 
-def bound_figures(idle: Trial, model: OneMass) -> Figures:
+def bound_figures(idle: Record, model: OneMass) -> Figures:
     """What perfect information could have reached in the same episodes, by the one-mass model.
 
     Args:
         idle: the episodes played without any control; their imbalance is what is to be met.
     """
-    n = idle.imbalance_mw.shape[1]
+    n = idle.n_intervals
     program = Program(model, np.full(n, model.interval_s), tolerance=1e-3)
     rows: list[dict[str, Any]] = []
     for k in range(len(idle.seed)):
         # An episode that lost its grid without control ends in an unknown imbalance: the last known one.
-        d_mw = idle.imbalance_mw[k].copy()
+        d_mw = idle["imbalance_mw"][k].copy()
         known = np.flatnonzero(~np.isnan(d_mw))
         d_mw[known[-1] + 1 :] = d_mw[known[-1]]
         best = perfect_information(
-            model, np.concatenate([[0.0], d_mw]), float(idle.soc[k, 0]), program=program
+            model, np.concatenate([[0.0], d_mw]), float(idle["soc"][k, 0]), program=program
         )
         moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
         df_mhz = 1e3 * best.df_hz

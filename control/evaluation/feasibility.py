@@ -20,8 +20,8 @@ Three things are asked of every episode, whose course is known here from the sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,15 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.controllers.one_mass import OneMass, one_mass
 from control.controllers.quadratic_program import Program, perfect_information
-from control.evaluation.rollout import KINDS, Environment, Trial, play_trial
+from control.evaluation.grid_record import (
+    ByPlant,
+    Figures,
+    Grid,
+    GridEnvironment,
+    limit_violations,
+    return_by_terms,
+)
+from control.evaluation.rollout import Record, rollout
 from control.plants.fleet import BESS, DR, GAS
 
 __all__ = [
@@ -39,12 +47,16 @@ __all__ = [
     "FollowPlan",
     "adequacy",
     "better",
-    "broken",
     "certify",
+    "report",
+    "solvable",
+    "suite_figures",
     "unexplained_mw",
 ]
 
 MINUTE_S = 60.0
+ASKED_WITHIN_200_MHZ = 0.99  # of suite `normal`
+LIMIT_HZ = 0.5
 CORRECTIONS = 1  # of the plan after it has been played
 TOLERANCE = 1e-3  # of the quadratic program: a hundredth of the figures' last digit
 
@@ -71,8 +83,8 @@ class Certificate:
     """What a suite's episodes allow."""
 
     adequacy: Adequacy
-    idle: Trial  # nobody balances
-    planned: Trial  # the plan of perfect information, in the full simulator
+    idle: Record  # nobody balances
+    planned: Record  # the plan of perfect information, in the full simulator
     program_return: FloatArray  # of the relaxed one-mass program, [episode]
     unavoidable: BoolArray  # violations nobody could have prevented, [episode, T, kind]
 
@@ -80,7 +92,7 @@ class Certificate:
 class Constant:
     """Every plant is driven the same way all the time: 0 does nothing, -1 and 1 go to an end of the range."""
 
-    def __init__(self, environment: Environment, action: float) -> None:
+    def __init__(self, environment: Grid, action: float) -> None:
         self._action = np.full((environment.n_env, environment.case.n_resource), action)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
@@ -98,7 +110,7 @@ class FollowPlan:
     leave undone, gas plants take over.
     """
 
-    def __init__(self, environment: Environment, command_mw: FloatArray) -> None:
+    def __init__(self, environment: Grid, command_mw: FloatArray) -> None:
         """Args: environment: whose plants; command_mw: of each class at each interval's end, [env, T, class]."""
         self._loop = environment.loop
         fleet = self._loop.fleet
@@ -147,7 +159,7 @@ def adequacy(model: OneMass, imbalance_mw: FloatArray, energy_share: FloatArray)
 
 
 def certify(
-    environment: Environment, seeds: IntArray, on_interval: Callable[[], None] | None = None
+    environment: GridEnvironment, seeds: IntArray, on_interval: Callable[[], None] | None = None
 ) -> Certificate:
     """Certificate of the episodes of these seeds.
 
@@ -157,17 +169,17 @@ def certify(
     """
     if environment.n_env != len(seeds):
         raise ValueError(f"{environment.n_env} environments for {len(seeds)} seeds, expected one each")
-    loop = environment.loop
-    idle = play_trial(Constant(environment, 0.0), environment, seeds, on_interval)
+    loop, plants = environment.loop, ByPlant(environment)
+    idle = rollout(Constant(environment, 0.0), plants, seeds, Figures, on_interval)
     model = one_mass(environment.description, environment.description.scenario_swing)
     n = loop.scenario.n_intervals
     program = Program(model, np.full(n, model.interval_s), tolerance=TOLERANCE)
     # An episode that loses its grid has no imbalance to plan for from there on.
-    disturbance_mw = np.nan_to_num(np.pad(idle.imbalance_mw, ((0, 0), (1, 0))))
-    soc = np.nan_to_num(idle.soc[:, 0], nan=0.5)  # nothing has moved by then
+    disturbance_mw = np.nan_to_num(np.pad(idle["imbalance_mw"], ((0, 0), (1, 0))))
+    soc = np.nan_to_num(idle["soc"][:, 0], nan=0.5)  # nothing has moved by then
     program_return = np.empty(len(seeds))
     energy_share = np.empty((len(seeds), n))
-    planned: Trial | None = None
+    planned: Record | None = None
     for correction in range(1 + CORRECTIONS):
         command_mw, planned_hz = np.empty((len(seeds), n, 3)), np.empty((len(seeds), n))
         for k in range(len(seeds)):
@@ -177,17 +189,17 @@ def certify(
                 energy_share[k], program_return[k] = bound.energy_share, -bound.cost
             if on_interval is not None:
                 on_interval()
-        played = play_trial(FollowPlan(environment, command_mw), environment, seeds, on_interval)
+        played = rollout(FollowPlan(environment, command_mw), plants, seeds, Figures, on_interval)
         disturbance_mw = disturbance_mw + unexplained_mw(model, played, planned_hz)
         planned = played if planned is None else better(planned, played)
     assert planned is not None
-    unavoidable = broken(idle) & broken(planned)
+    unavoidable = limit_violations(idle) & limit_violations(planned)
     for end in (-1.0, 1.0):
         if unavoidable.any():  # the ends of the range are played only where they can still acquit somebody
-            pushed = play_trial(Constant(environment, end), environment, seeds, on_interval)
-            unavoidable &= broken(pushed)
+            pushed = rollout(Constant(environment, end), plants, seeds, Figures, on_interval)
+            unavoidable &= limit_violations(pushed)
     return Certificate(
-        adequacy=adequacy(model, idle.imbalance_mw, energy_share),
+        adequacy=adequacy(model, idle["imbalance_mw"], energy_share),
         idle=idle,
         planned=planned,
         program_return=program_return,
@@ -195,7 +207,7 @@ def certify(
     )
 
 
-def unexplained_mw(model: OneMass, played: Trial, planned_hz: FloatArray) -> FloatArray:
+def unexplained_mw(model: OneMass, played: Record, planned_hz: FloatArray) -> FloatArray:
     """Power that the one mass lacks to move as the grid did, [episode, T + 1].
 
         e = M d(f - f_plan)/dt + D (f - f_plan) + [g(f_plan) - g(f)],      g the governors' response in the steady state
@@ -203,8 +215,8 @@ def unexplained_mw(model: OneMass, played: Trial, planned_hz: FloatArray) -> Flo
     Args:
         planned_hz: frequency of the plan at the intervals' ends, [episode, T].
     """
-    n_episode, n = planned_hz.shape
-    f_hz = np.nan_to_num(played.df_hz.reshape(n_episode, n, -1)[:, :, -1])
+    n = planned_hz.shape[1]
+    f_hz = np.nan_to_num(played["df_hz"][:, :, -1])
     governor = model.governor
 
     def response_mw(x_hz: FloatArray) -> FloatArray:
@@ -222,24 +234,76 @@ def unexplained_mw(model: OneMass, played: Trial, planned_hz: FloatArray) -> Flo
     return at_ends
 
 
-def better(one: Trial, other: Trial) -> Trial:
-    """Of each episode the trial with the higher return."""
-    choose = other.returns > one.returns
-    content: dict[str, Any] = {}
-    for f in fields(Trial):
-        a, b = getattr(one, f.name), getattr(other, f.name)
-        content[f.name] = (
-            np.where(choose.reshape(-1, *([1] * (a.ndim - 1))), b, a) if isinstance(a, np.ndarray) else a
-        )
-    return Trial(**content)
+def better(one: Record, other: Record) -> Record:
+    """Of each episode the one with the higher return."""
+    return one.either(other, return_by_terms(other) > return_by_terms(one))
 
 
-def broken(trial: Trial) -> BoolArray:
-    """Limits broken, by kind, [episode, T, kind]; a lost grid has left the frequency limits for good."""
-    found: BoolArray = trial.violation > 0.0  # not where the episode was over
-    lost = np.arange(found.shape[1]) >= trial.n_played[:, None]
-    found[:, :, KINDS.index("frequency")] |= lost
-    return found
+def _shares(record: Record) -> dict[str, float]:
+    """Shares of the time within 36, 200 and 500 mHz; what a lost grid no longer played is outside of all."""
+    return {
+        "share_within_36mhz": float(np.nan_to_num(record["within_36_mhz"], nan=0.0).mean()),
+        "share_within_200mhz": float(np.nan_to_num(record["within_200_mhz"], nan=0.0).mean()),
+        "share_within_500mhz": float((record["max_abs_df_hz"] <= LIMIT_HZ).mean()),
+    }
+
+
+def suite_figures(found: Certificate, random: Record) -> dict[str, Any]:
+    """What the report and the file say of one suite; `random` are its episodes with random actions."""
+    planned, idle = found.planned, found.idle
+
+    def summary(record: Record) -> dict[str, float]:
+        return {
+            "return_mean": float(return_by_terms(record).mean()),
+            "rms_mhz": float(1e3 * np.sqrt(np.nanmean(np.square(record["df_hz"])))),
+            "worst_df_hz": float(np.nanmax(record["max_abs_df_hz"])),
+            **_shares(record),
+            "violations_per_episode": float(np.nansum(record["violation"]) / len(record.seed)),
+        }
+
+    return {
+        **_shares(planned),
+        "unavoidable_violations": int(found.unavoidable.sum()),
+        "episodes": len(planned.seed),
+        "plan": summary(planned),
+        "do_nothing": summary(idle),
+        "random": summary(random),
+        "program_return_mean": float(found.program_return.mean()),
+        "adequacy": asdict(found.adequacy),
+    }
+
+
+def report(suite: str, f: dict[str, Any]) -> str:
+    """Figures of one suite in words."""
+    a, plan, idle, random = f["adequacy"], f["plan"], f["do_nothing"], f["random"]
+    return "\n".join(
+        [
+            f"{suite} ({f['episodes']} episodes)",
+            f"  imbalance       {a['imbalance_rms_mw']:.0f} MW rms, at worst {a['imbalance_worst_mw']:.0f} MW; "
+            f"the fleet reaches {a['fleet_range_mw']:.0f} MW ({100 * a['within_range']:.2f} % of intervals)",
+            f"  ramps           at worst {a['change_per_min_worst_mw']:.0f} MW in a minute; the fleet can "
+            f"{a['fleet_ramp_mw_per_min']:.0f} MW/min ({100 * a['within_ramp']:.2f} % of minutes)",
+            f"  batteries       from {round(100 * a['battery_energy_lowest'])} to "
+            f"{round(100 * a['battery_energy_highest'])} % of their energy in the plan",
+            f"  do nothing      rms {idle['rms_mhz']:.1f} mHz, worst {1e3 * idle['worst_df_hz']:.0f} mHz, "
+            f"return {idle['return_mean']:,.0f}",
+            f"  random          rms {random['rms_mhz']:.1f} mHz, worst {1e3 * random['worst_df_hz']:.0f} mHz, "
+            f"return {random['return_mean']:,.0f}",
+            f"  plan, played    rms {plan['rms_mhz']:.1f} mHz, worst {1e3 * plan['worst_df_hz']:.0f} mHz, "
+            f"return {plan['return_mean']:,.0f} (one-mass program {f['program_return_mean']:,.0f})",
+            f"                  within 36 mHz {100 * f['share_within_36mhz']:.2f} %, 200 mHz "
+            f"{100 * f['share_within_200mhz']:.2f} %, 500 mHz {100 * f['share_within_500mhz']:.2f} % of the time",
+            f"  violations      {f['unavoidable_violations']} unavoidable; per episode "
+            f"{plan['violations_per_episode']:.2f} with the plan, {idle['violations_per_episode']:.2f} doing nothing",
+        ]
+    )
+
+
+def solvable(figures: Mapping[str, Any]) -> bool:
+    """Whether the plan keeps what is asked of suite `normal`: 0.2 Hz for 99 % of the time, and never beyond 0.5 Hz."""
+    return bool(
+        figures["share_within_200mhz"] >= ASKED_WITHIN_200_MHZ and figures["share_within_500mhz"] >= 1.0
+    )
 
 
 def _share(values: FloatArray, limit: float) -> float:

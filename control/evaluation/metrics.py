@@ -23,12 +23,8 @@ __all__ = [
     "energy_mwh",
     "frequency_response_mw_per_decihertz",
     "mileage_mw",
-    "nadir_hz",
     "percentile_hz",
     "rms_hz",
-    "rocof_hz_per_s",
-    "settling_time_s",
-    "share_within",
     "unserved_mwh",
 ]
 
@@ -52,44 +48,6 @@ def percentile_hz(df_hz: FloatArray, percent: float = 95.0) -> FloatArray:
     """Magnitude of the deviation that is exceeded only (100 - percent) % of the time [Hz]."""
     found: FloatArray = np.nanpercentile(np.abs(df_hz), percent, axis=-1)
     return found
-
-
-def share_within(df_hz: FloatArray, limit_hz: float) -> FloatArray:
-    """Share of the time with |Df| <= limit, 0 to 1."""
-    known = ~np.isnan(df_hz)
-    inside = np.abs(np.where(known, df_hz, np.inf)) <= limit_hz
-    share: FloatArray = inside.sum(axis=-1) / known.sum(axis=-1)
-    return share
-
-
-def nadir_hz(df_hz: FloatArray) -> FloatArray:
-    """Deviation of the largest magnitude, with its sign [Hz]."""
-    at = np.nanargmax(np.abs(df_hz), axis=-1)
-    value: FloatArray = np.take_along_axis(df_hz, np.expand_dims(at, -1), axis=-1)[..., 0]
-    return value
-
-
-def rocof_hz_per_s(df_hz: FloatArray, dt_s: float, window_s: float = 0.5) -> FloatArray:
-    """Largest rate of change of frequency, |f(t + w) - f(t)| / w [Hz/s].
-
-    Over a window of 0.5 s as ENTSO-E, Rate of Change of Frequency withstand capability, 2018, measures it.
-    """
-    n = max(round(window_s / dt_s), 1)
-    rate: FloatArray = np.nanmax(np.abs(df_hz[..., n:] - df_hz[..., :-n]), axis=-1) / (n * dt_s)
-    return rate
-
-
-def settling_time_s(df_hz: FloatArray, dt_s: float, band_hz: float) -> FloatArray:
-    """Time after which |Df| stays within the band to the end [s]; NaN where it is outside at the end.
-
-    Args:
-        df_hz: samples every dt_s, the first one dt_s after the event, [..., time].
-    """
-    outside = np.abs(df_hz) > band_hz
-    n = df_hz.shape[-1]
-    last = np.where(outside.any(axis=-1), n - np.argmax(outside[..., ::-1], axis=-1), 0)
-    settled: FloatArray = np.where(last == n, np.nan, last * dt_s)
-    return settled
 
 
 def control_performance_1(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 from cases.arrays import FloatArray, IntArray
 
@@ -21,12 +22,17 @@ def interquartile_mean(values: FloatArray) -> float:
 
 
 def bootstrap_ci95(values: FloatArray, seed: int = 0, n: int = N_BOOTSTRAP) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean of [episode]."""
+    """95 % percentile bootstrap interval of the mean of [episode] (Efron & Tibshirani, 1993, ch. 13).
+
+    Of a single episode it is the value itself, twice: there is nothing to draw again.
+    """
     x = np.asarray(values, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    means = x[rng.integers(len(x), size=(n, len(x)))].mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    if len(x) == 1:
+        return float(x[0]), float(x[0])
+    found = stats.bootstrap(
+        (x,), np.mean, n_resamples=n, confidence_level=0.95, method="percentile", rng=np.random.default_rng(seed)
+    )  # fmt: skip
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def paired_difference(
@@ -35,6 +41,9 @@ def paired_difference(
     """Mean of values - others of the same episodes [episode], and its 95 % bootstrap interval.
 
     Whole pairs are drawn, so what an episode does to both controllers alike cancels.
+
+    Raises:
+        ValueError: they are not pairs.
     """
     if np.shape(values) != np.shape(others):
         raise ValueError(f"{np.shape(values)} and {np.shape(others)} values, expected pairs.")

@@ -1,4 +1,4 @@
-"""Tuning by an evolution strategy: the search space of a controller's parameters, and CMA-ES.
+"""Tuning the baselines by an evolution strategy: CMA-ES, what a candidate costs, and the search itself.
 
 Candidates of a generation meet the same episodes, and another generation others, so that nothing is tuned to a few
 seeds. Only ranks count, which keeps a single outage from deciding alone.
@@ -6,62 +6,53 @@ seeds. Only ranks count, which keeps a single outage from deciding alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cases.arrays import FloatArray
-from control.controllers.agc import Within
+from control.controllers.registry import BASELINES, make_baseline
+from control.evaluation.grid_record import ByPlant, GridEnvironment
+from control.evaluation.rollout import rollout
+from control.evaluation.search_space import Problem, problem_of
+from control.scenario.suites import VALIDATION_SEEDS, require_training_seed
 
-__all__ = ["CmaEs", "Space", "candidate_cost"]
+__all__ = [
+    "GENERATIONS",
+    "ORDER",
+    "EvolutionStrategy",
+    "Plan",
+    "TuningError",
+    "candidate_cost",
+    "tune",
+]
+
+# Later ones start from earlier ones.
+ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess")
+GENERATIONS = {
+    "agc": 40,
+    "agc_forecast": 25,
+    "local_pi": 45,
+    "linear": 160,
+    "linear_extended": 160,
+    "linear_bess": 80,
+}
+REFINED = 0.3  # of a whole search's spread
+FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
+
+# From scenario, intervals of an episode (None: all of them), number of environments and observation.
+Make = Callable[[str, int | None, int, str], GridEnvironment]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """Parameters of a dataclass whose fields are `Annotated` with `Within`, as numbers from 0 to 1."""
-
-    name: tuple[str, ...]
-    low: FloatArray
-    high: FloatArray
-    log: FloatArray  # 1 where the logarithm is searched
-
-    @classmethod
-    def of(cls, parameters: type[Any], without: tuple[str, ...] = ()) -> Space:
-        """All tunable fields of a parameter class, but for those named."""
-        hints = get_type_hints(parameters, include_extras=True)
-        found = {
-            name: extra
-            for name, hint in hints.items()
-            for extra in getattr(hint, "__metadata__", ())
-            if isinstance(extra, Within) and name not in without
-        }
-        return cls(
-            name=tuple(found),
-            low=np.array([within.low for within in found.values()]),
-            high=np.array([within.high for within in found.values()]),
-            log=np.array([float(within.log) for within in found.values()]),
-        )
-
-    def decode(self, unit: FloatArray) -> dict[str, FloatArray]:
-        """{name: [...]} from positions [..., parameter], cut to 0..1."""
-        unit = np.clip(unit, 0.0, 1.0)
-        safe_low = np.where(self.log > 0.0, self.low, 1.0)
-        safe_high = np.where(self.log > 0.0, self.high, 1.0)
-        geometric = safe_low * (safe_high / safe_low) ** unit
-        value = np.where(self.log > 0.0, geometric, self.low + (self.high - self.low) * unit)
-        return {name: value[..., i] for i, name in enumerate(self.name)}
-
-    def encode(self, values: Mapping[str, Any]) -> FloatArray:
-        """Position of given parameters, [parameter]."""
-        x = np.array([float(values[name]) for name in self.name])
-        low, high = self.low, self.high
-        safe = np.where(self.log > 0.0, np.maximum(x, low), 1.0)
-        safe_low = np.where(self.log > 0.0, low, 1.0)
-        ratio = np.where(self.log > 0.0, high / np.where(self.log > 0.0, low, high), np.e)
-        unit = np.where(self.log > 0.0, np.log(safe / safe_low) / np.log(ratio), (x - low) / (high - low))
-        return np.clip(unit, 0.0, 1.0)
+class TuningError(ValueError):
+    """The search cannot go on; the message says why and what to do."""
 
 
 def candidate_cost(returns: FloatArray) -> FloatArray:
@@ -76,88 +67,262 @@ def candidate_cost(returns: FloatArray) -> FloatArray:
     return total
 
 
-class CmaEs:
-    """Covariance matrix adaptation, minimising.
+class EvolutionStrategy:
+    """CMA-ES, minimising, by the package `cmaes`: N. Hansen, The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 
-    Positive weights only, rank-one and rank-mu updates, cumulative step length adaptation, with the default
-    constants of N. Hansen, The CMA evolution strategy: a tutorial, arXiv:1604.00772, table 1.
+    A search is a function of its start, its seed and the costs it was told. So these are its state, and going on means
+    asking and telling once more, which takes no time and needs nothing of the package's inner life.
     """
 
-    def __init__(self, mean: FloatArray, sigma: FloatArray, n_candidate: int, seed: int) -> None:
-        """Start at `mean`, with standard deviations `sigma`, [parameter] each."""
-        n = len(mean)
-        self.n_candidate = n_candidate
-        self.scale = np.array(sigma, dtype=np.float64)
-        self.mean = np.array(mean, dtype=np.float64) / self.scale
-        self.sigma = 1.0
-        self.covariance = np.eye(n)
-        self.path_sigma, self.path_c = np.zeros(n), np.zeros(n)
-        self.generation = 0
-        self.rng = np.random.default_rng(seed)
-        mu = n_candidate // 2
-        weight = np.log((n_candidate + 1) / 2.0) - np.log(np.arange(1, mu + 1))
-        self.weight = weight / weight.sum()
-        self.mu_eff = 1.0 / float(np.square(self.weight).sum())
-        m = self.mu_eff
-        self.c_sigma = (m + 2.0) / (n + m + 5.0)
-        self.d_sigma = 1.0 + 2.0 * max(0.0, np.sqrt((m - 1.0) / (n + 1.0)) - 1.0) + self.c_sigma
-        self.c_c = (4.0 + m / n) / (n + 4.0 + 2.0 * m / n)
-        self.c_1 = 2.0 / ((n + 1.3) ** 2 + m)
-        self.c_mu = min(1.0 - self.c_1, 2.0 * (m - 2.0 + 1.0 / m) / ((n + 2.0) ** 2 + m))
-        self.chi = np.sqrt(n) * (1.0 - 1.0 / (4.0 * n) + 1.0 / (21.0 * n * n))
+    def __init__(self, start: FloatArray, sigma: FloatArray, n_candidate: int, seed: int) -> None:
+        """Begin at `start`, with standard deviations `sigma`, [parameter] each."""
+        import cmaes
+
+        self.start = np.array(start, dtype=np.float64)
+        self.sigma = np.array(sigma, dtype=np.float64)
+        self.n_candidate, self.seed = n_candidate, seed
+        self.cost: list[list[float]] = []  # of every candidate so far, [generation][candidate]
+        # In units of sigma, so that the search begins on a sphere.
+        self._search = cmaes.CMA(
+            mean=self.start / self.sigma, sigma=1.0, population_size=n_candidate, seed=seed
+        )
+        self._asked: FloatArray | None = None
+
+    @property
+    def generation(self) -> int:
+        """Generations told of."""
+        return len(self.cost)
 
     @property
     def best(self) -> FloatArray:
         """The mean of the distribution, less noisy than any candidate, [parameter]."""
-        centre: FloatArray = self.mean * self.scale
+        centre: FloatArray = self._search.mean * self.sigma
         return centre
 
     def ask(self) -> FloatArray:
-        """Candidates of this generation, [candidate, parameter]."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.maximum(values, 1e-20))
-        z = self.rng.standard_normal((self.n_candidate, len(self.mean)))
-        candidates: FloatArray = (self.mean + self.sigma * z @ root.T) * self.scale
-        return candidates
+        """Candidates of this generation, [candidate, parameter]; the same until `tell`."""
+        if self._asked is None:
+            self._asked = np.stack([self._search.ask() for _ in range(self.n_candidate)])
+        return self._asked * self.sigma
 
-    def tell(self, candidates: FloatArray, cost: FloatArray) -> None:
-        """Learn from the candidates' costs, [candidate]."""
-        n, order = len(self.mean), np.argsort(cost, kind="stable")
-        best = candidates[order[: len(self.weight)]] / self.scale
-        step = (best - self.mean) / self.sigma
-        mean_step = self.weight @ step
-        self.mean = self.mean + self.sigma * mean_step
-        values, vectors = np.linalg.eigh(self.covariance)
-        whitened = vectors @ ((vectors.T @ mean_step) / np.sqrt(np.maximum(values, 1e-20)))
-        self.generation += 1
-        c, m = self.c_sigma, self.mu_eff
-        self.path_sigma = (1.0 - c) * self.path_sigma + np.sqrt(c * (2.0 - c) * m) * whitened
-        length = float(np.linalg.norm(self.path_sigma))
-        stall = np.sqrt(1.0 - (1.0 - c) ** (2 * self.generation))
-        moving = length / stall < (1.4 + 2.0 / (n + 1.0)) * self.chi
-        self.path_c = (1.0 - self.c_c) * self.path_c
-        if moving:
-            self.path_c = self.path_c + np.sqrt(self.c_c * (2.0 - self.c_c) * m) * mean_step
-        lost = 0.0 if moving else self.c_c * (2.0 - self.c_c)
-        self.covariance = (
-            (1.0 - self.c_1 - self.c_mu + self.c_1 * lost) * self.covariance
-            + self.c_1 * np.outer(self.path_c, self.path_c)
-            + self.c_mu * (step.T * self.weight) @ step
-        )
-        self.sigma *= float(np.exp(min(1.0, c / self.d_sigma * (length / self.chi - 1.0))))
+    def spread(self) -> float:
+        """Standard deviation of this generation's candidates in units of `sigma`, mean over the parameters."""
+        self.ask()
+        assert self._asked is not None
+        return float(self._asked.std(axis=0).mean())
+
+    def tell(self, cost: FloatArray) -> None:
+        """Learn from the costs of the candidates that were asked for, [candidate]."""
+        self.ask()
+        assert self._asked is not None
+        self._search.tell(list(zip(self._asked, cost.tolist(), strict=True)))
+        self.cost.append(cost.tolist())
+        self._asked = None
 
     def get_state(self) -> dict[str, Any]:
-        """All that `set_state` needs to go on to the bit, as numbers, lists and strings."""
-        state: dict[str, Any] = {
-            name: getattr(self, name).tolist()
-            for name in ("mean", "scale", "covariance", "path_sigma", "path_c")
+        """All that `from_state` needs to go on to the bit, as numbers and lists."""
+        return {
+            "start": self.start.tolist(),
+            "sigma": self.sigma.tolist(),
+            "candidates": self.n_candidate,
+            "seed": self.seed,
+            "cost": self.cost,
         }
-        state |= {"sigma": self.sigma, "generation": self.generation, "rng": self.rng.bit_generator.state}
-        return state
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
-        for name in ("mean", "scale", "covariance", "path_sigma", "path_c"):
-            setattr(self, name, np.array(state[name], dtype=np.float64))
-        self.sigma, self.generation = float(state["sigma"]), int(state["generation"])
-        self.rng.bit_generator.state = state["rng"]
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> EvolutionStrategy:
+        """Go on from what `get_state` gave.
+
+        Raises:
+            TuningError: it is no such state.
+        """
+        try:
+            search = cls(
+                np.array(state["start"]), np.array(state["sigma"]), state["candidates"], state["seed"]
+            )
+            for cost in state["cost"]:
+                search.tell(np.array(cost))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TuningError(f"this is no state of a search: {error}") from error
+        return search
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a search goes about it."""
+
+    scenario: str  # training distribution the episodes come from
+    n_intervals: int | None  # of an episode while tuning; validation plays whole ones
+    candidates: int  # of a generation
+    seeds: int  # episodes a candidate plays in a generation
+    generations: int | None  # None: as many as the number of parameters asks for
+    seed: int  # of the search
+    validation_episodes: int
+    workers: int  # processes that share the candidates
+    state: Path  # folder of states to go on from
+    out: Path  # folder of results
+    restart: bool = False  # forget an earlier state
+    refine: bool = False  # start closely around the stored parameters
+
+    def n_generation(self, name: str) -> int:
+        """Generations of one baseline's search."""
+        return self.generations or GENERATIONS[name]
+
+
+@lru_cache(maxsize=8)
+def _environment(
+    make: Make, scenario: str, n_intervals: int | None, n_env: int, observation: str
+) -> GridEnvironment:
+    return make(scenario, n_intervals, n_env, observation)
+
+
+def _play(
+    make: Make,
+    name: str,
+    numbers: dict[str, Any],
+    seeds: Sequence[int],
+    scenario: str,
+    n_intervals: int | None,
+) -> FloatArray:
+    """Returns of candidates side by side, [env]; `numbers` holds an entry for each environment."""
+    for seed in seeds:
+        require_training_seed(seed)
+    baseline = BASELINES[name]
+    environment = _environment(make, scenario, n_intervals, len(seeds), baseline.observation)
+    assert baseline.parameters is not None
+    controller = make_baseline(name, environment.description, len(seeds), baseline.parameters(numbers))
+    return rollout(controller, ByPlant(environment), np.array(seeds)).returns
+
+
+def _returns(
+    make: Make,
+    name: str,
+    numbers: dict[str, Any],
+    seeds: Sequence[int],
+    plan: Plan,
+    n_intervals: int | None,
+    pool: ProcessPoolExecutor | None,
+) -> FloatArray:
+    """Returns of environments with these parameters and seeds, [env], shared among the workers."""
+    if pool is None:
+        return _play(make, name, numbers, seeds, plan.scenario, n_intervals)
+    parts = np.array_split(np.arange(len(seeds)), plan.workers)
+    jobs = [
+        pool.submit(
+            _play,
+            make,
+            name,
+            {key: value[part] for key, value in numbers.items()},
+            [seeds[i] for i in part],
+            plan.scenario,
+            n_intervals,
+        )
+        for part in parts
+    ]
+    return np.concatenate([job.result() for job in jobs])
+
+
+def _search(name: str, problem: Problem, plan: Plan) -> tuple[EvolutionStrategy, Path]:
+    """The search as it was left, or from its start; and the file of its state."""
+    path = plan.state / f"{name}.json"
+    if plan.restart or not path.is_file():
+        return EvolutionStrategy(problem.start, problem.sigma, plan.candidates, plan.seed), path
+    try:
+        search = EvolutionStrategy.from_state(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise TuningError(f"{path}: {error}; start anew with --restart") from error
+    if search.n_candidate != plan.candidates:
+        raise TuningError(
+            f"{path} is a search with {search.n_candidate} candidates, not {plan.candidates}; "
+            "start anew with --restart"
+        )
+    return search, path
+
+
+def tune(
+    name: str,
+    plan: Plan,
+    make: Make,
+    pool: ProcessPoolExecutor | None = None,
+    on_generations: Callable[[int, str], None] = lambda n, text: None,
+) -> str:
+    """One baseline, from where its search stopped to the file of its results; returns what it came to in words.
+
+    Args:
+        name: of ORDER; make: builds environments, a function of a module.
+        pool: processes that share the candidates; None plays them here.
+        on_generations: called with the number of generations done since, and what to say.
+
+    Raises:
+        TuningError: an earlier state cannot be gone on from. ScenarioError: the seeds are not for training.
+    """
+    problem = problem_of(name, plan.out)
+    if plan.refine:
+        stored = json.loads((plan.out / f"{name}.json").read_text(encoding="utf-8"))["parameters"]
+        problem = replace(problem, start=problem.encode(stored), sigma=REFINED * problem.sigma)
+    search, path = _search(name, problem, plan)
+    generations = plan.n_generation(name)
+    on_generations(min(search.generation, generations), name)
+    while search.generation < generations:
+        candidates, spread = search.ask(), search.spread()
+        first = FIRST_SEED + 1000 * ORDER.index(name) + search.generation * plan.seeds
+        seeds = [first + k for k in range(plan.seeds)]
+        numbers = problem.decode(np.repeat(candidates, plan.seeds, axis=0))
+        played = _returns(make, name, numbers, seeds * plan.candidates, plan, plan.n_intervals, pool).reshape(
+            plan.candidates, plan.seeds
+        )
+        search.tell(candidate_cost(played))
+        _write(path, search.get_state())
+        on_generations(1, f"{name}: median return {np.median(played):,.0f}, step {spread:.2f}")
+
+    on_generations(0, f"{name}: validation")
+    seeds = [int(s) for s in VALIDATION_SEEDS.seeds[: plan.validation_episodes]]
+    measured = {}
+    for what, position in (("start", problem.start), ("tuned", search.best)):
+        numbers = problem.decode(np.repeat(position[None], len(seeds), axis=0))
+        measured[what] = _returns(make, name, numbers, seeds, plan, None, pool)
+    # Noise may have led the search astray; what it started from is kept then.
+    chosen = "tuned" if measured["tuned"].mean() >= measured["start"].mean() else "start"
+    best = search.best if chosen == "tuned" else problem.start
+    _write(
+        plan.out / f"{name}.json",
+        {
+            "parameters": {key: _plain(value) for key, value in problem.decode(best).items()},
+            "provenance": {
+                "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
+                + (" --refine" if plan.refine else "")
+                + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
+                "method": "CMA-ES, mean of the last generation"
+                if chosen == "tuned"
+                else "start of the search",
+                "date": date.today().isoformat(),
+                "scenario": plan.scenario,
+                "n_intervals": plan.n_intervals,
+                "generations": search.generation,
+                "candidates": plan.candidates,
+                "seeds_per_generation": plan.seeds,
+                "first_training_seed": FIRST_SEED + 1000 * ORDER.index(name),
+                "validation_seeds": [seeds[0], seeds[-1]],
+                "validation_return_start": round(float(measured["start"].mean()), 1),
+                "validation_return_tuned": round(float(measured["tuned"].mean()), 1),
+            },
+        },
+    )
+    return (
+        f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
+        f"{len(seeds)} validation episodes"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays as JSON knows them, to six digits."""
+    array = np.asarray(value, dtype=np.float64)
+    return np.array([float(f"{x:.6g}") for x in array.ravel()]).reshape(array.shape).tolist()
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Replace a JSON file in one go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)

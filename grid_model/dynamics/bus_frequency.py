@@ -16,6 +16,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
+from grid_model.network.topology import weighted_laplacian
 
 __all__ = ["frequency_divider", "machine_reactance_pu"]
 
@@ -39,13 +40,7 @@ def frequency_divider(
         of service are zero.
     """
     n_bus, n_machine = case.n_bus, case.n_machine
-    laplacian = np.zeros((n_bus, n_bus))
-    weight = np.where(branch_in_service, 1.0 / case.branch.x_pu, 0.0)
-    f, t = case.branch.from_bus, case.branch.to_bus
-    np.add.at(laplacian, (f, f), weight)
-    np.add.at(laplacian, (t, t), weight)
-    np.add.at(laplacian, (f, t), -weight)
-    np.add.at(laplacian, (t, f), -weight)
+    laplacian = weighted_laplacian(case, np.where(branch_in_service, 1.0 / case.branch.x_pu, 0.0))
     machine_weight = np.where(machine_in_service, 1.0 / machine_reactance_pu(case), 0.0)
     np.add.at(laplacian, (case.machine.bus, case.machine.bus), machine_weight)
     to_machine = np.zeros((n_bus, n_machine))

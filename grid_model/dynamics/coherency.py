@@ -40,6 +40,7 @@ from grid_model.dynamics.load_shedding import relay_weight
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
 from grid_model.dynamics.synchronising import spring_stiffness
 from grid_model.network.admittance import ComplexArray
+from grid_model.network.topology import weighted_laplacian
 
 __all__ = ["SwingTopology", "swing_topology"]
 
@@ -112,11 +113,7 @@ def swing_topology(
     )
     k_branch, k_machine = stiffness[0, : case.n_branch], stiffness[0, case.n_branch :]
     f, t = case.branch.from_bus, case.branch.to_bus
-    laplacian = np.zeros((case.n_bus, case.n_bus))
-    np.add.at(laplacian, (f, f), k_branch)
-    np.add.at(laplacian, (t, t), k_branch)
-    np.add.at(laplacian, (f, t), -k_branch)
-    np.add.at(laplacian, (t, f), -k_branch)
+    laplacian = weighted_laplacian(case, k_branch)
     np.add.at(laplacian, (case.machine.bus, case.machine.bus), k_machine)
     pull = np.zeros((case.n_bus, n_group))
     np.add.at(pull, case.machine.bus, k_machine[:, None] * member)

@@ -14,7 +14,7 @@ import networkx as nx
 import numba
 import numpy as np
 
-from cases.arrays import BoolArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 
 
@@ -58,6 +58,24 @@ def ties(case: Case) -> IntArray:
     """Rows of the circuits that join two areas, ascending."""
     area = case.bus.area
     return np.flatnonzero(area[case.branch.from_bus] != area[case.branch.to_bus]).astype(np.int64)
+
+
+def weighted_laplacian(case: Case, weight: FloatArray) -> FloatArray:
+    """Laplacian of the network with weighted circuits: L_bb = sum of the weights at b, L_bc = -sum of those between.
+
+    Args:
+        case: the grid; weight: of each circuit, zero for one out of service, [branch].
+
+    Returns:
+        [bus, bus], in the unit of the weights; rows sum to zero.
+    """
+    f, t = case.branch.from_bus, case.branch.to_bus
+    laplacian = np.zeros((case.n_bus, case.n_bus))
+    np.add.at(laplacian, (f, f), weight)
+    np.add.at(laplacian, (t, t), weight)
+    np.add.at(laplacian, (f, t), -weight)
+    np.add.at(laplacian, (t, f), -weight)
+    return laplacian
 
 
 def islands(case: Case, branch_in_service: BoolArray) -> IntArray:

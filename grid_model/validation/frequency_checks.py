@@ -26,13 +26,13 @@ from grid_model.dynamics.parameters import Level, SwingConfig
 from grid_model.dynamics.recorder import Trace
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.power_flow.solution import PowerFlowDiverged
+from grid_model.validation.check import Check
 from grid_model.validation.classical import ClassicalGrid, TurbineStep
 from grid_model.validation.modes import Modes, electromechanical_modes
 from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz, settling_time_s
 
 __all__ = [
     "EVENTS",
-    "Check",
     "EventResult",
     "compare_levels",
     "inter_area_modes",
@@ -64,23 +64,6 @@ EVENTS = (
     "load 20 +500 MW",
     "loss of load 20",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One figure that must not exceed its limit."""
-
-    what: str
-    value: float
-    limit: float
-    unit: str
-    reason: str  # of the limit
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the figure keeps its limit."""
-        return bool(self.value >= self.limit if self.at_least else abs(self.value) <= self.limit)
 
 
 @dataclass(frozen=True, kw_only=True)

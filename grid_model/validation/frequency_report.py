@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cases.case import Case
-from grid_model.validation.frequency_checks import Check, EventResult
+from grid_model.validation.check import Check
+from grid_model.validation.frequency_checks import EventResult
 from grid_model.validation.modes import Modes
 
 

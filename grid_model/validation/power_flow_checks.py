@@ -20,12 +20,14 @@ from grid_model.network.pandapower_net import build_network, set_reactor_share
 from grid_model.power_flow.lightsim import PowerFlowEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.solution import governor_share
+from grid_model.validation.check import Check
 
-# Half a unit of the fourth decimal, the last one printed, and what 1e-8 MVA of solver mismatch adds to it.
 PUBLISHED_LIMIT = 0.5e-4 + 1e-8
+PUBLISHED_REASON = "half a unit of the fourth decimal, the last one printed, and 1e-8 of solver mismatch"
 ENGINE_LIMIT_PU = 1e-8
-# The engine stops at 1e-9 pu = 1e-7 MVA; rounding over a bus with admittances of 1e3 pu adds less than that.
+ENGINE_REASON = "both stop at 1e-9 pu of mismatch or less"
 KIRCHHOFF_LIMIT_MVA = 1e-6
+KIRCHHOFF_REASON = "the engine stops at 1e-7 MVA; rounding at admittances of 1e3 pu adds less than that"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +36,6 @@ class Published:
 
     vm_pu: FloatArray
     va_degree: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that has to hold."""
-
-    what: str
-    value: float
-    limit: float
-    unit: str
-
-    @property
-    def holds(self) -> bool:
-        """A value that is not a number does not hold."""
-        return bool(self.value <= self.limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,25 +117,37 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
     slack = case.machine.slack_machine
     vm_pu, va_degree = np.abs(oracle.v_pu), np.rad2deg(np.angle(oracle.v_pu))
     checks = [
-        Check(what="engines, largest distance", value=float(dv_pu.max()), limit=ENGINE_LIMIT_PU, unit="pu"),
+        Check(
+            what="engines, largest distance",
+            value=float(dv_pu.max()),
+            limit=ENGINE_LIMIT_PU,
+            unit="pu",
+            reason=ENGINE_REASON,
+        ),
         Check(
             what="Kirchhoff, largest mismatch",
             value=float(mismatch_mva.max()),
             limit=KIRCHHOFF_LIMIT_MVA,
             unit="MVA",
+            reason=KIRCHHOFF_REASON,
         ),
     ]
     if published is not None:
         dv, dva = np.abs(vm_pu - published.vm_pu).max(), np.abs(va_degree - published.va_degree).max()
         checks += [
             Check(
-                what="published voltages, largest distance", value=float(dv), limit=PUBLISHED_LIMIT, unit="pu"
+                what="published voltages, largest distance",
+                value=float(dv),
+                limit=PUBLISHED_LIMIT,
+                unit="pu",
+                reason=PUBLISHED_REASON,
             ),
             Check(
                 what="published angles, largest distance",
                 value=float(dva),
                 limit=PUBLISHED_LIMIT,
                 unit="degree",
+                reason=PUBLISHED_REASON,
             ),
         ]
     return ValidationReport(

@@ -2,7 +2,8 @@
 
 A trace holds deviations from nominal frequency at equal steps, time first: [step] for the centre of inertia, [step,
 bus] for all buses, [step, env] for a batch; every function keeps the axes behind the first. `event_step` is the step at
-which the disturbance acts, the last one before frequency moves.
+which the disturbance acts, the last one before frequency moves. Steps of an episode that were never played are NaN;
+nadir and largest rate leave them out.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import numpy as np
 
 from cases.arrays import FloatArray
 
-__all__ = ["nadir_hz", "rocof_hz_per_s", "settling_hz", "settling_time_s"]
+__all__ = ["largest_rocof_hz_per_s", "nadir_hz", "rocof_hz_per_s", "settling_hz", "settling_time_s"]
 
 
 def nadir_hz(df_hz: FloatArray, event_step: int = 0) -> FloatArray:
     """Deviation furthest from zero after the event, with its sign: nadir of a loss, zenith of a surplus [Hz]."""
     after = df_hz[event_step:]
-    low, high = after.min(axis=0), after.max(axis=0)
+    low, high = np.nanmin(after, axis=0), np.nanmax(after, axis=0)
     return np.where(-low >= high, low, high)
 
 
@@ -36,6 +37,16 @@ def rocof_hz_per_s(
             f"rate of change over {steps} steps from step {event_step}: the trace has {len(df_hz)} steps"
         )
     rate: FloatArray = (df_hz[event_step + steps] - df_hz[event_step]) / (steps * dt_s)
+    return rate
+
+
+def largest_rocof_hz_per_s(df_hz: FloatArray, dt_s: float, window_s: float = 0.5) -> FloatArray:
+    """Largest rate of change of frequency anywhere in a trace, |f(t + w) - f(t)| / w [Hz/s].
+
+    Over a window of 0.5 s as ENTSO-E, Rate of Change of Frequency withstand capability, 2018, measures it.
+    """
+    steps = max(round(window_s / dt_s), 1)
+    rate: FloatArray = np.nanmax(np.abs(df_hz[steps:] - df_hz[:-steps]), axis=0) / (steps * dt_s)
     return rate
 
 

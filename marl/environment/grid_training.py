@@ -14,6 +14,7 @@ from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.config.training import ConfigError, TrainingConfig
+from marl.environment.held_out import HeldOut
 from marl.environment.warm_start import start_of
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
@@ -92,14 +93,14 @@ def make_trainer(
         See `scenario_of`, `marl.environment.warm_start.start_of` and `Trainer`.
     """
     settings = config.evaluation
-    make_evaluation = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
+    make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
     start = None if resume else start_of(config)
     return Trainer(
         config,
         training_environments(config),
         algorithm=algorithm,
         directory=directory,
-        make_evaluation=functools.partial(make_evaluation, settings.eval_episodes),
+        judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,
         metadata={"case": CASE},

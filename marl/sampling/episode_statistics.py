@@ -1,4 +1,4 @@
-"""Episodes: summing up the terms of their steps, and playing whole ones with a given way to act.
+"""What episodes come to: the terms of their steps summed up.
 
 How a term is summed up follows from its name: `reward_...` and `violations...` add up over an episode,
 `rms_...` is a root mean square, `max_...` and `min_...` are extremes, every other term is averaged over the
@@ -7,18 +7,14 @@ steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from marl.protocol import BatchedEnvironment, Float32Array, FloatArray, IntArray, Transition
-
-Act = Callable[[Mapping[str, Float32Array]], Mapping[str, Float32Array]]
+from marl.protocol import FloatArray, IntArray, Transition
 
 SUMMED = ("reward_", "violations")
-# Longer than any episode here: an environment that never ends one is a mistake, not patience to be had.
-MOST_STEPS = 1_000_000
 
 
 class EpisodeSums:
@@ -95,34 +91,26 @@ def mean_over_steps(terms: Mapping[str, list[FloatArray]], episode_steps: int) -
     return means
 
 
-def play(act: Act, environment: BatchedEnvironment, seeds: IntArray) -> dict[str, FloatArray]:
-    """Plays the episodes of these seeds to their ends; returns each term as [episode], in the seeds' order.
+def episode_terms(
+    reward: FloatArray, terms: Mapping[str, FloatArray], n_played: IntArray
+) -> dict[str, FloatArray]:
+    """What whole episodes came to, each term [episode], as `EpisodeSums` finds it step by step, to the bit.
 
-    Batches as large as the environment are played one after the other; the last one is filled up with repeats
-    of its first seed, which are not counted.
+    Args:
+        reward: the team's, [episode, step]; terms: {name: [episode, step]}; values after an episode's end do not count.
+        n_played: steps of each episode, [episode].
     """
-    n_env = environment.n_env
-    collected: dict[str, list[FloatArray]] = {}
-    for start in range(0, len(seeds), n_env):
-        mine = np.asarray(seeds[start : start + n_env], dtype=np.int64)
-        padded = np.concatenate([mine, np.full(n_env - len(mine), mine[0], dtype=np.int64)])
-        observed = environment.reset(padded)
-        sums = EpisodeSums(n_env)
-        results: dict[str, FloatArray] = {}
-        open_episodes = np.arange(n_env) < len(mine)
-        for _ in range(MOST_STEPS):
-            transition = environment.step(dict(act(observed.observations)))
-            finished = sums.add(transition)
-            done = np.flatnonzero(transition.terminated | transition.truncated)
-            first = open_episodes[done]  # later episodes of an environment belong to no seed
-            for name, values in finished.items():
-                results.setdefault(name, np.zeros(n_env))[done[first]] = values[first]
-            open_episodes[done] = False
-            if not open_episodes.any():
-                break
-            observed = transition.observation
+    length = n_played.astype(np.float64)
+    played = np.arange(reward.shape[1]) < n_played[:, None]
+    found = {"length": length}
+    for name, value in {"return": reward, **terms}.items():
+        step = np.square(value) if name.startswith("rms_") else np.asarray(value, dtype=np.float64)
+        step = np.where(played, step, _empty(name))
+        if name.startswith("max_"):
+            total: FloatArray = step.max(axis=1)
+        elif name.startswith("min_"):
+            total = step.min(axis=1)
         else:
-            raise RuntimeError(f"no end of the episodes after {MOST_STEPS} steps")
-        for name, values in results.items():
-            collected.setdefault(name, []).append(values[: len(mine)])
-    return {name: np.concatenate(pieces) for name, pieces in collected.items()}
+            total = 0.0 + np.cumsum(step, axis=1)[:, -1]  # one after the other, unlike sum()
+        found[name] = _summary(name, total, length)
+    return found

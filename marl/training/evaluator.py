@@ -6,19 +6,24 @@ process of its own an evaluation costs the learner no time as long as a core is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 import torch
 
 from marl.networks.policy import Policy
-from marl.protocol import BatchedEnvironment, FloatArray, IntArray
+from marl.protocol import FloatArray, IntArray
 from marl.sampling.child_process import HelperProcess, answer, ignore_signals
-from marl.sampling.episode_statistics import play
 
-MakeEvaluation = Callable[[], BatchedEnvironment]
 Content = Mapping[str, Any]  # of a policy
+
+
+class Judge(Protocol):
+    """Plays held-out episodes with a policy; it knows in what, and builds that when first asked."""
+
+    def __call__(self, policy: Policy, seeds: IntArray, /) -> dict[str, FloatArray]:
+        """Each term of the episodes of these seeds as [episode], `return` among them, in the seeds' order."""
 
 
 class Evaluator(Protocol):
@@ -40,15 +45,13 @@ class Evaluator(Protocol):
 class EvaluatorHere:
     """In the learner's own process: `begin` plays the episodes."""
 
-    def __init__(self, make: MakeEvaluation) -> None:
-        self._make = make
-        self._environment: BatchedEnvironment | None = None
+    def __init__(self, judge: Judge) -> None:
+        self._judge: Judge | None = judge
         self._found: dict[str, FloatArray] | None = None
 
     def begin(self, policy: Content, seeds: IntArray) -> None:
-        if self._environment is None:
-            self._environment = self._make()
-        self._found = play(Policy.from_content(policy).act, self._environment, seeds)
+        assert self._judge is not None, "closed"
+        self._found = self._judge(Policy.from_content(policy), seeds)
 
     def is_ready(self) -> bool:
         return True
@@ -59,14 +62,14 @@ class EvaluatorHere:
         return found
 
     def close(self) -> None:
-        self._environment = None
+        self._judge = None
 
 
-def _serve(connection: Connection, make: MakeEvaluation) -> None:
+def _serve(connection: Connection, judge: Judge) -> None:
     """The process's life."""
     ignore_signals()
     torch.set_num_threads(1)
-    here = EvaluatorHere(make)
+    here = EvaluatorHere(judge)
 
     def respond(request: tuple[Content, IntArray]) -> dict[str, FloatArray]:
         policy, seeds = request
@@ -80,9 +83,13 @@ def _serve(connection: Connection, make: MakeEvaluation) -> None:
 class EvaluatorBeside:
     """In a process of its own, while the learner goes on."""
 
-    def __init__(self, make: MakeEvaluation) -> None:
-        """Starts the process; `make` must be picklable."""
-        self._process = HelperProcess("the process that evaluates held-out episodes", _serve, make)
+    def __init__(self, judge: Judge) -> None:
+        """Starts the process.
+
+        Raises:
+            TypeError: the judge cannot be pickled; the message says what to hand in instead.
+        """
+        self._process = HelperProcess("the process that evaluates held-out episodes", _serve, judge)
 
     def begin(self, policy: Content, seeds: IntArray) -> None:
         # As arrays: torch would hand over tensors as shared memory, with a server of its own.

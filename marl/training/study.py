@@ -25,8 +25,8 @@ from marl.checkpoint import CheckpointError, write_atomically
 from marl.config.presets import PresetName, preset
 from marl.config.training import FIRST_VALIDATION_SEED, ConfigError, TrainingConfig
 from marl.networks.policy import Policy
-from marl.sampling.episode_statistics import play
 from marl.training.curves import GRID, legend_above, new_figure, read_metrics, save, style
+from marl.training.evaluator import Judge
 from marl.training.run_directory import BEST, CHECKPOINT, FINAL, read_config, write_config
 from marl.training.trainer import Trainer
 
@@ -41,6 +41,9 @@ class World:
         ..., Any
     ]  # (scenario, n_env, seed, observation, *, stagger, check) -> BatchedEnvironment
     warm_start: Callable[[TrainingConfig], Callable[[Policy], None] | None]  # what fresh actors begin with
+    held_out: Callable[
+        [Callable[[], Any]], Judge
+    ]  # a judge, from what builds the environment of its episodes
     require_scenario: Callable[[str], None]  # raises where there is no such scenario
     n_validation_seeds: int  # from FIRST_VALIDATION_SEED on
     case: str  # name of the grid
@@ -248,8 +251,10 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
             directory=directory,
             resume=broken_off,
             start=None if broken_off else world.warm_start(config),
-            make_evaluation=lambda: world.make_batch(
-                config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
+            judge=world.held_out(
+                lambda: world.make_batch(
+                    config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
+                )
             ),
             tensorboard=False,
         )
@@ -283,6 +288,7 @@ def judge(
 ) -> dict[str, Any]:
     """Mean terms of the run's last and best policy in validation episodes of one condition."""
     batch = world.make_batch(scenario, n_episode, config.seed, config.observation, check=False)
+    play = world.held_out(lambda: batch)
     # Past the seeds that chose the best model during training.
     first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
     found: dict[str, Any] = {"episodes": n_episode}
@@ -291,7 +297,7 @@ def judge(
             policy = Policy.load(directory / file)
         except CheckpointError as error:
             raise ResultError(f"{error}; delete {directory} to have its run done again") from error
-        terms = play(policy.act, batch, np.arange(first, first + n_episode))
+        terms = play(policy, np.arange(first, first + n_episode))
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
     return found
 

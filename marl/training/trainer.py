@@ -34,7 +34,7 @@ from marl.protocol import (
 from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps
 from marl.training.curriculum import ConstantCurriculum, Curriculum, Draw
 from marl.training.dump import write_dump
-from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, MakeEvaluation
+from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, Judge
 from marl.training.logger import MetricsLogger
 from marl.training.run_directory import BEST, CHECKPOINT, FINAL, STATISTICS
 from marl.training.run_state import Progress, RunState, TrainingResult, speeds, statistics
@@ -61,7 +61,7 @@ class Trainer:
         algorithm: MakeAlgorithm,
         directory: Path,
         curriculum: Curriculum | None = None,
-        make_evaluation: MakeEvaluation | None = None,
+        judge: Judge | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -75,7 +75,7 @@ class Trainer:
             algorithm: builds the learner, such as `marl.algorithms.mappo.MAPPO`.
             directory: of the run; made if it is not there.
             curriculum: says what episodes are drawn from; None draws from one scenario, seeds by `config.seed`.
-            make_evaluation: builds the environment of held-out episodes when first needed; None never evaluates. To
+            judge: plays held-out episodes with a policy, see `marl.environment.held_out`; None never evaluates. To
                 evaluate in a process beside the learner (`config.evaluation.eval_process`) it must be picklable.
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.environment.warm_start`; a
@@ -92,7 +92,7 @@ class Trainer:
         self.config = config
         self.environment = environment
         self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed)
-        self.make_evaluation = make_evaluation
+        self.judge = judge
         self.directory = directory
         self.on_progress = on_progress
         self.metadata = dict(metadata or {})
@@ -335,13 +335,13 @@ class Trainer:
 
     def _begin_evaluation(self, policy: dict[str, Any]) -> bool:
         """Has a policy judged by held-out episodes, one at a time; False where there are none."""
-        if self.make_evaluation is None:
+        if self.judge is None:
             self._judged = None
             return False
         began, settings = time.perf_counter(), self.config.evaluation
         if self._evaluator is None:
             kind = EvaluatorBeside if settings.eval_process else EvaluatorHere
-            self._evaluator = kind(self.make_evaluation)
+            self._evaluator = kind(self.judge)
         elif self._judged is not None:
             self._end_evaluation()
         seeds = settings.eval_seed + np.arange(settings.eval_episodes, dtype=np.int64)

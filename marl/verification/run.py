@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 from marl.algorithms.mappo import MAPPO
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.protocol import FloatArray
-from marl.sampling.episode_statistics import play
+from marl.training.evaluator import Judge
 from marl.training.trainer import Trainer
 from marl.verification.navigation import EPISODE_STEPS, Navigation
 
@@ -54,8 +55,13 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
     )
 
 
-def train(frames: int, seed: int) -> float:
-    """Mean evaluation return, over episodes and agents, of the policy that one run ends with."""
+def train(frames: int, seed: int, held_out: Callable[[Callable[[], Navigation]], Judge]) -> float:
+    """Mean evaluation return, over episodes and agents, of the policy that one run ends with.
+
+    Args:
+        frames: environment steps; seed: of the run.
+        held_out: a judge, from what builds the environment of its episodes.
+    """
     with tempfile.TemporaryDirectory() as directory:
         config = configuration(frames, seed)
         trainer = Trainer(
@@ -67,7 +73,7 @@ def train(frames: int, seed: int) -> float:
         )
         trainer.run()
     seeds = np.arange(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + EVALUATION_EPISODES)
-    terms = play(trainer.algorithm.evaluation_policy.act, Navigation(EVALUATION_EPISODES), seeds)
+    terms = held_out(lambda: Navigation(EVALUATION_EPISODES))(trainer.algorithm.evaluation_policy, seeds)
     return float(terms["return"].mean())
 
 

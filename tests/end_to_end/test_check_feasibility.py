@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import check_feasibility
-from marl.environment.episode_record import evaluation_seeds
+from control.evaluation.suite_runner import evaluation_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,12 +51,13 @@ def test_the_episodes_are_those_that_evaluate_plays(monkeypatch, tmp_path, episo
     batch = SimpleNamespace(n_env=0, loop=SimpleNamespace(fleet=None))
     monkeypatch.setattr("marl.environment.make_batch", lambda scenario, n_env: batch)
     monkeypatch.setattr("control.controllers.simple.RandomActions", lambda fleet, n_env: None)
-    monkeypatch.setattr("control.evaluation.rollout.play_trial", lambda controller, batch, seeds, tick: None)
+    monkeypatch.setattr("control.evaluation.grid_record.ByPlant", lambda batch: batch)
+    monkeypatch.setattr("control.evaluation.rollout.rollout", lambda *arguments: None)
     monkeypatch.setattr(
         "control.evaluation.feasibility.certify", lambda batch, seeds, tick: played.append(seeds)
     )
-    monkeypatch.setattr(check_feasibility, "figures", lambda found, random: {})
-    monkeypatch.setattr(check_feasibility, "report", lambda suite, figures: suite)
+    monkeypatch.setattr("control.evaluation.feasibility.suite_figures", lambda found, random: {})
+    monkeypatch.setattr("control.evaluation.feasibility.report", lambda suite, figures: suite)
     check_feasibility.check(check_feasibility.Options(suites=("n1", str(path)), episodes=episodes))
     np.testing.assert_array_equal(played[0], evaluation_seeds("n1", of_suite))
     np.testing.assert_array_equal(played[1], evaluation_seeds(str(path), of_file))

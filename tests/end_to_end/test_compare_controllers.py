@@ -1,7 +1,9 @@
 """The table of scripts/evaluate.py and the example of docs/own_controller.md as their users run them."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import evaluate
+from control.evaluation import suite_runner
 
 ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "marl" / "data" / "recommended_seed0.pt"
 SHORT = 'base = "n1"\nname = "short"\nn_intervals = 16\n'
 
 
@@ -55,27 +59,56 @@ def test_table_of_controllers_with_report_and_a_second_run_that_plays_nothing(
     assert page.count("data:image/png") == 3
     assert "http" not in page  # nothing is loaded from elsewhere
 
-    import suite_comparison
-
-    monkeypatch.setattr(suite_comparison, "play", lambda job: pytest.fail(f"{job} was played again"))
+    monkeypatch.setattr(suite_runner, "play", lambda job, make: pytest.fail(f"{job} was played again"))
     assert evaluate.main(arguments) == 0
     assert capsys.readouterr().out == shown
 
 
+@pytest.mark.slow
+def test_figures_follow_a_change_of_how_inputs_are_scaled(tmp_path, scenario):
+    """In a copy of the sources, with the same folder of kept results; this policy magnifies its inputs tenfold."""
+    for name in ("cases", "grid_model", "control", "marl", "scripts"):
+        shutil.copytree(ROOT / name, tmp_path / name)  # with what has been compiled
+    model = ROOT / "marl" / "data" / "extended_seed0.pt"
+    scaling = tmp_path / "marl" / "networks" / "normalization.py"
+    whole = scaling.read_text(encoding="utf-8")
+
+    def evaluated() -> float:
+        subprocess.run(
+            [
+                sys.executable, "scripts/evaluate.py", "--suite", scenario, "--policies", model, "--n_episodes", "1",
+                "--workers", "1", "--cache", "cache", "--json", "table.json",
+            ],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True, capture_output=True,
+        )  # fmt: skip
+        (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
+        return by_policy[str(model)]["return_mean"]
+
+    def n_kept() -> int:
+        return len(list((tmp_path / "cache").iterdir()))
+
+    before = evaluated()
+    assert (evaluated(), n_kept()) == (before, 1)
+    scaling.write_text(whole.replace("self.magnify * x", "3.0 * self.magnify * x"), encoding="utf-8")
+    assert evaluated() != before
+    assert n_kept() == 2
+    scaling.write_text(whole, encoding="utf-8")
+    assert (evaluated(), n_kept()) == (before, 2)
+
+
 def test_models_of_several_seeds_stand_in_one_row_with_every_episodes_mean(tmp_path, scenario):
     """Twice the same policy: the mean of both is the policy's own row."""
-    model = ROOT / "marl" / "data" / "recommended_seed0.pt"
     for seed in (0, 1):
         (tmp_path / f"tried-seed{seed}").mkdir()
-        (tmp_path / f"tried-seed{seed}" / "best_model.pt").write_bytes(model.read_bytes())
+        (tmp_path / f"tried-seed{seed}" / "best_model.pt").write_bytes(MODEL.read_bytes())
     pattern = f"{tmp_path}/tried-seed*/best_model.pt"
     assert evaluate.main([
-        "--suite", str(scenario), "--policies", f"{pattern},{model}", "--n_episodes", "2", "--workers", "1",
+        "--suite", str(scenario), "--policies", f"{pattern},{MODEL}", "--n_episodes", "2", "--workers", "1",
         "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "table.json"),
     ]) == 0  # fmt: skip
     (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
     assert by_policy[pattern]["title"] == "MAPPO, tried, mean of 2 seeds"
-    assert by_policy[pattern]["return_mean"] == pytest.approx(by_policy[str(model)]["return_mean"], rel=1e-12)
+    assert by_policy[pattern]["return_mean"] == pytest.approx(by_policy[str(MODEL)]["return_mean"], rel=1e-12)
 
 
 def test_a_pattern_that_no_file_fits_ends_in_one_line(capsys):

@@ -1,4 +1,4 @@
-"""Figures of a hand-made trial, and whole episodes that do not depend on their company."""
+"""Figures of a hand-made record, and whole episodes that do not depend on their company."""
 
 from dataclasses import replace
 
@@ -8,8 +8,17 @@ import pytest
 from cases.ieee68 import load_ieee68
 from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.comparison import area_bias_mw_per_decihertz, episode_figures, paired, summary
-from control.evaluation.rollout import SAMPLES_PER_INTERVAL, Trial, play_returns, play_trial, tie_schedule_mw
+from control.evaluation.grid_record import (
+    SAMPLES_PER_INTERVAL,
+    ByPlant,
+    Figures,
+    Traces,
+    return_by_terms,
+    tie_schedule_mw,
+)
+from control.evaluation.rollout import Plain, Record, rollout
 from control.scenario.suites import NORMAL
+from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
 
 
@@ -18,27 +27,32 @@ def case():
     return load_ieee68()
 
 
-def two_intervals(n: int = 30) -> Trial:
+def two_minutes(n: int = 30) -> Record:
     """One episode of n intervals at -20 mHz, all areas alike, with round numbers elsewhere."""
     ones, df = np.ones((1, n)), -0.02
-    return Trial(
+    reward = {"frequency": -3.0, "movement": -2.0, "effort": -1.0, "violations": 0.0, "lost": 0.0}
+    return Record(
         seed=np.array([7]),
         interval_s=4.0,
         n_played=np.array([n]),
-        term=np.tile(np.array([-3.0, -2.0, -1.0, 0.0, 0.0]), (1, n, 1)),
-        df_hz=np.full((1, n * SAMPLES_PER_INTERVAL), df),
-        sum_bus_square_hz2=68.0 * df**2 * ones,
-        max_abs_df_hz=0.02 * ones,
-        within_36_mhz=ones,
-        within_200_mhz=ones,
-        area_df_hz=np.full((1, n, 5), df),
-        interchange_mw=np.zeros((1, n, 5)),
-        output_mw=np.tile(np.array([90.0, 45.0, -45.0]), (1, n, 1)),
-        moved_mw=np.tile(np.array([1.0, 2.0, 0.0]), (1, n, 1)),
-        soc=0.4 * ones,
-        violation=np.tile(np.array([0.0, 1.0, 0.0]), (1, n, 1)),
-        unserved_mw=30.0 * ones,
-        imbalance_mw=0.0 * ones,
+        terminated=np.array([False]),
+        reward=-6.0 * ones,
+        terms={f"reward_{name}": value * ones for name, value in reward.items()},
+        arrays={
+            "df_hz": np.full((1, n, SAMPLES_PER_INTERVAL), df),
+            "sum_bus_square_hz2": 68.0 * df**2 * ones,
+            "max_abs_df_hz": 0.02 * ones,
+            "within_36_mhz": ones,
+            "within_200_mhz": ones,
+            "area_df_hz": np.full((1, n, 5), df),
+            "interchange_mw": np.zeros((1, n, 5)),
+            "output_mw": np.tile(np.array([90.0, 45.0, -45.0]), (1, n, 1)),
+            "moved_mw": np.tile(np.array([1.0, 2.0, 0.0]), (1, n, 1)),
+            "soc": 0.4 * ones,
+            "violation": np.tile(np.array([0.0, 1.0, 0.0]), (1, n, 1)),
+            "unserved_mw": 30.0 * ones,
+            "imbalance_mw": 0.0 * ones,
+        },
     )
 
 
@@ -48,7 +62,7 @@ def test_figures_of_a_steady_episode_by_hand(case):
     With no interchange, ACE = -10 B Df, so ACE / (-10 B) = Df = -20 mHz in every area and
     CF = 0.02^2 / 0.018^2 = 1.2346, CPS1 = 76.5 %. 90 MW for 120 s are 3 MWh; 30 MW not served are 1 MWh.
     """
-    found = episode_figures(two_intervals(), case)
+    found = episode_figures(two_minutes(), case)
     assert found["return"][0] == -180.0
     assert found["cost"][0] == 90.0
     assert found["mean_square_mhz2"][0] == pytest.approx(400.0)
@@ -69,9 +83,14 @@ def test_figures_of_a_steady_episode_by_hand(case):
 
 
 def test_a_lost_grid_is_outside_the_band_for_the_rest_of_its_episode(case):
-    whole = two_intervals(20)
+    whole = two_minutes(20)
     within = np.where(np.arange(20) < 5, 1.0, np.nan)[None, :]
-    lost = replace(whole, n_played=np.array([5]), within_36_mhz=within, within_200_mhz=within)
+    lost = replace(
+        whole,
+        n_played=np.array([5]),
+        terminated=np.array([True]),
+        arrays={**whole.arrays, "within_36_mhz": within, "within_200_mhz": within},
+    )
     found = episode_figures(lost, case)
     assert found["lost"][0] == 1.0
     assert found["within_36_mhz"][0] == found["within_200_mhz"][0] == 0.25
@@ -101,24 +120,36 @@ def test_differences_are_taken_episode_by_episode():
     np.testing.assert_allclose(found["a"]["ci95"], [2.0, 2.0], rtol=1e-12)
 
 
-def test_an_episode_of_a_trial_does_not_depend_on_its_company():
+def test_an_episode_of_a_record_does_not_depend_on_its_company():
     short = replace(NORMAL, n_intervals=8)
     three, two = (make_batch(short, n, check=False) for n in (3, 2))
-    together = play_trial(RandomActions(three.loop.fleet, 3), three, np.array([1, 2, 3]))
-    in_batches = play_trial(RandomActions(two.loop.fleet, 2), two, np.array([3, 2, 1]))
+
+    def played(actor, batch, seeds, detail=Figures):
+        return rollout(actor(batch.loop.fleet, batch.n_env), ByPlant(batch), np.array(seeds), detail)
+
+    together, in_batches = played(RandomActions, three, [1, 2, 3]), played(RandomActions, two, [3, 2, 1])
     np.testing.assert_array_equal(together.returns, in_batches.returns[::-1])
-    np.testing.assert_array_equal(together.df_hz, in_batches.df_hz[::-1])
+    np.testing.assert_array_equal(together["df_hz"], in_batches["df_hz"][::-1])
     # The sum of rewards is that of the terms, whose order of summation differs.
-    quick = play_returns(RandomActions(three.loop.fleet, 3), three, np.array([1, 2, 3]))
-    np.testing.assert_allclose(quick, together.returns, rtol=1e-12)
+    np.testing.assert_allclose(together.returns, return_by_terms(together), rtol=1e-12)
+    np.testing.assert_array_equal(played(RandomActions, three, [1, 2, 3], Plain).returns, together.returns)
     # What is to be balanced does not depend on who acts, but for losses, which follow flows and frequency.
-    idle = play_trial(DoNothing(three.loop.fleet, 3), three, np.array([1, 2, 3]))
-    np.testing.assert_allclose(idle.imbalance_mw, together.imbalance_mw, atol=2.0)
-    assert not np.isnan(idle.imbalance_mw).any()
+    idle = played(DoNothing, three, [1, 2, 3])
+    np.testing.assert_allclose(idle["imbalance_mw"], together["imbalance_mw"], atol=2.0)
+    assert not np.isnan(idle["imbalance_mw"]).any()
 
 
-def test_a_trial_survives_being_saved():
-    trial = two_intervals()
-    again = Trial.load(trial.save())
-    assert again.interval_s == 4.0
-    np.testing.assert_array_equal(again.term, trial.term)
+def test_traces_are_the_grid_at_the_ends_of_the_intervals():
+    """An outage planned for 10 s shows in the third interval of 4 s: its circuit carries nothing from then on."""
+    case = load_ieee68()
+    row = case.branch.name.index("34-35")
+    out = Event(time_s=10.0, kind="branch_out", index=row)
+    batch = make_batch(replace(NORMAL, n_intervals=6, events=(out,)), 1, check=False)
+    record = rollout(DoNothing(batch.loop.fleet, 1), ByPlant(batch), np.array([3]), Traces)
+    assert record.time_s().tolist() == [4.0, 8.0, 12.0, 16.0, 20.0, 24.0]
+    assert record.happened() == ((10.0, "34-35 lost"),)
+    assert record["bus_df_hz"].shape == (1, 6, 68)
+    assert (record["loading_percent"][0, :, row] > 0.0).tolist() == [True, True, False, False, False, False]
+    assert not record["resource_mw"].any()
+    with pytest.raises(KeyError, match=r"no 'df_hz', only bus_df_hz.*more detail"):
+        record["df_hz"]

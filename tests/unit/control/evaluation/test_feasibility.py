@@ -11,11 +11,11 @@ from control.evaluation.feasibility import (
     FollowPlan,
     adequacy,
     better,
-    broken,
     certify,
     unexplained_mw,
 )
-from control.evaluation.rollout import play_trial
+from control.evaluation.grid_record import ByPlant, Figures, limit_violations, return_by_terms
+from control.evaluation.rollout import rollout
 from control.scenario.episode import SCENARIOS
 from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
@@ -26,7 +26,7 @@ SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=30)
 def test_range_and_ramp_are_those_of_all_plants():
     """5 x 50 + 8 x 75 + 7 x 40 = 1130 MW; 5 x 50 + 8 x 10 + 7 x 5 = 365 MW/min."""
     batch = make_batch(SHORT, 1, check=False)
-    model = one_mass(batch.description)
+    model = one_mass(batch.case, batch.loop.fleet)
     # A step of 400 MW after a minute (15 intervals): too fast, but within range; then 1200 MW: beyond it.
     imbalance_mw = np.repeat([0.0, -400.0, -1200.0, -1200.0], 15)[None, :]
     found = adequacy(model, imbalance_mw, np.array([[0.2, 0.9]]))
@@ -84,10 +84,11 @@ def test_a_violation_that_every_course_of_action_meets_is_unavoidable():
 
 def test_a_lost_grid_breaks_the_frequency_limits_to_the_end_of_its_episode():
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=3), 1, check=False)
-    whole = play_trial(Constant(batch, 0.0), batch, np.array([5]))
-    violation = whole.violation.copy()
+    whole = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([5]), Figures)
+    violation = whole["violation"].copy()
     violation[0, 1:] = np.nan
-    found = broken(replace(whole, n_played=np.array([1]), violation=violation))
+    lost = replace(whole, n_played=np.array([1]), arrays={**whole.arrays, "violation": violation})
+    found = limit_violations(lost)
     # Columns are frequency, branch and voltage.
     assert found[0].tolist() == [[False] * 3, [True, False, False], [True, False, False]]
 
@@ -95,25 +96,29 @@ def test_a_lost_grid_breaks_the_frequency_limits_to_the_end_of_its_episode():
 def test_what_the_model_does_not_explain_is_the_power_that_would_have_moved_it_so():
     """A frequency that runs ahead of the plan by 1 mHz an interval, inside the dead band, takes M x 1 mHz / 4 s."""
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=5), 1, check=False)
-    played = play_trial(Constant(batch, 0.0), batch, np.array([5]))
-    model = replace(one_mass(batch.description), damping_mw_per_hz=0.0)
+    played = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([5]), Figures)
+    model = replace(one_mass(batch.case, batch.loop.fleet), damping_mw_per_hz=0.0)
     ahead_hz = 1e-3 * np.arange(1, 6)[None, :]
-    found = unexplained_mw(model, replace(played, df_hz=np.zeros_like(played.df_hz)), -ahead_hz)
+    steady = replace(played, arrays={**played.arrays, "df_hz": np.zeros_like(played["df_hz"])})
+    found = unexplained_mw(model, steady, -ahead_hz)
     np.testing.assert_allclose(found, model.inertia_mws_per_hz * 1e-3 / 4.0, rtol=1e-9)
     assert found.shape == (1, 6)
 
 
-def test_the_better_of_two_trials_is_chosen_episode_by_episode():
+def test_the_better_of_two_records_is_chosen_episode_by_episode():
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=4), 2, check=False)
-    one = play_trial(Constant(batch, 0.0), batch, np.array([5, 6]))
-    worse = one.term.copy()
-    worse[0] -= 1.0
-    worse[1] += 0.5
-    both = better(one, replace(one, term=worse, soc=one.soc + 1.0))
+    one = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([5, 6]), Figures)
+    change = np.array([[-1.0], [0.5]])
+    other = replace(
+        one,
+        terms={name: x + change for name, x in one.terms.items()},
+        arrays={**one.arrays, "soc": one["soc"] + 1.0},
+    )
+    both = better(one, other)
     np.testing.assert_allclose(
-        both.returns, one.returns + [0.0, 4 * 5 * 0.5], rtol=1e-12
+        return_by_terms(both), return_by_terms(one) + [0.0, 4 * 5 * 0.5], rtol=1e-12
     )  # intervals and terms
-    np.testing.assert_array_equal(both.soc, one.soc + np.array([[0.0], [1.0]]))
+    np.testing.assert_array_equal(both["soc"], one["soc"] + np.array([[0.0], [1.0]]))
 
 
 def test_driving_to_an_end_of_the_range_gets_there():

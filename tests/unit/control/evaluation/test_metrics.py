@@ -14,26 +14,6 @@ def test_rms_and_percentile_of_a_short_series():
     np.testing.assert_allclose(metrics.percentile_hz(-np.arange(101) / 1000.0), 0.095, rtol=1e-12)
 
 
-def test_share_within_counts_the_edge_and_leaves_out_what_never_happened():
-    df_hz = np.array([0.2, -0.2, 0.21, np.nan, 0.0])
-    assert metrics.share_within(df_hz, 0.2) == pytest.approx(3 / 4)
-
-
-def test_nadir_keeps_its_sign():
-    assert metrics.nadir_hz(np.array([0.1, -0.3, 0.2])) == -0.3
-
-
-def test_rocof_of_a_ramp_is_its_slope():
-    """0.1 Hz/s for 1 s, then constant, sampled every 0.1 s: 0.05 Hz in 0.5 s."""
-    df_hz = -0.1 * np.minimum(np.arange(20) * 0.1, 1.0)
-    assert metrics.rocof_hz_per_s(df_hz, 0.1) == pytest.approx(0.1)
-
-
-def test_settling_time_is_that_of_the_last_sample_outside():
-    df_hz = np.array([[0.5, 0.1, 0.3, 0.1, 0.1], [0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.3]])
-    np.testing.assert_array_equal(metrics.settling_time_s(df_hz, 2.0, 0.2), [6.0, 0.0, np.nan])
-
-
 def test_cps1_of_two_minutes_by_hand():
     """B = -50 MW/0.1 Hz, so -10 B = 500 MW/Hz.
 

@@ -7,7 +7,8 @@ import pytest
 
 from builders import three_area, two_bus
 from cases.ieee68 import load_ieee68
-from grid_model.validation.power_flow_checks import Check, Published, kirchhoff_mismatch_mva, validate
+from grid_model.validation.check import Check
+from grid_model.validation.power_flow_checks import Published, kirchhoff_mismatch_mva, validate
 
 
 def test_two_buses_balance_where_the_quadratic_says():
@@ -57,4 +58,4 @@ def test_a_wrong_published_voltage_fails():
 
 
 def test_not_a_number_does_not_hold():
-    assert not Check(what="x", value=float("nan"), limit=1.0, unit="pu").holds
+    assert not Check(what="x", value=float("nan"), limit=1.0, unit="pu", reason="x").holds

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz, settling_time_s
+from grid_model.validation.response import (
+    largest_rocof_hz_per_s,
+    nadir_hz,
+    rocof_hz_per_s,
+    settling_hz,
+    settling_time_s,
+)
 
 DT_S = 0.02
 STEP = 50  # one second
@@ -23,6 +29,19 @@ def test_nadir_is_the_largest_deviation_with_its_sign():
 
 def test_nadir_looks_only_after_the_event():
     assert nadir_hz(np.array([-0.5, 0.0, -0.1]), event_step=1) == -0.1
+
+
+def test_steps_that_were_never_played_are_left_out():
+    trace = np.array([[0.1, -0.3, 0.2, np.nan], [0.2, 0.1, np.nan, np.nan]]).T
+    assert nadir_hz(trace).tolist() == [-0.3, 0.2]
+    # Steps of 0.5 s: from 0.1 to -0.3 Hz is 0.8 Hz/s and back up to 0.2 is 1 Hz/s; from 0.2 to 0.1 is 0.2 Hz/s.
+    np.testing.assert_allclose(largest_rocof_hz_per_s(trace, 0.5), [1.0, 0.2], rtol=1e-12)
+
+
+def test_largest_rocof_of_a_ramp_is_its_slope():
+    """0.1 Hz/s for 1 s, then constant, sampled every 0.1 s: 0.05 Hz in 0.5 s."""
+    df_hz = -0.1 * np.minimum(np.arange(20) * 0.1, 1.0)
+    assert largest_rocof_hz_per_s(df_hz, 0.1) == pytest.approx(0.1)
 
 
 def test_first_instant_rocof_of_an_exponential():

@@ -1,11 +1,10 @@
-"""Sums over episodes, and playing whole ones."""
+"""What episodes come to."""
 
 import numpy as np
 import pytest
 
 from marl.protocol import Observation, Transition
-from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps, play
-from unit.marl.toys import Drift
+from marl.sampling.episode_statistics import EpisodeSums, episode_terms, mean_over_steps
 
 NOTHING = Observation(observations={}, state=np.zeros((2, 1), np.float32))
 
@@ -78,19 +77,20 @@ def test_a_few_steps_are_scaled_to_an_episode():
     assert found == pytest.approx({"return": -1000.0, "rms_f": 12.5**0.5, "soc": 0.3}, rel=1e-12)
 
 
-def idle(observations):
-    n = observations["left"].shape[0]
-    return {"left": np.zeros((n, 2, 1), np.float32), "right": np.zeros((n, 1, 2), np.float32)}
-
-
-def test_an_episode_is_the_same_whatever_the_batch_it_is_played_in():
-    """Five seeds in a batch of five, of two (with a half-filled last batch) and one at a time."""
-    seeds = np.array([11, 7, 3, 99, 5])
-    together = play(idle, Drift(n_env=5), seeds)
-    for n_env in (2, 1):
-        again = play(idle, Drift(n_env=n_env), seeds)
-        assert again.keys() == together.keys()
-        for name in together:
-            np.testing.assert_array_equal(again[name], together[name])
-    assert together["return"].shape == (5,)
-    assert (together["length"] == 10).all()
+def test_whole_episodes_come_to_what_their_steps_did_to_the_bit():
+    """Two episodes of 3 and 2 steps with every kind of term: step by step, and as arrays with NaN at the end."""
+    rng = np.random.default_rng(0)
+    names = ("reward_x", "violations", "rms_f", "max_f", "min_f", "soc")
+    terms = {name: rng.normal(size=(2, 3)) for name in names}
+    reward = rng.normal(size=(2, 3))
+    sums, expected = EpisodeSums(2), {}
+    for k, done in enumerate(((False, False), (False, True), (True, False))):
+        finished = sums.add(step(reward[:, k], done=done, **{name: x[:, k] for name, x in terms.items()}))
+        for name, value in finished.items():
+            expected.setdefault(name, np.zeros(2))[list(done)] = value
+    for x in (reward, *terms.values()):
+        x[1, 2] = np.nan
+    found = episode_terms(reward, terms, np.array([3, 2]))
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)

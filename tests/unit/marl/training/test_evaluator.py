@@ -8,9 +8,9 @@ import signal
 import numpy as np
 import pytest
 
-from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import load
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.environment.held_out import HeldOut
 from marl.networks.policy import Policy
 from marl.sampling.child_process import WorkerError
 from marl.training.evaluator import EvaluatorBeside, EvaluatorHere
@@ -19,7 +19,7 @@ from unit.marl.toys import Drift
 from unit.marl.training.test_trainer import Killed, rows
 
 LENGTH = 7
-make_evaluation = functools.partial(Drift, n_env=4, length=LENGTH)
+make_held_out = functools.partial(Drift, n_env=4, length=LENGTH)
 
 
 class Broken(Drift):
@@ -43,13 +43,12 @@ def settings(*, eval_process: bool, patience: int = 0) -> TrainingConfig:
     )
 
 
-def train(config, directory, *, resume=False, on_progress=None, make=make_evaluation):
+def train(config, directory, *, resume=False, on_progress=None, make=make_held_out):
     trainer = Trainer(
         config,
         Drift(length=LENGTH),
-        algorithm=MAPPO,
         directory=directory,
-        make_evaluation=make,
+        judge=HeldOut(make),
         resume=resume,
         on_progress=on_progress,
         tensorboard=False,
@@ -78,7 +77,7 @@ def late(monkeypatch):
 
 def test_a_process_finds_the_same_bits_and_can_be_used_again():
     seeds = np.arange(40, 46)  # more than its four environments
-    here, beside = EvaluatorHere(make_evaluation), EvaluatorBeside(make_evaluation)
+    here, beside = EvaluatorHere(HeldOut(make_held_out)), EvaluatorBeside(HeldOut(make_held_out))
     try:
         for content in (policy_content(), policy_content()):
             for evaluator in (here, beside):
@@ -92,7 +91,7 @@ def test_a_process_finds_the_same_bits_and_can_be_used_again():
 
 
 def test_what_is_raised_in_the_process_arrives_and_a_dead_process_is_named():
-    evaluator = EvaluatorBeside(functools.partial(Broken, n_env=4))
+    evaluator = EvaluatorBeside(HeldOut(functools.partial(Broken, n_env=4)))
     try:
         evaluator.begin(policy_content(), np.arange(4))
         with pytest.raises(ArithmeticError, match="no solution in environment 0"):
@@ -107,7 +106,7 @@ def test_what_is_raised_in_the_process_arrives_and_a_dead_process_is_named():
 
 def test_what_no_process_can_be_sent_is_refused_in_words():
     with pytest.raises(TypeError, match=r"evaluates held-out episodes cannot be sent .*functools\.partial"):
-        EvaluatorBeside(lambda: Drift(n_env=4))
+        EvaluatorBeside(HeldOut(lambda: Drift(n_env=4)))
 
 
 def test_a_run_with_the_process_leaves_the_same_metrics_and_models(tmp_path):
@@ -183,17 +182,12 @@ def test_patience_waits_for_each_evaluation(tmp_path, late):
 def test_a_run_that_fails_leaves_the_rows_that_were_waiting(tmp_path, late):
     config = settings(eval_process=False)
     trainer = Trainer(
-        config,
-        Drift(length=LENGTH),
-        algorithm=MAPPO,
-        directory=tmp_path,
-        make_evaluation=make_evaluation,
-        tensorboard=False,
+        config, Drift(length=LENGTH), directory=tmp_path, judge=HeldOut(make_held_out), tensorboard=False
     )
 
     def poison(progress):
         if progress.update == 5:
-            trainer.algorithm.critic.heads["state"].last.bias.data.fill_(float("nan"))
+            trainer.learner.critic.heads["state"].last.bias.data.fill_(float("nan"))
 
     trainer.on_progress = poison
     with pytest.raises(TrainingFailed):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marl.environment.held_out import HeldOut
 from marl.networks.policy import Policy
 from marl.training import study
 from marl.training.trainer import Trainer
@@ -17,6 +18,7 @@ from unit.marl.toys import make_batch
 TOY = study.World(
     make_batch=make_batch,
     warm_start=lambda config: None,
+    held_out=HeldOut,
     require_scenario=lambda name: None,
     n_validation_seeds=1000,
     case="toy",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from control.evaluation.rollout import rollout
 from marl.algorithms.algorithm import NonFiniteLoss
 from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import CheckpointError, load
@@ -21,9 +22,9 @@ from marl.config.training import (
     TrainingConfig,
     check_resume,
 )
+from marl.environment.held_out import HeldOut, IdleAgents, PolicyInGroups
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup
-from marl.sampling.episode_statistics import play
 from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import training_seeds
 from marl.training.dump import replay_dump
@@ -67,7 +68,7 @@ def train(config, environment, directory, **options):
 
 def score(policy, environment) -> float:
     """Mean return of held-out episodes."""
-    return float(play(policy.act, environment, np.arange(10_000, 10_200))["return"].mean())
+    return float(rollout(PolicyInGroups(policy), environment, np.arange(10_000, 10_200)).returns.mean())
 
 
 def policy_of(directory):
@@ -127,12 +128,9 @@ def test_critics_that_value_each_agent_solve_the_task_too(tmp_path, critic):
 def test_types_of_unlike_sizes_learn_together(tmp_path):
     """Two of `left` and one of `right` steer one mass: left alone it drifts, steered it is soon at rest."""
     train(settings(episodes=800, steps=10, n_envs=8, gamma=0.9), Drift(), tmp_path)
-    idle = play(
-        lambda o: {"left": np.zeros((8, 2, 1), np.float32), "right": np.zeros((8, 1, 2), np.float32)},
-        Drift(),
-        np.arange(10_000, 10_064),
-    )["return"]
-    learned = play(policy_of(tmp_path).act, Drift(), np.arange(10_000, 10_064))["return"]
+    seeds = np.arange(10_000, 10_064)
+    idle = rollout(IdleAgents(Drift().groups, 8), Drift(), seeds).returns
+    learned = rollout(PolicyInGroups(policy_of(tmp_path)), Drift(), seeds).returns
     assert learned.mean() > idle.mean() / 4.0
 
 
@@ -186,7 +184,7 @@ def run_small(directory, *, resume=False, on_progress=None, length=7, config=Non
         directory,
         resume=resume,
         on_progress=on_progress,
-        make_evaluation=lambda: Drift(n_env=4, length=length),
+        judge=HeldOut(lambda: Drift(n_env=4, length=length)),
     )
 
 
@@ -288,7 +286,9 @@ def test_the_best_model_is_the_one_with_the_best_held_out_return(tmp_path):
     best = Policy.load(tmp_path / "best_model.pt")
     assert best.metadata["update"] == statistics["best_update"]
     first = EvaluationConfig().eval_seed
-    again = play(best.act, Drift(n_env=4, length=7), np.arange(first, first + 4))["return"].mean()
+    again = rollout(
+        PolicyInGroups(best), Drift(n_env=4, length=7), np.arange(first, first + 4)
+    ).returns.mean()
     assert float(again) == pytest.approx(statistics["best_return"], rel=1e-12)
 
 
@@ -300,7 +300,7 @@ def test_a_loaded_policy_acts_as_the_saved_one(tmp_path):
         algorithm=MAPPO,
         directory=tmp_path,
         tensorboard=False,
-        make_evaluation=lambda: Drift(n_env=4),
+        judge=HeldOut(lambda: Drift(n_env=4)),
     )
     trainer.run()
     observed = environment.reset(np.arange(8))
@@ -319,7 +319,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
             return dataclasses.replace(transition, reward=np.zeros(self.n_env))
 
     config = small(evaluation=EvaluationConfig(eval_every=1, eval_episodes=4, eval_process=False, patience=2))
-    result = train(config, Indifferent(), tmp_path, make_evaluation=lambda: Indifferent(n_env=4))
+    result = train(config, Indifferent(), tmp_path, judge=HeldOut(lambda: Indifferent(n_env=4)))
     assert "no better policy in 2 evaluations" in result.reason
     assert (result.update, result.best_return) == (2, 0.0)
 
@@ -361,14 +361,14 @@ def test_actions_that_are_not_finite_end_the_run_in_words(tmp_path):
 
 def test_the_first_evaluation_is_on_record(tmp_path):
     config = small()
-    train(config, Drift(), tmp_path, make_evaluation=lambda: Drift(n_env=4))
+    train(config, Drift(), tmp_path, judge=HeldOut(lambda: Drift(n_env=4)))
     found = rows(tmp_path)
     assert [row["update"] for row in found] == [str(k) for k in range(config.n_updates + 1)]
     untrained = Trainer(
         config, Drift(), algorithm=MAPPO, directory=tmp_path / "other", tensorboard=False
     ).algorithm.evaluation_policy
     seeds = np.arange(config.evaluation.eval_seed, config.evaluation.eval_seed + 4)
-    expected = play(untrained.act, Drift(n_env=4), seeds)["return"].mean()
+    expected = rollout(PolicyInGroups(untrained), Drift(n_env=4), seeds).returns.mean()
     assert float(found[0]["eval/return"]) == pytest.approx(expected, rel=1e-7)  # eight digits are written
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save
-from suite_comparison import ALL, BOUND, is_pattern, rows, title, trial
+from cases.arrays import FloatArray
+from control.evaluation.comparison import BIN_MHZ
+from control.evaluation.contender import ALL, BOUND, Contender
+from control.evaluation.suite_runner import Found, Make, play_record, rows
+from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from control.evaluation.rollout import Trial
-
 Table = Mapping[str, Mapping[str, Any]]
-Found = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 LEFT_OUT = ("random",)  # of pictures in which it would only set the scale
 EVENT_SUITE = "n1"
 EVENT_FROM_S, EVENT_TO_S = -30.0, 240.0
@@ -40,17 +40,20 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5, frameon=False)
 
 
-def draw_distribution(path: Path, found: Mapping[str, Mapping[str, np.ndarray]], suite: str) -> None:
+def draw_distribution(
+    path: Path, found: Mapping[str, Mapping[str, FloatArray]], table: Mapping[str, Any], suite: str
+) -> None:
     """Share of the time in which |Df| is larger than a value, per controller."""
-    from control.evaluation.comparison import BIN_MHZ
-
     figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from 60 Hz")
     axes = figure.subplots()
     for policy, figures in found.items():
         count = figures["histogram"].sum(axis=0)
         above = 1.0 - np.concatenate([[0.0], np.cumsum(count)]) / count.sum()
         axes.plot(
-            BIN_MHZ[:-1], np.maximum(100.0 * above[:-1], 1e-9), label=title(policy), **look(policy, found)
+            BIN_MHZ[:-1],
+            np.maximum(100.0 * above[:-1], 1e-9),
+            label=table[policy]["title"],
+            **look(policy, found),
         )
     axes.set(
         xscale="symlog", yscale="log", ylim=(1e-3, 100.0), xlim=(0.0, 1000.0),
@@ -88,7 +91,7 @@ def draw_terms(path: Path, table: Mapping[str, Any], suite: str) -> None:
             at, k, f" {total:,.0f}", va="center", ha="right" if beyond else "left", fontsize=8.5,
             color="white" if beyond else INK,
         )  # fmt: skip
-    axes.set_yticks(range(len(order)), [title(policy) for policy in order])
+    axes.set_yticks(range(len(order)), [table[policy]["title"] for policy in order])
     axes.set_xlabel("cost of an episode, mean; bars that leave the picture go on")
     legend_above(axes)
     save(figure, path)
@@ -104,7 +107,7 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
             continue
         axes.plot(
             figures["cost_mean"], figures["rms_mhz"], marks[i % len(marks)], color=look(policy, table)["color"],
-            label=title(policy), markersize=8,
+            label=figures["title"], markersize=8,
         )  # fmt: skip
     axes.set(xlabel="movement and effort, cost of an episode", ylabel="rms deviation of the buses [mHz]")
     axes.set_yscale("log")
@@ -113,50 +116,50 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
     save(figure, path)
 
 
-def event_episode(seeds: Sequence[int]) -> tuple[int, float, float, str] | None:
+def event_episode(seeds: Sequence[int], make: Make) -> tuple[int, float, float, str] | None:
     """Seed, time, lost power and name of the largest unit lost in these episodes of n1; None where none is."""
-    from marl.environment.batch import make_batch
-
-    batch = make_batch(EVENT_SUITE, len(seeds), check=False)
-    batch.reset(np.array(seeds))
+    environment = make(EVENT_SUITE, len(seeds), "default")
+    environment.reset(np.array(seeds))
     best: tuple[int, float, float, str] | None = None
-    machine = batch.case.machine
-    for seed, episode in zip(seeds, batch.loop.episode, strict=True):
+    machine, loop = environment.case.machine, environment.loop
+    for seed, episode in zip(seeds, loop.episode, strict=True):
         assert episode is not None
         for event in episode.events:
             # Late enough to see what was before, early enough to see what follows.
             if event.kind == "machine_out" and 60.0 < event.time_s < 1500.0:
-                at = int(event.time_s // batch.scenario.interval_s)
+                at = int(event.time_s // loop.scenario.interval_s)
                 lost_mw = float(episode.p_schedule_mw[at, event.index])
                 if best is None or lost_mw > best[2]:
                     best = (seed, event.time_s, lost_mw, machine.name[event.index])
     return best
 
 
-def draw_event(path: Path, policies: Sequence[str], seeds: Sequence[int]) -> bool:
+def draw_event(path: Path, contenders: Sequence[Contender], seeds: Sequence[int], make: Make) -> bool:
     """All controllers in the same loss of a unit: frequency, power by class, state of charge."""
-    event = event_episode(seeds)
+    event = event_episode(seeds, make)
     if event is None:
         return False
     seed, at_s, lost_mw, name = event
     text = f"{name} is lost with {lost_mw:,.0f} MW: suite {EVENT_SUITE}, seed {seed}"
     figure = new_figure(10.0, 11.0, text)
     panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=(3, 2, 2, 2, 2))
-    for policy in (p for p in policies if p != BOUND and p not in LEFT_OUT and not is_pattern(p)):
-        played: Trial = trial(policy, EVENT_SUITE, [seed])
-        samples = played.df_hz.shape[1] // played.term.shape[1]
-        fine_s = played.interval_s / samples * np.arange(1, played.df_hz.shape[1] + 1) - at_s
-        coarse_s = played.interval_s * np.arange(1, played.term.shape[1] + 1) - at_s
+    names = [contender.name for contender in contenders]
+    for contender in contenders:
+        # The bound is played by nobody, and the mean of several policies by no one of them.
+        if contender.name == BOUND or contender.name in LEFT_OUT or len(contender.builders) > 1:
+            continue
+        record = play_record(contender, contender.builders[0], EVENT_SUITE, [seed], make)
+        df_hz, n = record["df_hz"][0].ravel(), record.n_intervals
+        fine_s = record.interval_s * n / len(df_hz) * np.arange(1, len(df_hz) + 1) - at_s
+        coarse_s = record.interval_s * np.arange(1, n + 1) - at_s
         # Only what is seen, so that the axes fit it.
         fine = (fine_s >= EVENT_FROM_S) & (fine_s <= EVENT_TO_S)
         coarse = (coarse_s >= EVENT_FROM_S) & (coarse_s <= EVENT_TO_S)
-        drawn = look(policy, policies)
-        panels[0].plot(
-            fine_s[fine], 60.0 + played.df_hz[0, fine], label=title(policy), linewidth=1.1, **drawn
-        )
+        drawn = look(contender.name, names)
+        panels[0].plot(fine_s[fine], 60.0 + df_hz[fine], label=contender.title, linewidth=1.1, **drawn)
         for k in range(3):
-            panels[1 + k].plot(coarse_s[coarse], played.output_mw[0, coarse, k], linewidth=1.1, **drawn)
-        panels[4].plot(coarse_s[coarse], 100.0 * played.soc[0, coarse], linewidth=1.1, **drawn)
+            panels[1 + k].plot(coarse_s[coarse], record["output_mw"][0, coarse, k], linewidth=1.1, **drawn)
+        panels[4].plot(coarse_s[coarse], 100.0 * record["soc"][0, coarse], linewidth=1.1, **drawn)
     labels = ("frequency [Hz]", "batteries [MW]", "gas plants [MW]", "demand resp. [MW]", "mean charge [%]")
     for axes, label in zip(panels, labels, strict=True):
         axes.set_ylabel(label)
@@ -168,67 +171,132 @@ def draw_event(path: Path, policies: Sequence[str], seeds: Sequence[int]) -> boo
     return True
 
 
-def write_report(path: Path, table: Table, found: Found, suites: Mapping[str, Sequence[int]]) -> None:
-    """Tables and pictures; the pictures stand beside a Markdown file and inside an HTML file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pictures: list[tuple[str, Path]] = []
+NOTE = (
+    "Returns are means over episodes with 95 % bootstrap intervals; IQM is the interquartile mean; differences are "
+    "paired by episode. The bound rests on a one-mass model and counts no violations."
+)
+MARKDOWN = """\
+# Controllers on the same held-out episodes
 
-    def picture(name: str) -> Path:
-        return path.with_name(f"{path.stem}_{name}.png")
+{{ note }}
+
+{% for part in parts %}
+## {{ part.title }}
+
+| {{ part.head | join(" | ") }} |
+|{{ " --- |" * part.head | length }}
+{% for row in part.rows %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+
+{% endfor %}
+{% for picture in pictures %}
+![{{ picture.name }}]({{ picture.path.name }})
+{{ "" if loop.last else "\n" }}
+{%- endfor %}
+"""
+PAGE = """\
+<!doctype html><html lang=en><meta charset=utf-8><title>Controllers compared</title>
+<style>
+body{font-family:sans-serif;color:#222;margin:2em}
+table{border-collapse:collapse;font-size:13px}
+td,th{border-bottom:1px solid #ddd;padding:4px 8px;text-align:right;white-space:nowrap}
+td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}
+img{max-width:100%}
+</style>
+<h1>Controllers on the same held-out episodes</h1>
+<p>{{ note }}</p>
+{% for part in parts %}
+<h2>{{ part.title }}</h2>
+<table>
+<tr>{% for cell in part.head %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in part.rows %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</table>
+{% endfor %}
+{% for picture in pictures %}
+<h2>{{ picture.name }}</h2>
+<img alt="{{ picture.name }}" src="data:image/png;base64,{{ picture.base64() }}">
+{% endfor %}
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The table of one suite."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a file."""
+
+    name: str
+    path: Path
+
+    def base64(self) -> str:
+        """The file for a page that holds its pictures itself."""
+        return base64.b64encode(self.path.read_bytes()).decode()
+
+
+def write_report(
+    path: Path,
+    table: Table,
+    found: Found,
+    suites: Mapping[str, Sequence[int]],
+    contenders: Sequence[Contender],
+    make: Make,
+) -> None:
+    """Tables and pictures; the pictures stand beside a Markdown file and inside an HTML file.
+
+    Args:
+        path: .md for Markdown, anything else for HTML.
+        table: of `tabulate`; found: of `compare`; suites: {suite: seeds}.
+        contenders: who took part; make: builds environments, for the picture of one event.
+    """
+    import jinja2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures: list[Picture] = []
+
+    def picture(name: str, what: str) -> Path:
+        pictures.append(Picture(name, path.with_name(f"{path.stem}_{what}.png")))
+        return pictures[-1].path
 
     for suite in table:
         stem = Path(suite).stem
-        for what, draw, data in (
-            ("distribution", draw_distribution, found[suite]),
-            ("terms", draw_terms, table[suite]),
-            ("pareto", draw_pareto, table[suite]),
-        ):
-            target = picture(f"{stem}_{what}")
-            draw(target, data, suite)
-            pictures.append((f"{suite}: {what}", target))
+        draw_distribution(
+            picture(f"{suite}: distribution", f"{stem}_distribution"), found[suite], table[suite], suite
+        )
+        draw_terms(picture(f"{suite}: terms", f"{stem}_terms"), table[suite], suite)
+        draw_pareto(picture(f"{suite}: pareto", f"{stem}_pareto"), table[suite], suite)
     if EVENT_SUITE in suites:
-        target = picture("event")
-        if draw_event(target, list(table[EVENT_SUITE]), suites[EVENT_SUITE]):
-            pictures.append(("one loss of a unit, all controllers", target))
+        target = picture("one loss of a unit, all controllers", "event")
+        if not draw_event(target, contenders, suites[EVENT_SUITE], make):
+            pictures.pop()
     parts = [
-        (f"Suite {suite}: {len(suites[suite])} held-out episodes, seeds {suites[suite][0]} to {suites[suite][-1]}",
-         *rows(table, suite))
+        Part(
+            f"Suite {suite}: {len(suites[suite])} held-out episodes, "
+            f"seeds {suites[suite][0]} to {suites[suite][-1]}",
+            *rows(table, suite),
+        )
         for suite in table
-    ]  # fmt: skip
-    note = (
-        "Returns are means over episodes with 95 % bootstrap intervals; IQM is the interquartile mean; differences are "
-        "paired by episode. The bound rests on a one-mass model and counts no violations."
+    ]
+    is_markdown = path.suffix == ".md"
+    pages = jinja2.Environment(
+        autoescape=not is_markdown, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )  # fmt: skip
+    text = pages.from_string(MARKDOWN if is_markdown else PAGE).render(
+        note=NOTE, parts=parts, pictures=pictures
     )
-    if path.suffix == ".md":
-        lines = ["# Controllers on the same held-out episodes", "", note, ""]
-        for head_line, head, body in parts:
-            lines += [f"## {head_line}", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-            lines += ["| " + " | ".join(row) + " |" for row in body] + [""]
-        lines += [f"![{name}]({target.name})\n" for name, target in pictures]
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return
-    cells = []
-    for head_line, head, body in parts:
-        head_row = "".join(f"<th>{html.escape(x)}</th>" for x in head)
-        body_rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in row) + "</tr>" for row in body
-        )
-        cells.append(f"<h2>{html.escape(head_line)}</h2><table><tr>{head_row}</tr>{body_rows}</table>")
-    for name, target in pictures:
-        encoded = base64.b64encode(target.read_bytes()).decode()
-        cells.append(
-            f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{encoded}">'
-        )
-        target.unlink()
-    style = (
-        "body{font-family:sans-serif;color:#222;margin:2em}table{border-collapse:collapse;font-size:13px}"
-        "td,th{border-bottom:1px solid #ddd;padding:4px 8px;text-align:right;white-space:nowrap}"
-        "td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}img{max-width:100%}"
-    )
-    path.write_text(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Controllers compared</title>"
-        f"<style>{style}</style><h1>Controllers on the same held-out episodes</h1><p>{html.escape(note)}</p>"
-        + "".join(cells)
-        + "</html>\n",
-        encoding="utf-8",
-    )
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    if not is_markdown:
+        for drawn in pictures:
+            drawn.path.unlink()

@@ -1,6 +1,7 @@
 """Pictures of one episode: frequency, dispatch by class, loadings, reward terms, and all four on one page.
 
-Plain arrays in, a picture out; time leads every array. Classes and terms differ by line pattern as well as by
+`draw_episode` and `draw_overview_of` take the record of a rollout with `grid_record.Traces`; the others plain arrays
+whose first axis is time. Classes and terms differ by line pattern as well as by
 colour, units stand on every axis, and legends stand above the axes, never on the data.
 """
 
@@ -12,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from picture_style import INK, LIMIT, STYLES, legend_above, new_figure, save, style
+from cases.arrays import FloatArray, IntArray
+from cases.case import Case
+from control.evaluation.rollout import Record
+from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figure, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FloatArray = npt.NDArray[np.float64]
 
 CLASS_NAMES = {"bess": "batteries", "gas": "gas plants", "dr": "demand response"}
 
@@ -32,12 +33,88 @@ class Mark:
     label: str
 
 
+def draw_episode(directory: Path, record: Record, case: Case, title: str) -> tuple[str, ...]:
+    """Five pictures of a record's first episode in a directory; returns their names.
+
+    Frequency, dispatch, loading and reward over time, and the grid at the largest deviation of any bus.
+    """
+    from matplotlib.figure import Figure
+
+    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale
+
+    n = int(record.n_played[0])
+    time_s, marks = record.time_s(), [Mark(at_s, words) for at_s, words in record.happened()]
+    df_hz, loading_percent = record["bus_df_hz"][0, :n], record["loading_percent"][0, :n]
+    draw_frequency(
+        directory / "frequency.png",
+        time_s,
+        df_hz,
+        area=case.bus.area,
+        area_names=case.area_names,
+        f0_hz=case.f0_hz,
+        marks=marks,
+        title=title,
+    )
+    draw_dispatch(
+        directory / "dispatch.png",
+        time_s,
+        record["resource_mw"][0, :n],
+        case.resource.kind,
+        energy_share=record["energy_share"][0, :n],
+        marks=marks,
+        title=title,
+    )
+    draw_loading(
+        directory / "loading.png", time_s, loading_percent, case.branch.name, marks=marks, title=title
+    )
+    draw_reward_terms(directory / "reward.png", time_s, terms_of_reward(record), marks=marks, title=title)
+    worst = int(np.abs(df_hz).max(axis=1).argmax())
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    draw_network(
+        case,
+        figure,
+        buses=frequency_scale(df_hz[worst]),
+        loading_percent=loading_percent[worst],
+        title=f"{title}: {time_s[worst]:.0f} s, the largest deviation",
+    )
+    save(figure, directory / "network.png", dpi=120)
+    return tuple(f"{name}.png" for name in ("frequency", "dispatch", "loading", "reward", "network"))
+
+
+def draw_overview_of(path: Path, record: Record, case: Case, title: str) -> None:
+    """A record's first episode on one page."""
+    n = int(record.n_played[0])
+    draw_overview(
+        path,
+        record.time_s(),
+        df_hz=record["bus_df_hz"][0, :n],
+        p_mw=record["resource_mw"][0, :n],
+        kinds=case.resource.kind,
+        loading_percent=record["loading_percent"][0, :n],
+        branch_names=case.branch.name,
+        terms=terms_of_reward(record),
+        f0_hz=case.f0_hz,
+        marks=[Mark(at_s, words) for at_s, words in record.happened()],
+        title=title,
+    )
+
+
+def terms_of_reward(record: Record) -> dict[str, FloatArray]:
+    """Terms of the reward of a record's first episode by their plain names, each [t]."""
+    n = int(record.n_played[0])
+    return {
+        name.removeprefix("reward_"): values[0, :n]
+        for name, values in record.terms.items()
+        if name.startswith("reward_")
+    }
+
+
 def draw_frequency(
     path: Path,
     time_s: FloatArray,
     df_hz: FloatArray,
     *,
-    area: npt.NDArray[np.int64] | None = None,
+    area: IntArray | None = None,
     area_names: Sequence[str] = (),
     f0_hz: float = 60.0,
     marks: Sequence[Mark] = (),

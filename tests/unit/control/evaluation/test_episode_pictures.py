@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import episode_pictures as pictures
+from control.evaluation import episode_pictures as pictures
 
 TIME_S = 4.0 * np.arange(1, 51)
 KINDS = ("bess", "bess", "gas", "dr")

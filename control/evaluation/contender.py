@@ -1,0 +1,161 @@
+"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, whoever is handed in.
+
+Contenders are sent to processes, so what builds their controllers are functions of modules, or partials of them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from control.controllers.base import Controller
+from control.controllers.one_mass import one_mass
+from control.controllers.predictive import PredictiveController
+from control.controllers.registry import BASELINES, make_baseline
+from control.evaluation.comparison import Figures, bound_figures, episode_figures
+from control.evaluation.grid_record import GridEnvironment
+from control.evaluation.rollout import Record
+
+__all__ = ["ALL", "BOUND", "MPC", "Build", "ComparisonError", "Contender", "is_pattern", "resolve"]
+
+BOUND, MPC = "bound", "mpc"
+# In the order that theory expects, best last.
+ALL = (
+    "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
+    "linear_extended", MPC, BOUND,
+)  # fmt: skip
+
+Build = Callable[[GridEnvironment], Controller]
+Judgement = Callable[[Record, GridEnvironment], Figures]
+
+
+class ComparisonError(ValueError):
+    """The comparison cannot be done as asked; the message says why."""
+
+
+def _figures(record: Record, environment: GridEnvironment) -> Figures:
+    return episode_figures(record, environment.case)
+
+
+def _bound(idle: Record, environment: GridEnvironment) -> Figures:
+    """What perfect information could have reached in the episodes in which nobody acted."""
+    task = environment.description
+    return bound_figures(idle, one_mass(task, task.scenario_swing))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """Who takes part in a comparison."""
+
+    name: str  # as it was asked for, and in the tables' files
+    title: str  # what the tables call it
+    information: str  # what it sees
+    observation: str = "default"
+    builders: tuple[Build, ...]  # of several, each episode's mean over them counts
+    judge: Judgement = _figures
+    label: str  # part of the names of kept files
+    content: bytes = b""  # of the files it is made of besides this project's own
+
+
+def known(name: str) -> Contender:
+    """A baseline, the causal MPC or the bound."""
+    if name == BOUND:
+        return Contender(
+            name=BOUND,
+            title="perfect information (bound)",
+            information="everything, and the future",
+            builders=(partial(_baseline, "do_nothing"),),
+            judge=_bound,
+            label=BOUND,
+        )
+    if name == MPC:
+        return Contender(
+            name=MPC,
+            title="causal MPC",
+            information="all agents' 15 numbers together",
+            builders=(_mpc,),
+            label=MPC,
+        )
+    baseline = BASELINES[name]
+    return Contender(
+        name=name,
+        title=baseline.title,
+        information=baseline.information,
+        observation=baseline.observation,
+        builders=(partial(_baseline, name),),
+        label=name,
+    )
+
+
+def own(name: str) -> Contender:
+    """A user's own controller, FILE.py:CLASS."""
+    file, _, class_name = name.partition(":")
+    return Contender(
+        name=name,
+        title=class_name,
+        information="the agents' 15 numbers",
+        builders=(partial(_own, file, class_name),),
+        label=Path(file).stem,
+        content=Path(file).read_bytes(),
+    )
+
+
+def _baseline(name: str, environment: GridEnvironment) -> Controller:
+    return make_baseline(name, environment.description, environment.n_env)
+
+
+def _mpc(environment: GridEnvironment) -> Controller:
+    return PredictiveController(environment.description, environment.n_env)
+
+
+def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller:
+    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none."""
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None:
+        raise ComparisonError(f"cannot read {file}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, class_name):
+        raise ComparisonError(f"{file} has no class {class_name!r}; name it as {file}:CLASS")
+    make = getattr(module, class_name)
+    takes_plants = bool(inspect.signature(make).parameters)
+    made: Controller = make(environment.loop.fleet, environment.n_env) if takes_plants else make()
+    return made
+
+
+def is_pattern(name: str) -> bool:
+    """Whether this stands for several files."""
+    return any(sign in name for sign in "*?[")
+
+
+def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contender]:
+    """Contenders from a comma-separated list; `all` are all baselines with MPC and bound.
+
+    Args:
+        policies: names of baselines, `mpc`, `bound`, FILE.py:CLASS, paths of model files and patterns of such paths.
+        of_files: makes a contender of a model file, or of all files of a pattern.
+
+    Raises:
+        ComparisonError: a name is none of these.
+    """
+    names: list[str] = []
+    for name in (part.strip() for part in policies.split(",")):
+        names += ALL if name == "all" else [name]
+    found = []
+    for name in dict.fromkeys(names):
+        if name in BASELINES or name in (MPC, BOUND):
+            found.append(known(name))
+        elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
+            found.append(own(name))
+        elif is_pattern(name) or Path(name).is_file():
+            found.append(of_files(name))
+        else:
+            raise ComparisonError(
+                f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
+                "FILE.py:CLASS"
+            )
+    return found

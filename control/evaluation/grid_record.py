@@ -1,0 +1,282 @@
+"""The grid in a rollout: its plants as the columns of one array, and what is kept of its intervals.
+
+A controller of `control.controllers` sees and moves every plant as a column, [env, resource, ...]; the batch that
+episodes are played in groups them by kind. `ByPlant` stands between the two. `Figures` keeps what the tables of a
+comparison are made of, `Traces` what pictures of an episode show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import RESOURCE_KINDS, Case
+from control.controllers.base import CLASSES
+from control.evaluation.rollout import Record, Step
+from control.scenario.suites import event_words
+from control.task.closed_loop import ClosedLoop, LimitCheck
+from control.task.description import TaskDescription
+from control.task.reward import REWARD_TERMS
+from grid_model.network.topology import ties
+
+__all__ = [
+    "KINDS",
+    "SAMPLES_PER_INTERVAL",
+    "TERMS",
+    "ByPlant",
+    "Figures",
+    "GridEnvironment",
+    "Traces",
+    "limit_violations",
+    "return_by_terms",
+    "reward_terms",
+    "tie_schedule_mw",
+]
+
+SAMPLES_PER_INTERVAL = 8  # of the centre of inertia's frequency: every 0.5 s
+TERMS = REWARD_TERMS
+KINDS = ("frequency", "branch", "voltage")
+
+
+class Observed(Protocol):
+    """What the grid shows, {kind of resource: [env, agent, observation]}."""
+
+    @property
+    def observations(self) -> Mapping[str, Any]: ...
+
+
+class Grid(Protocol):
+    """A batch of closed loops, and what its last interval came to."""
+
+    @property
+    def n_env(self) -> int: ...
+    @property
+    def loop(self) -> ClosedLoop: ...
+    @property
+    def case(self) -> Case: ...
+    @property
+    def description(self) -> TaskDescription: ...
+    @property
+    def last_result(self) -> LimitCheck | None: ...
+
+
+class GridEnvironment(Grid, Protocol):
+    """A batch of closed loops that shows and takes arrays by kind of plant (marl.environment.GridBatch)."""
+
+    def reset(self, seeds: IntArray | None = None) -> Observed: ...
+    def step(self, actions: Any) -> Step[Observed]: ...
+
+
+@dataclass(frozen=True)
+class PlantStep:
+    """One interval, observed by plant."""
+
+    observation: FloatArray  # [env, resource, observation]
+    reward: Any
+    terms: Mapping[str, FloatArray]
+    terminated: BoolArray
+    truncated: BoolArray
+
+
+class ByPlant:
+    """The grid as controllers know it: observations [env, resource, 15 or 18] and actions [env, resource]."""
+
+    def __init__(self, environment: GridEnvironment) -> None:
+        self._environment = environment
+        rows = {kind: environment.case.resource.of_kind(kind) for kind in RESOURCE_KINDS}
+        self._rows = {kind: of_kind for kind, of_kind in rows.items() if len(of_kind)}
+
+    @property
+    def n_env(self) -> int:
+        """Episodes at once."""
+        return self._environment.n_env
+
+    @property
+    def loop(self) -> ClosedLoop:
+        """The closed loops themselves."""
+        return self._environment.loop
+
+    @property
+    def case(self) -> Case:
+        """The grid."""
+        return self._environment.case
+
+    @property
+    def description(self) -> TaskDescription:
+        """What controllers are built from."""
+        return self._environment.description
+
+    @property
+    def last_result(self) -> LimitCheck | None:
+        """What the last interval came to; None before the first."""
+        return self._environment.last_result
+
+    def reset(self, seeds: IntArray) -> FloatArray:
+        """Begin the episodes of these seeds, [env]; observations [env, resource, 15 or 18]."""
+        return self._by_plant(self._environment.reset(seeds))
+
+    def step(self, action: FloatArray) -> PlantStep:
+        """One interval with these actions, [env, resource]."""
+        step = self._environment.step({kind: action[:, rows, None] for kind, rows in self._rows.items()})
+        return PlantStep(
+            self._by_plant(step.observation), step.reward, step.terms, step.terminated, step.truncated
+        )
+
+    def _by_plant(self, observed: Observed) -> FloatArray:
+        size = next(iter(observed.observations.values())).shape[2]
+        found = np.empty((self.n_env, self.case.n_resource, size))
+        for kind, rows in self._rows.items():
+            found[:, rows] = observed.observations[kind]
+        return found
+
+
+class _OfGrid:
+    """What all details of the grid have in common."""
+
+    def __init__(self, environment: Grid) -> None:
+        """Args: environment: whose episodes have just begun."""
+        self._environment = environment
+        scenario, case = environment.loop.scenario, environment.case
+        self.interval_s = scenario.interval_s
+        self.n_intervals: int | None = scenario.n_intervals
+        episodes = [episode for episode in environment.loop.episode if episode is not None]
+        self.marks: tuple[tuple[tuple[float, str], ...], ...] = tuple(
+            tuple((event.time_s, event_words(event, case)) for event in episode.events)
+            for episode in episodes
+        )
+
+
+class Figures(_OfGrid):
+    """Arrays that `comparison.episode_figures` makes tables of; all lead with [env].
+
+    `df_hz` of the centre of inertia, [sample]; `sum_bus_square_hz2`; `max_abs_df_hz` of any bus at any step;
+    `within_36_mhz` and `within_200_mhz`, shares of the interval; `area_df_hz` at the interval's end, [area];
+    `interchange_mw`, export of each area over its ties less its schedule, [area]; `output_mw` and `moved_mw`, sums of
+    P and |dP| by class, [class]; `soc`, mean of the batteries; `violation`, 0 or 1 by kind of limit, [kind];
+    `unserved_mw`; `imbalance_mw`, schedule and renewables less load at 60 Hz and losses.
+    """
+
+    def __init__(self, environment: Grid) -> None:
+        super().__init__(environment)
+        loop, case = environment.loop, environment.case
+        grid = loop.grid
+        self._k = 0
+        self._sample = np.arange(1, SAMPLES_PER_INTERVAL + 1) * grid.n_steps // SAMPLES_PER_INTERVAL - 1
+        self._ties = ties(case)
+        rows = np.arange(len(self._ties))
+        self._out_of = np.zeros((len(self._ties), case.n_area))
+        self._out_of[rows, case.bus.area[case.branch.from_bus[self._ties]]] = 1.0
+        self._out_of[rows, case.bus.area[case.branch.to_bus[self._ties]]] = -1.0
+        self._class = (loop.fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)
+        planned_mw = np.stack([e.p_load_schedule_mw for e in loop.episode if e is not None])
+        self._schedule_mw = tie_schedule_mw(case, planned_mw)
+        self._before: dict[str, FloatArray] = {}
+
+    def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
+        """The interval just played; environments that ended in it may have begun anew already."""
+        environment, loop = self._environment, self._environment.loop
+        grid, case, end = loop.grid, environment.case, environment.last_result
+        assert end is not None
+        self._k += 1
+        over = np.asarray(step.terminated | step.truncated)
+        area_df_hz = (
+            grid.df_hz.T
+            if grid.df_hz.shape[0] == case.n_area
+            else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
+        )
+        flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
+        on = grid.engine.machine_in_service
+        damping = grid.config.load_damping / case.f0_hz * grid.inputs.load_mw.sum(axis=1)
+        imbalance_mw = (
+            np.where(on, grid.inputs.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
+            + damping * grid.coi_df_hz()
+            - grid.inputs.resource_mw.sum(axis=1)
+        )
+        violation = np.stack([end.frequency_violation, end.branch_violation, end.voltage_violation], axis=1)
+        return {
+            "df_hz": grid.coi_trace_hz()[self._sample].T,
+            "sum_bus_square_hz2": end.sum_bus_square_hz2,
+            "max_abs_df_hz": end.max_abs_df_hz,
+            "within_36_mhz": end.within_36_mhz,
+            "within_200_mhz": end.within_200_mhz,
+            "area_df_hz": self._last_known("area_df_hz", area_df_hz, over),
+            "interchange_mw": self._last_known(
+                "interchange_mw", flow_mw - self._schedule_mw[:, self._k], over
+            ),
+            "output_mw": end.resource_mw @ self._class,
+            "moved_mw": np.abs(end.set_point_change_mw) @ self._class,
+            "soc": end.utilisation[:, loop.fleet.bess].mean(axis=1),
+            "violation": violation.astype(np.float64),
+            "unserved_mw": end.unserved_mw,
+            "imbalance_mw": self._last_known("imbalance_mw", imbalance_mw, over),
+        }
+
+    def _last_known(self, name: str, value: FloatArray, over: BoolArray) -> FloatArray:
+        """The grid's own state is that of the next episode where one has just ended: the value before stands there."""
+        before = self._before.get(name, np.full(value.shape, np.nan))
+        found = np.where(over.reshape(-1, *([1] * (value.ndim - 1))), before, value)
+        self._before[name] = found
+        return found
+
+
+class Traces(_OfGrid):
+    """Arrays that pictures of an episode are made of, at the ends of the intervals; all lead with [env].
+
+    `bus_df_hz`, [bus]; `resource_mw`, outputs around schedule, [resource]; `energy_share`, state of charge of the
+    batteries, [bess]; `loading_percent` of the rating that applies, [branch].
+    """
+
+    def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
+        """The interval just played."""
+        end = self._environment.last_result
+        assert end is not None
+        batteries = self._environment.case.resource.of_kind("bess")
+        return {
+            "bus_df_hz": end.bus_df_hz,
+            "resource_mw": end.resource_mw,
+            "energy_share": end.utilisation[:, batteries],
+            "loading_percent": end.loading_percent,
+        }
+
+
+def reward_terms(record: Record) -> FloatArray:
+    """Terms of the reward in the order of TERMS, [episode, T, term]."""
+    return np.stack([record.terms[f"reward_{name}"] for name in TERMS], axis=-1)
+
+
+def return_by_terms(record: Record) -> FloatArray:
+    """Return of each episode as the sum of its terms, [episode]; but for rounding that of its rewards."""
+    total: FloatArray = np.nansum(reward_terms(record), axis=(1, 2))
+    return total
+
+
+def limit_violations(record: Record) -> BoolArray:
+    """Limits broken, by kind, [episode, T, kind]; a lost grid has left the frequency limits for good."""
+    found: BoolArray = record["violation"] > 0.0  # not where the episode was over
+    lost = np.arange(found.shape[1]) >= record.n_played[:, None]
+    found[:, :, KINDS.index("frequency")] |= lost
+    return found
+
+
+def tie_schedule_mw(case: Case, load_schedule_mw: FloatArray) -> FloatArray:
+    """Scheduled export of every area: the published one without losses, scaled with the load that was planned.
+
+        NI_S,a = level (share_a sum_b L_b - L_a),     share_a = P_a / sum P
+
+    with L and P of the published case; so the schedules of all areas sum to zero. It is what the dispatch aims at.
+
+    Args:
+        load_schedule_mw: load of the whole grid that the dispatch assumed, [...].
+
+    Returns:
+        [..., area].
+    """
+    nominal_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
+    machine_mw = np.bincount(case.bus.area[case.machine.bus], case.machine.p_mw, minlength=case.n_area)
+    export_mw = machine_mw / machine_mw.sum() * nominal_mw.sum() - nominal_mw
+    level = np.asarray(load_schedule_mw) / nominal_mw.sum()
+    return level[..., None] * export_mw

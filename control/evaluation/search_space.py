@@ -1,0 +1,176 @@
+"""Where the tuning of a baseline searches: parameters as positions, and from where and how far each search looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from cases.arrays import FloatArray
+from cases.ieee68 import load_ieee68
+from control.controllers.agc import FEED_FORWARD, AgcParameters, Within
+from control.controllers.base import (
+    BEFORE_DF,
+    CLASSES,
+    DF_HZ,
+    FORECAST,
+    NEAREST_DF,
+    OWN_DF,
+    OWN_OUTPUT,
+    SLOPE,
+    SYSTEM_DF,
+    UTILISATION,
+)
+from control.controllers.local_pi import LocalPiParameters
+from control.plants.fleet import BESS, make_fleet
+
+__all__ = ["Problem", "Space", "problem_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Parameters of a dataclass whose fields are `Annotated` with `Within`, as numbers from 0 to 1."""
+
+    name: tuple[str, ...]
+    low: FloatArray
+    high: FloatArray
+    log: FloatArray  # 1 where the logarithm is searched
+
+    @classmethod
+    def of(cls, parameters: type[Any], without: tuple[str, ...] = ()) -> Space:
+        """All tunable fields of a parameter class, but for those named."""
+        hints = get_type_hints(parameters, include_extras=True)
+        found = {
+            name: extra
+            for name, hint in hints.items()
+            for extra in getattr(hint, "__metadata__", ())
+            if isinstance(extra, Within) and name not in without
+        }
+        return cls(
+            name=tuple(found),
+            low=np.array([within.low for within in found.values()]),
+            high=np.array([within.high for within in found.values()]),
+            log=np.array([float(within.log) for within in found.values()]),
+        )
+
+    def decode(self, unit: FloatArray) -> dict[str, FloatArray]:
+        """{name: [...]} from positions [..., parameter], cut to 0..1."""
+        unit = np.clip(unit, 0.0, 1.0)
+        safe_low = np.where(self.log > 0.0, self.low, 1.0)
+        safe_high = np.where(self.log > 0.0, self.high, 1.0)
+        geometric = safe_low * (safe_high / safe_low) ** unit
+        value = np.where(self.log > 0.0, geometric, self.low + (self.high - self.low) * unit)
+        return {name: value[..., i] for i, name in enumerate(self.name)}
+
+    def encode(self, values: Mapping[str, Any]) -> FloatArray:
+        """Position of given parameters, [parameter]."""
+        x = np.array([float(values[name]) for name in self.name])
+        low, high = self.low, self.high
+        safe = np.where(self.log > 0.0, np.maximum(x, low), 1.0)
+        safe_low = np.where(self.log > 0.0, low, 1.0)
+        ratio = np.where(self.log > 0.0, high / np.where(self.log > 0.0, low, high), np.e)
+        unit = np.where(self.log > 0.0, np.log(safe / safe_low) / np.log(ratio), (x - low) / (high - low))
+        return np.clip(unit, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A baseline as a search: where it starts, how far it looks, and what a position means."""
+
+    start: FloatArray  # [n]
+    sigma: FloatArray  # [n]
+    decode: Callable[[FloatArray], dict[str, Any]]  # positions [..., n] -> parameters
+    encode: Callable[[dict[str, Any]], FloatArray]  # parameters -> position [n]
+
+
+def problem_of(name: str, out: Path) -> Problem:
+    """The search for one baseline; it starts from the results of the simpler ones, files in `out`."""
+
+    def stored(other: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((out / f"{other}.json").read_text(encoding="utf-8"))[
+            "parameters"
+        ]
+        return content
+
+    if name in ("agc", "agc_forecast"):
+        space = Space.of(AgcParameters, without=FEED_FORWARD if name == "agc" else ())
+        first: dict[str, Any] = asdict(
+            AgcParameters(
+                gain=0.2,
+                time_s=80.0,
+                filter_s=1.0,
+                dead_band_mw=2.0,
+                handover_s=60.0,
+                fast_gas=0.3,
+                fast_dr=0.1,
+                slow_gas=0.6,
+                slow_dr=0.2,
+                soc_recovery_mw=20.0,
+                zone_bess_mw=0.2,
+                zone_gas_mw=0.3,
+                zone_dr_mw=0.5,
+            )
+        )
+        if name == "agc_forecast":
+            first |= stored("agc") | {"forecast_gain": 0.2, "forecast_filter_s": 150.0}
+        start = space.encode(first)
+        return Problem(
+            start=start,
+            sigma=np.full(len(start), 0.15 if name == "agc" else 0.1),
+            decode=space.decode,
+            encode=space.encode,
+        )
+    if name == "local_pi":
+        space = Space.of(LocalPiParameters)
+        start = space.encode(asdict(LocalPiParameters()))
+        return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
+    return _linear_problem(name, stored("local_pi"))
+
+
+def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
+    """Linear policies start as the tuned local PI in velocity form, as well as their observation allows."""
+    fleet = make_fleet(load_ieee68(), 4.0)
+    size = 15 if name == "linear" else 18
+    free = [BESS] if name == "linear_bess" else list(CLASSES)  # classes that act at all
+    weight = np.zeros((3, size + 1))
+    spread = np.full((3, size + 1), 0.05)
+    spread[:, OWN_DF], spread[:, SYSTEM_DF], spread[:, NEAREST_DF] = 0.4, 0.3, 0.15
+    spread[:, OWN_OUTPUT] = spread[:, UTILISATION] = spread[:, FORECAST] = 0.1
+    zone = np.zeros(3)
+    for code, kind in zip(CLASSES, ("bess", "gas", "dr"), strict=True):
+        i = int(np.flatnonzero(fleet.kind == code)[0])
+        per_step = DF_HZ / fleet.step_mw[i]
+        gain, rate = local_pi[f"gain_{kind}"], local_pi[f"integral_{kind}"]
+        weight[code, OWN_DF] = -(gain + rate * fleet.interval_s) * per_step
+        if size == 18:
+            weight[code, BEFORE_DF] = gain * per_step
+            spread[code, BEFORE_DF], spread[code, SLOPE] = 0.4, 0.1
+        else:  # the neighbours' frequency two intervals ago is the nearest thing to the own one before
+            weight[code, OWN_DF] = -(0.5 * gain + rate * fleet.interval_s) * per_step
+            weight[code, NEAREST_DF] = 0.1 * gain * per_step
+        weight[code, OWN_OUTPUT] = (
+            -fleet.interval_s / local_pi[f"leak_{kind}_s"] * fleet.range_mw[i] / fleet.step_mw[i]
+        )
+        zone[code] = min(local_pi[f"zone_{kind}_mw"] / fleet.step_mw[i], 0.5)
+    n = len(free)
+    start = np.concatenate([weight[free].ravel(), zone[free]])
+    sigma = np.concatenate([spread[free].ravel(), np.full(n, 0.05)])
+    # Large weights may be off by a part of themselves.
+    sigma = np.maximum(sigma, 0.1 * np.abs(start))
+
+    def decode(position: FloatArray) -> dict[str, Any]:
+        shape = position.shape[:-1]
+        weights, zones = np.zeros((*shape, 3, size + 1)), np.ones((*shape, 3))
+        weights[..., free, :] = position[..., :-n].reshape(*shape, n, size + 1)
+        zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
+        return {"weight": weights, "zone": zones}
+
+    def encode(parameters: dict[str, Any]) -> FloatArray:
+        weights, zones = np.array(parameters["weight"]), np.array(parameters["zone"])
+        return np.concatenate([weights[free].ravel(), zones[free]])
+
+    return Problem(start=start, sigma=sigma, decode=decode, encode=encode)

@@ -1,0 +1,280 @@
+"""The comparison of all who act: every contender on the same held-out episodes of the suites.
+
+Work is cut into chunks of episodes, which processes share. A finished chunk is kept under a name that depends on
+everything that could change it: all sources and data, installed versions, the contender's own files, scenario, seeds
+and options. So a run that was stopped goes on where it was, and nothing outdated is ever used.
+
+Learned policies are contenders too (`marl.environment.contenders`); here nobody knows what a policy is. Environments
+are built by a function of a module that is handed in, `make(suite, n_env, observation)`: it and the contenders are
+sent to processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from cases.ieee68 import load_ieee68
+from control.evaluation.comparison import Figures, paired, summary
+from control.evaluation.contender import BOUND, MPC, Build, ComparisonError, Contender
+from control.evaluation.fingerprint import fingerprint
+from control.evaluation.grid_record import ByPlant, GridEnvironment
+from control.evaluation.grid_record import Figures as KeepFigures
+from control.evaluation.rollout import Record, rollout
+from control.scenario.config import ScenarioError
+from control.scenario.file import scenario_named
+from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT
+
+__all__ = [
+    "EPISODES_OF_A_FILE",
+    "compare",
+    "evaluation_seeds",
+    "play_record",
+    "rows",
+    "seeds_of",
+    "table_text",
+    "tabulate",
+]
+
+SUITES = ("normal", "n1", "renewable_ramp", "shift")
+CHUNK = 50  # episodes that one job plays side by side
+EPISODES_OF_A_FILE = 20
+OWN_SCENARIO_SEEDS = (
+    FIRST_HELD_OUT_SEED + 100_000
+)  # evaluation seeds of scenarios without a suite of their own
+
+Make = Callable[[str, int, str], GridEnvironment]  # from suite, number of environments and observation
+Found = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]  # {suite: {contender: {figure: [episode]}}}
+
+
+def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray:
+    """Seeds of n held-out episodes of a scenario, from number `first` on, [episode].
+
+    Raises:
+        ValueError: the suite has fewer episodes.
+    """
+    if scenario in HELD_OUT:
+        seeds = HELD_OUT[scenario].seeds
+        if first + n_episodes > len(seeds):
+            raise ValueError(
+                f"suite {scenario} has {len(seeds)} held-out episodes, not {first + n_episodes}; "
+                "ask for fewer or start earlier"
+            )
+        return seeds[first : first + n_episodes]
+    return OWN_SCENARIO_SEEDS + first + np.arange(n_episodes, dtype=np.int64)
+
+
+def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[int]]:
+    """Held-out seeds by suite; `all` are the four suites with all their episodes.
+
+    Raises:
+        ScenarioError: no suite has this name. ComparisonError: it has no episode of this number.
+    """
+    names = SUITES if suite == "all" else tuple(suite.split(","))
+    found = {}
+    for name in names:
+        if name not in HELD_OUT and not name.endswith(".toml"):
+            raise ScenarioError(
+                f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
+            )
+        count = n_episodes or (HELD_OUT[name].count if name in HELD_OUT else EPISODES_OF_A_FILE)
+        if name in HELD_OUT:
+            count = min(count, HELD_OUT[name].count - first)
+        if count < 1:
+            raise ComparisonError(f"suite {name} has no episode number {first}")
+        found[name] = [int(s) for s in evaluation_seeds(name, count, first)]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Some episodes of one contender."""
+
+    contender: Contender
+    suite: str
+    seeds: tuple[int, ...]
+
+    def key(self, state: str) -> str:
+        """Name of its results; `state` stands for all that is no matter of a single job."""
+        own_digest = hashlib.sha256(self.contender.content).hexdigest()
+        text = f"{state} {self.contender.name} {self.contender.observation} {own_digest} {self.seeds}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return f"{Path(self.suite).stem}-{self.contender.label}-{digest}.npz"
+
+
+@lru_cache(maxsize=2)
+def _environment(make: Make, suite: str, n_env: int, observation: str) -> GridEnvironment:
+    return make(suite, n_env, observation)
+
+
+def play_record(contender: Contender, build: Build, suite: str, seeds: Sequence[int], make: Make) -> Record:
+    """Play some episodes with one of a contender's controllers, side by side."""
+    environment = _environment(make, suite, len(seeds), contender.observation)
+    return rollout(build(environment), ByPlant(environment), np.array(seeds), KeepFigures)
+
+
+def play(job: Job, make: Make) -> Figures:
+    """Figures of the episodes of one job."""
+    contender = job.contender
+    environment = _environment(make, job.suite, len(job.seeds), contender.observation)
+    # Of several controllers every episode's mean, so that the interval is one over episodes, as everywhere.
+    each = [
+        contender.judge(play_record(contender, build, job.suite, job.seeds, make), environment)
+        for build in contender.builders
+    ]
+    return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
+
+
+def _play_and_keep(job: Job, make: Make, path: Path) -> Path:
+    """Play a job and write its figures in one go."""
+    figures = play(job, make)
+    part = path.with_suffix(".part.npz")
+    np.savez_compressed(part, **figures)  # type: ignore[arg-type]
+    part.replace(path)
+    return path
+
+
+def compare(
+    contenders: Sequence[Contender],
+    suites: Mapping[str, Sequence[int]],
+    *,
+    make: Make,
+    cache: Path,
+    workers: int,
+    packages: Sequence[Path] | None = None,
+) -> dict[str, dict[str, dict[str, FloatArray]]]:
+    """Figures of all contenders on all suites, {suite: {contender: {figure: [episode]}}}.
+
+    Args:
+        contenders: who plays; suites: {suite: seeds}.
+        make: builds environments.
+        cache: folder of what is kept of finished chunks; workers: processes that share the work.
+        packages: folders of this project's packages; as Python would import them if None.
+    """
+    from tqdm import tqdm
+
+    cache.mkdir(parents=True, exist_ok=True)
+    sources = fingerprint(packages)
+    case = load_ieee68()
+    state = {
+        suite: f"{sources} {make.__module__}.{make.__qualname__} {scenario_named(suite, case)!r}"
+        for suite in suites
+    }
+    jobs = [
+        Job(contender=contender, suite=suite, seeds=tuple(int(s) for s in seeds[i : i + CHUNK]))
+        for suite, seeds in suites.items()
+        for contender in contenders
+        for i in range(0, len(seeds), CHUNK)
+    ]
+    paths = {job: cache / job.key(state[job.suite]) for job in jobs}
+    todo = [job for job in jobs if not paths[job].is_file()]
+    # The longest first, so that the processes finish together.
+    todo.sort(key=lambda job: (job.contender.name != MPC, job.contender.name != BOUND))
+    episodes = sum(len(job.seeds) for job in jobs)
+    with tqdm(total=episodes, unit=" episodes", disable=None) as bar:
+        bar.update(episodes - sum(len(job.seeds) for job in todo))
+        if workers > 1 and len(todo) > 1:
+            with ProcessPoolExecutor(workers) as pool:
+                running = {pool.submit(_play_and_keep, job, make, paths[job]): job for job in todo}
+                try:
+                    for done in as_completed(running):
+                        done.result()
+                        bar.update(len(running[done].seeds))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        else:
+            for job in todo:
+                bar.set_description(f"{job.suite}, {job.contender.name}")
+                _play_and_keep(job, make, paths[job])
+                bar.update(len(job.seeds))
+    found: dict[str, dict[str, dict[str, FloatArray]]] = {}
+    for suite in suites:
+        found[suite] = {}
+        for contender in contenders:
+            pieces = [np.load(paths[j]) for j in jobs if (j.suite, j.contender) == (suite, contender)]
+            found[suite][contender.name] = {
+                name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0].files
+            }
+    return found
+
+
+def tabulate(
+    found: Found,
+    contenders: Sequence[Contender],
+    suites: Mapping[str, Sequence[int]],
+    reference: str | None,
+) -> dict[str, dict[str, Any]]:
+    """Summaries by suite and contender, and paired differences to the reference where it took part."""
+    table: dict[str, dict[str, Any]] = {}
+    for suite, by_name in found.items():
+        seeds = np.array(suites[suite], dtype=np.int64)
+        table[suite] = {
+            c.name: {"title": c.title, "information": c.information, **summary(by_name[c.name], seeds)}
+            for c in contenders
+        }
+        if reference in by_name:
+            for name, difference in paired(by_name, str(reference)).items():
+                table[suite][name]["difference"] = {"to": reference, **difference}
+    return table
+
+
+def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a suite's table as text, best first."""
+    head = [
+        "controller", "sees", "return", "95 % interval", "IQM", "better than reference by (95 %)", "rms mHz", "p95 mHz",
+        "in 36 mHz %", "in 200 mHz %", "violations", "cost", "CPS1 %", "moved GW bess/gas/dr", "worst seeds",
+    ]  # fmt: skip
+    lines = []
+    order = sorted(table[suite], key=lambda name: -table[suite][name]["return_mean"])
+    for name in order:
+        f = table[suite][name]
+        low, high = f["return_ci95"]
+        against = "reference"
+        if "difference" in f:
+            d = f["difference"]
+            against = f"{d['mean']:+,.0f} ({d['ci95'][0]:+,.0f} to {d['ci95'][1]:+,.0f})"
+        moved = " / ".join(f"{f[f'moved_mw_{kind}'] / 1000.0:.2f}" for kind in ("bess", "gas", "dr"))
+        lines.append(
+            [
+                f["title"],
+                f["information"],
+                f"{f['return_mean']:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{f['return_iqm']:,.0f}",
+                against,
+                f"{f['rms_mhz']:.1f}",
+                f"{f['p95_mhz']:.1f}",
+                f"{100.0 * f['share_within_36mhz']:.2f}",
+                f"{100.0 * f['share_within_200mhz']:.2f}",
+                f"{f['violations_per_episode']:.2f}",
+                f"{f['cost_mean']:,.0f}",
+                f"{f['cps1_percent']:.1f}" if "cps1_percent" in f else "-",
+                moved,
+                " ".join(str(s) for s in f["worst_seeds"]),
+            ]
+        )
+    return head, lines
+
+
+def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Sequence[int]]) -> str:
+    """The most important columns for the terminal."""
+    keep = (0, 2, 3, 5, 6, 8, 9, 10, 11)
+    found = []
+    for suite in table:
+        head, lines = rows(table, suite)
+        found.append(f"\nSuite {suite}, {len(episodes[suite])} held-out episodes")
+        chosen = [[row[i] for i in keep] for row in [head, *lines]]
+        width = [max(len(row[i]) for row in chosen) for i in range(len(keep))]
+        for row in chosen:
+            rest = [x.rjust(w) for x, w in zip(row[1:], width[1:], strict=True)]
+            found.append("  ".join([row[0].ljust(width[0]), *rest]))
+    return "\n".join(found)

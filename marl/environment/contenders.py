@@ -1,0 +1,76 @@
+"""Learned policies among the contenders of a comparison, and the grid that all of them play in."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+
+from cases.ieee68 import load_ieee68
+from control.controllers.base import Controller
+from control.evaluation.contender import ComparisonError, Contender, is_pattern
+from control.evaluation.grid_record import GridEnvironment
+from control.scenario.file import scenario_named
+from marl.environment.batch import GridBatch, make_batch
+from marl.environment.held_out import PolicyByPlant
+from marl.networks.policy import Policy
+
+__all__ = ["learned", "make_grid", "make_training_grid"]
+
+
+def make_grid(suite: str, n_env: int, observation: str) -> GridBatch:
+    """Environments of a suite or of a scenario file; processes import this function by name."""
+    return make_batch(suite, n_env, observation=observation, check=False)
+
+
+def make_training_grid(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> GridBatch:
+    """Environments of a training distribution, with episodes of this many intervals or as long as they are there."""
+    config = scenario_named(scenario, load_ieee68())
+    if n_intervals is not None:
+        config = replace(config, n_intervals=n_intervals)
+    return make_batch(config, n_env, observation=observation, check=False)
+
+
+def learned(name: str) -> Contender:
+    """A model file, or all files that a pattern fits: then every episode's mean over them counts.
+
+    Raises:
+        ComparisonError: no file fits. CheckpointError: a file holds no policy.
+    """
+    paths = (name,) if not is_pattern(name) else tuple(sorted(glob.glob(name)))
+    if not paths:
+        raise ComparisonError(f"no file fits {name!r}, expected model files such as best_model.pt")
+    if is_pattern(name):
+        # runs/presets/recommended-seed*/best_model.pt is "recommended".
+        part = next(part for part in Path(name).parts if is_pattern(part))
+        title = f"MAPPO, {re.split(r'[-_]*(?:seed)?[*?[]', part)[0]}, mean of {len(paths)} seeds"
+    else:
+        title = f"MAPPO, {Path(name).name}"
+    contents = [Path(path).read_bytes() for path in paths]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    observation = str(_policy(paths[0], digests[0]).metadata.get("observation", "default"))
+    return Contender(
+        name=name,
+        title=title,
+        information=f"the agents' {15 if observation == 'default' else 18} numbers",
+        observation=observation,
+        builders=tuple(partial(_controller, *known) for known in zip(paths, digests, strict=True)),
+        label=Path(paths[0]).stem,
+        content="".join(digests).encode(),
+    )
+
+
+def _controller(path: str, digest: str, environment: GridEnvironment) -> Controller:
+    torch.set_num_threads(1)  # processes share the cores
+    return PolicyByPlant(_policy(path, digest), environment.case)
+
+
+@lru_cache(maxsize=4)
+def _policy(path: str, digest: str) -> Policy:
+    """The policy of a file with these contents; another file of the same name is another policy."""
+    return Policy.load(path)
