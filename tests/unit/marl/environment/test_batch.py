@@ -91,7 +91,7 @@ def test_the_batch_speaks_the_learners_protocol(two):
 def test_scada_numbers_are_two_intervals_old_and_local_ones_are_fresh(one):
     observed, loop = one.reset(np.array([5])), one.loop
     rng = np.random.default_rng(0)
-    bus, nearest = CASE.resource.bus, one._observer.nearest
+    bus, nearest = CASE.resource.bus, one.task._observer.nearest
     history = []
     for t in range(7):
         if t:
@@ -303,7 +303,7 @@ def test_a_load_step_and_shedding_show_where_the_load_is_seen():
     level = [observed.state[0, -4] for observed in seen]
     assert level[1] - level[0] == pytest.approx(300.0 / CASE.load.p_mw.sum(), abs=1e-6)
     served_mw = batch.loop.grid.served_mw()[0]
-    batch.loop.grid.course.served_share[0] = 0.9
+    batch.loop.grid.profile.served_share[0] = 0.9
     np.testing.assert_allclose(batch.loop.grid.served_mw()[0], 0.9 * served_mw, rtol=1e-12)
 
 
