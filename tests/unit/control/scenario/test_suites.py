@@ -32,5 +32,5 @@ def test_a_slip_of_the_pen_does_not_end_in_a_lack_of_memory(tmp_path: Path, text
 
 def test_the_learner_and_the_suites_mean_the_same_validation_seeds():
     """The learner must not import the grid's packages; what it draws training seeds below is the suites' border."""
-    assert FIRST_VALIDATION_SEED == VALIDATION_SEEDS.first
+    assert VALIDATION_SEEDS.first == FIRST_VALIDATION_SEED
     assert VALIDATION_SEEDS.first + VALIDATION_SEEDS.count == FIRST_HELD_OUT_SEED
