@@ -52,8 +52,7 @@ class PredictiveConfig:
     # Horizon of 160 s: every interval of the first half minute, then coarser.
     stage_s: tuple[float, ...] = (4.0,) * 8 + (8.0,) * 4 + (16.0,) * 6
     tolerance: float = 5e-4  # within 3 % of the cost of exact solutions, at a third of the time
-    # Some 300 in quiet times; after a large outage up to 13,000, which are worth their tenth of a second.
-    max_iterations: int = 20_000
+    max_iterations: int = 4000  # some 300 in quiet times; after an outage it takes more, and is worth them
     half_full_per_mwh2: float = 0.02
     # The Kalman filter's picture of the world, per interval; the slope's was chosen on 12 training episodes.
     frequency_sd_hz: float = 0.0006  # mean of the agents' buses against the common motion

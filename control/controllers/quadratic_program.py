@@ -37,8 +37,11 @@ BOXED = (EB, UB, UG, CD, UP, UP + 1, UP + 2, DN, DN + 1, DN + 2)
 N_ROW = N_STATE + 1 + 3 + len(BOXED)
 OVER_RELAXATION = 1.8  # of OSQP; here it saves a third of the iterations
 MOST_PASSES = 6  # over the governor's dead band
-# Some hundreds of iterations are the rule; a bound over an hour with an outage takes ten thousands and is worth them.
-MOST_ITERATIONS = 200_000
+# OSQP adapts its step size rho. Every 50 iterations is quick, but now and then swings between two values for ever. A
+# program that has come to its iteration limit is solved once more with a rho that changes ten times as seldom, for this
+# many times as long.
+ADAPT_EVERY = 50
+PATIENCE = 10
 
 
 class PredictiveError(RuntimeError):
@@ -58,14 +61,14 @@ class Program:
         stage_s: FloatArray,
         *,
         tolerance: float = 1e-3,
-        max_iterations: int = MOST_ITERATIONS,
+        max_iterations: int = 4000,
         half_full_per_mwh2: float = 0.0,
     ) -> None:
         """Lay out the program.
 
         Args:
             model: the grid; stage_s: length of each stage.
-            tolerance, max_iterations: of OSQP.
+            tolerance, max_iterations: of OSQP; another PATIENCE times as many where these do not suffice.
             half_full_per_mwh2: cost of being away from half full at the end, of all batteries.
         """
         try:
@@ -89,24 +92,10 @@ class Program:
         self._l = np.zeros(self._n * N_ROW)
         self._u = np.zeros(self._n * N_ROW)
         self._fill_boxes()
-        self._solver = osqp.OSQP()
-        self._solved = osqp.SolverStatus.OSQP_SOLVED
-        self._interrupted = osqp.SolverStatus.OSQP_SIGINT
-        self._solver.setup(
-            P=p,
-            q=self._q,
-            A=self._matrix(self._active),
-            l=self._l,
-            u=self._u,
-            verbose=False,
-            eps_abs=tolerance,
-            eps_rel=tolerance,
-            max_iter=max_iterations,
-            check_termination=10,
-            alpha=OVER_RELAXATION,
-            adaptive_rho_interval=50,
-            warm_starting=True,
-        )
+        self._osqp, self._p, self._q_now = osqp, p, self._q
+        self._tolerance, self._max_iterations = tolerance, max_iterations
+        self._solver = self._set_up(max_iter=max_iterations, adaptive_rho_interval=ADAPT_EVERY)
+        self._patient: Any = None  # made when it is needed first
         self.side = np.zeros(self._n)  # of the dead band at the beginning of each stage
 
     def solve(self, start: Start, d_mw: FloatArray, passes: int = 1) -> tuple[FloatArray, float]:
@@ -128,13 +117,7 @@ class Program:
         cost = np.nan
         for _ in range(passes):
             self._renew(begin, d_mw)
-            result = self._solver.solve(raise_error=False)
-            # osqp catches Ctrl-C itself and returns what it has by then, which is no solution.
-            if result.info.status_val == self._interrupted:
-                raise KeyboardInterrupt
-            # Whatever the status, x holds finite numbers: those of the last iteration.
-            if result.info.status_val != self._solved:
-                raise Unsolved(f"osqp: {result.info.status} after {result.info.iter} iterations")
+            result = self._solved_program()
             z = np.asarray(result.x).reshape(self._n, N_STAGE)
             cost = float(result.info.obj_val) + self._constant(begin)
             before = self.side.copy()
@@ -144,6 +127,49 @@ class Program:
             if np.array_equal(self.side, before):
                 break
         return z, cost
+
+    def _set_up(self, **settings: Any) -> Any:
+        """A solver for the program as it is now."""
+        solver = self._osqp.OSQP()
+        solver.setup(
+            P=self._p,
+            q=self._q_now,
+            A=self._matrix(self._active),
+            l=self._l,
+            u=self._u,
+            verbose=False,
+            eps_abs=self._tolerance,
+            eps_rel=self._tolerance,
+            check_termination=10,
+            alpha=OVER_RELAXATION,
+            warm_starting=True,
+            **settings,
+        )
+        return solver
+
+    def _solved_program(self) -> Any:
+        """What OSQP found, if that is a solution: whatever its status, it hands out finite numbers."""
+        status = self._osqp.SolverStatus
+        result = self._solver.solve(raise_error=False)
+        if result.info.status_val in (
+            status.OSQP_MAX_ITER_REACHED,
+            status.OSQP_SOLVED_INACCURATE,
+            status.OSQP_TIME_LIMIT_REACHED,
+        ):
+            if self._patient is None:
+                most = PATIENCE * self._max_iterations
+                self._patient = self._set_up(max_iter=most, adaptive_rho_interval=PATIENCE * ADAPT_EVERY)
+            else:
+                self._patient.update(q=self._q_now, l=self._l, u=self._u, Ax=self._data(self._active))
+            result = self._patient.solve(raise_error=False)
+            if result.info.status_val == status.OSQP_SOLVED:
+                self._solver.warm_start(x=result.x, y=result.y)
+        # osqp catches Ctrl-C itself and returns what it has by then, which is no solution.
+        if result.info.status_val == status.OSQP_SIGINT:
+            raise KeyboardInterrupt
+        if result.info.status_val != status.OSQP_SOLVED:
+            raise Unsolved(f"osqp: {result.info.status} after {result.info.iter} iterations")
+        return result
 
     def _lay_out_constraints(self) -> None:
         """Entries of A in order of stages; two values each, for governors inside and outside the dead band."""
@@ -253,7 +279,7 @@ class Program:
         box = N_STATE + 4
         low[:, box] = min(0.0, begin[EB] - slack)
         high[:, box] = max(self.model.energy_mwh, begin[EB] + slack)
-        q = self._q.copy()
+        q = self._q_now = self._q.copy()
         q[F] += self._weight()[0] * begin[F]
         if np.array_equal(active, self._active):
             self._solver.update(q=q, l=self._l, u=self._u)

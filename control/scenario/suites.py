@@ -71,7 +71,7 @@ HELD_OUT: dict[str, SeedRange] = {
     "stress": SeedRange(first=_FIRST_SUITE_SEED + 4_000, count=30),
 }
 # For choosing the best model while training and for tuning baselines; on the training side of the border.
-VALIDATION_SEEDS = SeedRange(first=2**31 - 1_000, count=1_000)
+VALIDATION_SEEDS = SeedRange(first=FIRST_HELD_OUT_SEED - 1_000, count=1_000)
 
 
 def held_out_seeds(suite: str) -> IntArray:

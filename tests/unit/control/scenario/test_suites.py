@@ -1,4 +1,4 @@
-"""Numbers of a scenario that are finite but beyond all sense."""
+"""Numbers of a scenario that are finite but beyond all sense, and the borders between seeds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from cases.ieee68 import load_ieee68
 from control.scenario.config import ScenarioError
 from control.scenario.file import read_scenario
+from control.scenario.suites import FIRST_HELD_OUT_SEED, VALIDATION_SEEDS
+from marl.config.training import FIRST_VALIDATION_SEED
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,9 @@ def test_a_slip_of_the_pen_does_not_end_in_a_lack_of_memory(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(ScenarioError, match=f"slip.toml: scenario 'slip': {message}"):
         read_scenario(path, load_ieee68())
+
+
+def test_the_learner_and_the_suites_mean_the_same_validation_seeds():
+    """The learner must not import the grid's packages; what it draws training seeds below is the suites' border."""
+    assert VALIDATION_SEEDS.first == FIRST_VALIDATION_SEED
+    assert VALIDATION_SEEDS.first + VALIDATION_SEEDS.count == FIRST_HELD_OUT_SEED

@@ -91,7 +91,7 @@ def test_the_batch_speaks_the_learners_protocol(two):
 def test_scada_numbers_are_two_intervals_old_and_local_ones_are_fresh(one):
     observed, loop = one.reset(np.array([5])), one.loop
     rng = np.random.default_rng(0)
-    bus, nearest = CASE.resource.bus, one._observer.nearest
+    bus, nearest = CASE.resource.bus, one.task._observer.nearest
     history = []
     for t in range(7):
         if t:
