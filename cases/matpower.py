@@ -24,12 +24,19 @@ import numpy as np
 
 from cases.arrays import BoolArray, CaseDataError, FloatArray
 from cases.grid_tables import (
+    BASE_KV,
+    BR_B,
+    BR_R,
     BR_STATUS,
+    BR_X,
+    BS,
+    BUS_AREA,
     BUS_I,
     BUS_TYPE,
     F_BUS,
     GEN_BUS,
     GEN_STATUS,
+    GS,
     ISOLATED,
     N_COLUMN,
     PD,
@@ -40,7 +47,9 @@ from cases.grid_tables import (
     QD,
     QG,
     REFERENCE,
+    SHIFT,
     T_BUS,
+    TAP,
     VG,
     GridTables,
 )
@@ -57,7 +66,12 @@ _WITHOUT_EFFECT = frozenset(
     ("version", "areas", "gencost", "dclinecost", "bus_name", "branch_name", "gen_name", "gentype", "genfuel")
     + ("order", "et", "success", "iterations", "f", "x", "mu", "om", "raw", "var", "lin", "nln")
 )
-_COLUMNS = {"bus": "idx_bus", "gen": "idx_gen", "branch": "idx_brch"}
+# Columns that are read and have to be numbers; limits, ratings and bases may be unknown (NaN).
+_NUMBERS = {
+    "bus": ("idx_bus", (BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, BASE_KV)),
+    "gen": ("idx_gen", (GEN_STATUS, GEN_BUS, PG, QG, VG)),
+    "branch": ("idx_brch", (BR_STATUS, F_BUS, T_BUS, BR_R, BR_X, BR_B, TAP, SHIFT)),
+}
 
 
 def read_matpower(path: Path, f0_hz: float = 60.0) -> GridTables:
@@ -132,7 +146,7 @@ def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> G
 
 
 def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
-    """One of the matrices; limits may be infinite, nothing that is read may be nan."""
+    """One of the matrices, with numbers where numbers are read."""
     matrix = fields.get(name)
     if matrix is None:
         raise CaseDataError(f"{file}: no mpc.{name}, expected a matrix.")
@@ -145,10 +159,12 @@ def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
             f"{file}, mpc.{name}: {matrix.shape[1]} columns, expected at least {N_COLUMN[name]} as in "
             "MATPOWER's format."
         )
-    for row, column in np.argwhere(np.isnan(matrix[:, : N_COLUMN[name]])):
-        columns = {number: key for key, number in COLUMN_NAMES[_COLUMNS[name]].items()}
+    function, read = _NUMBERS[name]
+    in_service = matrix[:, read[0]] != 0.0 if name != "bus" else np.ones(len(matrix), dtype=np.bool_)
+    for row, k in np.argwhere(np.isnan(matrix[:, read]) & in_service[:, None]):
+        names = {number: key for key, number in COLUMN_NAMES[function].items()}
         raise CaseDataError(
-            f"{file}, mpc.{name} row {row + 1}: {columns[int(column) + 1]} = NaN, expected a number."
+            f"{file}, mpc.{name} row {row + 1}: {names[read[k] + 1]} = NaN, expected a number."
         )
     return np.array(matrix, dtype=np.float64)
 

@@ -324,6 +324,15 @@ def test_dc_lines_out_of_service_and_other_fields_are_left_out_and_said(tmp_path
     assert "fields that the power flow does not read: reserves" in notes
 
 
+def test_limits_and_bases_may_be_unknown(tmp_path):
+    """pandapower writes NaN where it knows no MBASE or PMIN; what is out of service is not read at all."""
+    text = RING + "mpc.gen(:, [4 7 9 10]) = NaN;\nmpc.branch(:, 6) = NaN;\nmpc.bus(:, [8 12 13]) = NaN;\n"
+    more = "mpc.gen(end + 1, :) = [9 NaN NaN 0 0 NaN 100 0 0 0];\n"
+    case, v_pu = opened_v_pu(write(tmp_path, text + more))
+    np.testing.assert_allclose(v_pu, newton_v_pu(**matrices()), rtol=0.0, atol=1e-9)  # as above
+    np.testing.assert_array_equal(case.branch.rate_a_mva, 9900.0)  # never binding, and noted
+
+
 def test_letters_beyond_ascii_may_stand_in_comments_and_names(tmp_path):
     path = tmp_path / "ring.m"
     path.write_bytes(
