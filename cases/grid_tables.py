@@ -63,6 +63,7 @@ class GridTables:
     gen: FloatArray
     branch: FloatArray
     xy: FloatArray | None = None  # drawing position of each bus, [bus, 2]
+    notes: tuple[str, ...] = ()  # what its reader settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def case_from_tables(tables: GridTables, dynamics: Path | None = None) -> Import
     Raises:
         CaseDataError: the grid cannot be represented, or the data cannot be true.
     """
-    notes: list[str] = []
+    notes = list(tables.notes)
     source = tables.source
     bus = tables.bus[tables.bus[:, BUS_TYPE] != ISOLATED]
     number = _whole(source, "mpc.bus", "BUS_I", bus[:, BUS_I])

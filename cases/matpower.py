@@ -1,105 +1,266 @@
-"""Reads MATPOWER cases: .m files with literal matrices, and .mat files."""
+"""Reads MATPOWER cases, .m and .mat, and takes their matrices as MATPOWER's power flow does.
+
+A .m file is a program, which `matlab_program` carries out. What the matrices say is then settled as in
+MATPOWER's `ext2int`, `bustypes`, `runpf` and `isload`:
+
+* a bus of type 4 takes its generators and branches out of service with it;
+* where generators at a bus that holds its voltage differ in VG, the last one in service counts;
+* a generator with PMIN < 0 and PMAX = 0 is a dispatchable load, here a load;
+* `mpc.dcline` is a DC line, which no table holds: refused while one is in service.
+
+A second reference bus would fix a second angle; a `Case` has one, so it is refused. What was settled is noted.
+
+Reference: R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual, version 7.1, 2020, sec. 3 and 6.4,
+app. B.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cases.arrays import CaseDataError, FloatArray
-from cases.grid_tables import N_COLUMN, GridTables
+from cases.arrays import BoolArray, CaseDataError, FloatArray
+from cases.grid_tables import (
+    BASE_KV,
+    BR_B,
+    BR_R,
+    BR_STATUS,
+    BR_X,
+    BS,
+    BUS_AREA,
+    BUS_I,
+    BUS_TYPE,
+    F_BUS,
+    GEN_BUS,
+    GEN_STATUS,
+    GS,
+    ISOLATED,
+    N_COLUMN,
+    PD,
+    PG,
+    PMAX,
+    PQ,
+    PV,
+    QD,
+    QG,
+    REFERENCE,
+    SHIFT,
+    T_BUS,
+    TAP,
+    VG,
+    GridTables,
+)
+from cases.mat_file import read_mat_case
+from cases.matlab_functions import COLUMN_NAMES
+from cases.matlab_program import run_case_file
+
+MAX_FILE_BYTES = 64 * 2**20  # the largest public case, 82,000 buses, has 40 MB
+
+PMIN = 9  # column of mpc.gen that version 1 may lack
+DCLINE_STATUS = 2  # column of mpc.dcline
+# Fields that no power flow reads: costs, names, kinds, and the results of a solved case.
+_WITHOUT_EFFECT = frozenset(
+    ("version", "areas", "gencost", "dclinecost", "bus_name", "branch_name", "gen_name", "gentype", "genfuel")
+    + ("order", "et", "success", "iterations", "f", "x", "mu", "om", "raw", "var", "lin", "nln")
+)
+# Columns that are read and have to be numbers; limits, ratings and bases may be unknown (NaN).
+_NUMBERS = {
+    "bus": ("idx_bus", (BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, BASE_KV)),
+    "gen": ("idx_gen", (GEN_STATUS, GEN_BUS, PG, QG, VG)),
+    "branch": ("idx_brch", (BR_STATUS, F_BUS, T_BUS, BR_R, BR_X, BR_B, TAP, SHIFT)),
+}
 
 
 def read_matpower(path: Path, f0_hz: float = 60.0) -> GridTables:
-    """Read a MATPOWER case: a .m file with literal matrices, or a .mat file."""
+    """Read a MATPOWER case.
+
+    Args:
+        path: a .m file, which is carried out, or a .mat file with the structure mpc.
+        f0_hz: nominal frequency, which the format does not hold.
+
+    Raises:
+        CaseDataError: the file is missing, too large, or does something that is not understood, or its matrices
+            are not MATPOWER's; the message says where and what was expected.
+    """
+    data = _read(path)
     if path.suffix == ".mat":
-        return _read_mat(path, f0_hz)
+        fields: Mapping[str, Any] = read_mat_case(path, data)
+    else:
+        # Letters beyond ASCII occur in comments and names alone; the program is refused where they do not.
+        fields = run_case_file(path.name, data.decode("utf-8-sig", errors="replace"))
+    return _as_matpower_solves(path.name, fields, f0_hz)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file of at most MAX_FILE_BYTES."""
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CaseDataError(
+                f"{path.name}: {path.stat().st_size / 2**20:.0f} MB, expected at most {MAX_FILE_BYTES // 2**20} MB."
+            )
+        return path.read_bytes()
     except FileNotFoundError:
         raise CaseDataError(f"{path}: no such file, expected a MATPOWER case.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CaseDataError(f"{path.name}: cannot be read ({error}), expected a MATPOWER case.") from error
-    text = "\n".join(line.split("%")[0] for line in text.splitlines())
-    computed = re.search(r"mpc\.(bus|gen|branch)\s*\(", text)
-    if computed:
-        raise CaseDataError(
-            f"{path.name}: mpc.{computed[1]} is changed by statements, expected literal matrices only. "
-            "Save the case from MATPOWER with savecase first."
-        )
-    base = re.search(r"mpc\.baseMVA\s*=\s*([^;\s]+)", text)
-    if base is None:
-        raise CaseDataError(f"{path.name}: no mpc.baseMVA, expected a MATPOWER case of version 2.")
-    matrices = {name: _literal_matrix(path.name, text, name) for name in N_COLUMN}
+
+
+def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> GridTables:
+    """Tables of a case out of its fields."""
+    notes: list[str] = []
+    version = fields.get("version", "2")
+    if not isinstance(version, str):
+        version = f"{version[0, 0]:g}" if isinstance(version, np.ndarray) and version.size == 1 else "?"
+    if version.strip() not in ("1", "2"):
+        raise CaseDataError(f"{file}: mpc.version = {version[:20]}, expected '2'.")
+    base = fields.get("baseMVA")
+    if not isinstance(base, np.ndarray) or base.size != 1 or not 0.0 < base[0, 0] < np.inf:
+        found = "no mpc.baseMVA" if base is None else "mpc.baseMVA is no number above 0"
+        raise CaseDataError(f"{file}: {found}, expected the base power of the case in MVA.")
+    bus, gen, branch = (_matrix(file, fields, name) for name in ("bus", "gen", "branch"))
+    _require_no_dc_lines(file, fields)
+    others = sorted(set(fields) - set(N_COLUMN) - _WITHOUT_EFFECT - {"baseMVA", "dcline"})
+    if others:
+        notes.append(f"fields that the power flow does not read: {', '.join(others)[:200]}")
+    _require_known(file, bus, branch)
+    _take_out_isolated(bus, gen, branch, notes)
+    gen_on = gen[:, GEN_STATUS] > 0.0
+    type_of = dict(zip(bus[:, BUS_I], bus[:, BUS_TYPE], strict=True))
+    gen_type = np.array([type_of.get(number, np.nan) for number in gen[:, GEN_BUS]])
+    holds_voltage = gen_on & ((gen_type == PV) | (gen_type == REFERENCE))
+    _use_last_set_point(gen, holds_voltage, notes)
+    _make_loads(file, bus, gen, gen_on, holds_voltage, notes)
+    _require_one_reference(file, gen, (gen[:, GEN_STATUS] > 0.0) & (gen_type == REFERENCE))
     return GridTables(
-        source=path.name,
-        base_mva=_number(path.name, "mpc.baseMVA", base[1]),
+        source=file,
+        base_mva=float(base[0, 0]),
         f0_hz=f0_hz,
-        bus=matrices["bus"],
-        gen=matrices["gen"],
-        branch=matrices["branch"],
+        bus=bus,
+        gen=gen,
+        branch=branch,
+        notes=tuple(notes),
     )
 
 
-def _literal_matrix(file: str, text: str, name: str) -> FloatArray:
-    """One matrix of a .m file."""
-    found = re.search(rf"mpc\.{name}\s*=\s*\[(.*?)\]", text, re.DOTALL)
-    if found is None:
+def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
+    """One of the matrices, with numbers where numbers are read."""
+    matrix = fields.get(name)
+    if matrix is None:
         raise CaseDataError(f"{file}: no mpc.{name}, expected a matrix.")
-    rows = [line.replace(",", " ").split() for line in re.split(r"[;\n]", found[1].replace("...", " "))]
-    rows = [row for row in rows if row]
-    if not rows:
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "fb":
+        raise CaseDataError(f"{file}: mpc.{name} is no matrix of numbers, expected MATPOWER's format.")
+    if len(matrix) == 0:
         raise CaseDataError(f"{file}: mpc.{name} is empty, expected at least one row.")
-    width = len(rows[0])
-    for k, row in enumerate(rows):
-        if len(row) != width or width < N_COLUMN[name]:
-            raise CaseDataError(
-                f"{file}, mpc.{name} row {k + 1}: {len(row)} entries, expected "
-                f"{max(width, N_COLUMN[name])} as in MATPOWER's format."
-            )
-    return np.array(
-        [[_number(file, f"mpc.{name} row {k + 1}", v) for v in row] for k, row in enumerate(rows)]
+    if matrix.shape[1] < N_COLUMN[name]:
+        raise CaseDataError(
+            f"{file}, mpc.{name}: {matrix.shape[1]} columns, expected at least {N_COLUMN[name]} as in "
+            "MATPOWER's format."
+        )
+    function, read = _NUMBERS[name]
+    in_service = matrix[:, read[0]] != 0.0 if name != "bus" else np.ones(len(matrix), dtype=np.bool_)
+    for row, k in np.argwhere(np.isnan(matrix[:, read]) & in_service[:, None]):
+        names = {number: key for key, number in COLUMN_NAMES[function].items()}
+        raise CaseDataError(
+            f"{file}, mpc.{name} row {row + 1}: {names[read[k] + 1]} = NaN, expected a number."
+        )
+    return np.array(matrix, dtype=np.float64)
+
+
+def _require_no_dc_lines(file: str, fields: Mapping[str, Any]) -> None:
+    """No DC line is in service."""
+    dcline = fields.get("dcline")
+    if dcline is None or (isinstance(dcline, np.ndarray) and dcline.size == 0):
+        return
+    if not isinstance(dcline, np.ndarray) or dcline.ndim != 2 or dcline.shape[1] <= DCLINE_STATUS:
+        raise CaseDataError(f"{file}: mpc.dcline is not in MATPOWER's format, expected rows of 17 columns.")
+    for row in np.flatnonzero(dcline[:, DCLINE_STATUS] != 0.0):
+        raise CaseDataError(
+            f"{file}, mpc.dcline row {row + 1}: a DC line in service, expected none. Set its status to 0 and its "
+            "power as PD at both ends."
+        )
+
+
+def _require_known(file: str, bus: FloatArray, branch: FloatArray) -> None:
+    """Types of buses and states of branches are those of the format."""
+    for row in np.flatnonzero(~np.isin(bus[:, BUS_TYPE], (PQ, PV, REFERENCE, ISOLATED))):
+        raise CaseDataError(
+            f"{file}, mpc.bus row {row + 1}: BUS_TYPE = {bus[row, BUS_TYPE]:g}, expected 1, 2, 3 or 4."
+        )
+    for row in np.flatnonzero(~np.isin(branch[:, BR_STATUS], (0.0, 1.0))):
+        raise CaseDataError(
+            f"{file}, mpc.branch row {row + 1}: BR_STATUS = {branch[row, BR_STATUS]:g}, expected 0 or 1."
+        )
+
+
+def _take_out_isolated(bus: FloatArray, gen: FloatArray, branch: FloatArray, notes: list[str]) -> None:
+    """What stands at an isolated bus is out of service."""
+    isolated = bus[bus[:, BUS_TYPE] == ISOLATED, BUS_I]
+    if len(isolated) == 0:
+        return
+    at_branch = np.isin(branch[:, F_BUS], isolated) | np.isin(branch[:, T_BUS], isolated)
+    at_gen = np.isin(gen[:, GEN_BUS], isolated)
+    n_branch = np.count_nonzero(at_branch & (branch[:, BR_STATUS] != 0.0))
+    n_gen = np.count_nonzero(at_gen & (gen[:, GEN_STATUS] > 0.0))
+    branch[at_branch, BR_STATUS] = 0.0
+    gen[at_gen, GEN_STATUS] = 0.0
+    notes.append(
+        f"{len(isolated)} buses are isolated (type 4): left out with {n_branch} branches and {n_gen} generators"
     )
 
 
-def _number(file: str, where: str, text: str) -> float:
-    """One number of a .m file; limits may be infinite, nothing may be nan."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise CaseDataError(f"{file}, {where}: {text}, expected a number.") from None
-    if np.isnan(value):
-        raise CaseDataError(f"{file}, {where}: {text}, expected a number.")
-    return value
+def _use_last_set_point(gen: FloatArray, holds_voltage: BoolArray, notes: list[str]) -> None:
+    """All generators that hold the voltage of a bus hold the one that the last of them gives."""
+    rows = np.flatnonzero(holds_voltage)
+    last = {gen[row, GEN_BUS]: gen[row, VG] for row in rows}
+    overruled = [row for row in rows if gen[row, VG] != last[gen[row, GEN_BUS]]]
+    for row in overruled:
+        gen[row, VG] = last[gen[row, GEN_BUS]]
+    if overruled:
+        buses = ", ".join(f"{number:g}" for number in dict.fromkeys(gen[overruled, GEN_BUS]))
+        notes.append(
+            f"generators differ in VG at bus {buses}: the last in service counts, as in MATPOWER"[:300]
+        )
 
 
-def _read_mat(path: Path, f0_hz: float) -> GridTables:
-    """A .mat file with a structure mpc."""
-    from scipy.io import loadmat
-
-    if not path.exists():
-        raise CaseDataError(f"{path}: no such file, expected a MATPOWER case.")
-    try:
-        content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # scipy raises whatever a broken file leads it to
-        raise CaseDataError(f"{path.name}: cannot be read ({error}), expected a MATLAB file.") from error
-    mpc = content.get("mpc")
-    matrices = {}
-    for name in N_COLUMN:
-        matrix = getattr(mpc, name, None)
-        if matrix is None:
-            raise CaseDataError(f"{path.name}: no mpc.{name}, expected a matrix.")
-        matrices[name] = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
-        if matrices[name].shape[1] < N_COLUMN[name]:
+def _make_loads(
+    file: str,
+    bus: FloatArray,
+    gen: FloatArray,
+    gen_on: BoolArray,
+    holds_voltage: BoolArray,
+    notes: list[str],
+) -> None:
+    """Dispatchable loads join the load of their bus, whose voltage a machine has to hold if anyone does."""
+    if gen.shape[1] <= PMIN:
+        return
+    is_load = gen_on & (gen[:, PMIN] < 0.0) & (gen[:, PMAX] == 0.0)
+    held = set(gen[holds_voltage & ~is_load, GEN_BUS])
+    position = {number: k for k, number in enumerate(bus[:, BUS_I])}
+    for row in np.flatnonzero(is_load):
+        number = gen[row, GEN_BUS]
+        if holds_voltage[row] and number not in held:
             raise CaseDataError(
-                f"{path.name}, mpc.{name}: {matrices[name].shape[1]} columns, expected at least {N_COLUMN[name]}."
+                f"{file}, mpc.gen row {row + 1}: a dispatchable load alone holds the voltage of bus {number:g}, "
+                "expected a machine. Give the bus type 1, or a PMAX above 0 to what is a machine."
             )
-    return GridTables(
-        source=path.name,
-        base_mva=float(getattr(mpc, "baseMVA", 100.0)),
-        f0_hz=f0_hz,
-        bus=matrices["bus"],
-        gen=matrices["gen"],
-        branch=matrices["branch"],
-    )
+        if number in position:  # else refused where the buses of generators are looked up
+            bus[position[number], PD] -= gen[row, PG]
+            bus[position[number], QD] -= gen[row, QG]
+            gen[row, GEN_STATUS] = 0.0
+    if is_load.any():
+        notes.append(
+            f"{np.count_nonzero(is_load)} generators are dispatchable loads (PMIN < 0, PMAX = 0): loads"
+        )
+
+
+def _require_one_reference(file: str, gen: FloatArray, at_reference: BoolArray) -> None:
+    """Machines in service stand at one bus of type 3 at most."""
+    buses = list(dict.fromkeys(gen[at_reference, GEN_BUS]))
+    if len(buses) > 1:
+        raise CaseDataError(
+            f"{file}, mpc.bus: buses {buses[0]:g} and {buses[1]:g} are both reference (type 3), expected one. Give "
+            "all but one of them type 2, with the power they generate as PG."
+        )
