@@ -292,11 +292,11 @@ class _Recorder:
         deviation_mw = flow_mw - self._schedule_mw[:, k + 1]
         put("interchange_mw", np.where(over, self._array["interchange_mw"][:, max(k - 1, 0)], deviation_mw))
         on = grid.engine.machine_in_service
-        damping = grid.config.load_damping / case.f0_hz * grid.inputs.load_mw.sum(axis=1)
+        damping = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
         imbalance_mw = (
-            np.where(on, grid.inputs.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
+            np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
             + damping * grid.coi_df_hz()
-            - grid.inputs.resource_mw.sum(axis=1)
+            - grid.injections.resource_mw.sum(axis=1)
         )
         put("imbalance_mw", np.where(over[:, 0], self._array["imbalance_mw"][:, max(k - 1, 0)], imbalance_mw))
 

@@ -283,7 +283,7 @@ class GridBatch:
 
     def _observe(self) -> Observed:
         loop = self.loop
-        inputs, plants = loop.grid.inputs, loop.resources
+        inputs, plants = loop.grid.injections, loop.resources
         more = None
         if self.observation == "extended":
             more = np.empty((self.n_env, self.case.n_resource, EXTENDED_SIZE - OBSERVATION_SIZE))
