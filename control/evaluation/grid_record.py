@@ -190,11 +190,11 @@ class Figures(_OfGrid):
         )
         flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
         on = grid.engine.machine_in_service
-        damping = grid.config.load_damping / case.f0_hz * grid.inputs.load_mw.sum(axis=1)
+        damping = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
         imbalance_mw = (
-            np.where(on, grid.inputs.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
+            np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
             + damping * grid.coi_df_hz()
-            - grid.inputs.resource_mw.sum(axis=1)
+            - grid.injections.resource_mw.sum(axis=1)
         )
         violation = np.stack([end.frequency_violation, end.branch_violation, end.voltage_violation], axis=1)
         return {

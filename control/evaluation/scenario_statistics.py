@@ -115,7 +115,7 @@ def course(loop: ClosedLoop) -> Course:
     episode, scenario = loop.episode[0], loop.scenario
     assert episode is not None
     time_s = scenario.interval_s * np.arange(scenario.n_intervals + 1)
-    offset_mw = loop.grid.inputs.schedule_mw[0] - episode.p_schedule_mw[0]
+    offset_mw = loop.grid.injections.schedule_mw[0] - episode.p_schedule_mw[0]
     machine_mw = episode.p_schedule_mw + np.maximum(0.0, 1.0 - time_s / BALANCE_S)[:, None] * offset_mw
     load_mw, on = episode.p_load_mw.copy(), np.ones(machine_mw.shape, dtype=np.bool_)
     for event in episode.events:

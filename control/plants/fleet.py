@@ -13,8 +13,8 @@ the rebound lies between them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +27,21 @@ from control.plants.gas_turbine import GasTurbineParameters, limit_gas_turbine
 from control.plants.lag import lag_end, lag_integral
 
 BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
+
+
+class PlantParameters(NamedTuple):
+    """What the compiled functions know of the plants; arrays have shape [resource]."""
+
+    kind: IntArray  # position in RESOURCE_KINDS
+    interval_s: float
+    step_mw: FloatArray  # largest change of the command in an interval
+    low_mw: FloatArray  # range of command and set-point
+    high_mw: FloatArray
+    lag_s: FloatArray
+    capacity_mwh: FloatArray  # bess
+    charging_efficiency: FloatArray  # bess
+    discharging_efficiency: FloatArray  # bess
+    rebound_s: FloatArray  # dr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +67,22 @@ class Fleet:
         if not self.interval_s > 0.0:
             raise ValueError(f"fleet: interval_s = {self.interval_s}, expected > 0.")
         freeze_arrays(self)
+
+    @property
+    def parameters(self) -> PlantParameters:
+        """As the compiled functions take them."""
+        return PlantParameters(
+            kind=self.kind,
+            interval_s=self.interval_s,
+            step_mw=self.step_mw,
+            low_mw=self.low_mw,
+            high_mw=self.high_mw,
+            lag_s=self.lag_s,
+            capacity_mwh=self.energy_mwh,
+            charging_efficiency=self.charging_efficiency,
+            discharging_efficiency=self.discharging_efficiency,
+            rebound_s=self.rebound_s,
+        )
 
     @property
     def n_resource(self) -> int:
@@ -80,8 +111,8 @@ class Fleet:
     def reset(self, state: FleetState, envs: IntArray, soc: FloatArray) -> None:
         """Put the plants of some environments back on schedule, in place; soc has shape [len(envs), bess]."""
         fresh = start_state(self, soc)
-        for f in fields(state):
-            getattr(state, f.name)[envs] = getattr(fresh, f.name)
+        for mine, theirs in zip(state, fresh, strict=True):
+            mine[envs] = theirs
 
     def advance(self, state: FleetState, action: FloatArray) -> FloatArray:
         """One control interval, in place; `advance_fleet` is the same without touching the state given.
@@ -93,23 +124,9 @@ class Fleet:
         Returns:
             Change of each command [MW], the dP of the reward, shape [env, resource].
         """
-        return _advance(
-            state.command_mw,
-            state.set_point_mw,
-            state.output_mw,
-            state.energy_mwh,
-            np.ascontiguousarray(action, dtype=np.float64),
-            self.interval_s,
-            self.kind,
-            self.step_mw,
-            self.low_mw,
-            self.high_mw,
-            self.lag_s,
-            self.energy_mwh,
-            self.charging_efficiency,
-            self.discharging_efficiency,
-            self.rebound_s,
-        )
+        change_mw = np.empty_like(state.command_mw)
+        advance_plants(state, np.ascontiguousarray(action, dtype=np.float64), self.parameters, change_mw)
+        return change_mw
 
     def state_of_charge(self, state: FleetState) -> FloatArray:
         """Share of its energy that each battery holds, shape [env, bess]."""
@@ -117,8 +134,7 @@ class Fleet:
         return share
 
 
-@dataclass(frozen=True, kw_only=True)
-class FleetState:
+class FleetState(NamedTuple):
     """What the plants remember from interval to interval; every array has shape [env, resource].
 
     The arrays are changed in place by `Fleet.advance`, `Fleet.reset` and `set_state`, never replaced.
@@ -131,18 +147,18 @@ class FleetState:
 
     def copy(self) -> FleetState:
         """A state that shares no array with this one."""
-        return FleetState(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+        return FleetState(*(array.copy() for array in self))
 
     def get_state(self) -> dict[str, FloatArray]:
         """Plain arrays, for saving."""
-        return {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        return {name: array.copy() for name, array in self._asdict().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what get_state gave, in place."""
-        for f in fields(self):
-            mine, given = getattr(self, f.name), np.asarray(state[f.name])
+        for name, mine in self._asdict().items():
+            given = np.asarray(state[name])
             if given.shape != mine.shape:
-                raise ValueError(f"fleet state: {f.name} has shape {given.shape}, expected {mine.shape}.")
+                raise ValueError(f"fleet state: {name} has shape {given.shape}, expected {mine.shape}.")
             mine[...] = given
 
 
@@ -210,54 +226,42 @@ def advance_fleet(state: FleetState, action: FloatArray, fleet: Fleet) -> tuple[
 
 def capacity_utilisation(state: FleetState, fleet: Fleet) -> FloatArray:
     """State of charge of batteries; share of the range in use, -1 to 1, of the others, [env, resource]."""
-    return _utilisation(
-        state.output_mw, state.energy_mwh, fleet.kind, fleet.energy_mwh, fleet.low_mw, fleet.high_mw
-    )
-
-
-@numba.njit(cache=True)
-def _utilisation(
-    output_mw: FloatArray,
-    energy_mwh: FloatArray,
-    kind: IntArray,
-    capacity_mwh: FloatArray,
-    low_mw: FloatArray,
-    high_mw: FloatArray,
-) -> FloatArray:
-    """See capacity_utilisation; all arrays but those of plants are [env, resource]."""
-    in_use = np.zeros_like(output_mw)
-    for env in range(output_mw.shape[0]):
-        for i in range(kind.size):
-            x = output_mw[env, i]
-            reach_mw = high_mw[i] if x >= 0.0 else -low_mw[i]
-            if kind[i] == BESS:
-                in_use[env, i] = energy_mwh[env, i] / capacity_mwh[i]
-            elif reach_mw > 0.0:
-                in_use[env, i] = x / reach_mw
+    in_use = np.empty_like(state.output_mw)
+    utilisation_of(state, fleet.parameters, in_use)
     return in_use
 
 
 @numba.njit(cache=True)
-def _advance(
-    command_mw: FloatArray,
-    set_point_mw: FloatArray,
-    output_mw: FloatArray,
-    energy_mwh: FloatArray,
-    action: FloatArray,
-    h_s: float,
-    kind: IntArray,
-    step_mw: FloatArray,
-    low_mw: FloatArray,
-    high_mw: FloatArray,
-    lag_s: FloatArray,
-    capacity_mwh: FloatArray,
-    charging: FloatArray,
-    discharging: FloatArray,
-    rebound_s: FloatArray,
-) -> FloatArray:
-    """Every plant of every environment through one interval, in place; see Fleet.advance."""
+def utilisation_of(state: FleetState, plants: PlantParameters, in_use: FloatArray) -> None:
+    """See capacity_utilisation; in_use is filled, [env, resource]."""
+    output_mw, energy_mwh, kind = state.output_mw, state.energy_mwh, plants.kind
+    high_mw, low_mw, capacity_mwh = plants.high_mw, plants.low_mw, plants.capacity_mwh
+    for env in range(output_mw.shape[0]):
+        for i in range(kind.size):
+            x = output_mw[env, i]
+            reach_mw = high_mw[i] if x >= 0.0 else -low_mw[i]
+            in_use[env, i] = 0.0
+            if kind[i] == BESS:
+                in_use[env, i] = energy_mwh[env, i] / capacity_mwh[i]
+            elif reach_mw > 0.0:
+                in_use[env, i] = x / reach_mw
+
+
+@numba.njit(cache=True)
+def advance_plants(
+    state: FleetState, action: FloatArray, plants: PlantParameters, change_mw: FloatArray
+) -> None:
+    """Every plant of every environment through one interval, in place; see Fleet.advance.
+
+    Args:
+        state: changed; action: [env, resource]; plants: parameters.
+        change_mw: filled with the change of each command, [env, resource].
+    """
+    command_mw, set_point_mw = state.command_mw, state.set_point_mw
+    output_mw, energy_mwh = state.output_mw, state.energy_mwh
+    kind, step_mw, low_mw, high_mw = plants.kind, plants.step_mw, plants.low_mw, plants.high_mw
+    lag_s, h_s = plants.lag_s, plants.interval_s
     n_env, n_resource = command_mw.shape
-    moved = np.empty_like(command_mw)
     for env in range(n_env):
         for i in range(n_resource):
             c0, u0 = command_mw[env, i], set_point_mw[env, i]
@@ -270,12 +274,12 @@ def _advance(
                     x0,
                     u0,
                     high_mw[i],
-                    capacity_mwh[i],
+                    plants.capacity_mwh[i],
                     step_mw[i],
                     lag_s[i],
                     h_s,
-                    charging[i],
-                    discharging[i],
+                    plants.charging_efficiency[i],
+                    plants.discharging_efficiency[i],
                 )
                 c1 = u1
             else:
@@ -284,7 +288,7 @@ def _advance(
                     c1 = u1
                 else:
                     c1, u1 = limit_demand_response(
-                        target, c0, u0, e0 * S_PER_H, high_mw[i], step_mw[i], rebound_s[i]
+                        target, c0, u0, e0 * S_PER_H, high_mw[i], step_mw[i], plants.rebound_s[i]
                     )
                 x1 = lag_end(x0, u0, u1, lag_s[i], h_s)
                 e1 = e0 + lag_integral(x0, x1, u0, u1, lag_s[i], h_s) / S_PER_H
@@ -292,5 +296,4 @@ def _advance(
             set_point_mw[env, i] = u1
             output_mw[env, i] = x1
             energy_mwh[env, i] = e1
-            moved[env, i] = c1 - c0
-    return moved
+            change_mw[env, i] = c1 - c0

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -21,12 +21,25 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
-from control.plants.fleet import capacity_utilisation
+from control.plants.fleet import (
+    FleetState,
+    PlantParameters,
+    advance_plants,
+    capacity_utilisation,
+    utilisation_of,
+)
 from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
 from control.scenario.fleet_sizing import fleet_of
 from control.scheduling.planned_grid import SETTLING_STEPS, PlannedGrid
 from control.scheduling.voltage import next_reactor_share
-from control.task.limits import FrequencyLimits, LimitCheck, check_limits
+from control.task.limits import (
+    FrequencyLimits,
+    GridLimits,
+    Judgement,
+    LimitCheck,
+    check_limits,
+    empty_judgement,
+)
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_sums import centre_of_inertia, weigh_groups
@@ -34,12 +47,51 @@ from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.kernels.bus_injection import served_load
+from grid_model.kernels.held import hold
+from grid_model.kernels.structs import GridArrays
 
 __all__ = ["BALANCE_S", "ClosedLoop", "FrequencyLimits", "LimitCheck"]
 
 BALANCE_S = (
     300.0  # an episode starts in balance; what was added to the schedule for that is taken out over this time
 )
+
+
+class EpisodeArrays(NamedTuple):
+    """The episodes side by side, so that one step reads one row of each environment."""
+
+    interval: IntArray  # intervals done, [env]
+    next_event_s: FloatArray  # times of the events to come next, [env]
+    load_mw: FloatArray  # [env, time, load]
+    renewable_mw: FloatArray  # [env, time, renewable]
+    schedule_mw: FloatArray  # [env, time, machine]
+    redispatched: BoolArray  # whether the machines have just been dispatched anew, [env, time]
+    clock: FloatArray  # hour and weekday, [env, time, 2]
+    forecast_deviation_mw: FloatArray  # forecast of renewables less their schedule ahead, [env, time, 5]
+    mvar_per_mw: FloatArray  # of each load, [load]
+    n_intervals: int
+    interval_s: float
+
+
+class LoopArrays(NamedTuple):
+    """All that the compiled functions know of the loop besides its grid."""
+
+    episodes: EpisodeArrays
+    plants: PlantParameters
+    plant_state: FleetState
+    coming: Injections  # the grid's arrays for what acts at the end of the next interval
+    limits: GridLimits
+
+
+class Measurement(NamedTuple):
+    """What is known at an interval's end, see the attributes of `ClosedLoop`."""
+
+    bus_df_hz: FloatArray  # [env, bus]
+    coi_df_hz: FloatArray  # [env]
+    served_mw: FloatArray  # [env, load]
+    hour: FloatArray  # [env]
+    weekday: FloatArray  # [env]
+    signals: FloatArray  # what is sent to the control centre, [env, signal]
 
 
 class ClosedLoop:
@@ -96,16 +148,36 @@ class ClosedLoop:
         n_time = scenario.n_intervals + 1
         self.interval = np.zeros(n_env, dtype=np.int64)
         self.episode: list[Episode | None] = [None] * n_env
-        # The episodes' powers side by side, so that one step reads one row of each environment.
-        self._load_mw = np.zeros((n_env, n_time, case.n_load))
-        self._renewable_mw = np.zeros((n_env, n_time, case.n_renewable))
-        self._schedule_mw = np.zeros((n_env, n_time, case.n_machine))
-        self._clock = np.zeros((n_env, n_time, 2))  # hour, weekday
-        self._redispatched = np.zeros((n_env, n_time), dtype=np.bool_)
-        self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
         self._next_event = np.zeros(n_env, dtype=np.int64)
-        self._next_event_s = np.full(n_env, np.inf)  # times of the events to come next
+        self.forecast_renewable_deviation_mw = np.zeros((n_env, n_time, 5))
+        self._episodes = EpisodeArrays(
+            interval=self.interval,
+            next_event_s=np.full(n_env, np.inf),
+            load_mw=np.zeros((n_env, n_time, case.n_load)),
+            renewable_mw=np.zeros((n_env, n_time, case.n_renewable)),
+            schedule_mw=np.zeros((n_env, n_time, case.n_machine)),
+            redispatched=np.zeros((n_env, n_time), dtype=np.bool_),
+            clock=np.zeros((n_env, n_time, 2)),
+            forecast_deviation_mw=self.forecast_renewable_deviation_mw,
+            mvar_per_mw=self.plan.mvar_per_mw,
+            n_intervals=scenario.n_intervals,
+            interval_s=scenario.interval_s,
+        )
         self.resources = self.fleet.start(n_env)
+        self._arrays = hold(
+            LoopArrays(
+                episodes=self._episodes,
+                plants=self.fleet.parameters,
+                plant_state=self.resources,
+                coming=self.grid.coming_injections,
+                limits=GridLimits(
+                    rate_a_mva=case.branch.rate_a_mva,
+                    rate_b_mva=case.branch.rate_b_mva,
+                    vm_min_pu=case.bus.vm_min_pu,
+                    vm_max_pu=case.bus.vm_max_pu,
+                ),
+            )
+        )
         self.scada = Scada(
             config=scenario.scada,
             signal_class=np.array([SYSTEM_FREQUENCY] + [NEIGHBOUR_FREQUENCY] * case.n_bus + [FORECAST] * 5),
@@ -113,7 +185,6 @@ class ClosedLoop:
         )
         self._all = np.arange(n_env)
         self._elements_out = np.zeros(n_env, dtype=np.int64)
-        self._signals_now = np.zeros((n_env, len(self.scada.signal_class)))
         self._measure()
 
     @property
@@ -121,7 +192,8 @@ class ClosedLoop:
         """Change of all machines' schedule in the coming interval [MW], [env]."""
         last = self.scenario.n_intervals
         now, then = self.interval, np.minimum(self.interval + 1, last)
-        return (self._schedule_mw[self._all, then] - self._schedule_mw[self._all, now]).sum(axis=1)
+        schedule_mw = self._episodes.schedule_mw
+        return (schedule_mw[self._all, then] - schedule_mw[self._all, now]).sum(axis=1)
 
     @property
     def utilisation(self) -> FloatArray:
@@ -135,30 +207,31 @@ class ClosedLoop:
 
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""
+        rows = self._episodes
         for env, rng in zip(envs, generators, strict=True):
             episode = self._builder.build(rng, self.plan.losses_mw, self.plan.outage_is_secure)
             self.episode[env] = episode
-            self._load_mw[env] = episode.p_load_mw
-            self._renewable_mw[env] = episode.p_renewable_mw
-            self._schedule_mw[env] = episode.p_schedule_mw
-            self._clock[env, :, 0], self._clock[env, :, 1] = episode.hour_of_day, episode.day_of_week
+            rows.load_mw[env] = episode.p_load_mw
+            rows.renewable_mw[env] = episode.p_renewable_mw
+            rows.schedule_mw[env] = episode.p_schedule_mw
+            rows.clock[env, :, 0], rows.clock[env, :, 1] = episode.hour_of_day, episode.day_of_week
             time_s = 60.0 * episode.start_minute + self.scenario.interval_s * np.arange(
                 self.scenario.n_intervals + 1
             )
-            self._redispatched[env, 1:] = np.diff(time_s // self.scenario.dispatch.interval_s) > 0.0
+            rows.redispatched[env, 1:] = np.diff(time_s // self.scenario.dispatch.interval_s) > 0.0
             self.forecast_renewable_deviation_mw[env] = (
                 episode.forecast_renewable_mw - episode.schedule_renewable_ahead_mw
             )
         self.interval[envs] = 0
         self._next_event[envs] = 0
-        self._next_event_s[envs] = [self._time_of_next_event(env) for env in envs]
+        self._episodes.next_event_s[envs] = [self._time_of_next_event(env) for env in envs]
         self.fleet.reset(self.resources, envs, np.stack([self._episode(env).soc_start for env in envs]))
-        inputs = self._inputs(envs)
-        share = np.stack([self.plan.first_reactor_share(load_mw) for load_mw in inputs.load_mw])
+        injections = self._first_injections(envs)
+        share = np.stack([self.plan.first_reactor_share(load_mw) for load_mw in injections.load_mw])
         offset_mw = self.grid.start(
-            envs, inputs, share, next_share=next_reactor_share, n_switching=SETTLING_STEPS - 1
+            envs, injections, share, next_share=next_reactor_share, n_switching=SETTLING_STEPS - 1
         )
-        self._schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
+        rows.schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
         self.grid.shift_schedule(envs, offset_mw)
         self._elements_out[envs] = 0
         self._measure()
@@ -168,35 +241,23 @@ class ClosedLoop:
         """One control interval.
 
         Args:
-            action: wish of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
+            action: of each resource, -1 to 1 of what its ramp allows in an interval, [env, resource].
 
         Raises:
             RuntimeError: the episode of an environment is over; nothing has moved.
         """
-        over, due, dispatched = _move_on(
-            self.interval,
-            self.scenario.n_intervals,
-            self._next_event_s,
-            self._redispatched,
-            self.scenario.interval_s,
-        )
+        over, due, dispatched, change_mw = self._begin_interval(action)
         if over > 0:
             raise RuntimeError(
                 f"the episodes of {over} of {self.n_env} environments are over; call reset first"
             )
-        change_mw = self.advance_resources(action)
         events = self._events() if due else {}
         if dispatched:
             self._switch_reactors()
-        solved = self.grid.advance(self._inputs(self._all), events)
-        self._measure()
-        result = self._judge(solved, change_mw)
+        solved = self.grid.advance(self.grid.coming_injections, events)
+        result = self._end_interval(solved, change_mw)
         self.scada.advance(self._signals_now)
         return result
-
-    def advance_resources(self, action: FloatArray) -> FloatArray:
-        """Move every plant through the interval within its limits; the change of its command [MW], [env, resource]."""
-        return self.fleet.advance(self.resources, action)
 
     def power_gap_mw(self) -> FloatArray:
         """What plants and machines give less what loads take at their frequency and circuits lose [MW], [env].
@@ -204,11 +265,13 @@ class ClosedLoop:
         At the last interval's end; apart from the solver's mismatch at every bus it is zero.
         """
         grid, case = self.grid, self.case
-        engine, inputs = grid.engine, grid.inputs
+        engine, injections = grid.engine, grid.injections
         df_hz = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, case.load.bus]
         per_hz = grid.config.load_damping / case.f0_hz
         load_mw = (
-            (inputs.load_mw + grid.profile.load_step_mw) * grid.profile.served_share * (1.0 + per_hz * df_hz)
+            (injections.load_mw + grid.profile.load_step_mw)
+            * grid.profile.served_share
+            * (1.0 + per_hz * df_hz)
         )
 
         def total(values: FloatArray, bus: IntArray) -> FloatArray:
@@ -216,8 +279,8 @@ class ClosedLoop:
 
         given_mw = (
             grid.machine_mw.sum(axis=1)
-            + total(inputs.renewable_mw, case.renewable.bus)
-            + total(inputs.resource_mw, case.resource.bus)
+            + total(injections.renewable_mw, case.renewable.bus)
+            + total(injections.resource_mw, case.resource.bus)
         )
         losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
         gap_mw: FloatArray = given_mw - total(load_mw, case.load.bus) - losses_mw
@@ -249,7 +312,7 @@ class ClosedLoop:
         self._elements_out = np.count_nonzero(~engine.branch_in_service, axis=1) + np.count_nonzero(
             ~engine.machine_in_service, axis=1
         )
-        self._next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
+        self._episodes.next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
         self._measure()
 
     def _episode(self, env: int) -> Episode:
@@ -258,84 +321,53 @@ class ClosedLoop:
             raise RuntimeError(f"environment {env} has no episode yet, call reset first")
         return episode
 
-    def _inputs(self, envs: IntArray) -> Injections:
-        n, case, plants = len(envs), self.case, self.resources
-        load_mw, load_mvar = np.empty((n, case.n_load)), np.empty((n, case.n_load))
-        renewable_mw, schedule_mw = np.empty((n, case.n_renewable)), np.empty((n, case.n_machine))
-        set_point_mw, resource_mw = np.empty((2, n, case.n_resource))
-        _fill_inputs(
-            envs,
-            self.interval,
-            self._load_mw,
-            self.plan.mvar_per_mw,
-            self._renewable_mw,
-            self._schedule_mw,
-            plants.set_point_mw,
-            plants.output_mw,
-            load_mw,
-            load_mvar,
-            renewable_mw,
-            schedule_mw,
-            set_point_mw,
-            resource_mw,
-        )
+    def _first_injections(self, envs: IntArray) -> Injections:
+        """What acts where the episodes of these environments begin, a row for each."""
+        episodes, plants, now = self._episodes, self.resources, self.interval[envs]
+        load_mw = episodes.load_mw[envs, now]
         return Injections(
             load_mw=load_mw,
-            load_mvar=load_mvar,
-            renewable_mw=renewable_mw,
-            schedule_mw=schedule_mw,
-            set_point_mw=set_point_mw,
-            resource_mw=resource_mw,
+            load_mvar=load_mw * episodes.mvar_per_mw,
+            renewable_mw=episodes.renewable_mw[envs, now],
+            schedule_mw=episodes.schedule_mw[envs, now],
+            set_point_mw=plants.set_point_mw[envs],
+            resource_mw=plants.output_mw[envs],
         )
+
+    def _begin_interval(self, action: FloatArray) -> tuple[int, bool, bool, FloatArray]:
+        """Move the plants, and look up what acts at the interval's end, see `_begin`; with the plants' changes [MW]."""
+        change_mw = np.empty_like(self.resources.command_mw)
+        wanted = np.ascontiguousarray(action, dtype=np.float64)
+        over, due, dispatched = _begin(self._arrays, wanted, change_mw)
+        return over, due, dispatched, change_mw
 
     def _switch_reactors(self) -> None:
         """Reactors follow the voltages where the machines have just been dispatched anew."""
         grid, reactor_bus = self.grid, self.case.reactor.bus
-        for env in self._redispatched[self._all, self.interval].nonzero()[0].tolist():
+        for env in self._episodes.redispatched[self._all, self.interval].nonzero()[0].tolist():
             share = grid.engine.reactor_share[env]
             wanted = next_reactor_share(share, np.abs(grid.engine.v_pu[env, reactor_bus]))
             if np.any(wanted != share):
                 grid.set_reactors(env, wanted)
 
-    def _judge(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
-        """What the interval came to; solved: every power flow found a solution, [env]."""
-        grid, case, n_env = self.grid, self.case, self.n_env
-        engine, inputs, limits = grid.engine, grid.inputs, self.limits
-        loading_percent, vm_pu = np.empty((n_env, case.n_branch)), np.empty((n_env, case.n_bus))
-        figures, counts = np.empty((5, n_env)), np.empty((2, n_env), dtype=np.int64)
-        flags = np.empty((4, n_env), dtype=np.bool_)
-        n_beyond = check_limits(
-            grid.motion.df_min_hz,
-            grid.motion.df_max_hz,
-            grid.motion.trace_hz[1:],
-            grid.topology.inertia,
-            grid.topology.bus_gram,
-            grid.motion.second_moment_hz2,
-            engine.s_from_mva,
-            engine.s_to_mva,
-            engine.v_pu,
-            case.branch.rate_a_mva,
-            case.branch.rate_b_mva,
-            case.bus.vm_min_pu,
-            case.bus.vm_max_pu,
-            engine.branch_in_service,
-            engine.machine_in_service,
-            engine.bus_live,
-            inputs.load_mw,
-            grid.profile.load_step_mw,
-            grid.profile.served_share,
-            case.load.bus,
-            solved,
+    def _end_interval(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
+        """Measure, and judge what the interval came to; solved: every power flow found a solution, [env]."""
+        grid, case, n_env, limits = self.grid, self.case, self.n_env, self.limits
+        measured, found = self._new_measurement(), empty_judgement(n_env, case.n_branch, case.n_bus)
+        utilisation = np.empty_like(change_mw)
+        n_beyond = _end(
+            grid.arrays,
+            self._arrays,
             limits.violation_hz,
             limits.lost_hz,
-            loading_percent,
-            vm_pu,
-            figures,
-            counts,
-            flags,
+            solved,
+            measured,
+            found,
+            utilisation,
         )
-        max_abs_hz, within_36, within_200, sum_square_hz2, unserved_mw = figures
-        frequency, branch, voltage, lost = flags
+        self._take(measured)
+        max_abs_hz, frequency, lost = found.max_abs_df_hz, found.frequency_violation, found.grid_lost
+        branch, voltage = found.branch_violation, found.voltage_violation
         if n_beyond > 0:
             # A bus lies between the groups, so only where a group leaves the limits need the buses be looked at.
             for env in frequency.nonzero()[0].tolist():
@@ -343,33 +375,33 @@ class ClosedLoop:
                 max_abs_hz[env] = max(-lowest.min(), highest.max())
                 frequency[env] = max_abs_hz[env] > limits.violation_hz
                 lost[env] = not solved[env] or max_abs_hz[env] > limits.lost_hz
-                counts[1, env] = int(frequency[env]) + int(branch[env]) + int(voltage[env])
-        self._elements_out = counts[0]
+                found.violations[env] = int(frequency[env]) + int(branch[env]) + int(voltage[env])
+        self._elements_out = found.elements_out
         return LimitCheck(
-            sum_bus_square_hz2=sum_square_hz2,
+            sum_bus_square_hz2=found.sum_bus_square_hz2,
             set_point_change_mw=change_mw,
             frequency_violation=frequency,
             branch_violation=branch,
             voltage_violation=voltage,
-            violations=counts[1],
+            violations=found.violations,
             grid_lost=lost,
             max_abs_df_hz=max_abs_hz,
-            within_36_mhz=within_36,
-            within_200_mhz=within_200,
-            loading_percent=loading_percent,
-            vm_pu=vm_pu,
-            unserved_mw=unserved_mw,
+            within_36_mhz=found.within_narrow,
+            within_200_mhz=found.within_wide,
+            loading_percent=found.loading_percent,
+            vm_pu=found.vm_pu,
+            unserved_mw=found.unserved_mw,
             bus_df_hz=self.bus_df_hz,
             resource_mw=self.resources.output_mw.copy(),
-            utilisation=self.utilisation,
-            bus_live=engine.bus_live.copy(),
+            utilisation=utilisation,
+            bus_live=grid.engine.bus_live.copy(),
         )
 
     def _events(self) -> dict[int, list[Event]]:
         """Events of the interval that has just begun, their time counted from its start."""
         found: dict[int, list[Event]] = {}
         end_s = self.interval * self.scenario.interval_s
-        for env in (self._next_event_s < end_s).nonzero()[0].tolist():
+        for env in (self._episodes.next_event_s < end_s).nonzero()[0].tolist():
             events = self._episode(env).events
             start_s = (self.interval[env] - 1) * self.scenario.interval_s
             due = found.setdefault(env, [])
@@ -377,7 +409,7 @@ class ClosedLoop:
                 event = events[self._next_event[env]]
                 due.append(replace(event, time_s=max(event.time_s - start_s, 0.0)))
                 self._next_event[env] += 1
-            self._next_event_s[env] = self._time_of_next_event(env)
+            self._episodes.next_event_s[env] = self._time_of_next_event(env)
         return found
 
     def _time_of_next_event(self, env: int) -> float:
@@ -385,121 +417,103 @@ class ClosedLoop:
         return events[at].time_s if at < len(events) else np.inf
 
     def _measure(self) -> None:
-        """Take in the interval's end; into new arrays, so that what was given away stays as it was."""
-        grid, case, n_env = self.grid, self.case, self.n_env
-        self.bus_df_hz, self.coi_df_hz = np.empty((n_env, case.n_bus)), np.empty(n_env)
-        self.hour, self.weekday = np.empty((2, n_env))
-        self.served_mw = np.empty((n_env, case.n_load))
-        self._signals_now = np.empty((n_env, self._signals_now.shape[1]))
-        _measure(
-            self.interval,
-            grid.df_hz,
-            grid.topology.inertia,
-            grid.topology.bus_frequency,
-            grid.inputs.load_mw,
-            grid.profile.load_step_mw,
-            grid.profile.served_share,
-            grid.engine.bus_live,
-            case.load.bus,
-            self.forecast_renewable_deviation_mw,
-            self._clock,
-            self.bus_df_hz,
-            self.coi_df_hz,
-            self.hour,
-            self.weekday,
-            self.served_mw,
-            self._signals_now,
+        """Take in how things stand now."""
+        measured = self._new_measurement()
+        _measure(self.grid.arrays, self._episodes, measured)
+        self._take(measured)
+
+    def _new_measurement(self) -> Measurement:
+        """New arrays each time, so that what was given away stays as it was."""
+        case, n_env = self.case, self.n_env
+        return Measurement(
+            bus_df_hz=np.empty((n_env, case.n_bus)),
+            coi_df_hz=np.empty(n_env),
+            served_mw=np.empty((n_env, case.n_load)),
+            hour=np.empty(n_env),
+            weekday=np.empty(n_env),
+            signals=np.empty((n_env, len(self.scada.signal_class))),
         )
+
+    def _take(self, measured: Measurement) -> None:
+        self.bus_df_hz, self.coi_df_hz, self.served_mw = measured[:3]
+        self.hour, self.weekday, self._signals_now = measured[3:]
 
 
 @numba.njit(cache=True)
-def _move_on(
-    interval: IntArray,
-    n_intervals: int,
-    next_event_s: FloatArray,
-    redispatched: BoolArray,
-    interval_s: float,
-) -> tuple[int, bool, bool]:
-    """Count one interval more everywhere, unless an episode is over: what follows would read beyond its end.
+def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple[int, bool, bool]:
+    """Count one interval more, move every plant and look up what acts at the interval's end.
+
+    Where an episode is over, nothing of this is done: what follows would read beyond its end.
+
+    Args:
+        loop: of it, `coming` is filled; action: of each plant, -1 to 1, [env, resource].
+        change_mw: filled with the change of each plant's command, [env, resource].
 
     Returns:
         Episodes that are over, whether an event falls into the new interval, and whether a new dispatch began with it.
     """
-    over = 0
+    episodes, plants, coming = loop.episodes, loop.plant_state, loop.coming
+    interval, over = episodes.interval, 0
     for e in range(interval.size):
-        over += int(interval[e] >= n_intervals)
+        over += int(interval[e] >= episodes.n_intervals)
     due, dispatched = False, False
     if over == 0:
         for e in range(interval.size):
             interval[e] += 1
-            due |= next_event_s[e] < interval[e] * interval_s
-            dispatched |= redispatched[e, interval[e]]
+            due |= episodes.next_event_s[e] < interval[e] * episodes.interval_s
+            dispatched |= episodes.redispatched[e, interval[e]]
+        advance_plants(plants, action, loop.plants, change_mw)
+        for e in range(interval.size):
+            at = interval[e]
+            coming.load_mw[e] = episodes.load_mw[e, at]
+            coming.load_mvar[e] = episodes.load_mw[e, at] * episodes.mvar_per_mw
+            coming.renewable_mw[e] = episodes.renewable_mw[e, at]
+            coming.schedule_mw[e] = episodes.schedule_mw[e, at]
+            coming.set_point_mw[e] = plants.set_point_mw[e]
+            coming.resource_mw[e] = plants.output_mw[e]
     return over, due, dispatched
 
 
 @numba.njit(cache=True)
-def _measure(
-    interval: IntArray,
-    df_hz: FloatArray,
-    inertia: FloatArray,
-    bus_frequency: FloatArray,
-    load_mw: FloatArray,
-    load_step_mw: FloatArray,
-    served_share: FloatArray,
-    bus_live: BoolArray,
-    load_bus: IntArray,
-    forecast_deviation_mw: FloatArray,
-    clock: FloatArray,
-    bus_df_hz: FloatArray,
-    coi_df_hz: FloatArray,
-    hour: FloatArray,
-    weekday: FloatArray,
-    served_mw: FloatArray,
-    signals: FloatArray,
-) -> None:
-    """Frequencies, loads, clock and what is sent to the control centre; the last six arrays, [env, ...], are filled."""
-    n_env, n_bus = bus_df_hz.shape
-    bus_df_hz[:] = weigh_groups(bus_frequency, df_hz)
-    coi_df_hz[:] = centre_of_inertia(df_hz.reshape((1, df_hz.shape[0], n_env)), inertia)[0]
-    served_mw[:] = served_load(load_mw, load_step_mw, served_share, bus_live, load_bus)
-    for e in range(n_env):
-        at = interval[e]
-        hour[e], weekday[e] = clock[e, at, 0], clock[e, at, 1]
-        signals[e, 0] = coi_df_hz[e]
-        for k in range(n_bus):
-            signals[e, 1 + k] = bus_df_hz[e, k]
-        for k in range(forecast_deviation_mw.shape[2]):
-            signals[e, 1 + n_bus + k] = forecast_deviation_mw[e, at, k]
+def _end(
+    grid: GridArrays,
+    loop: LoopArrays,
+    violation_hz: float,
+    lost_hz: float,
+    solved: BoolArray,
+    measured: Measurement,
+    judgement: Judgement,
+    utilisation: FloatArray,
+) -> int:
+    """Measure and judge an interval's end; the last three arguments are filled, the result is `check_limits`'."""
+    _measure(grid, loop.episodes, measured)
+    utilisation_of(loop.plant_state, loop.plants, utilisation)
+    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, judgement)
 
 
 @numba.njit(cache=True)
-def _fill_inputs(
-    envs: IntArray,
-    interval: IntArray,
-    p_load_mw: FloatArray,
-    mvar_per_mw: FloatArray,
-    p_renewable_mw: FloatArray,
-    p_schedule_mw: FloatArray,
-    p_set_point_mw: FloatArray,
-    p_output_mw: FloatArray,
-    load_mw: FloatArray,
-    load_mvar: FloatArray,
-    renewable_mw: FloatArray,
-    schedule_mw: FloatArray,
-    set_point_mw: FloatArray,
-    resource_mw: FloatArray,
-) -> None:
-    """Powers of the environments named, each at its own interval; the last six arrays, [n, x], are filled.
-
-    Args:
-        p_load_mw, p_renewable_mw, p_schedule_mw: [env, time, x]; p_set_point_mw, p_output_mw: now, [env, resource].
-    """
-    for row in range(envs.size):
-        e = envs[row]
-        at = interval[e]
-        load_mw[row] = p_load_mw[e, at]
-        load_mvar[row] = p_load_mw[e, at] * mvar_per_mw
-        renewable_mw[row] = p_renewable_mw[e, at]
-        schedule_mw[row] = p_schedule_mw[e, at]
-        set_point_mw[row] = p_set_point_mw[e]
-        resource_mw[row] = p_output_mw[e]
+def _measure(grid: GridArrays, episodes: EpisodeArrays, measured: Measurement) -> None:
+    """Frequencies, loads, clock and what is sent to the control centre."""
+    df_hz, profile, clock = grid.group_state.df_hz, grid.profile, episodes.clock
+    bus_df_hz, coi_df_hz, signals = measured.bus_df_hz, measured.coi_df_hz, measured.signals
+    forecast_mw = episodes.forecast_deviation_mw
+    n_env, n_bus = bus_df_hz.shape
+    bus_df_hz[:] = weigh_groups(grid.network.bus_frequency, df_hz)
+    inertia = grid.groups.inertia_mws_per_hz
+    coi_df_hz[:] = centre_of_inertia(df_hz.reshape((1, df_hz.shape[0], n_env)), inertia)[0]
+    served_load(
+        profile.end.load_mw,
+        profile.load_step_mw,
+        profile.served_share,
+        grid.status.bus,
+        grid.placement.load_bus,
+        measured.served_mw,
+    )
+    for e in range(n_env):
+        at = episodes.interval[e]
+        measured.hour[e], measured.weekday[e] = clock[e, at, 0], clock[e, at, 1]
+        signals[e, 0] = coi_df_hz[e]
+        for k in range(n_bus):
+            signals[e, 1 + k] = bus_df_hz[e, k]
+        for k in range(forecast_mw.shape[2]):
+            signals[e, 1 + n_bus + k] = forecast_mw[e, at, k]

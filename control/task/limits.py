@@ -7,26 +7,28 @@ same in array arithmetic, with counts and severities, and a test holds the two t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
 from grid_model.kernels.bus_injection import unserved_load
+from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus
 from grid_model.network.limits import Violations, branch_violations, voltage_violations
 
 __all__ = [
     "FrequencyLimits",
+    "GridLimits",
+    "Judgement",
     "LimitCheck",
     "check_limits",
+    "empty_judgement",
     "judge_limits",
     "largest_deviation",
     "share_within",
 ]
-
-ComplexArray = npt.NDArray[np.complex128]
 
 NARROW_HZ, WIDE_HZ = 0.036, 0.2  # of LimitCheck.within_36_mhz and within_200_mhz
 
@@ -71,46 +73,64 @@ class LimitCheck:
         return voltage_violations(self.vm_pu, vm_min_pu, vm_max_pu, self.bus_live)
 
 
+class GridLimits(NamedTuple):
+    """Limits of circuits and buses."""
+
+    rate_a_mva: FloatArray  # rating while the grid is whole, [branch]
+    rate_b_mva: FloatArray  # while an element is out, [branch]
+    vm_min_pu: FloatArray  # voltage band, [bus]
+    vm_max_pu: FloatArray  # [bus]
+
+
+class Judgement(NamedTuple):
+    """What `check_limits` fills in."""
+
+    loading_percent: FloatArray  # of the rating that holds, [env, branch]
+    vm_pu: FloatArray  # voltage magnitudes, [env, bus]
+    max_abs_df_hz: FloatArray  # largest deviation of the groups, [env]
+    within_narrow: FloatArray  # share of the steps with the centre of inertia within NARROW_HZ, [env]
+    within_wide: FloatArray  # within WIDE_HZ, [env]
+    sum_bus_square_hz2: FloatArray  # sum over the buses of the mean of Df^2, [env]
+    unserved_mw: FloatArray  # load not served, [env]
+    elements_out: IntArray  # number of elements out of service, [env]
+    violations: IntArray  # kinds of limit broken, [env]
+    frequency_violation: BoolArray  # [env]
+    branch_violation: BoolArray  # any circuit beyond its limit, [env]
+    voltage_violation: BoolArray  # any live bus, [env]
+    grid_lost: BoolArray  # [env]
+
+
+def empty_judgement(n_env: int, n_branch: int, n_bus: int) -> Judgement:
+    """To be filled in."""
+    return Judgement(
+        np.empty((n_env, n_branch)),
+        np.empty((n_env, n_bus)),
+        *np.empty((5, n_env)),
+        *np.empty((2, n_env), dtype=np.int64),
+        *np.empty((4, n_env), dtype=np.bool_),
+    )
+
+
 @numba.njit(cache=True)
 def judge_limits(
-    s_from_mva: ComplexArray,
-    s_to_mva: ComplexArray,
-    v_pu: ComplexArray,
-    rate_a_mva: FloatArray,
-    rate_b_mva: FloatArray,
-    vm_min_pu: FloatArray,
-    vm_max_pu: FloatArray,
-    branch_in_service: BoolArray,
-    machine_in_service: BoolArray,
-    bus_live: BoolArray,
-    loading_percent: FloatArray,
-    vm_pu: FloatArray,
-    elements_out: IntArray,
-    overloaded: BoolArray,
-    out_of_band: BoolArray,
+    power_flow: PowerFlow, status: ServiceStatus, limits: GridLimits, judgement: Judgement
 ) -> None:
-    """Loading of every circuit and voltage of every bus against their limits.
-
-    Args:
-        s_from_mva, s_to_mva: complex power entering each circuit, [env, branch]; v_pu: voltages, [env, bus].
-        rate_a_mva, rate_b_mva: rating while the grid is whole, and while an element is out, [branch].
-        vm_min_pu, vm_max_pu: voltage band, [bus].
-        branch_in_service, machine_in_service, bus_live: topology, [env, branch], [env, machine] and [env, bus].
-        loading_percent: filled with the loading in percent of the rating that holds, [env, branch].
-        vm_pu: filled with voltage magnitudes, [env, bus]; elements_out: with the number of elements out, [env].
-        overloaded, out_of_band: filled with whether any circuit and any live bus is beyond its limit, [env].
-    """
+    """Loading of every circuit and voltage of every bus against their limits, and how many elements are out."""
+    s_from_mva, s_to_mva, v_pu = power_flow.s_from_mva, power_flow.s_to_mva, power_flow.v_pu
+    loading_percent, vm_pu = judgement.loading_percent, judgement.vm_pu
+    overloaded, out_of_band = judgement.branch_violation, judgement.voltage_violation
+    vm_min_pu, vm_max_pu = limits.vm_min_pu, limits.vm_max_pu
     for e in range(s_from_mva.shape[0]):
         overloaded[e] = out_of_band[e] = False
         out = 0
-        for k in range(branch_in_service.shape[1]):
-            if not branch_in_service[e, k]:
+        for k in range(status.branch.shape[1]):
+            if not status.branch[e, k]:
                 out += 1
-        for k in range(machine_in_service.shape[1]):
-            if not machine_in_service[e, k]:
+        for k in range(status.machine.shape[1]):
+            if not status.machine[e, k]:
                 out += 1
-        elements_out[e] = out
-        rating = rate_b_mva if out > 0 else rate_a_mva
+        judgement.elements_out[e] = out
+        rating = limits.rate_b_mva if out > 0 else limits.rate_a_mva
         for k in range(s_from_mva.shape[1]):
             a, b = s_from_mva[e, k], s_to_mva[e, k]
             square = max(a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag)
@@ -120,7 +140,7 @@ def judge_limits(
         for k in range(v_pu.shape[1]):
             v = v_pu[e, k]
             vm_pu[e, k] = np.sqrt(v.real * v.real + v.imag * v.imag)
-            if bus_live[e, k] and (vm_pu[e, k] > vm_max_pu[k] or vm_pu[e, k] < vm_min_pu[k]):
+            if status.bus[e, k] and (vm_pu[e, k] > vm_max_pu[k] or vm_pu[e, k] < vm_min_pu[k]):
                 out_of_band[e] = True
 
 
@@ -157,76 +177,44 @@ def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
 
 @numba.njit(cache=True)
 def check_limits(
-    df_min_hz: FloatArray,
-    df_max_hz: FloatArray,
-    trace_hz: FloatArray,
-    inertia: FloatArray,
-    bus_gram: FloatArray,
-    second_moment_hz2: FloatArray,
-    s_from_mva: ComplexArray,
-    s_to_mva: ComplexArray,
-    v_pu: ComplexArray,
-    rate_a_mva: FloatArray,
-    rate_b_mva: FloatArray,
-    vm_min_pu: FloatArray,
-    vm_max_pu: FloatArray,
-    branch_in_service: BoolArray,
-    machine_in_service: BoolArray,
-    bus_live: BoolArray,
-    load_mw: FloatArray,
-    load_step_mw: FloatArray,
-    served_share: FloatArray,
-    load_bus: IntArray,
-    solved: BoolArray,
+    grid: GridArrays,
+    limits: GridLimits,
     violation_hz: float,
     lost_hz: float,
-    loading_percent: FloatArray,
-    vm_pu: FloatArray,
-    figures: FloatArray,
-    counts: IntArray,
-    flags: BoolArray,
+    solved: BoolArray,
+    judgement: Judgement,
 ) -> int:
     """Everything an interval came to, by the functions above and those of the grid model.
 
     Args:
-        df_min_hz .. second_moment_hz2: of the groups, see `GridSimulator`; s_from_mva .. bus_live: see `judge_limits`.
-        load_mw .. load_bus: see `grid_model.kernels.bus_injection.unserved_load`; solved: every power flow
-        found a solution, [env].
-        violation_hz, lost_hz: see FrequencyLimits.
-        loading_percent, vm_pu: filled as by `judge_limits`.
-        figures: filled with the largest deviation of the groups, both shares within, the sum over the buses of the mean
-            of Df^2, and the load not served, [5, env].
-        counts: filled with elements out and kinds of limit broken, [2, env].
-        flags: filled with frequency, branch and voltage beyond their limits and the grid lost, [4, env].
+        grid: at the interval's end; limits: of circuits and buses; violation_hz, lost_hz: see FrequencyLimits.
+        solved: every power flow found a solution, [env]; judgement: filled in.
 
     Returns:
         Environments whose frequency left its limits.
     """
-    figures[0] = largest_deviation(df_min_hz, df_max_hz)
-    share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, figures[1], figures[2])
-    figures[3] = sum_square(bus_gram, second_moment_hz2)
-    figures[4] = unserved_load(load_mw, load_step_mw, served_share, bus_live, load_bus)
-    judge_limits(
-        s_from_mva,
-        s_to_mva,
-        v_pu,
-        rate_a_mva,
-        rate_b_mva,
-        vm_min_pu,
-        vm_max_pu,
-        branch_in_service,
-        machine_in_service,
-        bus_live,
-        loading_percent,
-        vm_pu,
-        counts[0],
-        flags[1],
-        flags[2],
+    record, profile = grid.record, grid.profile
+    trace_hz, inertia = record.trace_hz[1:], grid.groups.inertia_mws_per_hz
+    within_narrow, within_wide = judgement.within_narrow, judgement.within_wide
+    judgement.max_abs_df_hz[:] = largest_deviation(record.df_min_hz, record.df_max_hz)
+    share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, within_narrow, within_wide)
+    judgement.sum_bus_square_hz2[:] = sum_square(grid.network.bus_gram, record.second_moment_hz2)
+    judgement.unserved_mw[:] = unserved_load(
+        profile.end.load_mw,
+        profile.load_step_mw,
+        profile.served_share,
+        grid.status.bus,
+        grid.placement.load_bus,
     )
+    judge_limits(grid.power_flow, grid.status, limits, judgement)
     n_beyond = 0
     for e in range(solved.size):
-        flags[0, e] = figures[0, e] > violation_hz
-        flags[3, e] = not solved[e] or figures[0, e] > lost_hz
-        counts[1, e] = int(flags[0, e]) + int(flags[1, e]) + int(flags[2, e])
-        n_beyond += int(flags[0, e])
+        largest_hz = judgement.max_abs_df_hz[e]
+        beyond = largest_hz > violation_hz
+        judgement.frequency_violation[e] = beyond
+        judgement.grid_lost[e] = not solved[e] or largest_hz > lost_hz
+        judgement.violations[e] = (
+            int(beyond) + int(judgement.branch_violation[e]) + int(judgement.voltage_violation[e])
+        )
+        n_beyond += int(beyond)
     return n_beyond

@@ -254,7 +254,7 @@ class Task:
             loop.bus_df_hz,
             loop.scada.shown,
             loop.served_mw,
-            loop.grid.inputs.renewable_mw,
+            loop.grid.injections.renewable_mw,
             plants.output_mw,
             plants.energy_mwh,
             loop.hour,

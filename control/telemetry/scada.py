@@ -19,13 +19,14 @@ Left out: time stamps (a reader cannot tell a held value from a new one), and de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.kernels.held import hold
 
 SYSTEM_FREQUENCY, NEIGHBOUR_FREQUENCY, FORECAST = range(3)
 SIGNAL_CLASSES = ("system_frequency", "neighbour_frequency", "forecast")
@@ -78,35 +79,63 @@ def scaled_sd(scale: float) -> tuple[float, float, float]:
     return (scale * TYPICAL_SD[0], scale * TYPICAL_SD[1], scale * TYPICAL_SD[2])
 
 
-@dataclass(kw_only=True)
+class SignalState(NamedTuple):
+    """Where every value of every environment is; changed in place."""
+
+    sent: FloatArray  # ring buffer of values on their way, [env, slot, signal]
+    shown: FloatArray  # last values that arrived, [env, signal]
+    lost: BoolArray  # the last one did not arrive, [env, signal]
+    bias: FloatArray  # [env, signal]
+    key: IntArray  # of the episode, [env]
+    interval: IntArray  # intervals since reset, [env]
+
+
+class SignalParameters(NamedTuple):
+    """How signals are measured and transmitted."""
+
+    delay: IntArray  # [signal]
+    noise_sd: FloatArray  # [signal]
+    bias_sd: FloatArray  # [signal]
+    failure: float  # see `ScadaConfig`
+    recovery: float
+
+
 class Scada:
     """Ring buffers and last values of every signal of every environment."""
 
-    config: ScadaConfig
-    signal_class: IntArray  # [signal], code of SIGNAL_CLASSES
-    n_env: int
-    _sent: FloatArray = field(init=False)  # [env, slot, signal]: ring buffer of values on their way
-    _shown: FloatArray = field(init=False)  # [env, signal]: last values that arrived
-    _lost: BoolArray = field(init=False)  # [env, signal]: the last one did not arrive
-    _bias: FloatArray = field(init=False)  # [env, signal]
-    _key: IntArray = field(init=False)  # [env]
-    _count: IntArray = field(init=False)  # [env]: intervals since reset
+    def __init__(self, *, config: ScadaConfig, signal_class: IntArray, n_env: int) -> None:
+        """Nothing has been sent.
 
-    def __post_init__(self) -> None:
-        classes = np.asarray(self.signal_class, dtype=np.int64)
+        Args:
+            config: quality of telemetry; signal_class: code of SIGNAL_CLASSES, [signal]; n_env: environments.
+
+        Raises:
+            ValueError: a code is none of SIGNAL_CLASSES.
+        """
+        self.config, self.signal_class, self.n_env = config, signal_class, n_env
+        classes = np.asarray(signal_class, dtype=np.int64)
         if len(classes) and not 0 <= classes.min() <= classes.max() < len(SIGNAL_CLASSES):
             raise ValueError(f"scada: signal class beyond {len(SIGNAL_CLASSES) - 1}.")
         n_signal = len(classes)
-        self._delay = np.array(self.config.delay_intervals, dtype=np.int64)[classes]
-        self._noise_sd = np.array(self.config.noise_sd, dtype=np.float64)[classes]
-        self._bias_sd = np.array(self.config.bias_sd, dtype=np.float64)[classes]
+        self._parameters = hold(
+            SignalParameters(
+                delay=np.array(config.delay_intervals, dtype=np.int64)[classes],
+                noise_sd=np.array(config.noise_sd, dtype=np.float64)[classes],
+                bias_sd=np.array(config.bias_sd, dtype=np.float64)[classes],
+                failure=config.failure,
+                recovery=config.recovery,
+            )
+        )
         # One slot more than the longest delay, so that a value is read before its slot is used again.
-        self._sent = np.zeros((self.n_env, MAX_DELAY_INTERVALS + 1, n_signal))
-        self._shown = np.zeros((self.n_env, n_signal))
-        self._lost = np.zeros((self.n_env, n_signal), dtype=np.bool_)
-        self._bias = np.zeros((self.n_env, n_signal))
-        self._key = np.zeros(self.n_env, dtype=np.int64)
-        self._count = np.zeros(self.n_env, dtype=np.int64)
+        self._state = SignalState(
+            sent=np.zeros((n_env, MAX_DELAY_INTERVALS + 1, n_signal)),
+            shown=np.zeros((n_env, n_signal)),
+            lost=np.zeros((n_env, n_signal), dtype=np.bool_),
+            bias=np.zeros((n_env, n_signal)),
+            key=np.zeros(n_env, dtype=np.int64),
+            interval=np.zeros(n_env, dtype=np.int64),
+        )
+        self._held = hold(self._state)
 
     def reset(self, env: IntArray, key: IntArray | Sequence[int], value: FloatArray) -> FloatArray:
         """Begin an episode in some environments, as if the first values had stood for long.
@@ -119,20 +148,20 @@ class Scada:
         Returns:
             What the control room shows, shape [len(env), signal].
         """
-        keys = np.asarray(key, dtype=np.int64)
-        self._key[env] = keys
-        self._count[env] = 0
-        self._bias[env] = _draw_bias(keys, self._bias_sd)
-        first = value + self._bias[env]
-        self._sent[env] = first[:, None, :]
-        self._shown[env] = first
-        self._lost[env] = False
+        keys, state = np.asarray(key, dtype=np.int64), self._state
+        state.key[env] = keys
+        state.interval[env] = 0
+        state.bias[env] = _draw_bias(keys, self._parameters.bias_sd)
+        first: FloatArray = value + state.bias[env]
+        state.sent[env] = first[:, None, :]
+        state.shown[env] = first
+        state.lost[env] = False
         return first
 
     @property
     def shown(self) -> FloatArray:
         """What the control room shows now, [env, signal]; to be read at once, the next interval changes it."""
-        return self._shown
+        return self._state.shown
 
     def advance(self, value: FloatArray) -> None:
         """Send the values at the end of an interval; `shown` is what the control room then shows.
@@ -140,37 +169,21 @@ class Scada:
         Args:
             value: true values, shape [env, signal].
         """
-        if value.shape != self._shown.shape:
-            raise ValueError(f"scada: values of shape {value.shape}, expected {self._shown.shape}.")
-        _transmit(
-            np.ascontiguousarray(value, dtype=np.float64),
-            self._sent,
-            self._shown,
-            self._lost,
-            self._bias,
-            self._key,
-            self._count,
-            self._delay,
-            self._noise_sd,
-            self.config.failure,
-            self.config.recovery,
-        )
+        if value.shape != self.shown.shape:
+            raise ValueError(f"scada: values of shape {value.shape}, expected {self.shown.shape}.")
+        _transmit(np.ascontiguousarray(value, dtype=np.float64), self._held, self._parameters)
 
     def get_state(self) -> dict[str, Any]:
         """Everything a later `set_state` needs to go on to the bit, as plain arrays."""
-        return {name: getattr(self, f"_{name}").copy() for name in _STATE}
+        return {name: array.copy() for name, array in self._state._asdict().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what get_state gave."""
-        for name in _STATE:
-            mine = getattr(self, f"_{name}")
+        for name, mine in self._state._asdict().items():
             given = np.asarray(state[name])
             if given.shape != mine.shape:
                 raise ValueError(f"scada state: {name} has shape {given.shape}, expected {mine.shape}.")
             mine[...] = given
-
-
-_STATE = ("sent", "shown", "lost", "bias", "key", "count")
 
 
 @numba.njit(cache=True)
@@ -211,24 +224,16 @@ def _draw_bias(key: IntArray, bias_sd: FloatArray) -> FloatArray:
 
 
 @numba.njit(cache=True)
-def _transmit(
-    value: FloatArray,
-    sent: FloatArray,
-    shown: FloatArray,
-    lost: BoolArray,
-    bias: FloatArray,
-    key: IntArray,
-    count: IntArray,
-    delay: IntArray,
-    noise_sd: FloatArray,
-    failure: float,
-    recovery: float,
-) -> None:
-    """Put new values on their way and show those that arrive; all arrays but `value` are state."""
+def _transmit(value: FloatArray, state: SignalState, parameters: SignalParameters) -> None:
+    """Put new values on their way and show those that arrive; value [env, signal]."""
+    sent, shown, lost, bias = state.sent, state.shown, state.lost, state.bias
+    key, interval = state.key, state.interval
+    delay, noise_sd = parameters.delay, parameters.noise_sd
+    failure, recovery = parameters.failure, parameters.recovery
     n_env, n_slot, n_signal = sent.shape
     for env in range(n_env):
-        count[env] += 1
-        now = count[env]
+        interval[env] += 1
+        now = interval[env]
         slot = now % n_slot
         for i in range(n_signal):
             measured = value[env, i] + bias[env, i]

@@ -19,7 +19,7 @@ T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle the error of keeping th
 change of the springs.
 
 Losses change as rotors turn, and after an outage by as much as half of themselves within a swing. To first order that
-is one more matrix, `loss_matrix`, beside T; it makes the exchange no longer sum to zero.
+is one more matrix, `loss_matrix`, beside T; with it the synchronising powers no longer sum to zero.
 
 Tie damping stands for what damper windings and stabilisers take out of swings; the published system with its
 stabilisers damps most inter-area modes by 3 to 10 %. A mode of omega rad/s is damped by K omega / 2: K = 0.03 s gives
@@ -38,7 +38,8 @@ from cases.case import Case
 from grid_model.dynamics.bus_frequency import frequency_divider, machine_reactance_pu
 from grid_model.dynamics.load_shedding import relay_weight
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
-from grid_model.dynamics.synchronising import spring_stiffness
+from grid_model.kernels.structs import placement_of
+from grid_model.kernels.synchronising import spring_stiffness
 from grid_model.network.admittance import ComplexArray
 from grid_model.network.topology import weighted_laplacian
 
@@ -60,7 +61,7 @@ class SwingTopology:
     impact_share: (
         FloatArray  # Phi, share of each group in what a change of power at a bus meets at once, [bus, group]
     )
-    shape: (
+    angle_sensitivity: (
         FloatArray  # psi, drop of angle across each spring per radian of a group, [branch + machine, group]
     )
     spring_pu: FloatArray  # x / (r^2 + x^2) / t in service, [branch]
@@ -98,20 +99,18 @@ def swing_topology(
         case.branch.x_pu / (case.branch.r_pu**2 + case.branch.x_pu**2) / case.branch.tap,
         0.0,
     )
-    stiffness = np.empty((1, case.n_branch + case.n_machine))
+    stiffness = np.empty(case.n_branch + case.n_machine)
     spring_stiffness(
-        v_pu[None, :],
-        machine_q_mvar[None, :],
-        spring[None, :],
-        case.branch.from_bus,
-        case.branch.to_bus,
-        case.machine.bus,
+        v_pu,
+        machine_q_mvar,
+        machine_in_service,
+        spring,
         1.0 / machine_reactance_pu(case),
-        machine_in_service[None, :],
+        placement_of(case, group),
         case.base_mva,
         stiffness,
     )
-    k_branch, k_machine = stiffness[0, : case.n_branch], stiffness[0, case.n_branch :]
+    k_branch, k_machine = stiffness[: case.n_branch], stiffness[case.n_branch :]
     f, t = case.branch.from_bus, case.branch.to_bus
     laplacian = weighted_laplacian(case, k_branch)
     np.add.at(laplacian, (case.machine.bus, case.machine.bus), k_machine)
@@ -120,7 +119,7 @@ def swing_topology(
     live = np.flatnonzero(bus_live)
     angle = np.zeros((case.n_bus, n_group))
     angle[live] = np.linalg.solve(laplacian[np.ix_(live, live)], pull[live])
-    shape = np.concatenate(
+    angle_sensitivity = np.concatenate(
         [angle[f] - angle[t], member - angle[case.machine.bus] * machine_in_service[:, None]]
     )
     return SwingTopology(
@@ -131,7 +130,7 @@ def swing_topology(
         bus_frequency=divider @ member,
         relay_weight=relay_weight(case, divider @ member, bus_live),
         impact_share=angle,
-        shape=shape,
+        angle_sensitivity=angle_sensitivity,
         spring_pu=spring,
         conductance_pu=spring * case.branch.r_pu / case.branch.x_pu,
     )

@@ -6,7 +6,6 @@ their set-points with a first-order lag. Load steps and load shedding act on top
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,9 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.kernels.bus_injection import served_load, unserved_load
+from grid_model.kernels.structs import Injections, Profile
 
 __all__ = ["InjectionProfile", "Injections", "lagged_response"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Injections:
-    """Everything that acts on the grid at one instant; the axes lead with env."""
-
-    load_mw: FloatArray  # at 60 Hz, [env, load]
-    load_mvar: FloatArray  # [env, load]
-    renewable_mw: FloatArray  # [env, renewable]
-    schedule_mw: FloatArray  # [env, machine]
-    set_point_mw: FloatArray  # of the resources, [env, resource]
-    resource_mw: FloatArray  # their outputs, [env, resource]
 
 
 def lagged_response(
@@ -35,7 +23,7 @@ def lagged_response(
 ) -> FloatArray:
     """Output after t_s of a first-order lag whose set-point moves from u0 to u1 along a line of length span_s.
 
-    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / macro step:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / span:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
     """
     slope = (u1_mw - u0_mw) / span_s
     behind = slope * lag_s
@@ -43,53 +31,67 @@ def lagged_response(
 
 
 class InjectionProfile:
-    """The inputs of every environment at an interval's two ends, and what follows from them in between.
+    """The injections of every environment at an interval's two ends, and what follows from them in between.
 
     `at` is a fraction of the interval, `rows` the environments asked for: a slice or positions.
 
-    Attributes (read them, change them only through the methods):
-        begin, end: inputs at the interval's ends; the same before the first interval and between two of them.
+    Attributes (read them, change them only through the methods; the arrays stay):
+        arrays: everything as the compiled functions take it; the next four are parts of it.
+        begin, end: injections at the two ends of the last interval.
         load_step_mw: steps of load that have happened, [env, load].
         served_share: share of each load that shedding has left, [env, load].
     """
 
-    def __init__(self, case: Case, n_env: int, resource_lag_s: FloatArray, interval_s: float) -> None:
+    def __init__(
+        self, case: Case, n_env: int, resource_lag_s: FloatArray, interval_s: float, n_steps: int
+    ) -> None:
         """Loads and machines stand in the published state, everything else at zero.
 
         Args:
             case: the grid; n_env: number of environments.
-            resource_lag_s: time constant of each resource [s], [resource]; interval_s: length of an interval [s].
+            resource_lag_s: time constant of each resource [s], [resource].
+            interval_s: length of an interval [s]; n_steps: integration steps of it.
         """
-        self._case, self._lag_s, self._interval_s = case, resource_lag_s, interval_s
-        self.load_step_mw = np.zeros((n_env, case.n_load))
-        self.served_share = np.ones((n_env, case.n_load))
-        self.begin = self.end = Injections(
-            load_mw=np.repeat(case.load.p_mw[None, :], n_env, axis=0),
-            load_mvar=np.repeat(case.load.q_mvar[None, :], n_env, axis=0),
-            renewable_mw=np.zeros((n_env, case.n_renewable)),
-            schedule_mw=np.repeat(case.machine.p_mw[None, :], n_env, axis=0),
-            set_point_mw=np.zeros((n_env, case.n_resource)),
-            resource_mw=np.zeros((n_env, case.n_resource)),
+        self._case, self._interval_s = case, interval_s
+
+        def published() -> Injections:
+            return Injections(
+                load_mw=np.repeat(case.load.p_mw[None, :], n_env, axis=0),
+                load_mvar=np.repeat(case.load.q_mvar[None, :], n_env, axis=0),
+                renewable_mw=np.zeros((n_env, case.n_renewable)),
+                schedule_mw=np.repeat(case.machine.p_mw[None, :], n_env, axis=0),
+                set_point_mw=np.zeros((n_env, case.n_resource)),
+                resource_mw=np.zeros((n_env, case.n_resource)),
+            )
+
+        self._lag_s = np.array(resource_lag_s, dtype=np.float64)
+        # Row by row, as numpy may round an array of another shape differently.
+        decay = [np.exp(-(step / n_steps * interval_s) / self._lag_s) for step in range(n_steps + 1)]
+        self.arrays = Profile(
+            begin=published(),
+            end=published(),
+            coming=published(),
+            load_step_mw=np.zeros((n_env, case.n_load)),
+            served_share=np.ones((n_env, case.n_load)),
+            lag_s=self._lag_s,
+            lag_kind=np.searchsorted(np.unique(self._lag_s), self._lag_s),
+            lag_decay=np.stack(decay),
         )
+        self.begin, self.end = self.arrays.begin, self.arrays.end
+        self.load_step_mw, self.served_share = self.arrays.load_step_mw, self.arrays.served_share
 
-    def start(self, envs: IntArray, inputs: Injections) -> None:
-        """Put environments to these inputs, a row for each of them, without load steps or shedding.
-
-        Written into the arrays that the last `move_to` was given.
-        """
-        for name in Injections.__dataclass_fields__:
-            getattr(self.end, name)[envs] = getattr(inputs, name)
-        self.begin = self.end
+    def start(self, envs: IntArray, injections: Injections) -> None:
+        """Put environments to these injections, a row for each of them, without load steps or shedding."""
+        for begin, end, given in zip(self.begin, self.end, injections, strict=True):
+            begin[envs] = end[envs] = given
         self.load_step_mw[envs] = 0.0
         self.served_share[envs] = 1.0
 
-    def move_to(self, inputs: Injections) -> None:
-        """A new interval, from where the last one ended to these inputs, which become this object's own."""
-        self.begin, self.end = self.end, inputs
-
-    def arrive(self) -> None:
-        """The interval is over."""
-        self.begin = self.end
+    def announce(self, injections: Injections) -> None:
+        """What acts at the end of the next interval, of all environments; copied, unless it is `arrays.coming`."""
+        if injections is not self.arrays.coming:
+            for coming, given in zip(self.arrays.coming, injections, strict=True):
+                coming[...] = given
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
         """Add to the schedules that act now, [n, machine]."""
@@ -104,7 +106,7 @@ class InjectionProfile:
         self.served_share[env] = served_share
 
     def value(self, name: str, rows: Any, at: float) -> FloatArray:
-        """One of the fields of `Injections` by its name, with its unit and columns, rows of those asked for."""
+        """One of the fields of `Injections` by its name, rows of the environments asked for."""
         start: FloatArray = getattr(self.begin, name)[rows]
         end: FloatArray = getattr(self.end, name)[rows]
         if at == 0.0:  # exact at both ends
@@ -151,9 +153,10 @@ class InjectionProfile:
         Args:
             bus_live: [env, bus].
         """
-        return served_load(
-            self.end.load_mw, self.load_step_mw, self.served_share, bus_live, self._case.load.bus
-        )
+        served_mw = np.empty_like(self.load_step_mw)
+        load_bus = self._case.load.bus
+        served_load(self.end.load_mw, self.load_step_mw, self.served_share, bus_live, load_bus, served_mw)
+        return served_mw
 
     def unserved_mw(self, bus_live: BoolArray, at: float = 1.0) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]; bus_live [env, bus]."""

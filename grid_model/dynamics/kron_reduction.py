@@ -19,10 +19,9 @@ itself the reduced network gives back the machines' powers of the AC solution ex
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.dynamics.bus_frequency import machine_reactance_pu
 from grid_model.network.admittance import ComplexArray, bus_admittance
@@ -30,8 +29,6 @@ from grid_model.network.admittance import ComplexArray, bus_admittance
 __all__ = [
     "bus_voltages",
     "classical_stiffness",
-    "exchange_coefficients",
-    "internal_voltages",
     "reduce_to_machines",
 ]
 
@@ -75,59 +72,9 @@ def reduce_to_machines(case: Case, machine_in_service: BoolArray, recovery: Comp
     return np.diag(behind) - behind[:, None] * recovery[case.machine.bus]
 
 
-@numba.njit(cache=True, error_model="numpy")
-def internal_voltages(
-    v_pu: ComplexArray,
-    machine_mw: FloatArray,
-    machine_mvar: FloatArray,
-    machine_bus: IntArray,
-    reactance_pu: FloatArray,
-    machine_in_service: BoolArray,
-    base_mva: float,
-) -> ComplexArray:
-    """E = V + j x'd conj(S / V) of each machine, zero where out of service, [env, machine].
-
-    Args:
-        v_pu: [env, bus]; machine_mw, machine_mvar: [env, machine].
-        machine_bus, reactance_pu: [machine]; machine_in_service: [env, machine].
-    """
-    n_env, n_machine = machine_mw.shape
-    e_pu = np.zeros((n_env, n_machine), dtype=np.complex128)
-    for env in range(n_env):
-        for i in range(n_machine):
-            if machine_in_service[env, i]:
-                v = v_pu[env, machine_bus[i]]
-                s = complex(machine_mw[env, i], machine_mvar[env, i]) / base_mva
-                e_pu[env, i] = v + 1j * reactance_pu[i] * (s / v).conjugate()
-    return e_pu
-
-
-@numba.njit(cache=True, error_model="numpy")
-def exchange_coefficients(
-    e_pu: ComplexArray,
-    y_reduced_pu: ComplexArray,
-    base_mva: float,
-    in_phase_mw: FloatArray,
-    quadrature_mw: FloatArray,
-) -> None:
-    """C and S of P_i(theta), see the module's text.
-
-    Args:
-        e_pu: [env, machine]; y_reduced_pu: [env, machine, machine].
-        in_phase_mw, quadrature_mw: filled in, [machine, machine, env].
-    """
-    n_env, n_machine = e_pu.shape
-    for env in range(n_env):
-        for i in range(n_machine):
-            for j in range(n_machine):
-                w = base_mva * e_pu[env, i] * (y_reduced_pu[env, i, j] * e_pu[env, j]).conjugate()
-                in_phase_mw[i, j, env] = w.real
-                quadrature_mw[i, j, env] = -w.imag
-
-
-def classical_stiffness(quadrature_mw: FloatArray) -> FloatArray:
+def classical_stiffness(susceptance_mw: FloatArray) -> FloatArray:
     """d P_i / d theta_j of the machines at theta = 0, from S of one environment, [machine, machine]."""
-    matrix: FloatArray = -quadrature_mw.copy()
+    matrix: FloatArray = -susceptance_mw.copy()
     np.fill_diagonal(matrix, 0.0)
     np.fill_diagonal(matrix, -matrix.sum(axis=1))
     return matrix

@@ -16,18 +16,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.kernels.macro_step import nothing_to_count
 
 __all__ = [
     "LoadSheddingConfig",
     "Operation",
     "SheddingRelays",
     "first_operation",
-    "nothing_to_count",
     "relay_weight",
 ]
 
@@ -73,22 +72,6 @@ def relay_weight(case: Case, bus_frequency: FloatArray, bus_live: BoolArray) -> 
     total_mw = np.bincount(area, p_mw, minlength=case.n_area)
     np.add.at(weight, area, p_mw[:, None] * bus_frequency[case.load.bus])
     return weight / np.where(total_mw > 0.0, total_mw, 1.0)[:, None]
-
-
-@numba.njit(cache=True)
-def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArray) -> bool:
-    """Whether no group has fallen below the highest stage and no relay has picked up.
-
-    Args:
-        lowest_hz: [group, env]; threshold_hz: highest stage, as a deviation; pending: [env, area, stage].
-    """
-    for value in lowest_hz.flat:
-        if not value >= threshold_hz:
-            return False
-    counting = False
-    for steps in pending.flat:
-        counting |= steps != 0
-    return not counting
 
 
 def first_operation(
@@ -137,6 +120,7 @@ class SheddingRelays:
     Attributes (read them, change them only through the methods):
         pending: steps for which each relay has seen its stage undercut, [env, area, stage].
         shed_stages: stages that have operated, [env, area, stage].
+        threshold_hz: the highest stage, as a deviation from nominal.
     """
 
     def __init__(self, config: LoadSheddingConfig | None, case: Case, n_env: int, dt_s: float) -> None:
@@ -150,6 +134,7 @@ class SheddingRelays:
         self._config, self._dt_s = config, dt_s
         self._area_of_load = case.bus.area[case.load.bus]
         self._stage_df_hz = np.array(() if config is None else config.stage_hz) - case.f0_hz
+        self.threshold_hz = float(self._stage_df_hz[0]) if n_stage > 0 else -np.inf
         self.pending = np.zeros((n_env, case.n_area, n_stage), dtype=np.int64)
         self.shed_stages = np.zeros((n_env, case.n_area, n_stage), dtype=np.bool_)
 
@@ -165,7 +150,8 @@ class SheddingRelays:
 
         Args:
             envs: positions of the environments integrated, [n].
-            trace_hz: their groups, [step, group, n]; lowest_hz: lowest value of the interval, [group, n].
+            trace_hz: groups of all environments, [step, group, env].
+            lowest_hz: lowest value of the interval of those integrated, [group, n].
             weight: of the groups in what relays measure, of all environments, [env, area, group].
 
         Returns:
@@ -173,7 +159,7 @@ class SheddingRelays:
         """
         if self._config is None or self._config.n_stage == 0:
             return {}
-        threshold_hz = self._stage_df_hz[0]
+        threshold_hz = self.threshold_hz
         if nothing_to_count(lowest_hz, threshold_hz, self.pending):
             return {}
         picked_up = self.pending[envs].any(axis=(1, 2))
@@ -182,7 +168,7 @@ class SheddingRelays:
         for row in low:
             env = int(envs[row])
             # Contiguous, so that the product is the same to the bit in a batch of any size.
-            area_hz = np.ascontiguousarray(trace_hz[:, :, row]) @ weight[env].T
+            area_hz = np.ascontiguousarray(trace_hz[:, :, env]) @ weight[env].T
             step, stages, pending = first_operation(
                 area_hz,
                 self.pending[env],

@@ -5,9 +5,8 @@ are known at the power flows; between two of them a straight line is drawn and t
 
     x(t) = x_a + s (x_b - x_a) + G [theta(t) - s theta_b],      s from 0 to 1,
 
-with G the springs of the network (grid_model.dynamics.coherency), so that both ends are the AC solution's.
-Where an event acts, the
-values after it are kept.
+with G the springs of the network (grid_model.dynamics.coherency), so that both ends are the AC solution's. Where an
+event acts, the values after it are kept.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Trace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpanStart:
+class MacroStepStart:
     """What is known at the beginning of a macro step."""
 
     flow_mw: FloatArray  # [branch]
@@ -59,8 +58,8 @@ class Recorder:
         env: int,
         engine: PowerFlowEngine,
         topology: GroupNetwork,
-        exchange: SynchronisingPower,
-        motion: SwingState,
+        synchronising_power: SynchronisingPower,
+        swing_state: SwingState,
         profile: InjectionProfile,
         *,
         dt_s: float,
@@ -69,12 +68,12 @@ class Recorder:
         """Nothing recorded yet.
 
         Args:
-            env: which environment; engine .. course: parts of its grid.
+            env: which environment; engine .. profile: parts of its grid.
             dt_s, interval_s: length of an integration step and of a control interval [s].
         """
         self.env = env
-        self._engine, self._topology, self._exchange = engine, topology, exchange
-        self._motion, self._course = motion, profile
+        self._engine, self._topology, self._synchronising_power = engine, topology, synchronising_power
+        self._swing_state, self._profile = swing_state, profile
         self._dt_s, self._interval_s = dt_s, interval_s
         self.clear()
 
@@ -87,7 +86,7 @@ class Recorder:
         """A control interval begins."""
         self._interval += 1
 
-    def begin(self, machine_mvar: FloatArray, at: float) -> SpanStart:
+    def begin(self, machine_mvar: FloatArray, at: float) -> MacroStepStart:
         """Note the state at the beginning of a macro step, before anything of it is adopted.
 
         Args:
@@ -95,34 +94,34 @@ class Recorder:
             at: where the macro step begins, as a fraction of the interval.
         """
         env, engine = self.env, self._engine
-        stiffness = self._exchange.spring_mw_per_rad(env, machine_mvar)
-        shape = self._topology.shape[env]
+        stiffness = self._synchronising_power.spring_mw_per_rad(env, machine_mvar)
+        sensitivity = self._topology.angle_sensitivity[env]
         n_branch = engine.case.n_branch
-        return SpanStart(
+        return MacroStepStart(
             flow_mw=engine.s_from_mva[env].real.copy(),
-            electrical_mw=self._motion.p_elec_mw[:, env].copy(),
-            flow_per_rad=stiffness[:n_branch, None] * shape[:n_branch],
-            power_per_rad=shape.T @ (stiffness[:, None] * shape),
-            unserved_mw=float(self._course.unserved_mw(engine.bus_live, at)[env]),
+            electrical_mw=self._swing_state.p_elec_mw[:, env].copy(),
+            flow_per_rad=stiffness[:n_branch, None] * sensitivity[:n_branch],
+            power_per_rad=sensitivity.T @ (stiffness[:, None] * sensitivity),
+            unserved_mw=float(self._profile.unserved_mw(engine.bus_live, at)[env]),
         )
 
-    def end(self, start: SpanStart, step_a: int, step_b: int) -> None:
+    def end(self, start: MacroStepStart, step_a: int, step_b: int) -> None:
         """Take in a macro step whose end has been adopted."""
-        env, dt_s, motion, topology = self.env, self._dt_s, self._motion, self._topology
-        df_hz = motion.trace_hz[step_a : step_b + 1, :, env].copy()
+        env, dt_s, state, topology = self.env, self._dt_s, self._swing_state, self._topology
+        df_hz = state.trace_hz[step_a : step_b + 1, :, env].copy()
         theta = np.zeros_like(df_hz)
         theta[1:] = np.pi * dt_s * np.cumsum(df_hz[:-1] + df_hz[1:], axis=0)
         share = np.linspace(0.0, 1.0, len(df_hz))[:, None]
         swing = theta - share * theta[-1]
         flow_mw = self._engine.s_from_mva[env].real
-        electrical_mw = motion.p_elec_mw[:, env]
+        electrical_mw = state.p_elec_mw[:, env]
         weight = topology.inertia[:, env]
         row = {
             "time_s": self._interval * self._interval_s + dt_s * np.arange(step_a, step_b + 1),
             "df_hz": df_hz,
             "coi_hz": df_hz @ (weight / weight.sum()),
             "bus_hz": df_hz @ topology.bus_frequency[env].T,
-            "mechanical_mw": motion.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
+            "mechanical_mw": state.trace_mechanical_mw[step_a : step_b + 1, :, env].copy(),
             "electrical_mw": start.electrical_mw
             + share * (electrical_mw - start.electrical_mw)
             + swing @ start.power_per_rad.T,

@@ -15,25 +15,22 @@ An interval runs in this order, and `GridSimulator.advance` reads so:
     M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
     P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
 
-At the `machine` level T theta is not linear: it is what the machines' internal voltages E, recomputed from every AC
-solution, exchange through the reduced network of `grid_model.dynamics.kron_reduction`, sum_j E_i E_j B_ij
-[sin delta_ij - sin
-delta_ij(power flow)]. Its conductances, which are the loads and the losses, are left out: loads here draw constant
-power and are the power flow's. With them in, voltages that sag in a swing would unload the grid by hundreds of MW for
-as long as the next power flow is away, and it would load it again. At every level the change of losses with the angles
-is there to first order. The classical model with constant-impedance loads, which has none of that, is in
-`grid_model.validation.classical`.
+At the `machine` level T theta is not linear: it is the power that flows between the machines' internal voltages E,
+recomputed from every AC solution, through the reduced network of `grid_model.dynamics.kron_reduction`,
+sum_j E_i E_j B_ij [sin delta_ij - sin delta_ij(power flow)]. The conductances of that network stand for loads and
+losses and are left out: loads here draw constant power and belong to the power flow. With them, voltages that sag in a
+swing would unload the grid by hundreds of MW until the next power flow loads it again. At every level the change of
+losses with the angles is there to first order. The classical model with constant-impedance loads, which has none of
+that, is in `grid_model.validation.classical`.
 
-After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no
-longer than
-`renewal_s`.
+After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no longer
+than `renewal_s`.
 
-Since P_elec,a is the sum of what an area's machines send out in the AC solution, it equals load plus losses plus net
-export of the area there; the terms of the textbook equation are this one's parts.
+P_elec,a is the sum of what an area's machines send out in the AC solution. There it equals load plus losses plus net
+export of the area, the terms of the textbook equation.
 
-Load-shedding relays act at the integration step at which their pick-up time is over: the macro step is
-integrated, looked
-at, and cut there.
+Load-shedding relays act at the integration step at which their pick-up time is over: the macro step is integrated,
+the relays look at its trace, and it is cut there.
 
 Events are met at their instant, rounded to the integration step: the macro step before it is integrated and solved, the
 element switched, and the macro step after it starts from a power flow of its own. At the instant itself rotors stand
@@ -57,9 +54,21 @@ from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
-from grid_model.dynamics.swing_state import SwingState
+from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
 from grid_model.dynamics.synchronising_power import SynchronisingPower
-from grid_model.kernels.bus_injection import adopt_machine_power, inject, share_among_machines
+from grid_model.kernels.bus_injection import inject
+from grid_model.kernels.held import hold
+from grid_model.kernels.macro_step import share_and_inject
+from grid_model.kernels.structs import (
+    BusInjections,
+    GridArrays,
+    MachineState,
+    PowerFlow,
+    ServiceStatus,
+    SwingConstants,
+    placement_of,
+)
+from grid_model.kernels.synchronising import adopt_power_flow
 from grid_model.power_flow.lightsim import PowerFlowEngine
 
 __all__ = ["GridSimulator"]
@@ -72,10 +81,12 @@ class GridSimulator:
         topology: who is in service, and how the network joins the groups.
         engine: the power flows, with voltages, circuit flows and topology of every environment.
         profile: what acts on the grid in the last interval, with load steps and what shedding has left.
-        motion: states and traces of the groups; exchange: what they exchange as they turn against each other.
+        swing_state: states and traces of the groups.
+        synchronising_power: what flows between them as they turn against each other.
         relays: load shedding.
+        arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
-        df_hz: frequency deviation of each group, [group, env]; the array of `motion`.
+        df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
     """
 
     def __init__(
@@ -116,41 +127,78 @@ class GridSimulator:
         else:
             self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
             self.n_group = 1
-        self._per_hz = config.load_damping / case.f0_hz  # relative change of load per Hz
-        self._others_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
-        self._injection_mva = np.zeros((n_env, case.n_bus), dtype=np.complex128)
         self._all = np.arange(n_env)
         self._recorders: dict[int, Recorder] = {}
         self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
-        self.machine_mw = np.zeros((n_env, case.n_machine))
-        self.machine_mvar = np.zeros((n_env, case.n_machine))
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
-        self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s)
-        self.exchange = SynchronisingPower(config.level, self.engine, self.topology, self.n_group)
+        self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
-        self.motion = SwingState(
-            config,
-            n_steps,
-            self.engine,
-            self.topology,
-            self.exchange,
-            self.profile,
-            group_of_machine=self.group_of_machine,
-            n_group=self.n_group,
-            resource_lag_s=resource_lag_s,
+        self._injected = BusInjections(
+            others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
+            total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
         )
-        self.df_hz = self.motion.df_hz
+        placement = placement_of(case, self.group_of_machine)
+        self.synchronising_power = SynchronisingPower(
+            config.level, self.engine, self.topology, placement, self._injected.others_mva
+        )
+        engine, topology, governor = self.engine, self.topology, config.governor
+        self.machine_state = MachineState(
+            p_mw=np.zeros((n_env, case.n_machine)), q_mvar=np.zeros((n_env, case.n_machine))
+        )
+        self.arrays = hold(
+            GridArrays(
+                placement=placement,
+                profile=self.profile.arrays,
+                status=ServiceStatus(engine.branch_in_service, engine.machine_in_service, engine.bus_live),
+                power_flow=PowerFlow(engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.converged),
+                injected=self._injected,
+                network=topology.network,
+                machines=topology.machines,
+                machine_state=self.machine_state,
+                groups=topology.groups,
+                group_state=groups_at_rest(self.n_group, n_env),
+                swing=topology.swing,
+                record=empty_record(n_steps, self.n_group, n_env),
+                synchronising_mw_per_rad=self.synchronising_power.matrix_mw_per_rad,
+                y_reduced_pu=self.synchronising_power.y_reduced_pu,
+                reduced=self.synchronising_power.reduced,
+                relay_pending=self.relays.pending,
+                relay_threshold_hz=self.relays.threshold_hz,
+                constants=SwingConstants(
+                    lag_s=np.unique(resource_lag_s),
+                    t_valve_s=governor.t_valve_s,
+                    t_reheat_s=governor.t_reheat_s,
+                    high_pressure_fraction=governor.high_pressure_fraction,
+                    tie_damping_s=config.tie_damping_s,
+                    dt_s=config.dt_s,
+                    mean_weight=1.0 / n_steps,
+                ),
+                load_per_hz=config.load_damping / case.f0_hz,
+                base_mva=case.base_mva,
+                n_steps=n_steps,
+                interval_s=interval_s,
+                renewal_spread_hz=config.renewal_spread_hz,
+            )
+        )
+        self.swing_state = SwingState(self.arrays)
+        self.df_hz = self.swing_state.df_hz
+        self.machine_mw, self.machine_mvar = self.machine_state
 
     @property
-    def inputs(self) -> Injections:
-        """What acts at the end of the last interval."""
+    def injections(self) -> Injections:
+        """What acts at the end of the last interval; the next one changes the arrays."""
         return self.profile.end
+
+    @property
+    def coming_injections(self) -> Injections:
+        """Arrays to fill with what acts at the end of the next interval, for `advance`."""
+        return self.profile.arrays.coming
 
     def start(
         self,
         envs: IntArray,
-        inputs: Injections,
+        injections: Injections,
         reactor_share: FloatArray,
         *,
         next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
@@ -163,7 +211,7 @@ class GridSimulator:
 
         Args:
             envs: positions of the environments to start, [n].
-            inputs: what acts at the start, rows for these environments only.
+            injections: what acts at the start, rows for these environments only.
             reactor_share: share of each shunt reactor switched in, [n, reactor] or [n, 1].
             next_share: the shares that an operator would choose from the present ones and the voltages at the
                 reactors' buses [pu], all [n, reactor]; n_switching: how often this was done before the start.
@@ -183,23 +231,23 @@ class GridSimulator:
                 self._adopt_topology(int(env))
             if env in self._recorders:
                 self._recorders[env].clear()
-        self.profile.start(envs, inputs)
+        self.profile.start(envs, injections)
         self.relays.start(envs)
-        self.motion.start(envs)
-        self.exchange.topology_changed(envs)
+        self.swing_state.start(envs)
+        self.synchronising_power.topology_changed(envs)
         # Where no solution is found, the schedule stands in for what the machines send out.
-        self.machine_mw[envs] = inputs.schedule_mw
+        self.machine_mw[envs] = injections.schedule_mw
         self.machine_mvar[envs] = 0.0
-        scheduled_mw = sum_groups(inputs.schedule_mw, self.group_of_machine, self.n_group)
-        self.motion.p_elec_mw[:, envs] = scheduled_mw
-        self._inject(envs, inputs.schedule_mw, 1.0)
+        scheduled_mw = sum_groups(injections.schedule_mw, self.group_of_machine, self.n_group)
+        self.swing_state.p_elec_mw[:, envs] = scheduled_mw
+        inject(self.arrays, envs, injections.schedule_mw, self.n_steps)
         self._start_power_flow(envs, reactor_share)
         for _ in range(n_switching):
             vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
             reactor_share = next_share(reactor_share, vm_pu)  # type: ignore[misc]
             self._start_power_flow(envs, reactor_share)
         self._adopt_solution(envs)
-        return self.machine_mw[envs] - inputs.schedule_mw
+        return self.machine_mw[envs] - injections.schedule_mw
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
         """Add to the schedules that act now, so that an episode starts in balance; offset_mw [n, machine]."""
@@ -209,11 +257,13 @@ class GridSimulator:
         """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
         self.engine.set_reactors(env, share)
 
-    def advance(self, inputs: Injections, events: Mapping[int, Sequence[Event]] | None = None) -> BoolArray:
+    def advance(
+        self, injections: Injections, events: Mapping[int, Sequence[Event]] | None = None
+    ) -> BoolArray:
         """One control interval.
 
         Args:
-            inputs: what acts at the interval's end; it starts where the last one ended.
+            injections: what acts at the interval's end; it starts where the last one ended.
             events: switching events and load steps of some environments, in order of time, `time_s` counted from the
                 start of this interval and less than its length.
 
@@ -223,14 +273,14 @@ class GridSimulator:
         """
         for recorder in self._recorders.values():
             recorder.next_interval()
-        self.profile.move_to(inputs)
-        swinging = self.motion.begin_interval()
+        self.profile.announce(injections)
+        swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
         if eventful:
             swinging[eventful] = False
-        n_swinging = np.count_nonzero(swinging)
+            n_swinging = int(np.count_nonzero(swinging))
         if not eventful and n_swinging == 0:
-            self._macro_step(None, 0, self.n_steps)
+            self._macro_step(self._all, 0, self.n_steps)
         elif len(eventful) + n_swinging < self.n_env:
             quiet = ~swinging
             quiet[eventful] = False
@@ -247,12 +297,11 @@ class GridSimulator:
                 if step > at:
                     solved &= bool(self._short_macro_steps(only, at, step)[env])
                     at = step
-                self._switch(env, event, at / self.n_steps)
+                self._switch(env, event, at)
                 solved &= bool(self.engine.converged[env])
             if at < self.n_steps:
                 solved &= bool(self._short_macro_steps(only, at, self.n_steps)[env])
             converged[env] = solved
-        self.profile.arrive()
         return converged
 
     def bus_df_hz(self) -> FloatArray:
@@ -261,7 +310,9 @@ class GridSimulator:
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""
-        trace = self.topology.bus_frequency[env] @ np.ascontiguousarray(self.motion.trace_hz[:, :, env].T)
+        trace = self.topology.bus_frequency[env] @ np.ascontiguousarray(
+            self.swing_state.trace_hz[:, :, env].T
+        )
         return trace.min(axis=1), trace.max(axis=1)
 
     def coi_df_hz(self) -> FloatArray:
@@ -270,7 +321,7 @@ class GridSimulator:
 
     def coi_trace_hz(self) -> FloatArray:
         """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
-        return centre_of_inertia(self.motion.trace_hz[1:], self.topology.inertia)
+        return centre_of_inertia(self.swing_state.trace_hz[1:], self.topology.inertia)
 
     def served_mw(self) -> FloatArray:
         """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
@@ -287,8 +338,8 @@ class GridSimulator:
                 env,
                 self.engine,
                 self.topology,
-                self.exchange,
-                self.motion,
+                self.synchronising_power,
+                self.swing_state,
                 self.profile,
                 dt_s=self.config.dt_s,
                 interval_s=self.interval_s,
@@ -314,7 +365,6 @@ class GridSimulator:
             raise ValueError(
                 f"the saved state of the grid lacks {', '.join(lacking)}; it is of another version of the simulator"
             )
-        self.profile.arrive()
         for name in ("branch_wanted", "machine_wanted"):
             own[name][...] = state[name]
         for env in range(self.n_env):
@@ -326,52 +376,57 @@ class GridSimulator:
             array[...] = state[name]
 
     def _state(self) -> dict[str, Any]:
-        """The arrays that make up the state, besides the engine's; those of the inputs are the interval's end."""
-        motion, exchange, profile, relays = self.motion, self.exchange, self.profile, self.relays
+        """The arrays that make up the state, besides the engine's; those of the injections are the interval's end."""
+        swing, profile, relays = self.swing_state, self.profile, self.relays
+        reduced, no_pairs = self.synchronising_power.reduced, np.zeros((0, 0, self.n_env))
         return {
-            "df_hz": motion.df_hz,
-            "valve_mw": motion.valve_mw,
-            "reheat_mw": motion.reheat_mw,
-            "p_elec_mw": motion.p_elec_mw,
-            "dead_band_hz": motion.dead_band_hz,
+            "df_hz": swing.df_hz,
+            "valve_mw": swing.valve_mw,
+            "reheat_mw": swing.reheat_mw,
+            "p_elec_mw": swing.p_elec_mw,
+            "dead_band_hz": swing.dead_band_hz,
             "machine_mw": self.machine_mw,
             "machine_mvar": self.machine_mvar,
             "branch_wanted": self._branch_wanted,
             "machine_wanted": self._machine_wanted,
-            "synchronising": exchange.synchronising,
-            "y_reduced": exchange.y_reduced,
-            "in_phase": exchange.conductance_power,
-            "quadrature": exchange.susceptance_power,
-            "stale": exchange.stale,
+            "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
+            "y_reduced_pu": self.synchronising_power.y_reduced_pu,
+            "conductance_mw": no_pairs if reduced is None else reduced.conductance_mw,
+            "susceptance_mw": no_pairs if reduced is None else reduced.susceptance_mw,
+            "stale": self.synchronising_power.stale,
             "relay_pending": relays.pending,
             "shed_stages": relays.shed_stages,
             "load_step_mw": profile.load_step_mw,
             "served_share": profile.served_share,
-        } | {f"inputs_{name}": getattr(profile.end, name) for name in Injections.__dataclass_fields__}
+        } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
     def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
         """Go from step_a to step_b with a power flow at least every `renewal_s`; whether all of them solved, [env]."""
         most = max(1, round(self.config.renewal_s / self.config.dt_s))
         solved = np.ones(self.n_env, dtype=np.bool_)
-        n_span = -(-(step_b - step_a) // most)
-        for k in range(n_span):
-            first = step_a + k * (step_b - step_a) // n_span
-            self._macro_step(envs, first, step_a + (k + 1) * (step_b - step_a) // n_span)
+        n_macro_step = -(-(step_b - step_a) // most)
+        for k in range(n_macro_step):
+            first = step_a + k * (step_b - step_a) // n_macro_step
+            self._macro_step(envs, first, step_a + (k + 1) * (step_b - step_a) // n_macro_step)
             solved &= self.engine.converged
         return solved
 
     # One macro step of an interval
 
-    def _macro_step(self, envs: IntArray | None, step_a: int, step_b: int) -> None:
-        """Integrate from step_a to step_b and solve the power flow there; all environments if envs is None."""
-        moved = self.motion.integrate(envs, step_a, step_b, mechanical=bool(self._recorders))
+    def _macro_step(self, envs: IntArray, step_a: int, step_b: int) -> None:
+        """Integrate some environments from step_a to step_b and solve the power flow there."""
+        swing, n_steps = self.swing_state, self.n_steps
+        if swing.integrate(envs, step_a, step_b, pause=bool(self._recorders)):
+            self._solve(envs)
+            return
+        lowest_hz = swing.macro_step(len(envs)).record.df_min_hz
         operations = self.relays.operations(
-            moved.envs, moved.trace_hz, moved.lowest_hz, self.topology.relay_weight
+            envs, swing.trace_hz[step_a : step_b + 1], lowest_hz, self.topology.relay_weight
         )
         early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
         if early:
             # Relays operate before the macro step ends: it is cut there, for those whose relays they are.
-            rest = np.setdiff1d(moved.envs, early)
+            rest = np.setdiff1d(envs, early)
             if len(rest):
                 self._macro_step(rest, step_a, step_b)
             for env in early:
@@ -380,43 +435,22 @@ class GridSimulator:
                 self._macro_step(np.array([env]), cut, step_b)
             return
         watched = {
-            env: recorder.begin(self.machine_mvar, step_a / self.n_steps)
+            env: recorder.begin(self.machine_mvar, step_a / n_steps)
             for env, recorder in self._recorders.items()
-            if env in moved.envs
+            if env in envs
         }
-        self.motion.adopt(moved)
-        at = step_b / self.n_steps
-        self._settle(envs, at)
+        swing.adopt(envs, step_b)
+        self._solve(envs)
         for env, begun in watched.items():
             self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():
             self.relays.count(env, operation)
             if operation.step >= 0:
-                self._shed(env, operation.stages, at)
+                self._shed(env, operation.stages, step_b)
 
-    def _settle(self, envs: IntArray | None, at: float) -> None:
-        """Power flow at a fraction of the interval, with each group's electrical power shared among its machines."""
-        names = self._all if envs is None else envs
-        machine_mw = np.empty((len(names), self.case.n_machine))
-        share_among_machines(
-            names,
-            at,
-            self.profile.begin.schedule_mw,
-            self.profile.end.schedule_mw,
-            self.engine.machine_in_service,
-            self.motion.valve_mw,
-            self.motion.reheat_mw,
-            self.config.governor.high_pressure_fraction,
-            self.topology.group_share,
-            self.topology.governor_share,
-            self.topology.inertia,
-            self.topology.machine_inertia,
-            self.motion.p_elec_mw,
-            self.group_of_machine,
-            machine_mw,
-        )
-        self._inject(envs, machine_mw, at)
-        self.engine.solve(self._injection_mva, envs)
+    def _solve(self, envs: IntArray) -> None:
+        """Power flow of what is injected, from the last voltages, and what follows from it for the groups."""
+        self.engine.solve(self._injected.total_mva, envs)
         self._adopt_solution(envs)
 
     def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
@@ -424,65 +458,24 @@ class GridSimulator:
         for env, share in zip(envs.tolist(), reactor_share, strict=True):
             self.engine.set_reactors(env, share)
             self.engine.reset_voltages(env)
-        self.engine.solve(self._injection_mva, envs)
+        self.engine.solve(self._injected.total_mva, envs)
 
-    def _inject(self, envs: IntArray | None, machine_mw: FloatArray, at: float) -> None:
-        """What goes into every bus with these powers of the machines, a row per environment named."""
-        case, engine, profile = self.case, self.engine, self.profile
-        begin, end = profile.begin, profile.end
-        rows: Any = slice(None) if envs is None else envs
-        names = self._all if envs is None else envs
-        inject(
-            names,
-            at,
-            begin.load_mw,
-            end.load_mw,
-            profile.load_step_mw,
-            begin.load_mvar,
-            end.load_mvar,
-            profile.served_share,
-            begin.renewable_mw,
-            end.renewable_mw,
-            profile.resource_mw(rows, at),
-            machine_mw,
-            engine.machine_in_service,
-            engine.bus_live,
-            self.topology.impact_share,
-            self.df_hz,
-            case.load.bus,
-            case.renewable.bus,
-            case.resource.bus,
-            case.machine.bus,
-            self._per_hz,
-            self._others_mva,
-            self._injection_mva,
-        )
-
-    def _adopt_solution(self, envs: IntArray | None) -> None:
-        """Take over the machines' powers and the stiffness between the groups from the last power flow."""
-        engine, names = self.engine, self._all if envs is None else envs
-        adopt_machine_power(
-            names,
-            engine.converged,
-            engine.machine_power(self._others_mva, envs),
-            engine.machine_in_service,
-            self.group_of_machine,
-            self.machine_mw,
-            self.machine_mvar,
-            self.motion.p_elec_mw,
-        )
-        self.exchange.renew(names, self.machine_mw, self.machine_mvar, self._others_mva)
+    def _adopt_solution(self, envs: IntArray) -> None:
+        """Take over the machines' powers and what joins the groups from the last power flow."""
+        power_mva = self.engine.machine_power(self._injected.others_mva, envs)
+        self.synchronising_power.reduce_stale(envs)
+        adopt_power_flow(self.arrays, envs, power_mva)
 
     # Events -------------------------------------------------------------------------------------------------------
 
-    def _switch(self, env: int, event: Event, at: float) -> None:
-        """Apply one event of one environment at a fraction of the interval, rotors standing still."""
-        engine, case = self.engine, self.case
+    def _switch(self, env: int, event: Event, step: int) -> None:
+        """Apply one event of one environment at a step of the interval, rotors standing still."""
+        engine, case, at = self.engine, self.case, step / self.n_steps
         only = np.array([env])
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
-        reach_was = self.topology.impact_share[only].copy()
+        share_before = self.topology.impact_share[only].copy()
         if event.kind == "load_step":
             self.profile.step_load(env, event.index, event.p_mw)
             demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
@@ -515,32 +508,33 @@ class GridSimulator:
                 case.machine.bus[returned & live_was[case.machine.bus]],
                 -self.machine_mw[env, returned & live_was[case.machine.bus]],
             )
-            project(relieved, np.arange(case.n_bus), reach_was, met)
+            project(relieved, np.arange(case.n_bus), share_before, met)
             fresh = returned & ~live_was[case.machine.bus]
             np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
-            self.motion.redistribute(env, share_was, empty_was)
-        self._meet(env, demand, at, met)
+            self.swing_state.redistribute(env, share_was, empty_was)
+        self._meet(env, demand, step, met)
 
-    def _shed(self, env: int, stages: BoolArray, at: float) -> None:
-        """Stages of load shedding operate, [area, stage], at a fraction of the interval."""
-        case, profile, only = self.case, self.profile, np.array([env])
+    def _shed(self, env: int, stages: BoolArray, step: int) -> None:
+        """Stages of load shedding operate, [area, stage], at a step of the interval."""
+        case, profile, only, at = self.case, self.profile, np.array([env]), step / self.n_steps
         before = profile.load_mw(only, at)
         profile.shed(env, self.relays.operate(env, stages))
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0
-        self._meet(env, demand, at, np.zeros((self.n_group, 1)))
+        self._meet(env, demand, step, np.zeros((self.n_group, 1)))
 
-    def _meet(self, env: int, demand: FloatArray, at: float, met: FloatArray) -> None:
+    def _meet(self, env: int, demand: FloatArray, step: int, met: FloatArray) -> None:
         """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
         project(demand, np.arange(case.n_bus), self.topology.impact_share[only], met)
         kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
-        self.motion.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
-        self._settle(only, at)
+        self.swing_state.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
+        share_and_inject(self.arrays, only, step)
+        self._solve(only)
 
     def _adopt_topology(self, env: int) -> None:
         """Take over what the frequency model knows of the engine's topology of one environment."""
         self.topology.adopt(env)
-        self.exchange.topology_changed(env)
+        self.synchronising_power.topology_changed(env)

@@ -1,4 +1,4 @@
-"""Powers at the buses: from loads, renewables, plants and machines to injections, and back to the machines."""
+"""Powers at the buses: from loads, renewables, plants and machines to injections."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.kernels.structs import GridArrays, Profile
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
-    "adopt_machine_power",
     "between",
     "inject",
+    "resource_output",
     "served_load",
     "share_among_machines",
     "split_injection",
@@ -31,150 +32,115 @@ def between(start: float, end: float, at: float) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def share_among_machines(
-    rows: IntArray,
-    at: float,
-    schedule_begin_mw: FloatArray,
-    schedule_end_mw: FloatArray,
-    machine_in_service: BoolArray,
-    valve_mw: FloatArray,
-    reheat_mw: FloatArray,
-    high_pressure_fraction: float,
-    group_share: FloatArray,
-    governor_share: FloatArray,
-    group_inertia: FloatArray,
-    machine_inertia: FloatArray,
-    p_elec_mw: FloatArray,
-    group_of: IntArray,
-    machine_mw: FloatArray,
-) -> None:
+def resource_output(
+    profile: Profile, env: int, resource: int, step: int, n_steps: int, interval_s: float
+) -> float:
+    """Output of a resource at a step of the interval [MW]: exact at both ends, a lag behind its set-point between.
+
+    T dx/dt = u - x,   u = u0 + s t:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+    """
+    if step == 0:
+        return profile.begin.resource_mw[env, resource]
+    if step == n_steps:
+        return profile.end.resource_mw[env, resource]
+    start_mw, u0_mw = profile.begin.resource_mw[env, resource], profile.begin.set_point_mw[env, resource]
+    slope = (profile.end.set_point_mw[env, resource] - u0_mw) / interval_s
+    behind = slope * profile.lag_s[resource]
+    t_s = step / n_steps * interval_s
+    return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * profile.lag_decay[step, resource]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw: FloatArray) -> None:
     """What each machine sends out: its turbine's power less the part of its group's acceleration by inertia.
 
     Args:
-        rows: environments, [n]; at: fraction of the interval; schedules: whole, [env, machine].
-        valve_mw, reheat_mw, group_share, group_inertia, p_elec_mw: whole, [group, env].
-        governor_share, machine_inertia, machine_in_service: whole, [env, machine].
-        machine_mw: filled, named, [n, machine].
+        grid: the grid; envs: environments, [n]; step: of the interval.
+        machine_mw: filled, [n, machine].
     """
-    n_group, n_machine = valve_mw.shape[0], group_of.size
-    low = 1.0 - high_pressure_fraction
+    state, groups, machines = grid.group_state, grid.groups, grid.machines
+    schedule_begin_mw, schedule_end_mw = grid.profile.begin.schedule_mw, grid.profile.end.schedule_mw
+    machine_group, in_service, p_elec_mw = grid.placement.machine_group, grid.status.machine, state.p_elec_mw
+    at = step / grid.n_steps
+    n_group, n_machine = p_elec_mw.shape[0], machine_group.size
+    high = grid.constants.high_pressure_fraction
+    low = 1.0 - high
     per_share, accelerating = np.empty(n_group), np.empty(n_group)
     mechanical = np.empty(n_machine)
-    for row in range(rows.size):
-        e = rows[row]
+    for row in range(envs.size):
+        e = envs[row]
         for g in range(n_group):
-            governor = high_pressure_fraction * valve_mw[g, e] + low * reheat_mw[g, e]
-            per_share[g] = governor / max(group_share[g, e], 1e-12)
+            governor = high * state.valve_mw[g, e] + low * state.reheat_mw[g, e]
+            per_share[g] = governor / max(groups.governor_share[g, e], 1e-12)
             accelerating[g] = 0.0
         for i in range(n_machine):
-            g = group_of[i]
+            g = machine_group[i]
             scheduled = between(schedule_begin_mw[e, i], schedule_end_mw[e, i], at)
-            mechanical[i] = (scheduled if machine_in_service[e, i] else 0.0) + governor_share[
+            mechanical[i] = (scheduled if in_service[e, i] else 0.0) + machines.governor_share[
                 e, i
             ] * per_share[g]
             accelerating[g] += mechanical[i]
         for g in range(n_group):
             accelerating[g] -= p_elec_mw[g, e]
         for i in range(n_machine):
-            g = group_of[i]
-            by_inertia = machine_inertia[e, i] / max(group_inertia[g, e], 1e-12)
+            g = machine_group[i]
+            by_inertia = machines.inertia_mws_per_hz[e, i] / max(groups.inertia_mws_per_hz[g, e], 1e-12)
             machine_mw[row, i] = mechanical[i] - by_inertia * accelerating[g]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def inject(
-    rows: IntArray,
-    at: float,
-    load_begin_mw: FloatArray,
-    load_end_mw: FloatArray,
-    load_step_mw: FloatArray,
-    mvar_begin: FloatArray,
-    mvar_end: FloatArray,
-    served_share: FloatArray,
-    renewable_begin_mw: FloatArray,
-    renewable_end_mw: FloatArray,
-    resource_mw: FloatArray,
-    machine_mw: FloatArray,
-    machine_in_service: BoolArray,
-    bus_live: BoolArray,
-    impact_share: FloatArray,
-    df_hz: FloatArray,
-    load_bus: IntArray,
-    renewable_bus: IntArray,
-    resource_bus: IntArray,
-    machine_bus: IntArray,
-    per_hz: float,
-    others_mva: ComplexArray,
-    injection_mva: ComplexArray,
-) -> None:
-    """Complex power into every bus at a fraction of the interval, loads at the frequency of their own bus.
+def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) -> None:
+    """Complex power into every bus at a step of the interval, loads at the frequency of their own bus.
 
     Args:
-        rows: environments, [n]; inputs at the interval's two ends, topology and df_hz [group, env]: whole.
-        resource_mw, machine_mw: what resources and machines send out there, named, [n, resource] and [n, machine].
-        others_mva: filled with what everything but machines injects, whole, [env, bus]; rows not named stay.
-        injection_mva: filled with all of it, likewise. Both are zero at dead buses.
+        grid: of which `injected` is filled for the environments named; both of its arrays are zero at dead buses.
+        envs: environments, [n]; machine_mw: what the machines send out there, [n, machine]; step: of the interval.
     """
+    profile, placement, status = grid.profile, grid.placement, grid.status
+    begin, end = profile.begin, profile.end
+    load_bus, renewable_bus, resource_bus = (
+        placement.load_bus,
+        placement.renewable_bus,
+        placement.resource_bus,
+    )
+    machine_bus, impact_share, df_hz = (
+        placement.machine_bus,
+        grid.network.impact_share,
+        grid.group_state.df_hz,
+    )
+    others_mva, total_mva = grid.injected.others_mva, grid.injected.total_mva
+    n_steps, interval_s, per_hz = grid.n_steps, grid.interval_s, grid.load_per_hz
+    at = step / n_steps
     n_bus, n_group = impact_share.shape[1], impact_share.shape[2]
     plants, load, mvar = np.empty(n_bus), np.empty(n_bus), np.empty(n_bus)
     agents = np.empty(n_bus)
-    for row in range(rows.size):
-        e = rows[row]
+    for row in range(envs.size):
+        e = envs[row]
         plants[:] = 0.0
         agents[:] = 0.0
         load[:] = 0.0
         mvar[:] = 0.0
         for i in range(load_bus.size):
-            bus = load_bus[i]
-            wanted = between(load_begin_mw[e, i], load_end_mw[e, i], at) + load_step_mw[e, i]
+            bus, share_left = load_bus[i], profile.served_share[e, i]
+            wanted = between(begin.load_mw[e, i], end.load_mw[e, i], at) + profile.load_step_mw[e, i]
             df = 0.0
             for g in range(n_group):
                 df += impact_share[e, bus, g] * df_hz[g, e]
-            load[bus] += wanted * served_share[e, i] * (1.0 + per_hz * df)
-            mvar[bus] += between(mvar_begin[e, i], mvar_end[e, i], at) * served_share[e, i]
+            load[bus] += wanted * share_left * (1.0 + per_hz * df)
+            mvar[bus] += between(begin.load_mvar[e, i], end.load_mvar[e, i], at) * share_left
         for i in range(renewable_bus.size):
-            plants[renewable_bus[i]] += between(renewable_begin_mw[e, i], renewable_end_mw[e, i], at)
+            plants[renewable_bus[i]] += between(begin.renewable_mw[e, i], end.renewable_mw[e, i], at)
         for i in range(resource_bus.size):
-            agents[resource_bus[i]] += resource_mw[row, i]
+            agents[resource_bus[i]] += resource_output(profile, e, i, step, n_steps, interval_s)
         for bus in range(n_bus):
             s = complex(0.0, 0.0)
-            if bus_live[e, bus]:
+            if status.bus[e, bus]:
                 s = complex(plants[bus] + agents[bus] - load[bus], -mvar[bus])
             others_mva[e, bus] = s
-            injection_mva[e, bus] = s
+            total_mva[e, bus] = s
         for i in range(machine_bus.size):
-            if machine_in_service[e, i]:
-                injection_mva[e, machine_bus[i]] += machine_mw[row, i]
-
-
-@numba.njit(cache=True, error_model="numpy")
-def adopt_machine_power(
-    rows: IntArray,
-    converged: BoolArray,
-    power_mva: ComplexArray,
-    machine_in_service: BoolArray,
-    group_of: IntArray,
-    machine_mw: FloatArray,
-    machine_mvar: FloatArray,
-    p_elec_mw: FloatArray,
-) -> None:
-    """Take over the machines' powers of a power flow that found a solution, and their groups' sums.
-
-    Args:
-        rows: environments, [n]; converged: whole, [env]; power_mva: of the machines, named, [n, machine].
-        machine_mw, machine_mvar: changed, whole, [env, machine]; p_elec_mw: changed, whole, [group, env].
-    """
-    for row in range(rows.size):
-        e = rows[row]
-        if not converged[e]:
-            continue
-        for g in range(p_elec_mw.shape[0]):
-            p_elec_mw[g, e] = 0.0
-        for i in range(group_of.size):
-            machine_mw[e, i] = power_mva[row, i].real
-            machine_mvar[e, i] = power_mva[row, i].imag
-            if machine_in_service[e, i]:
-                p_elec_mw[group_of[i], e] += machine_mw[e, i]
+            if status.machine[e, i]:
+                total_mva[e, machine_bus[i]] += machine_mw[row, i]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -217,14 +183,14 @@ def served_load(
     served_share: FloatArray,
     bus_live: BoolArray,
     load_bus: IntArray,
-) -> FloatArray:
+    served_mw: FloatArray,
+) -> None:
     """Every load after steps, shedding and lost buses, at 60 Hz [MW]; arguments as in `unserved_load`."""
-    served_mw = np.zeros(load_mw.shape)
     for e in range(load_mw.shape[0]):
         for i in range(load_bus.size):
+            served_mw[e, i] = 0.0
             if bus_live[e, load_bus[i]]:
                 served_mw[e, i] = (load_mw[e, i] + load_step_mw[e, i]) * served_share[e, i]
-    return served_mw
 
 
 @numba.njit(cache=True, error_model="numpy")

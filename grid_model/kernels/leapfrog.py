@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
 
-__all__ = ["compiled_width"]
+__all__ = ["Course", "begin_course", "compiled_width", "drive_step", "gather_step", "trace_step"]
 
 
 def compiled_width(n_env: int) -> int | None:
@@ -23,34 +26,78 @@ def _width(n_env: int | None, length: int) -> int:
     return length
 
 
+class Course(NamedTuple):
+    """Straight lines, decays and gaps of a macro step, worked out once for all its steps."""
+
+    line_start_mw: (
+        FloatArray  # what drives the groups at both ends, straight part of the resources included, [group, n]
+    )
+    line_end_mw: FloatArray
+    gap_mw: FloatArray  # of the resources to their straight part; decays, [lag, group, n]
+    straight_end_mw: FloatArray  # straight part of the resources at the end, [lag, group, n]
+    decay_valve: float  # of each lag over a step
+    decay_reheat: float
+    decay_lag: FloatArray  # [lag]
+    half_lag: FloatArray  # over half a step, [lag]
+
+
 @numba.njit(cache=True, error_model="numpy")
-def _drive(
+def begin_course(n_env: int | None, n_steps: int, drive: Drive, constants: SwingConstants) -> Course:
+    """Split resources that follow straight lines into straight lines, added to what drives the groups, and gaps.
+
+    T dx/dt = u - x with u = u0 + s t has x = (u0 - s T + s t) + (x0 - u0 + s T) exp(-t/T).
+    """
+    lagged_mw, lag_s, dt_s = drive.lagged_mw, constants.lag_s, constants.dt_s
+    set_point_start_mw, set_point_end_mw = drive.set_point_start_mw, drive.set_point_end_mw
+    n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env, lagged_mw.shape[2])
+    span_s = n_steps * dt_s
+    line_start_mw, line_end_mw = drive.p_start_mw.copy(), drive.p_end_mw.copy()
+    gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
+    for k in range(n_lag):
+        for a in range(n_group):
+            for e in range(width):
+                behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / span_s * lag_s[k]
+                start = set_point_start_mw[k, a, e] - behind
+                end_mw[k, a, e] = set_point_end_mw[k, a, e] - behind
+                gap_mw[k, a, e] = lagged_mw[k, a, e] - start
+                line_start_mw[a, e] += start
+                line_end_mw[a, e] += end_mw[k, a, e]
+    return Course(
+        line_start_mw,
+        line_end_mw,
+        gap_mw,
+        end_mw,
+        np.exp(-dt_s / constants.t_valve_s),
+        np.exp(-dt_s / constants.t_reheat_s),
+        _decays(lag_s, dt_s),
+        _decays(lag_s, 0.5 * dt_s),
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def drive_step(
     n_env: int | None,
-    step: int,
-    n_steps: int,
-    dt_s: float,
-    df_hz: FloatArray,
-    valve_mw: FloatArray,
-    reheat_mw: FloatArray,
-    gap_mw: FloatArray,
-    line_start_mw: FloatArray,
-    line_end_mw: FloatArray,
+    fraction: float,
+    swing: SwingVariables,
+    course: Course,
     damping_mw_per_hz: FloatArray,
-    gain_mw_per_hz: FloatArray,
-    limit_up_mw: FloatArray,
-    limit_down_mw: FloatArray,
-    rate_mw_per_s: FloatArray,
-    dead_band_hz: FloatArray,
-    decay_valve: float,
-    decay_reheat: float,
-    decay_lag: FloatArray,
-    half_lag: FloatArray,
-    f_high: float,
-    p: FloatArray,
+    parameters: SwingParameters,
+    constants: SwingConstants,
+    p_mw: FloatArray,
 ) -> None:
-    """Move valves, reheaters and the gaps of `_follow` over one step; p becomes what drives its middle, less D f."""
+    """Move valves, reheaters and gaps over one step, whose middle is at a fraction of the macro step.
+
+    p_mw becomes what drives its middle, less D f, [group, n].
+    """
+    df_hz, valve_mw, reheat_mw = swing.df_hz, swing.valve_mw, swing.reheat_mw
+    line_start_mw, line_end_mw, gap_mw = course.line_start_mw, course.line_end_mw, course.gap_mw
+    decay_valve, decay_reheat = course.decay_valve, course.decay_reheat
+    decay_lag, half_lag = course.decay_lag, course.half_lag
+    gain_mw_per_hz, rate_mw_per_s = parameters.gain_mw_per_hz, parameters.rate_mw_per_s
+    limit_up_mw, limit_down_mw = parameters.limit_up_mw, parameters.limit_down_mw
+    dead_band_hz = parameters.dead_band_hz
+    f_high, dt_s = constants.high_pressure_fraction, constants.dt_s
     n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
-    t_mid = (step + 0.5) / n_steps
     for a in range(n_group):
         for e in range(width):
             f = df_hz[a, e]
@@ -64,45 +111,13 @@ def _drive(
             valve_mw[a, e] = after
             reheat_mw[a, e] = x
             governor = f_high * after + (1.0 - f_high) * x
-            line = line_start_mw[a, e] + (line_end_mw[a, e] - line_start_mw[a, e]) * t_mid
-            p[a, e] = line + governor - damping_mw_per_hz[a, e] * f
+            line = line_start_mw[a, e] + (line_end_mw[a, e] - line_start_mw[a, e]) * fraction
+            p_mw[a, e] = line + governor - damping_mw_per_hz[a, e] * f
     for k in range(gap_mw.shape[0]):
         for a in range(n_group):
             for e in range(width):
-                p[a, e] += gap_mw[k, a, e] * half_lag[k]
+                p_mw[a, e] += gap_mw[k, a, e] * half_lag[k]
                 gap_mw[k, a, e] *= decay_lag[k]
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _follow(
-    n_env: int | None,
-    lagged_mw: FloatArray,
-    set_point_start_mw: FloatArray,
-    set_point_end_mw: FloatArray,
-    lag_s: FloatArray,
-    span_s: float,
-    line_start_mw: FloatArray,
-    line_end_mw: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Split resources that follow straight lines into straight lines, added to those given, and gaps that decay.
-
-    T dx/dt = u - x with u = u0 + s t has x = (u0 - s T + s t) + (x0 - u0 + s T) exp(-t/T).
-
-    Returns:
-        Gap at the start of the macro step, and straight part at its end [MW], both [lag, group, env].
-    """
-    n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env, lagged_mw.shape[2])
-    gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
-    for k in range(n_lag):
-        for a in range(n_group):
-            for e in range(width):
-                behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / span_s * lag_s[k]
-                start = set_point_start_mw[k, a, e] - behind
-                end_mw[k, a, e] = set_point_end_mw[k, a, e] - behind
-                gap_mw[k, a, e] = lagged_mw[k, a, e] - start
-                line_start_mw[a, e] += start
-                line_end_mw[a, e] += end_mw[k, a, e]
-    return gap_mw, end_mw
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -115,17 +130,13 @@ def _decays(lag_s: FloatArray, dt_s: float) -> FloatArray:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _note(
-    n_env: int | None,
-    row: int,
-    df_hz: FloatArray,
-    valve_mw: FloatArray,
-    reheat_mw: FloatArray,
-    f_high: float,
-    trace_hz: FloatArray,
-    trace_mechanical_mw: FloatArray,
+def trace_step(
+    n_env: int | None, row: int, swing: SwingVariables, record: IntervalRecord, high_pressure_fraction: float
 ) -> None:
     """Write one row of each trace, unless it has length 0."""
+    df_hz, valve_mw, reheat_mw = swing.df_hz, swing.valve_mw, swing.reheat_mw
+    trace_hz, trace_mechanical_mw = record.trace_hz, record.trace_mechanical_mw
+    f_high = high_pressure_fraction
     if trace_hz.shape[0] > 0:
         n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
         for a in range(n_group):
@@ -139,15 +150,9 @@ def _note(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _gather(
-    n_env: int | None,
-    df_hz: FloatArray,
-    weight: float,
-    second_moment_hz2: FloatArray,
-    df_min_hz: FloatArray,
-    df_max_hz: FloatArray,
-) -> None:
+def gather_step(n_env: int | None, df_hz: FloatArray, weight: float, record: IntervalRecord) -> None:
     """Take one step into extremes and second moments, of these the lower triangle."""
+    second_moment_hz2, df_min_hz, df_max_hz = record.second_moment_hz2, record.df_min_hz, record.df_max_hz
     n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     for a in range(n_group):
         for e in range(width):

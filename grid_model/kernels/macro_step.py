@@ -1,10 +1,11 @@
-"""Both ends of a macro step, compiled: what drives the groups through it, and what its end injects into the power flow.
+"""A macro step from one power flow to the next, compiled: what drives the groups, how they move, what they inject.
 
-`grid_model.dynamics.simulator` and `grid_model.dynamics.swing_state` say in which order these are used. Each
-function serves the
-environments named by `rows`, adds in a fixed order, environment by environment, and so gives the same bits alone and
-in any batch. Arrays lead with env; those of groups have env last, as the integrators want them. `whole` arrays have a
-row for every environment of the grid, `named` ones a row for each of `rows`.
+`integrate_macro_step` integrates on working arrays: relays may cut a macro step short, and then it is integrated again
+from where it began. `adopt_macro_step` makes what was integrated the state and fills in what the next power flow is to
+solve; where no relay has anything to count the former does so itself.
+
+Each function serves the environments named by `envs`, in rising order, [n], adds in a fixed order, environment by
+environment, and so gives the same bits alone and in any batch. Steps are counted from the beginning of the interval.
 """
 
 from __future__ import annotations
@@ -13,226 +14,352 @@ import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.kernels.bus_injection import between
+from grid_model.kernels.bus_injection import between, inject, resource_output, share_among_machines
+from grid_model.kernels.group_swing import integrate_groups
+from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.structs import (
+    Drive,
+    GridArrays,
+    Injections,
+    IntervalRecord,
+    MacroStep,
+    ReducedNetwork,
+    SwingParameters,
+    SwingVariables,
+)
 
-__all__ = ["begin_interval", "begin_macro_step", "drive_groups", "end_macro_step"]
+__all__ = [
+    "adopt_macro_step",
+    "begin_interval",
+    "empty_macro_step",
+    "integrate_macro_step",
+    "nothing_to_count",
+    "share_and_inject",
+]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def begin_interval(
-    df_hz: FloatArray,
-    inertia: FloatArray,
-    renewal_spread_hz: float,
-    second_moment_hz2: FloatArray,
-    df_min_hz: FloatArray,
-    df_max_hz: FloatArray,
-) -> BoolArray:
-    """Put an interval's moments to zero and its extremes to the present; who swings against each other, [env].
+def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
+    """A new interval, from where the last one ended to what is coming; moments to zero, extremes to the present.
 
     Args:
-        df_hz, inertia: of the groups; one without a machine has no inertia and swings against nobody, [group, env].
-        second_moment_hz2, df_min_hz, df_max_hz: changed.
+        grid: the grid. swinging: filled with whose groups swing against each other, [env]; a group without a
+            machine has no inertia and swings against nobody.
+
+    Returns:
+        Number of environments that swing.
     """
+    profile, record, df_hz = grid.profile, grid.record, grid.group_state.df_hz
+    _copy_injections(profile.end, profile.begin)
+    _copy_injections(profile.coming, profile.end)
+    inertia = grid.groups.inertia_mws_per_hz
     n_group, n_env = df_hz.shape
-    second_moment_hz2[:] = 0.0
-    swinging = np.zeros(n_env, dtype=np.bool_)
+    record.second_moment_hz2[:] = 0.0
+    n_swinging = 0
     for e in range(n_env):
         lowest, highest = np.inf, -np.inf
         for g in range(n_group):
-            df_min_hz[g, e] = df_max_hz[g, e] = df_hz[g, e]
+            record.df_min_hz[g, e] = record.df_max_hz[g, e] = df_hz[g, e]
             if inertia[g, e] > 0.0:
                 lowest, highest = min(lowest, df_hz[g, e]), max(highest, df_hz[g, e])
-        swinging[e] = highest - lowest > renewal_spread_hz
-    return swinging
+        swinging[e] = highest - lowest > grid.renewal_spread_hz
+        n_swinging += int(swinging[e])
+    return n_swinging
 
 
 @numba.njit(cache=True, error_model="numpy")
-def begin_macro_step(
-    rows: IntArray,
-    df_hz: FloatArray,
-    valve_mw: FloatArray,
-    reheat_mw: FloatArray,
-    df_min_hz: FloatArray,
-    df_max_hz: FloatArray,
-    state: FloatArray,
-) -> None:
-    """Copies to integrate on: a macro step that relays cut short is integrated again from where it began.
+def _copy_injections(given: Injections, taken: Injections) -> None:
+    taken.load_mw[:] = given.load_mw
+    taken.load_mvar[:] = given.load_mvar
+    taken.renewable_mw[:] = given.renewable_mw
+    taken.schedule_mw[:] = given.schedule_mw
+    taken.set_point_mw[:] = given.set_point_mw
+    taken.resource_mw[:] = given.resource_mw
 
-    Args:
-        rows: environments, [n]; states: whole, [group, env].
-        state: filled with df twice, the angle since the last power flow, which is zero, and the others in this order,
-            named, [7, group, n].
-    """
-    for g in range(df_hz.shape[0]):
-        for row in range(rows.size):
-            e = rows[row]
-            state[0, g, row] = state[1, g, row] = df_hz[g, e]
-            state[2, g, row] = 0.0
-            state[3, g, row] = valve_mw[g, e]
-            state[4, g, row] = reheat_mw[g, e]
-            state[5, g, row] = df_min_hz[g, e]
-            state[6, g, row] = df_max_hz[g, e]
+
+def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> MacroStep:
+    """Working arrays for n environments; machines: of the level of single machines."""
+
+    def groups() -> FloatArray:
+        return np.zeros((n_group, n))
+
+    def lags() -> FloatArray:
+        return np.zeros((n_lag, n_group, n))
+
+    def pairs() -> FloatArray:
+        return np.zeros((n_group, n_group, n))
+
+    no_trace = np.zeros((0, n_group, n))
+    return MacroStep(
+        start_hz=groups(),
+        load_growth_mw=groups(),
+        output_start_mw=groups(),
+        swing=SwingVariables(groups(), groups(), groups(), groups(), groups()),
+        drive=Drive(groups(), groups(), groups(), lags(), lags(), lags()),
+        parameters=SwingParameters(groups(), groups(), groups(), groups(), groups(), np.zeros(n)),
+        record=IntervalRecord(pairs(), groups(), groups(), no_trace, no_trace),
+        synchronising_mw_per_rad=pairs(),
+        reduced=ReducedNetwork(pairs(), pairs()) if machines else None,
+    )
 
 
 @numba.njit(cache=True, error_model="numpy")
-def end_macro_step(
-    rows: IntArray,
-    state: FloatArray,
-    delta_mw: FloatArray,
-    damping_mw_per_hz: FloatArray,
-    output_a_mw: FloatArray,
-    lagged_mw: FloatArray,
-    exchange_mw: FloatArray,
-    moment_hz2: FloatArray,
-    df_hz: FloatArray,
-    valve_mw: FloatArray,
-    reheat_mw: FloatArray,
-    df_min_hz: FloatArray,
-    df_max_hz: FloatArray,
-    second_moment_hz2: FloatArray,
-    p_elec_mw: FloatArray,
-) -> None:
-    """Take over what was integrated; the groups' electrical power follows from what changed.
-
-        P_elec += delta + D (f - f_a) - (output - output_a) + exchange
+def integrate_macro_step(
+    n_env: int | None,
+    grid: GridArrays,
+    macro: MacroStep,
+    reduced: ReducedNetwork | None,
+    envs: IntArray,
+    step_a: int,
+    step_b: int,
+    pause: bool,
+) -> bool:
+    """Integrate from one step of the interval to another; of the grid itself only the traces change.
 
     Args:
-        rows: environments, [n]; state: of `begin_macro_step`, integrated; the next five: as in `drive_groups`, named.
-        exchange_mw: what the angles between the groups make flow, [group, n]; moment_hz2: [group, group, n].
-        df_hz .. p_elec_mw: changed, whole, [group, env]; second_moment_hz2: added to, [group, group, env].
+        n_env: see `compiled_width`; grid, macro: the grid; working arrays of n environments.
+        reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
+        envs: environments, [n]; step_a, step_b: first and last step.
+        pause: keep the governors' power at every step too, and leave it to the caller to adopt.
+
+    Returns:
+        Whether the macro step has been adopted, as no relay has anything to count.
     """
-    n_group, n_lag = df_hz.shape[0], lagged_mw.shape[0]
+    n_steps = step_b - step_a
+    _begin(grid, envs, macro)
+    _drive(grid, envs, step_a / grid.n_steps, step_b / grid.n_steps, step_a, macro)
+    trace_hz, trace_mechanical_mw = grid.record.trace_hz, grid.record.trace_mechanical_mw
+    whole = envs.size == trace_hz.shape[2]
+    if whole:  # straight into the interval's traces; a macro step cut short is written again
+        trace = trace_hz[step_a : step_b + 1]
+        mechanical = trace_mechanical_mw[step_a : step_b + 1 if pause else step_a]
+    else:
+        shape = (n_steps + 1, trace_hz.shape[1], envs.size)
+        trace = np.empty(shape)
+        mechanical = np.empty((shape[0] if pause else 0, shape[1], shape[2]))
+    moved = macro.record
+    record = IntervalRecord(moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace, mechanical)
+    swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
+    if reduced is None:
+        springs = macro.synchronising_mw_per_rad
+        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record)
+    else:
+        integrate_machines(n_env, n_steps, swing, drive, parameters, reduced, constants, record)
+    if not whole:
+        _scatter(trace, envs, trace_hz[step_a : step_b + 1])
+        _scatter(mechanical, envs, trace_mechanical_mw[step_a : step_b + 1])
+    if pause or not nothing_to_count(moved.df_min_hz, grid.relay_threshold_hz, grid.relay_pending):
+        return False
+    _adopt(grid, envs, macro)
+    share_and_inject(grid, envs, step_b)
+    return True
+
+
+@numba.njit(cache=True, error_model="numpy")
+def adopt_macro_step(grid: GridArrays, macro: MacroStep, envs: IntArray, step_b: int) -> None:
+    """Take over what was integrated up to step_b, and fill in what the power flow there is to solve."""
+    _adopt(grid, envs, macro)
+    share_and_inject(grid, envs, step_b)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def share_and_inject(grid: GridArrays, envs: IntArray, step: int) -> None:
+    """Share each group's electrical power among its machines at a step, and fill in what to solve there."""
+    machine_mw = np.empty((envs.size, grid.placement.machine_bus.size))
+    share_among_machines(grid, envs, step, machine_mw)
+    inject(grid, envs, machine_mw, step)
+
+
+@numba.njit(cache=True)
+def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArray) -> bool:
+    """Whether no group has fallen below the highest stage of load shedding and no relay has picked up.
+
+    Args:
+        lowest_hz: [group, env]; threshold_hz: highest stage, as a deviation; pending: [env, area, stage].
+    """
+    if pending.size == 0:
+        return True
+    for value in lowest_hz.flat:
+        if not value >= threshold_hz:
+            return False
+    counting = False
+    for steps in pending.flat:
+        counting |= steps != 0
+    return not counting
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _begin(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
+    """State and parameters of the environments named, to integrate on."""
+    state, swing, record = grid.group_state, macro.swing, macro.record
+    theirs, parameters = grid.swing, macro.parameters
+    n_group = state.df_hz.shape[0]
+    record.second_moment_hz2[:] = 0.0
+    for row in range(envs.size):
+        parameters.dead_band_hz[row] = theirs.dead_band_hz[envs[row]]
     for g in range(n_group):
-        for row in range(rows.size):
-            e = rows[row]
+        for row in range(envs.size):
+            e = envs[row]
+            macro.start_hz[g, row] = swing.df_hz[g, row] = state.df_hz[g, e]
+            swing.theta_rad[g, row] = 0.0
+            swing.valve_mw[g, row] = state.valve_mw[g, e]
+            swing.reheat_mw[g, row] = state.reheat_mw[g, e]
+            record.df_min_hz[g, row] = grid.record.df_min_hz[g, e]
+            record.df_max_hz[g, row] = grid.record.df_max_hz[g, e]
+            parameters.inertia_mws_per_hz[g, row] = theirs.inertia_mws_per_hz[g, e]
+            parameters.gain_mw_per_hz[g, row] = theirs.gain_mw_per_hz[g, e]
+            parameters.limit_up_mw[g, row] = theirs.limit_up_mw[g, e]
+            parameters.limit_down_mw[g, row] = theirs.limit_down_mw[g, e]
+            parameters.rate_mw_per_s[g, row] = theirs.rate_mw_per_s[g, e]
+    _gather_network(grid, envs, macro, grid.reduced, macro.reduced)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _gather_network(
+    grid: GridArrays,
+    envs: IntArray,
+    macro: MacroStep,
+    whole: ReducedNetwork | None,
+    reduced: ReducedNetwork | None,
+) -> None:
+    """What joins the groups of the environments named; whole, reduced: of the grid and of the macro step."""
+    if reduced is None:
+        _gather(grid.synchronising_mw_per_rad, envs, macro.synchronising_mw_per_rad)
+    elif whole is not None:
+        _gather(whole.conductance_mw, envs, reduced.conductance_mw)
+        _gather(whole.susceptance_mw, envs, reduced.susceptance_mw)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _gather(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
+    """taken[:, :, row] = values[:, :, envs[row]]."""
+    for a in range(values.shape[0]):
+        for b in range(values.shape[1]):
+            for row in range(envs.size):
+                taken[a, b, row] = values[a, b, envs[row]]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _scatter(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
+    """taken[:, :, envs[row]] = values[:, :, row]."""
+    for a in range(values.shape[0]):
+        for b in range(values.shape[1]):
+            for row in range(envs.size):
+                taken[a, b, envs[row]] = values[a, b, row]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _adopt(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
+    """Make what was integrated the state; the groups' electrical power follows from what changed.
+
+    P_elec += growth of net load + D (f - f_a) - (output - output_a) + synchronising power
+    """
+    state, record, swing, moved = grid.group_state, grid.record, macro.swing, macro.record
+    lagged_mw, damping_mw_per_hz = macro.drive.lagged_mw, macro.drive.damping_mw_per_hz
+    n_group, n_lag = state.df_hz.shape[0], lagged_mw.shape[0]
+    for g in range(n_group):
+        for row in range(envs.size):
+            e = envs[row]
             output = 0.0
             for k in range(n_lag):
                 output += lagged_mw[k, g, row]
-            p_elec_mw[g, e] = (
-                p_elec_mw[g, e]
-                + delta_mw[g, row]
-                + damping_mw_per_hz[g, row] * (state[0, g, row] - state[1, g, row])
-                - (output - output_a_mw[g, row])
-                + exchange_mw[g, row]
+            state.p_elec_mw[g, e] = (
+                state.p_elec_mw[g, e]
+                + macro.load_growth_mw[g, row]
+                + damping_mw_per_hz[g, row] * (swing.df_hz[g, row] - macro.start_hz[g, row])
+                - (output - macro.output_start_mw[g, row])
+                + swing.synchronising_mw[g, row]
             )
-            df_hz[g, e] = state[0, g, row]
-            valve_mw[g, e] = state[3, g, row]
-            reheat_mw[g, e] = state[4, g, row]
-            df_min_hz[g, e] = state[5, g, row]
-            df_max_hz[g, e] = state[6, g, row]
+            state.df_hz[g, e] = swing.df_hz[g, row]
+            state.valve_mw[g, e] = swing.valve_mw[g, row]
+            state.reheat_mw[g, e] = swing.reheat_mw[g, row]
+            record.df_min_hz[g, e] = moved.df_min_hz[g, row]
+            record.df_max_hz[g, e] = moved.df_max_hz[g, row]
             for h in range(n_group):
-                second_moment_hz2[g, h, e] += moment_hz2[g, h, row]
+                record.second_moment_hz2[g, h, e] += moved.second_moment_hz2[g, h, row]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def drive_groups(
-    rows: IntArray,
-    a: float,
-    b: float,
-    load_begin_mw: FloatArray,
-    load_end_mw: FloatArray,
-    load_step_mw: FloatArray,
-    served_share: FloatArray,
-    renewable_begin_mw: FloatArray,
-    renewable_end_mw: FloatArray,
-    schedule_begin_mw: FloatArray,
-    schedule_end_mw: FloatArray,
-    set_point_begin_mw: FloatArray,
-    set_point_end_mw: FloatArray,
-    output_mw: FloatArray,
-    bus_live: BoolArray,
-    machine_in_service: BoolArray,
-    impact_share: FloatArray,
-    p_elec_mw: FloatArray,
-    df_hz: FloatArray,
-    load_bus: IntArray,
-    renewable_bus: IntArray,
-    resource_bus: IntArray,
-    lag_of: IntArray,
-    group_of: IntArray,
-    per_hz: float,
-    delta_mw: FloatArray,
-    damping_mw_per_hz: FloatArray,
-    output_a_mw: FloatArray,
-    lagged_mw: FloatArray,
-    set_point_a_mw: FloatArray,
-    set_point_b_mw: FloatArray,
-    p_a_mw: FloatArray,
-    p_b_mw: FloatArray,
-) -> None:
+def _drive(grid: GridArrays, envs: IntArray, a: float, b: float, step_a: int, macro: MacroStep) -> None:
     """Powers that act on the groups at fractions a and b of an interval, between which they follow straight lines.
 
     Args:
-        rows: environments, [n].
-        load_begin_mw .. set_point_end_mw: inputs at the interval's two ends; load_step_mw and served_share hold
-            throughout; whole.
-        output_mw: of the resources at a, named, [n, resource].
-        bus_live, machine_in_service, reach: topology, whole; p_elec_mw: at the last power flow, whole, [group, env].
-        df_hz: at a, named, [group, n].
-        load_bus .. resource_bus: where they stand; lag_of: which kind of lag a resource has; group_of: of a machine.
-        per_hz: relative growth of load with frequency.
-        delta_mw: filled with the growth of net load from a to b as the groups meet it, [group, n].
-        damping_mw_per_hz: filled with D; output_a_mw: with the resources' output at a, both [group, n].
-        lagged_mw, set_point_a_mw, set_point_b_mw: filled with the resources' outputs at a and set-points at a and b,
-            [lag, group, n].
-        p_a_mw, p_b_mw: filled with what accelerates the groups at both ends, resources left out, [group, n].
+        grid: of it injections, topology and p_elec_mw at the last power flow are read; envs: environments, [n].
+        a, b: fractions; step_a: the step of a.
+        macro: start_hz is read. Filled are load_growth_mw with the growth of net load from a to b as the groups meet
+            it, output_start_mw with the resources' output at a, and all of `drive`: its p_start_mw and p_end_mw are
+            what accelerates the groups at both ends, resources left out.
     """
-    n_load, n_renewable = load_bus.size, renewable_bus.size
+    profile, status, placement = grid.profile, grid.status, grid.placement
+    begin, end = profile.begin, profile.end
+    load_bus, renewable_bus, resource_bus = (
+        placement.load_bus,
+        placement.renewable_bus,
+        placement.resource_bus,
+    )
+    machine_group, lag_kind = placement.machine_group, profile.lag_kind
+    impact_share, p_elec_mw, per_hz = grid.network.impact_share, grid.group_state.p_elec_mw, grid.load_per_hz
+    start_hz, growth_mw, output_start_mw = macro.start_hz, macro.load_growth_mw, macro.output_start_mw
+    damping_mw_per_hz, lagged_mw = macro.drive.damping_mw_per_hz, macro.drive.lagged_mw
+    set_point_a_mw, set_point_b_mw = macro.drive.set_point_start_mw, macro.drive.set_point_end_mw
+    p_a_mw, p_b_mw = macro.drive.p_start_mw, macro.drive.p_end_mw
     n_bus, n_group = impact_share.shape[1], impact_share.shape[2]
     n_lag = lagged_mw.shape[0]
     load_a_mw, load_b_mw = np.empty(n_bus), np.empty(n_bus)
     renewable_a_mw, renewable_b_mw = np.empty(n_bus), np.empty(n_bus)
     schedule_a, schedule_b = np.empty(n_group), np.empty(n_group)
-    for row in range(rows.size):
-        e = rows[row]
+    for row in range(envs.size):
+        e = envs[row]
         for g in range(n_group):
             schedule_a[g] = schedule_b[g] = 0.0
-            delta_mw[g, row] = damping_mw_per_hz[g, row] = 0.0
+            growth_mw[g, row] = damping_mw_per_hz[g, row] = 0.0
             for k in range(n_lag):
                 lagged_mw[k, g, row] = set_point_a_mw[k, g, row] = set_point_b_mw[k, g, row] = 0.0
         load_a_mw[:] = 0.0
         load_b_mw[:] = 0.0
         renewable_a_mw[:] = 0.0
         renewable_b_mw[:] = 0.0
-        for i in range(n_load):
+        for i in range(load_bus.size):
             at = load_bus[i]
-            begin, end = load_begin_mw[e, i], load_end_mw[e, i]
-            load_a = (between(begin, end, a) + load_step_mw[e, i]) * served_share[e, i]
-            load_b = (between(begin, end, b) + load_step_mw[e, i]) * served_share[e, i]
+            load_begin, load_end = begin.load_mw[e, i], end.load_mw[e, i]
+            step_mw, share_left = profile.load_step_mw[e, i], profile.served_share[e, i]
+            load_a = (between(load_begin, load_end, a) + step_mw) * share_left
+            load_b = (between(load_begin, load_end, b) + step_mw) * share_left
             load_a_mw[at] += load_a
             load_b_mw[at] += load_b
-            if bus_live[e, at]:
+            if status.bus[e, at]:
                 for g in range(n_group):
                     damping_mw_per_hz[g, row] += load_a * per_hz * impact_share[e, at, g]
-        for i in range(n_renewable):
-            begin, end = renewable_begin_mw[e, i], renewable_end_mw[e, i]
-            renewable_a_mw[renewable_bus[i]] += between(begin, end, a)
-            renewable_b_mw[renewable_bus[i]] += between(begin, end, b)
+        for i in range(renewable_bus.size):
+            renewable_begin, renewable_end = begin.renewable_mw[e, i], end.renewable_mw[e, i]
+            renewable_a_mw[renewable_bus[i]] += between(renewable_begin, renewable_end, a)
+            renewable_b_mw[renewable_bus[i]] += between(renewable_begin, renewable_end, b)
         for at in range(n_bus):
-            if bus_live[e, at]:
+            if status.bus[e, at]:
                 more = (load_b_mw[at] - renewable_b_mw[at]) - (load_a_mw[at] - renewable_a_mw[at])
                 for g in range(n_group):
-                    delta_mw[g, row] += more * impact_share[e, at, g]
-        for i in range(group_of.size):
-            if machine_in_service[e, i]:
-                begin, end = schedule_begin_mw[e, i], schedule_end_mw[e, i]
-                schedule_a[group_of[i]] += between(begin, end, a)
-                schedule_b[group_of[i]] += between(begin, end, b)
+                    growth_mw[g, row] += more * impact_share[e, at, g]
+        for i in range(machine_group.size):
+            if status.machine[e, i]:
+                schedule_begin, schedule_end = begin.schedule_mw[e, i], end.schedule_mw[e, i]
+                schedule_a[machine_group[i]] += between(schedule_begin, schedule_end, a)
+                schedule_b[machine_group[i]] += between(schedule_begin, schedule_end, b)
         for i in range(resource_bus.size):
-            at, k = resource_bus[i], lag_of[i]
-            if bus_live[e, at]:
-                begin, end = set_point_begin_mw[e, i], set_point_end_mw[e, i]
-                u_a, u_b = between(begin, end, a), between(begin, end, b)
+            at, k = resource_bus[i], lag_kind[i]
+            if status.bus[e, at]:
+                u_begin, u_end = begin.set_point_mw[e, i], end.set_point_mw[e, i]
+                u_a, u_b = between(u_begin, u_end, a), between(u_begin, u_end, b)
+                output_mw = resource_output(profile, e, i, step_a, grid.n_steps, grid.interval_s)
                 for g in range(n_group):
                     share = impact_share[e, at, g]
-                    lagged_mw[k, g, row] += output_mw[row, i] * share
+                    lagged_mw[k, g, row] += output_mw * share
                     set_point_a_mw[k, g, row] += u_a * share
                     set_point_b_mw[k, g, row] += u_b * share
         for g in range(n_group):
             output = 0.0
             for k in range(n_lag):
                 output += lagged_mw[k, g, row]
-            output_a_mw[g, row] = output
-            held = schedule_a[g] - p_elec_mw[g, e] + damping_mw_per_hz[g, row] * df_hz[g, row] - output
+            output_start_mw[g, row] = output
+            held = schedule_a[g] - p_elec_mw[g, e] + damping_mw_per_hz[g, row] * start_hz[g, row] - output
             p_a_mw[g, row] = held
-            p_b_mw[g, row] = held + (schedule_b[g] - schedule_a[g]) - delta_mw[g, row]
+            p_b_mw[g, row] = held + (schedule_b[g] - schedule_a[g]) - growth_mw[g, row]

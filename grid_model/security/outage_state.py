@@ -96,6 +96,6 @@ def after_outages(
     events += [
         Event(time_s=0.0, kind="machine_out", index=int(k)) for k in np.flatnonzero(~machine_in_service)
     ]
-    if not grid.advance(grid.inputs, {0: events}).all():
+    if not grid.advance(grid.injections, {0: events}).all():
         raise PowerFlowDiverged(f"no solution at load level {level:g} without what is lost")
     return grid.engine, grid.bus_df_hz()[0]

@@ -22,15 +22,19 @@ from cases.case import Case
 from grid_model.dynamics.bus_frequency import frequency_divider, machine_reactance_pu
 from grid_model.dynamics.coherency import swing_topology
 from grid_model.dynamics.events import DisturbanceError, Event
-from grid_model.dynamics.kron_reduction import (
-    bus_voltages,
-    exchange_coefficients,
-    internal_voltages,
-    reduce_to_machines,
-)
+from grid_model.dynamics.kron_reduction import bus_voltages, reduce_to_machines
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.leapfrog import compiled_width
 from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.structs import (
+    Drive,
+    IntervalRecord,
+    ReducedNetwork,
+    SwingConstants,
+    SwingParameters,
+    SwingVariables,
+)
+from grid_model.kernels.synchronising import internal_voltages, power_coefficients
 from grid_model.network.admittance import ComplexArray
 from grid_model.network.topology import live_buses
 from grid_model.power_flow.lightsim import PowerFlowEngine
@@ -169,15 +173,13 @@ class ClassicalGrid:
             raise DisturbanceError(f"event {event.kind}: the classical model by itself knows no such event.")
         return self.network(branch, machine, share)
 
-    def coefficients(self, network: Network, theta_rad: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """C and S of the exchange around these rotor angles, [machine, machine, 1] each."""
+    def coefficients(self, network: Network, theta_rad: FloatArray) -> ReducedNetwork:
+        """C and S of the power between the machines around these rotor angles, [machine, machine, 1] each."""
         n = self.case.n_machine
         e_pu = (self.e_pu * np.exp(1j * theta_rad))[None, :]
-        conductance_power, susceptance_power = np.empty((n, n, 1)), np.empty((n, n, 1))
-        exchange_coefficients(
-            e_pu, network.y_reduced_pu[None], self.case.base_mva, conductance_power, susceptance_power
-        )
-        return conductance_power, susceptance_power
+        found = ReducedNetwork(np.empty((n, n, 1)), np.empty((n, n, 1)))
+        power_coefficients(e_pu, network.y_reduced_pu[None], self.case.base_mva, *found)
+        return found
 
     def simulate(self, events: Sequence[Event | TurbineStep], duration_s: float) -> ClassicalTrace:
         """Integrate from rest at 60 Hz.
@@ -192,13 +194,17 @@ class ClassicalGrid:
         trace_hz = np.zeros((n_steps + 1, n, 1))
         mechanical = np.zeros_like(trace_hz)
         theta = np.zeros((n_steps + 1, n))
-        df, valve, reheat = np.zeros((n, 1)), np.zeros((n, 1)), np.zeros((n, 1))
+        swing = SwingVariables(*(np.zeros((n, 1)) for _ in SwingVariables._fields))
         network, turbine_mw = self.undisturbed(), self.p_mech_mw.copy()
         networks = [(0, network)]
         at = 0
         for k, cut in enumerate(cuts):
             if cut > at:
-                self._macro_step(network, turbine_mw, theta, df, valve, reheat, trace_hz, mechanical, at, cut)
+                rows = slice(at, cut + 1)
+                trace_hz[rows], mechanical[rows], turn_rad = self._macro_step(
+                    network, turbine_mw, theta[at], swing, cut - at
+                )
+                theta[rows] = theta[at] + turn_rad
                 at = cut
             if k < len(events):
                 event = events[k]
@@ -207,9 +213,9 @@ class ClassicalGrid:
                     continue
                 network = self.switched(network, event)
                 networks.append((at, network))
-                for state in (df, valve, reheat):
+                for state in (swing.df_hz, swing.valve_mw, swing.reheat_mw):
                     state[~network.machine_in_service] = 0.0
-                trace_hz[at] = df
+                trace_hz[at] = swing.df_hz
         return ClassicalTrace(
             time_s=np.arange(n_steps + 1) * np.float64(dt_s),
             df_hz=trace_hz[:, :, 0],
@@ -223,64 +229,69 @@ class ClassicalGrid:
         network: Network,
         turbine_mw: FloatArray,
         theta_rad: FloatArray,
-        df_hz: FloatArray,
-        valve_mw: FloatArray,
-        reheat_mw: FloatArray,
-        trace_hz: FloatArray,
-        mechanical_mw: FloatArray,
-        step_a: int,
-        step_b: int,
-    ) -> None:
-        """Integrate one network's span; states and rows step_a to step_b of the traces are changed in place."""
-        n, n_steps, governor, config = self.case.n_machine, step_b - step_a, self.config.governor, self.config
+        swing: SwingVariables,
+        n_steps: int,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Integrate one network for n_steps from these rotor angles, [machine]; `swing` is changed in place.
+
+        Returns:
+            Frequency deviations and governors' powers, both [step, machine, 1], and the turn of the rotors, [step,
+            machine], at steps 0 to n_steps.
+        """
+        n, governor, config = self.case.n_machine, self.config.governor, self.config
         on = network.machine_in_service
-        conductance_power, susceptance_power = self.coefficients(network, theta_rad[step_a])
-        drive = np.where(on, turbine_mw - conductance_power[:, :, 0].sum(axis=1), 0.0)[:, None]
-        nothing, no_lag = np.zeros((0, n, 1)), np.zeros(0)
-        rows, powers = np.empty((n_steps + 1, n, 1)), np.empty((n_steps + 1, n, 1))
+        reduced = self.coefficients(network, theta_rad)
+        drive_mw = np.where(on, turbine_mw - reduced.conductance_mw[:, :, 0].sum(axis=1), 0.0)[:, None]
+        no_lag = np.zeros((0, n, 1))
+        trace_hz, trace_mechanical_mw = np.empty((n_steps + 1, n, 1)), np.empty((n_steps + 1, n, 1))
 
         def column(values: FloatArray) -> FloatArray:
             return np.where(on, values, 0.0)[:, None]
 
+        swing.theta_rad[:] = 0.0
         integrate_machines(
             compiled_width(1),
-            df_hz,
-            np.zeros((n, 1)),
-            valve_mw,
-            reheat_mw,
-            nothing,
-            drive,
-            drive,
-            nothing,
-            nothing,
-            np.where(on, self.inertia_mws_per_hz, 1.0)[:, None],
-            column(self.damping_mw_per_hz),
-            conductance_power,
-            susceptance_power,
-            np.empty((n, 1)),
-            column(self.gain_mw_per_hz),
-            column(self.limit_up_mw),
-            column(self.limit_down_mw),
-            column(self.rate_mw_per_s),
-            np.full(1, governor.dead_band_hz),
-            no_lag,
-            governor.t_valve_s,
-            governor.t_reheat_s,
-            governor.high_pressure_fraction,
-            config.tie_damping_s,
-            config.dt_s,
             n_steps,
-            1.0 / n_steps,
-            np.zeros((n, n, 1)),
-            np.zeros((n, 1)),
-            np.zeros((n, 1)),
-            rows,
-            powers,
+            swing,
+            Drive(
+                p_start_mw=drive_mw,
+                p_end_mw=drive_mw,
+                damping_mw_per_hz=column(self.damping_mw_per_hz),
+                lagged_mw=no_lag,
+                set_point_start_mw=no_lag,
+                set_point_end_mw=no_lag,
+            ),
+            SwingParameters(
+                inertia_mws_per_hz=np.where(on, self.inertia_mws_per_hz, 1.0)[:, None],
+                gain_mw_per_hz=column(self.gain_mw_per_hz),
+                limit_up_mw=column(self.limit_up_mw),
+                limit_down_mw=column(self.limit_down_mw),
+                rate_mw_per_s=column(self.rate_mw_per_s),
+                dead_band_hz=np.full(1, governor.dead_band_hz),
+            ),
+            reduced,
+            SwingConstants(
+                lag_s=np.zeros(0),
+                t_valve_s=governor.t_valve_s,
+                t_reheat_s=governor.t_reheat_s,
+                high_pressure_fraction=governor.high_pressure_fraction,
+                tie_damping_s=config.tie_damping_s,
+                dt_s=config.dt_s,
+                mean_weight=1.0 / n_steps,
+            ),
+            IntervalRecord(
+                second_moment_hz2=np.zeros((n, n, 1)),
+                df_min_hz=np.zeros((n, 1)),
+                df_max_hz=np.zeros((n, 1)),
+                trace_hz=trace_hz,
+                trace_mechanical_mw=trace_mechanical_mw,
+            ),
         )
-        trace_hz[step_a : step_b + 1], mechanical_mw[step_a : step_b + 1] = rows, powers
         # The scheme's own rule for the angle: theta(n+1) = theta(n) + pi h [f(n) + f(n+1)].
-        growth = np.pi * config.dt_s * (rows[:-1, :, 0] + rows[1:, :, 0])
-        theta_rad[step_a + 1 : step_b + 1] = theta_rad[step_a] + np.cumsum(growth, axis=0)
+        growth = np.pi * config.dt_s * (trace_hz[:-1, :, 0] + trace_hz[1:, :, 0])
+        turn_rad = np.zeros((n_steps + 1, n))
+        turn_rad[1:] = np.cumsum(growth, axis=0)
+        return trace_hz, trace_mechanical_mw, turn_rad
 
     def coi_hz(self, trace: ClassicalTrace) -> FloatArray:
         """Deviation of the centre of inertia of the machines in service [Hz], [step]."""

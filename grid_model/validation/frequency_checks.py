@@ -320,7 +320,7 @@ def balanced_grid(
     share = np.full((n_env, 1), min(1.0, max(0.0, (1.0 - load_level) / 0.6)))
     offset_mw = grid.start(envs, inputs, share)
     grid.shift_schedule(envs, offset_mw)
-    return grid, replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
+    return grid, inputs._replace(schedule_mw=inputs.schedule_mw + offset_mw)
 
 
 def simulate_event(
@@ -435,7 +435,7 @@ def inter_area_modes(case: Case, load_level: float = 1.0) -> dict[str, Modes]:
     for level in ("area", "machine"):
         config = SwingConfig(level="area" if level == "area" else "machine")
         grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
-        stiffness = grid.exchange.mw_per_rad(0)
+        stiffness = grid.synchronising_power.mw_per_rad(0)
         per_hz = config.load_damping / case.f0_hz
         damping = (per_hz * inputs.load_mw[0]) @ grid.topology.impact_share[0][case.load.bus]
         found[level] = electromechanical_modes(

@@ -15,7 +15,7 @@ def describe(task: Task, env: int) -> str:
     load_mw = float(grid.served_mw()[env].sum())
     lines = [
         f"interval {int(loop.interval[env])}/{task.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
-        f"load {load_mw:.0f} MW   renewables {float(grid.inputs.renewable_mw[env].sum()):.0f} MW   "
+        f"load {load_mw:.0f} MW   renewables {float(grid.injections.renewable_mw[env].sum()):.0f} MW   "
         f"elements out {int(loop.elements_out[env])}",
         "   ".join(
             f"{kind} {float(loop.resources.output_mw[env, rows].sum()):+.1f} MW"

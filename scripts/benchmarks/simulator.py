@@ -82,7 +82,7 @@ def parts_s(batch: GridBatch) -> dict[str, float]:
         (engine, "solve", "power_flow"),
         (grid, "advance", "grid"),
         (batch, "_observe", "observation"),
-        (batch.loop, "advance_resources", "resources"),
+        (batch.loop, "_begin_interval", "resources"),
         (batch, "step", "step"),
     ]
     for owner, method, name in watched:

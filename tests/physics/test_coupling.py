@@ -1,7 +1,5 @@
 """The coupled simulator against formulas: balance, first instant, steady state, rest, energy and order."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -34,7 +32,7 @@ def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[GridS
     )
     offset_mw = grid.start(np.arange(n_env), inputs, np.full((n_env, 1), (1.0 - level) / 0.6))
     grid.shift_schedule(np.arange(n_env), offset_mw)
-    return grid, replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
+    return grid, inputs._replace(schedule_mw=inputs.schedule_mw + offset_mw)
 
 
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
@@ -97,7 +95,7 @@ def test_power_balances_at_every_power_flow(level):
     rng = np.random.default_rng(5)
     for k in range(6):
         noise = 1.0 + 0.01 * rng.standard_normal(inputs.load_mw.shape)
-        inputs = replace(inputs, load_mw=inputs.load_mw * noise)
+        inputs = inputs._replace(load_mw=inputs.load_mw * noise)
         events = {1: [Event(time_s=1.7, kind="machine_out", index=G9)]} if k == 2 else None
         assert grid.advance(inputs, events).all()
         df_load = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, CASE.load.bus]
@@ -114,14 +112,18 @@ def test_stiffness_between_areas_is_springs_and_losses():
     grid.advance(inputs, {1: [out]})
     f, t = CASE.branch.from_bus, CASE.branch.to_bus
     for env in range(2):
-        shape, impact_share = grid.topology.shape[env], grid.topology.impact_share[env]
+        sensitivity, impact_share = grid.topology.angle_sensitivity[env], grid.topology.impact_share[env]
         v_pu = grid.engine.v_pu[env]
-        springs = shape.T @ (grid.exchange.spring_mw_per_rad(env, grid.machine_mvar)[:, None] * shape)
+        springs = sensitivity.T @ (
+            grid.synchronising_power.spring_mw_per_rad(env, grid.machine_mvar)[:, None] * sensitivity
+        )
         slope = CASE.base_mva * grid.topology.conductance_pu[env] * (v_pu[f] * v_pu[t].conj()).imag
-        losses = (impact_share[f] + impact_share[t]).T @ (slope[:, None] * shape[: CASE.n_branch])
+        losses = (impact_share[f] + impact_share[t]).T @ (slope[:, None] * sensitivity[: CASE.n_branch])
         # Sums of 99 products of order 1e5 MW/rad.
-        np.testing.assert_allclose(grid.exchange.mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8)
-    difference = grid.exchange.mw_per_rad(0) - grid.exchange.mw_per_rad(1)
+        np.testing.assert_allclose(
+            grid.synchronising_power.mw_per_rad(env), springs + losses, rtol=0.0, atol=1e-8
+        )
+    difference = grid.synchronising_power.mw_per_rad(0) - grid.synchronising_power.mw_per_rad(1)
     assert np.abs(difference).max() > 1.0  # a circuit between areas less
 
 
@@ -129,8 +131,8 @@ def test_a_start_without_a_solution_does_not_show_what_was_before():
     """Three times the load has no solution: the schedule stands in, with or without an episode before."""
     used, inputs = balanced(1, SwingConfig())
     for _ in range(3):
-        used.advance(replace(inputs, load_mw=inputs.load_mw * 1.02))
-    impossible = replace(inputs, load_mw=3.0 * inputs.load_mw, load_mvar=3.0 * inputs.load_mvar)
+        used.advance(inputs._replace(load_mw=inputs.load_mw * 1.02))
+    impossible = inputs._replace(load_mw=3.0 * inputs.load_mw, load_mvar=3.0 * inputs.load_mvar)
     fresh = GridSimulator(CASE, 1, SwingConfig(), resource_lag_s=LAG_S, check=False)
     for grid in (used, fresh):
         offset_mw = grid.start(np.array([0]), impossible, np.zeros((1, 1)))
@@ -189,12 +191,12 @@ def test_a_batch_equals_its_members_run_alone_bit_for_bit(level):
     event = Event(time_s=1.3, kind="branch_out", index=CASE.branch.name.index("54-53 #1"))
     batch, inputs = balanced(4, SwingConfig(level=level))
     for k in range(5):
-        batch.advance(replace(inputs, load_mw=inputs.load_mw * noise[k]), {2: [event]} if k == 1 else None)
+        batch.advance(inputs._replace(load_mw=inputs.load_mw * noise[k]), {2: [event]} if k == 1 else None)
     for env in range(4):
         alone, one = balanced(1, SwingConfig(level=level))
         for k in range(5):
             events = {0: [event]} if k == 1 and env == 2 else None
-            alone.advance(replace(one, load_mw=one.load_mw * noise[k, env : env + 1]), events)
+            alone.advance(one._replace(load_mw=one.load_mw * noise[k, env : env + 1]), events)
         np.testing.assert_array_equal(alone.df_hz[:, 0], batch.df_hz[:, env])
         np.testing.assert_array_equal(alone.engine.v_pu[0], batch.engine.v_pu[env])
 
@@ -204,7 +206,7 @@ def test_saved_state_goes_on_bit_for_bit(level):
     grid, inputs = balanced(2, SwingConfig(level=level))
     # Loads move as in an episode. At exact rest Newton needs no iteration, and that changes the engine's next last bit.
     noise = 1.0 + 0.005 * np.random.default_rng(4).standard_normal((4, 2, CASE.n_load))
-    moved = [replace(inputs, load_mw=inputs.load_mw * factor) for factor in noise]
+    moved = [inputs._replace(load_mw=inputs.load_mw * factor) for factor in noise]
     grid.advance(moved[0], {0: [Event(time_s=1.0, kind="machine_out", index=G9)]})
     saved = grid.get_state()
     for k in (1, 2, 3):
@@ -226,7 +228,7 @@ def test_integration_is_of_second_order(level):
         grid, inputs = balanced(1, config)
         grid.advance(inputs, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=300.0)]})
         every = round(0.08 / dt_s)
-        return grid.motion.trace_hz[::every, :, 0]
+        return grid.swing_state.trace_hz[::every, :, 0]
 
     fine = trace(0.00125)
     # At the machine level the local modes' error is of fourth order and still shows at 0.04 s.

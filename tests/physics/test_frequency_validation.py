@@ -11,6 +11,13 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.group_swing import integrate_groups
+from grid_model.kernels.structs import (
+    Drive,
+    IntervalRecord,
+    SwingConstants,
+    SwingParameters,
+    SwingVariables,
+)
 from grid_model.validation.classical import ClassicalGrid, TurbineStep
 from grid_model.validation.frequency_checks import (
     Check,
@@ -63,11 +70,25 @@ def test_the_area_kernel_swings_as_its_modes_say():
     dt_s, n_steps = 0.02, 500
     trace = np.empty((n_steps + 1, 2, 1))
     df = np.array([[0.003], [-0.001]])  # no momentum
+    swing = SwingVariables(df, zero.copy(), zero.copy(), zero.copy(), zero.copy())
     integrate_groups(
-        None, df, zero.copy(), zero.copy(), zero.copy(), nothing, zero, zero, nothing, nothing, m, zero, tie,
-        zero.copy(), zero, zero, zero, zero, np.zeros(1), np.zeros(0), 0.2, 8.0, 0.3, 0.0, dt_s, n_steps, 1.0,
-        np.zeros((2, 2, 1)), zero.copy(), zero.copy(), trace, np.empty_like(trace),
-    )  # fmt: skip
+        None,
+        n_steps,
+        swing,
+        Drive(zero, zero, zero, nothing, nothing, nothing),
+        SwingParameters(m, zero, zero, zero, zero, dead_band_hz=np.zeros(1)),
+        tie,
+        SwingConstants(
+            lag_s=np.zeros(0),
+            t_valve_s=0.2,
+            t_reheat_s=8.0,
+            high_pressure_fraction=0.3,
+            tie_damping_s=0.0,
+            dt_s=dt_s,
+            mean_weight=1.0,
+        ),
+        IntervalRecord(np.zeros((2, 2, 1)), zero.copy(), zero.copy(), trace, np.empty_like(trace)),
+    )
     omega = np.sqrt(2.0 * np.pi * t * (1.0 / 100.0 + 1.0 / 300.0))
     # Leapfrog's frequency is off by (omega h)^2 / 24: known, so that what is left is far smaller.
     leap = 2.0 / dt_s * np.arcsin(0.5 * omega * dt_s)
@@ -166,7 +187,7 @@ def test_a_unit_returns_synchronised(level):
     before_mw = grid.machine_mw[0, g9]
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_out", index=g9)]})
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_in", index=g9)]})
-    assert grid.motion.df_max_hz.max() < 0.05
+    assert grid.swing_state.df_max_hz.max() < 0.05
     for _ in range(60):
         grid.advance(inputs)
     # Dead bands leave 17 mHz undecided for a while; damping of 213 MW/Hz over 6600 MW s/Hz decays in 31 s.

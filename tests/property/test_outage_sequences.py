@@ -1,7 +1,5 @@
 """Random outages and repairs over batches in which every environment has a topology of its own."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -50,7 +48,7 @@ def play(n_env: int, seed: int) -> tuple[GridSimulator, np.ndarray]:
     envs = np.arange(n_env)
     offset_mw = grid.start(envs, inputs, np.full((n_env, 1), 0.6))
     grid.shift_schedule(envs, offset_mw)
-    inputs = replace(inputs, schedule_mw=inputs.schedule_mw + offset_mw)
+    inputs = inputs._replace(schedule_mw=inputs.schedule_mw + offset_mw)
 
     rng = np.random.default_rng(seed)
     candidates = elements()

@@ -19,8 +19,8 @@ UNIT = CASE.machine.name.index("G6")
 QUIET = replace(SCENARIOS["normal"], name="short", n_intervals=6)
 
 
-def make_loop(n_env=1, seed=3, limits=None, **changes):
-    loop = ClosedLoop(CASE, load_series(), replace(QUIET, **changes), n_env, limits=limits, check=False)
+def make_loop(n_env=1, seed=3, limits=None, case=CASE, **changes):
+    loop = ClosedLoop(case, load_series(), replace(QUIET, **changes), n_env, limits=limits, check=False)
     loop.reset(np.arange(n_env), [np.random.default_rng(seed + k) for k in range(n_env)])
     return loop
 
@@ -34,7 +34,7 @@ def test_an_episode_starts_at_rest_and_in_balance():
     loop = make_loop()
     assert np.all(loop.grid.bus_df_hz() == 0.0)
     # Reactors settle in five power flows of 1e-7 MW mismatch; what is left is the last share's change of losses.
-    assert loop.grid.inputs.schedule_mw[0] == pytest.approx(loop.grid.machine_mw[0], abs=1e-6)
+    assert loop.grid.injections.schedule_mw[0] == pytest.approx(loop.grid.machine_mw[0], abs=1e-6)
 
 
 def test_inertia_and_dead_band_are_the_scenarios():
@@ -129,8 +129,8 @@ def test_limits_of_frequency_are_judged_on_the_worst_moment_of_the_interval():
 
 def test_violations_count_kinds_of_limit_not_places():
     """Frequency beyond 0.1 mHz at many buses and half of all voltages above 1 pu are two kinds."""
-    loop = make_loop(limits=FrequencyLimits(violation_hz=1e-4))
-    loop.case = replace(loop.case, bus=replace(loop.case.bus, vm_max_pu=np.ones(loop.case.n_bus)))
+    narrow = replace(CASE, bus=replace(CASE.bus, vm_max_pu=np.ones(CASE.n_bus)))
+    loop = make_loop(limits=FrequencyLimits(violation_hz=1e-4), case=narrow)
     for _ in range(4):
         result = loop.step(idle(loop))
     assert (result.frequency_violation[0], result.branch_violation[0]) == (True, False)
@@ -163,7 +163,7 @@ def test_what_an_interval_came_to_is_what_its_parts_say():
         np.testing.assert_array_equal(result.within_36_mhz, (coi_hz <= 0.036).mean(axis=0))
         np.testing.assert_array_equal(result.within_200_mhz, (coi_hz <= 0.2).mean(axis=0))
         # The mean over the steps of the sum over the buses; 200 x 68 numbers, summed in another order.
-        bus_hz = np.einsum("ebg,sge->seb", grid.topology.bus_frequency, grid.motion.trace_hz[1:])
+        bus_hz = np.einsum("ebg,sge->seb", grid.topology.bus_frequency, grid.swing_state.trace_hz[1:])
         np.testing.assert_allclose(
             result.sum_bus_square_hz2, np.square(bus_hz).sum(axis=2).mean(axis=0), rtol=1e-11
         )
@@ -177,8 +177,8 @@ def test_what_an_interval_came_to_is_what_its_parts_say():
         np.testing.assert_array_equal(result.violations, np.sum(flags, axis=0))
         now = loop.interval[0]
         for env, episode in enumerate(episodes):
-            np.testing.assert_array_equal(grid.inputs.load_mw[env], episode.p_load_mw[now])
-            np.testing.assert_array_equal(grid.inputs.renewable_mw[env], episode.p_renewable_mw[now])
+            np.testing.assert_array_equal(grid.injections.load_mw[env], episode.p_load_mw[now])
+            np.testing.assert_array_equal(grid.injections.renewable_mw[env], episode.p_renewable_mw[now])
             assert loop.hour[env] == episode.hour_of_day[now]
             assert loop.weekday[env] == episode.day_of_week[now]
     assert (loop.elements_out == 1).all()
@@ -192,7 +192,7 @@ def test_power_balances_at_the_end_of_every_interval():
         loop.step(rng.uniform(-1.0, 1.0, (3, 20)))
         np.testing.assert_allclose(loop.power_gap_mw(), 0.0, atol=68 * 2.2e-7)
     # The gap is not zero by construction: one megawatt more of sun would be missed.
-    loop.grid.inputs.renewable_mw[0, 0] += 1.0
+    loop.grid.injections.renewable_mw[0, 0] += 1.0
     assert loop.power_gap_mw()[0] == pytest.approx(1.0, abs=68 * 2.2e-7)
 
 

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from control.task.limits import LimitCheck, judge_limits, largest_deviation, share_within
+from control.task.limits import (
+    GridLimits,
+    LimitCheck,
+    empty_judgement,
+    judge_limits,
+    largest_deviation,
+    share_within,
+)
+from grid_model.kernels.structs import PowerFlow, ServiceStatus
 from grid_model.network.limits import (
     apparent_power_mva,
     applicable_rating_mva,
@@ -22,12 +30,15 @@ def test_limits_are_judged_as_by_the_array_arithmetic():
     low, high = np.full(n_bus, 0.95), np.full(n_bus, 1.06)
     branch_on, machine_on = rng.random((n_env, n_branch)) > 0.1, rng.random((n_env, n_machine)) > 0.1
     live = rng.random((n_env, n_bus)) > 0.5
-    loading, vm, out = np.empty((n_env, n_branch)), np.empty((n_env, n_bus)), np.empty(n_env, np.int64)
-    overloaded, out_of_band = np.empty((2, n_env), np.bool_)
+    found = empty_judgement(n_env, n_branch, n_bus)
     judge_limits(
-        s_from, s_to, v, rate_a, rate_b, low, high, branch_on, machine_on, live,
-        loading, vm, out, overloaded, out_of_band,
-    )  # fmt: skip
+        PowerFlow(v_pu=v, s_from_mva=s_from, s_to_mva=s_to, converged=np.ones(n_env, np.bool_)),
+        ServiceStatus(branch=branch_on, machine=machine_on, bus=live),
+        GridLimits(rate_a, rate_b, low, high),
+        found,
+    )
+    loading, vm, out = found.loading_percent, found.vm_pu, found.elements_out
+    overloaded, out_of_band = found.branch_violation, found.voltage_violation
     count = (~branch_on).sum(axis=1) + (~machine_on).sum(axis=1)
     rating = applicable_rating_mva(rate_a, rate_b, count > 0)
     expected = loading_percent(apparent_power_mva(s_from, s_to), rating)

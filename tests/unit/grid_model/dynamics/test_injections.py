@@ -6,6 +6,9 @@ from scipy.integrate import solve_ivp
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.injections import InjectionProfile, Injections, lagged_response
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.kernels.bus_injection import resource_output
+from grid_model.validation.frequency_checks import balanced_grid
 
 CASE = load_ieee68()
 LAG_S = np.linspace(0.2, 8.0, CASE.n_resource)
@@ -25,9 +28,10 @@ def inputs(n_env: int, load: float, plant_mw: float = 0.0, renewable_mw: float =
 
 def profile(n_env: int = 2) -> InjectionProfile:
     """From 100 MW a load to 140 MW."""
-    made = InjectionProfile(CASE, n_env, LAG_S, INTERVAL_S)
+    made = InjectionProfile(CASE, n_env, LAG_S, INTERVAL_S, 200)
     made.start(np.arange(n_env), inputs(n_env, 100.0))
-    made.move_to(inputs(n_env, 140.0, plant_mw=10.0, renewable_mw=6.0))
+    for end, given in zip(made.end, inputs(n_env, 140.0, plant_mw=10.0, renewable_mw=6.0), strict=True):
+        end[:] = given
     return made
 
 
@@ -44,13 +48,27 @@ def test_a_lag_behind_a_straight_line_is_that_of_its_differential_equation(lag_s
     np.testing.assert_allclose(found, exact, rtol=1e-8)  # the solver's own error adds up over its steps
 
 
+def test_the_compiled_output_of_a_resource_is_that_of_the_array_arithmetic():
+    """To the bit, at both ends and between: so it does not matter who asks for it."""
+    grid, _ = balanced_grid(CASE, 2, SwingConfig(), load_level=0.8)
+    rng = np.random.default_rng(0)
+    for powers in (grid.profile.begin, grid.profile.end):
+        powers.set_point_mw[:] = rng.uniform(-20.0, 20.0, (2, CASE.n_resource))
+        powers.resource_mw[:] = rng.uniform(-20.0, 20.0, (2, CASE.n_resource))
+    for step in (0, 1, 77, 199, 200):
+        expected = grid.profile.resource_mw(slice(None), step / 200)
+        found = [
+            [resource_output(grid.profile.arrays, env, i, step, 200, 4.0) for i in range(CASE.n_resource)]
+            for env in (0, 1)
+        ]
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_loads_follow_a_line_and_their_ends_are_exact():
     made = profile()
     assert (made.load_mw(slice(None), 0.0) == 100.0).all()
     assert (made.load_mw(slice(None), 0.25) == 110.0).all()
     assert (made.load_mw(slice(None), 1.0) == 140.0).all()
-    made.arrive()
-    assert (made.load_mw(slice(None), 0.0) == 140.0).all()
 
 
 def test_steps_and_shedding_act_on_top():
@@ -85,7 +103,6 @@ def test_the_net_load_of_all_buses_is_load_less_plants():
 def test_what_is_not_served_is_the_rest_of_the_load():
     """Load 3 has lost its bus, load 5 half of what it wants."""
     made = profile()
-    made.arrive()
     live = np.ones((2, CASE.n_bus), dtype=np.bool_)
     live[0, CASE.load.bus[3]] = False
     made.served_share[0, 5] = 0.5

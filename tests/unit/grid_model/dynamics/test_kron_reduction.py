@@ -1,7 +1,5 @@
 """The reduced network, the sines behind it, and the recorder."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -23,9 +21,11 @@ def grid() -> ClassicalGrid:
 
 
 def test_the_reduced_network_gives_back_the_power_flow(grid):
-    conductance_power, _ = grid.coefficients(grid.undisturbed(), np.zeros(CASE.n_machine))
+    reduced = grid.coefficients(grid.undisturbed(), np.zeros(CASE.n_machine))
     # Newton's tolerance is 1e-7 MW at each of 68 buses.
-    np.testing.assert_allclose(conductance_power[:, :, 0].sum(axis=1), grid.p_mech_mw, rtol=0.0, atol=1e-5)
+    np.testing.assert_allclose(
+        reduced.conductance_mw[:, :, 0].sum(axis=1), grid.p_mech_mw, rtol=0.0, atol=1e-5
+    )
 
 
 def test_the_reduced_network_gives_back_the_bus_voltages(grid):
@@ -38,9 +38,9 @@ def test_the_reduced_network_gives_back_the_bus_voltages(grid):
 def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
     network = grid.undisturbed()
     theta = np.random.default_rng(1).uniform(-3.0, 3.0, CASE.n_machine)
-    conductance_power, susceptance_power = grid.coefficients(network, np.zeros(CASE.n_machine))
+    reduced = grid.coefficients(network, np.zeros(CASE.n_machine))
     power = np.empty((CASE.n_machine, 1))
-    network_power(None, conductance_power, susceptance_power, theta[:, None].copy(), power)
+    network_power(None, reduced, theta[:, None].copy(), power)
     e_pu = grid.e_pu * np.exp(1j * theta)
     exact = CASE.base_mva * (e_pu * np.conj(network.y_reduced_pu @ e_pu)).real
     # Rounding: terms of up to 1e5 MW.
@@ -58,15 +58,15 @@ def test_sine_and_cosine_are_right_to_rounding():
 
 def test_stiffness_is_the_derivative_of_power(grid):
     network = grid.undisturbed()
-    conductance_power, susceptance_power = grid.coefficients(network, np.zeros(CASE.n_machine))
+    reduced = grid.coefficients(network, np.zeros(CASE.n_machine))
     step = 1e-5
     theta = np.zeros((CASE.n_machine, 1))
     theta[3] = step
     plus, minus = np.empty_like(theta), np.empty_like(theta)
-    network_power(None, conductance_power, susceptance_power, theta, plus)
-    network_power(None, conductance_power, susceptance_power, -theta, minus)
+    network_power(None, reduced, theta, plus)
+    network_power(None, reduced, -theta, minus)
     numeric = (plus - minus)[:, 0] / (2.0 * step)
-    exact = classical_stiffness(susceptance_power[:, :, 0])[:, 3]
+    exact = classical_stiffness(reduced.susceptance_mw[:, :, 0])[:, 3]
     # Central difference: P h^2 / 6 = 1e5 MW x 2e-11; rounding 1e5 x 1e-16 / 1e-5.
     np.testing.assert_allclose(exact, numeric, rtol=0.0, atol=1e-4)
 
@@ -84,10 +84,10 @@ def test_an_event_the_classical_model_does_not_know_is_refused(grid):
 
 
 def test_a_common_turn_of_all_rotors_changes_nothing():
-    """At every level rows of the exchange sum to zero."""
+    """At every level rows of the synchronising power sum to zero."""
     for level in ("machine", "area", "system"):
         coupled, _ = balanced_grid(CASE, 1, SwingConfig(level=level), load_level=0.8)
-        matrix = coupled.exchange.mw_per_rad(0)
+        matrix = coupled.synchronising_power.mw_per_rad(0)
         # Rounding of sums of up to 1e5 MW/rad.
         np.testing.assert_allclose(matrix.sum(axis=1), 0.0, rtol=0.0, atol=1e-7)
 
@@ -103,7 +103,7 @@ def test_a_recorded_trace_ends_in_the_power_flow_and_repeats_the_frequencies(lev
     assert len(trace.time_s) == 601
     np.testing.assert_allclose(np.diff(trace.time_s), 0.02, rtol=0.0, atol=1e-12)
     np.testing.assert_array_equal(trace.df_hz[-1], coupled.df_hz[:, 1])
-    np.testing.assert_array_equal(trace.df_hz[401:], coupled.motion.trace_hz[1:, :, 1])
+    np.testing.assert_array_equal(trace.df_hz[401:], coupled.swing_state.trace_hz[1:, :, 1])
     np.testing.assert_allclose(trace.flow_mw[-1], coupled.engine.s_from_mva[1].real, rtol=0.0, atol=1e-9)
     assert np.abs(trace.flow_mw[85:, event.index]).max() == 0.0  # out from 1.7 s on
     assert trace.flow_mw[84, event.index] != 0.0
@@ -116,7 +116,7 @@ def test_recorded_unserved_load_is_that_at_the_beginning_of_its_span():
     coupled, inputs = balanced_grid(CASE, 1, SwingConfig(level="system"), load_level=0.8)
     coupled.profile.shed(0, np.full(CASE.n_load, 0.93))
     recorder = coupled.record(0)
-    more = replace(inputs, load_mw=1.001 * inputs.load_mw)
+    more = inputs._replace(load_mw=1.001 * inputs.load_mw)
     for _ in range(2):
         coupled.advance(more)
     trace = recorder.trace()

@@ -1,6 +1,4 @@
-"""A span is integrated on copies, and a group keeps of its governors what it keeps of its machines."""
-
-from dataclasses import replace
+"""A macro step is integrated on copies, and a group keeps of its governors what it keeps of its machines."""
 
 import numpy as np
 import pytest
@@ -24,58 +22,87 @@ STATE = (
 def disturbed(n_env: int, **choices):
     """Grids at the beginning of an interval in which load grows by 1 %."""
     grid, inputs = balanced_grid(CASE, n_env, SwingConfig(**choices), load_level=0.7)
-    grid.profile.move_to(replace(inputs, load_mw=1.01 * inputs.load_mw))
-    grid.motion.begin_interval()
+    grid.profile.announce(inputs._replace(load_mw=1.01 * inputs.load_mw))
+    grid.swing_state.begin_interval()
     return grid
 
 
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_integrating_changes_nothing_until_it_is_adopted(level):
-    """So that a span which relays cut short begins where it began, with the same result."""
-    motion = disturbed(2, level=level).motion
-    before = {name: getattr(motion, name).copy() for name in STATE}
-    first = motion.integrate(None, 0, 200, mechanical=False)
+    """So that a macro step which relays cut short begins where it began, with the same result."""
+    swing, both = disturbed(2, level=level).swing_state, np.arange(2)
+    before = {name: getattr(swing, name).copy() for name in STATE}
+    assert not swing.integrate(both, 0, 200, pause=True)
     for name, array in before.items():
-        np.testing.assert_array_equal(getattr(motion, name), array, err_msg=name)
-    again = motion.integrate(None, 0, 200, mechanical=False)
-    np.testing.assert_array_equal(first.state, again.state)
-    motion.adopt(again)
-    assert (motion.df_hz < -1e-4).all()  # more load than before
-    np.testing.assert_array_equal(motion.trace_hz[-1], motion.df_hz)
+        np.testing.assert_array_equal(getattr(swing, name), array, err_msg=name)
+    first = [array.copy() for array in swing.macro_step(2).swing]
+    assert not swing.integrate(both, 0, 200, pause=True)
+    for once, again in zip(first, swing.macro_step(2).swing, strict=True):
+        np.testing.assert_array_equal(once, again)
+    swing.adopt(both, 200)
+    assert (swing.df_hz < -1e-4).all()  # more load than before
+    np.testing.assert_array_equal(swing.trace_hz[-1], swing.df_hz)
 
 
-def test_nothing_is_lost_where_two_spans_meet():
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_what_is_adopted_at_once_is_what_is_adopted_after_a_pause(level):
+    """State, and what is injected into the power flow."""
+    at_once, paused, both = disturbed(2, level=level), disturbed(2, level=level), np.arange(2)
+    assert at_once.swing_state.integrate(both, 0, 200, pause=False)
+    assert not paused.swing_state.integrate(both, 0, 200, pause=True)
+    paused.swing_state.adopt(both, 200)
+    for name in STATE:
+        np.testing.assert_array_equal(
+            getattr(at_once.swing_state, name), getattr(paused.swing_state, name), err_msg=name
+        )
+    np.testing.assert_array_equal(at_once.arrays.injected.total_mva, paused.arrays.injected.total_mva)
+
+
+def test_a_relay_that_counts_stops_a_macro_step_before_it_is_adopted():
+    """One relay of one environment has seen its stage undercut for a step."""
+    grid = disturbed(2)
+    grid.relays.pending[1, 0, 0] = 1
+    before = grid.df_hz.copy()
+    assert not grid.swing_state.integrate(np.arange(2), 0, 200, pause=False)
+    np.testing.assert_array_equal(grid.df_hz, before)
+
+
+def test_nothing_is_lost_where_two_macro_steps_meet():
     """The first half's angles become electrical power. Load damping, renewed there, is left out."""
-    whole, parts = disturbed(1, load_damping=0.0).motion, disturbed(1, load_damping=0.0).motion
-    whole.adopt(whole.integrate(None, 0, 100, mechanical=False))
+    whole, parts = (disturbed(1, load_damping=0.0).swing_state for _ in range(2))
+    only = np.array([0])
+    assert whole.integrate(only, 0, 100, pause=False)
     for step in (0, 50):
-        parts.adopt(parts.integrate(None, step, step + 50, mechanical=False))
+        assert parts.integrate(only, step, step + 50, pause=False)
     # Rounding alone: 100 steps of numbers around 0.01 Hz, and powers of some 3,000 MW.
     np.testing.assert_allclose(parts.trace_hz[:101], whole.trace_hz[:101], rtol=0.0, atol=1e-13)
     np.testing.assert_allclose(parts.p_elec_mw, whole.p_elec_mw, rtol=0.0, atol=1e-9)
 
 
-def test_some_environments_move_as_all_do():
-    all_of_them, one = disturbed(3).motion, disturbed(3).motion
-    whole = all_of_them.integrate(None, 0, 200, mechanical=True)
-    part = one.integrate(np.array([1]), 0, 200, mechanical=True)
-    np.testing.assert_array_equal(part.state[:, :, 0], whole.state[:, :, 1])
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_some_environments_move_as_all_do(level):
+    all_of_them, one = disturbed(3, level=level).swing_state, disturbed(3, level=level).swing_state
+    all_of_them.integrate(np.arange(3), 0, 200, pause=True)
+    one.integrate(np.array([1]), 0, 200, pause=True)
+    whole, part = all_of_them.macro_step(3).swing, one.macro_step(1).swing
+    for of_all, of_one in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(of_one[:, 0], of_all[:, 1])
     np.testing.assert_array_equal(one.trace_hz[:, :, 1], all_of_them.trace_hz[:, :, 1])
     np.testing.assert_array_equal(one.trace_mechanical_mw[:, :, 1], all_of_them.trace_mechanical_mw[:, :, 1])
 
 
 def test_a_machine_that_leaves_takes_its_part_of_the_governors_along():
     grid = disturbed(1)
-    motion, topology = grid.motion, grid.topology
-    motion.valve_mw[:, 0] = 100.0
+    swing, topology = grid.swing_state, grid.topology
+    swing.valve_mw[:, 0] = 100.0
     share_was = topology.group_share[:, 0].copy()
     on = np.ones(CASE.n_machine, dtype=np.bool_)
     on[0] = False
     grid.engine.set_topology(0, np.ones(CASE.n_branch, dtype=np.bool_), on)
     topology.adopt(0)
-    motion.redistribute(0, share_was, np.zeros(grid.n_group, dtype=np.bool_))
+    swing.redistribute(0, share_was, np.zeros(grid.n_group, dtype=np.bool_))
     # Governor gain goes by rating, and the gains of those that stay are what they were.
     area, rating = CASE.bus.area[CASE.machine.bus], CASE.machine.rating_mva
     kept = np.bincount(area, rating * on) / np.bincount(area, rating)
-    np.testing.assert_allclose(motion.valve_mw[:, 0], 100.0 * kept, rtol=1e-12)  # rounding of sums of ratings
+    np.testing.assert_allclose(swing.valve_mw[:, 0], 100.0 * kept, rtol=1e-12)  # rounding of sums of ratings
     assert kept.min() < 0.97

@@ -103,7 +103,7 @@ def test_scada_numbers_are_two_intervals_old_and_local_ones_are_fresh(one):
         expected = np.empty((20, 15))
         expected[:, 0] = history[t][1][bus] / 0.05
         at_bus_mw = np.zeros(68)
-        np.add.at(at_bus_mw, CASE.load.bus, loop.grid.inputs.load_mw[0])
+        np.add.at(at_bus_mw, CASE.load.bus, loop.grid.injections.load_mw[0])
         nominal_mw = np.zeros(68)
         np.add.at(nominal_mw, CASE.load.bus, CASE.load.p_mw)
         expected[:, 1] = np.where(
@@ -131,7 +131,7 @@ def test_the_extended_observation_adds_own_past_and_the_schedules_slope():
     seen = batch.step(action).final_observation.observations["gas"][0]
     np.testing.assert_array_equal(seen[:, 15], before)
     np.testing.assert_array_equal(seen[:, 16], 0.25)
-    schedule_mw = batch.loop._schedule_mw[0].sum(axis=1)
+    schedule_mw = batch.loop._episodes.schedule_mw[0].sum(axis=1)
     assert seen[0, 17] == pytest.approx((schedule_mw[3] - schedule_mw[2]) / 100.0, rel=1e-6)  # float32
 
 
@@ -139,7 +139,7 @@ def test_the_critics_state_holds_the_grid_as_it_is(one):
     one.reset(np.array([5]))
     state = one.step(still(one)).final_observation.state[0]
     loop = one.loop
-    load_mw, wind_and_sun_mw = loop.grid.inputs.load_mw[0], loop.grid.inputs.renewable_mw[0]
+    load_mw, wind_and_sun_mw = loop.grid.injections.load_mw[0], loop.grid.injections.renewable_mw[0]
     largest = np.argsort(-CASE.load.p_mw, kind="stable")[:30]
     hour, day = loop.episode[0].hour_of_day[1] / 24.0, loop.episode[0].day_of_week[1] / 7.0
     expected = np.concatenate(

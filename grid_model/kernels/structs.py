@@ -1,0 +1,264 @@
+"""The nouns of the compiled functions: named tuples of arrays that live as long as the grid and are filled in place.
+
+Arrays of groups have env last, as the integrators want them; all others lead with env. A macro step of some
+environments only, n of them, works on columns of its own, [group, n]. Units are in the names; angles are in rad.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from grid_model.network.admittance import ComplexArray
+
+__all__ = [
+    "BusInjections",
+    "Drive",
+    "GridArrays",
+    "GroupParameters",
+    "GroupState",
+    "Injections",
+    "IntervalRecord",
+    "MachineParameters",
+    "MachineState",
+    "MacroStep",
+    "Network",
+    "Placement",
+    "PowerFlow",
+    "Profile",
+    "ReducedNetwork",
+    "ServiceStatus",
+    "SwingConstants",
+    "SwingParameters",
+    "SwingVariables",
+    "placement_of",
+]
+
+
+class Placement(NamedTuple):
+    """At which bus and in which group everything stands; positions, never labels."""
+
+    load_bus: IntArray  # [load]
+    renewable_bus: IntArray  # [renewable]
+    resource_bus: IntArray  # [resource]
+    machine_bus: IntArray  # [machine]
+    machine_group: IntArray  # [machine]
+    from_bus: IntArray  # [branch]
+    to_bus: IntArray  # [branch]
+
+
+def placement_of(case: Case, machine_group: IntArray) -> Placement:
+    """Of a case whose machines belong to these groups, [machine]."""
+    return Placement(
+        load_bus=case.load.bus,
+        renewable_bus=case.renewable.bus,
+        resource_bus=case.resource.bus,
+        machine_bus=case.machine.bus,
+        machine_group=machine_group,
+        from_bus=case.branch.from_bus,
+        to_bus=case.branch.to_bus,
+    )
+
+
+class Injections(NamedTuple):
+    """Everything that acts on the grid at one instant."""
+
+    load_mw: FloatArray  # at 60 Hz, [env, load]
+    load_mvar: FloatArray  # [env, load]
+    renewable_mw: FloatArray  # [env, renewable]
+    schedule_mw: FloatArray  # [env, machine]
+    set_point_mw: FloatArray  # of the resources, [env, resource]
+    resource_mw: FloatArray  # their outputs, [env, resource]
+
+
+class Profile(NamedTuple):
+    """What acts on the grid in the course of an interval: straight lines but for the resources' outputs."""
+
+    begin: Injections
+    end: Injections
+    coming: Injections  # to be filled with what acts at the end of the interval that comes next
+    load_step_mw: FloatArray  # steps of load that have happened, [env, load]
+    served_share: FloatArray  # share of each load that shedding has left, [env, load]
+    lag_s: FloatArray  # time constant of each resource, [resource]
+    lag_kind: IntArray  # which of `SwingConstants.lag_s` that is, [resource]
+    lag_decay: FloatArray  # exp(-t/T) at every step of an interval, [step, resource]
+
+
+class ServiceStatus(NamedTuple):
+    """What is in service; owned by the power flow, which knows the islands."""
+
+    branch: BoolArray  # [env, branch]
+    machine: BoolArray  # [env, machine]
+    bus: BoolArray  # energised, [env, bus]
+
+
+class PowerFlow(NamedTuple):
+    """The last solution of each environment."""
+
+    v_pu: ComplexArray  # [env, bus]
+    s_from_mva: ComplexArray  # entering each circuit, [env, branch]
+    s_to_mva: ComplexArray  # [env, branch]
+    converged: BoolArray  # [env]
+
+
+class BusInjections(NamedTuple):
+    """What the next power flow is to solve."""
+
+    others_mva: ComplexArray  # from everything but machines, [env, bus]
+    total_mva: ComplexArray  # [env, bus]
+
+
+class Network(NamedTuple):
+    """How the network joins the groups, see `grid_model.dynamics.coherency`; it changes with the topology alone."""
+
+    impact_share: FloatArray  # Phi, share of each group in a change of power at a bus, [env, bus, group]
+    angle_sensitivity: (
+        FloatArray  # psi, drop of angle across each spring per radian, [env, branch + machine, group]
+    )
+    spring_pu: FloatArray  # of circuits in service, [env, branch]
+    conductance_pu: FloatArray  # r / (r^2 + x^2) / t of circuits in service, [env, branch]
+    bus_frequency: FloatArray  # F, the frequency divider on the groups, [env, bus, group]
+    bus_gram: FloatArray  # F'F, [env, group, group]
+
+
+class MachineParameters(NamedTuple):
+    """Of the machines in service; zero for others."""
+
+    inertia_mws_per_hz: FloatArray  # [env, machine]
+    governor_share: FloatArray  # of the grid's governor, [env, machine]
+    reactance_pu: FloatArray  # x'd on the case's base, in service or not, [machine]
+    susceptance_pu: FloatArray  # 1 / x'd, [machine]
+
+
+class MachineState(NamedTuple):
+    """What each machine sends out at the last power flow."""
+
+    p_mw: FloatArray  # [env, machine]
+    q_mvar: FloatArray  # [env, machine]
+
+
+class GroupParameters(NamedTuple):
+    """What the machines in service make of each group."""
+
+    inertia_mws_per_hz: FloatArray  # M, zero without a machine, [group, env]
+    governor_share: FloatArray  # of the grid's governor, [group, env]
+
+
+class SwingParameters(NamedTuple):
+    """What the integrators know of each group."""
+
+    inertia_mws_per_hz: FloatArray  # M, above zero: one where a group has no machine, [group, env]
+    gain_mw_per_hz: FloatArray  # of its governors together, as the next three, [group, env]
+    limit_up_mw: FloatArray  # [group, env]
+    limit_down_mw: FloatArray  # [group, env]
+    rate_mw_per_s: FloatArray  # [group, env]
+    dead_band_hz: FloatArray  # [env]
+
+
+class GroupState(NamedTuple):
+    """State of the swing equations between two macro steps; angles are zero there."""
+
+    df_hz: FloatArray  # frequency deviation, [group, env]
+    valve_mw: FloatArray  # governors of the group together, [group, env]
+    reheat_mw: FloatArray  # [group, env]
+    p_elec_mw: FloatArray  # what its machines send out at the last power flow, [group, env]
+
+
+class SwingVariables(NamedTuple):
+    """State of the swing equations within a macro step; changed by the integrators."""
+
+    df_hz: FloatArray  # frequency deviation, [group, n]
+    theta_rad: FloatArray  # turn of each group since the last power flow, [group, n]
+    valve_mw: FloatArray  # [group, n]
+    reheat_mw: FloatArray  # [group, n]
+    synchronising_mw: FloatArray  # what the angles make flow at the macro step's end, [group, n]
+
+
+class Drive(NamedTuple):
+    """What drives the groups through a macro step; powers follow straight lines between its two ends."""
+
+    p_start_mw: FloatArray  # schedule + renewables - load at 60 Hz - losses - net export, [group, n]
+    p_end_mw: FloatArray  # [group, n]
+    damping_mw_per_hz: FloatArray  # D, [group, n]
+    lagged_mw: (
+        FloatArray  # output of the resources by kind of lag, changed by the integrators, [lag, group, n]
+    )
+    set_point_start_mw: FloatArray  # [lag, group, n]
+    set_point_end_mw: FloatArray  # [lag, group, n]
+
+
+class IntervalRecord(NamedTuple):
+    """What an interval was like, added to by every macro step."""
+
+    second_moment_hz2: FloatArray  # mean over the steps of f_a f_b, lower triangle, [group, group, env]
+    df_min_hz: FloatArray  # extremes, [group, env]
+    df_max_hz: FloatArray
+    trace_hz: FloatArray  # at every step, [step, group, env]; length 0 for none
+    trace_mechanical_mw: FloatArray  # governors' power likewise, [step, group, env]
+
+
+class ReducedNetwork(NamedTuple):
+    """Power between machines, P_i = sum_j [C_ij cos(theta_i - theta_j) + S_ij sin(theta_i - theta_j)].
+
+    Rows and columns of machines out of service are zero.
+    """
+
+    conductance_mw: FloatArray  # C, [machine, machine, env]
+    susceptance_mw: FloatArray  # S, [machine, machine, env]
+
+
+class SwingConstants(NamedTuple):
+    """Numbers of the integration."""
+
+    lag_s: FloatArray  # the different time constants of the resources, [lag]
+    t_valve_s: float
+    t_reheat_s: float
+    high_pressure_fraction: float
+    tie_damping_s: float
+    dt_s: float
+    mean_weight: float  # of one step in the means: one over the steps of the whole interval
+
+
+class MacroStep(NamedTuple):
+    """A macro step of n environments: where it began, what drives it, and where it has come to."""
+
+    start_hz: FloatArray  # frequency deviation at its beginning, [group, n]
+    load_growth_mw: FloatArray  # growth of net load as the groups meet it, [group, n]
+    output_start_mw: FloatArray  # of the resources, [group, n]
+    swing: SwingVariables
+    drive: Drive
+    parameters: SwingParameters
+    record: IntervalRecord  # its traces have length 0: they are kept for the interval alone
+    synchronising_mw_per_rad: FloatArray  # T, [group, group, n]
+    reduced: ReducedNetwork | None  # at the level of single machines
+
+
+class GridArrays(NamedTuple):
+    """All that the compiled functions know of a batch of grids."""
+
+    placement: Placement
+    profile: Profile
+    status: ServiceStatus
+    power_flow: PowerFlow
+    injected: BusInjections
+    network: Network
+    machines: MachineParameters
+    machine_state: MachineState
+    groups: GroupParameters
+    group_state: GroupState
+    swing: SwingParameters
+    record: IntervalRecord
+    synchronising_mw_per_rad: (
+        FloatArray  # T with the losses: power per radian of each group, [group, group, env]
+    )
+    y_reduced_pu: ComplexArray  # Y_red of the levels of single machines, [env, machine, machine]
+    reduced: ReducedNetwork | None  # None at the other levels
+    relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, area, stage]
+    relay_threshold_hz: float  # highest stage of load shedding, as a deviation
+    constants: SwingConstants
+    load_per_hz: float  # relative growth of load with frequency
+    base_mva: float
+    n_steps: int  # integration steps of an interval
+    interval_s: float
+    renewal_spread_hz: float  # groups further apart swing against each other

@@ -1,0 +1,272 @@
+"""What joins the groups at an operating point, compiled: synchronising power, and the change of losses with angles.
+
+For areas and the whole grid that is a matrix T + L of power per radian; for single machines the coefficients C and S
+of what their internal voltages drive through the reduced network (`grid_model.dynamics.kron_reduction`).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.kernels.structs import GridArrays, Network, Placement, ReducedNetwork
+from grid_model.network.admittance import ComplexArray
+
+__all__ = [
+    "adopt_power_flow",
+    "internal_voltages",
+    "loss_matrix",
+    "power_coefficients",
+    "spring_stiffness",
+    "synchronising_matrix",
+]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def adopt_power_flow(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
+    """Start the next macro step from the last power flow: machines' powers, and what joins the groups there.
+
+    Where it found no solution the powers stay what they were.
+
+    Args:
+        grid: the grid; envs: environments, [n]; power_mva: of the machines in that solution, [n, machine].
+    """
+    _adopt_machine_power(grid, envs, power_mva)
+    _renew(grid, envs, grid.reduced)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
+    """Machines' powers of the environments that found a solution, and their groups' sums."""
+    converged, in_service = grid.power_flow.converged, grid.status.machine
+    machine_mw, machine_mvar = grid.machine_state.p_mw, grid.machine_state.q_mvar
+    p_elec_mw, machine_group = grid.group_state.p_elec_mw, grid.placement.machine_group
+    for row in range(envs.size):
+        e = envs[row]
+        if not converged[e]:
+            continue
+        for g in range(p_elec_mw.shape[0]):
+            p_elec_mw[g, e] = 0.0
+        for i in range(machine_group.size):
+            machine_mw[e, i] = power_mva[row, i].real
+            machine_mvar[e, i] = power_mva[row, i].imag
+            if in_service[e, i]:
+                p_elec_mw[machine_group[i], e] += machine_mw[e, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _renew(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork | None) -> None:
+    """What joins the groups of some environments, by the level; which one is known when this is compiled."""
+    if reduced is None:
+        _renew_matrix(grid, envs)
+    else:
+        _renew_coefficients(grid, envs, reduced)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
+    """T + L at the operating points of some environments."""
+    n_spring, n_group = grid.network.angle_sensitivity.shape[1:]
+    stiffness, matrix = np.empty(n_spring), np.empty((n_group, n_group))
+    synchronising_mw_per_rad = grid.synchronising_mw_per_rad
+    for row in range(envs.size):
+        e = envs[row]
+        spring_stiffness(
+            grid.power_flow.v_pu[e],
+            grid.machine_state.q_mvar[e],
+            grid.status.machine[e],
+            grid.network.spring_pu[e],
+            grid.machines.susceptance_pu,
+            grid.placement,
+            grid.base_mva,
+            stiffness,
+        )
+        synchronising_matrix(stiffness, grid.network.angle_sensitivity[e], matrix)
+        loss_matrix(grid.power_flow.v_pu[e], grid.network, grid.placement, e, grid.base_mva, matrix)
+        for a in range(n_group):
+            for b in range(n_group):
+                synchronising_mw_per_rad[a, b, e] = matrix[a, b]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork) -> None:
+    """C and S of the machines, losses included, in the environments that found a solution."""
+    v_pu, machine, status, n = (
+        grid.power_flow.v_pu,
+        grid.machine_state,
+        grid.status,
+        grid.placement.machine_bus.size,
+    )
+    conductance_mw, susceptance_mw = np.empty((n, n, 1)), np.empty((n, n, 1))
+    losses = np.empty((n, n))
+    for row in range(envs.size):
+        e = envs[row]
+        if not grid.power_flow.converged[e]:
+            continue
+        e_pu = internal_voltages(
+            v_pu[e : e + 1],
+            machine.p_mw[e : e + 1],
+            machine.q_mvar[e : e + 1],
+            grid.placement.machine_bus,
+            grid.machines.reactance_pu,
+            status.machine[e : e + 1],
+            grid.base_mva,
+        )
+        power_coefficients(e_pu, grid.y_reduced_pu[e : e + 1], grid.base_mva, conductance_mw, susceptance_mw)
+        losses[:] = 0.0
+        loss_matrix(v_pu[e], grid.network, grid.placement, e, grid.base_mva, losses)
+        # Since its rows sum to zero, L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
+        for i in range(n):
+            for j in range(n):
+                reduced.conductance_mw[i, j, e] = conductance_mw[i, j, 0]
+                reduced.susceptance_mw[i, j, e] = susceptance_mw[i, j, 0] - losses[i, j]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def spring_stiffness(
+    v_pu: ComplexArray,
+    machine_q_mvar: FloatArray,
+    machine_in_service: BoolArray,
+    spring_pu: FloatArray,
+    susceptance_pu: FloatArray,
+    placement: Placement,
+    base_mva: float,
+    stiffness_mw_per_rad: FloatArray,
+) -> None:
+    """Stiffness of circuits and machines of one environment at an operating point [MW/rad].
+
+    A circuit gives V_f V_t cos(th_f - th_t) times its spring; a machine's internal voltage E behind x'd gives
+    E V cos(delta - th) / x'd, which equals V^2 / x'd + Q because Q = (E V cos(delta - th) - V^2) / x'd.
+
+    Args:
+        v_pu: [bus]; machine_q_mvar, machine_in_service: [machine].
+        spring_pu: of circuits, zero where out of service, [branch]; susceptance_pu: 1 / x'd, [machine].
+        placement: of circuits and machines; base_mva: of the quantities in pu.
+        stiffness_mw_per_rad: filled in, [branch + machine].
+    """
+    from_bus, to_bus, machine_bus = placement.from_bus, placement.to_bus, placement.machine_bus
+    n_branch = from_bus.size
+    for k in range(n_branch):
+        v_from, v_to = v_pu[from_bus[k]], v_pu[to_bus[k]]
+        cosine = v_from.real * v_to.real + v_from.imag * v_to.imag
+        stiffness_mw_per_rad[k] = base_mva * spring_pu[k] * cosine
+    for i in range(machine_bus.size):
+        k = n_branch + i
+        if machine_in_service[i]:
+            v = v_pu[machine_bus[i]]
+            square = v.real * v.real + v.imag * v.imag
+            stiffness_mw_per_rad[k] = base_mva * square * susceptance_pu[i] + machine_q_mvar[i]
+        else:
+            stiffness_mw_per_rad[k] = 0.0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def synchronising_matrix(
+    stiffness_mw_per_rad: FloatArray, angle_sensitivity: FloatArray, matrix_mw_per_rad: FloatArray
+) -> None:
+    """T = psi' k psi: growth of each group's export per radian of each group [MW/rad].
+
+    Symmetric with rows that sum to zero, because a common turn of all rotors strains no spring.
+
+    Args:
+        stiffness_mw_per_rad: k, [spring]; angle_sensitivity: psi, [spring, group].
+        matrix_mw_per_rad: filled in, [group, group].
+    """
+    n_spring, n_group = angle_sensitivity.shape
+    total = matrix_mw_per_rad
+    total[:] = 0.0
+    for k in range(n_spring):
+        for a in range(n_group):
+            pull = stiffness_mw_per_rad[k] * angle_sensitivity[k, a]
+            for b in range(a + 1):
+                total[a, b] += pull * angle_sensitivity[k, b]
+    for a in range(n_group):
+        for b in range(a):
+            total[b, a] = total[a, b]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def loss_matrix(
+    v_pu: ComplexArray,
+    network: Network,
+    placement: Placement,
+    env: int,
+    base_mva: float,
+    matrix_mw_per_rad: FloatArray,
+) -> None:
+    """L: growth of what each group delivers into losses per radian of each group [MW/rad].
+
+    A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi; phi grows by psi_lb
+    per radian of group b, and the groups deliver a loss by the mean of their shares Phi at its two ends. Rows sum to 0.
+
+    Args:
+        v_pu: of the environment, [bus]; network, placement: of the grid; env: the environment; base_mva: of v_pu.
+        matrix_mw_per_rad: L is added here, [group, group].
+    """
+    impact_share, angle_sensitivity = network.impact_share[env], network.angle_sensitivity[env]
+    conductance_pu, from_bus, to_bus = network.conductance_pu[env], placement.from_bus, placement.to_bus
+    n_group = impact_share.shape[1]
+    total = np.zeros((n_group, n_group))
+    for k in range(from_bus.size):
+        f, t = from_bus[k], to_bus[k]
+        sine = v_pu[f].imag * v_pu[t].real - v_pu[f].real * v_pu[t].imag
+        slope = base_mva * conductance_pu[k] * sine  # half of 2 g V_f V_t sin phi, for the mean of both ends
+        if slope != 0.0:
+            for a in range(n_group):
+                delivered = slope * (impact_share[f, a] + impact_share[t, a])
+                for b in range(n_group):
+                    total[a, b] += delivered * angle_sensitivity[k, b]
+    for a in range(n_group):
+        for b in range(n_group):
+            matrix_mw_per_rad[a, b] += total[a, b]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def internal_voltages(
+    v_pu: ComplexArray,
+    machine_mw: FloatArray,
+    machine_mvar: FloatArray,
+    machine_bus: IntArray,
+    reactance_pu: FloatArray,
+    machine_in_service: BoolArray,
+    base_mva: float,
+) -> ComplexArray:
+    """E = V + j x'd conj(S / V) of each machine, zero where out of service, [env, machine].
+
+    Args:
+        v_pu: [env, bus]; machine_mw, machine_mvar: [env, machine].
+        machine_bus, reactance_pu: [machine]; machine_in_service: [env, machine].
+    """
+    n_env, n_machine = machine_mw.shape
+    e_pu = np.zeros((n_env, n_machine), dtype=np.complex128)
+    for env in range(n_env):
+        for i in range(n_machine):
+            if machine_in_service[env, i]:
+                v = v_pu[env, machine_bus[i]]
+                s = complex(machine_mw[env, i], machine_mvar[env, i]) / base_mva
+                e_pu[env, i] = v + 1j * reactance_pu[i] * (s / v).conjugate()
+    return e_pu
+
+
+@numba.njit(cache=True, error_model="numpy")
+def power_coefficients(
+    e_pu: ComplexArray,
+    y_reduced_pu: ComplexArray,
+    base_mva: float,
+    conductance_mw: FloatArray,
+    susceptance_mw: FloatArray,
+) -> None:
+    """C and S of P_i(theta), see `grid_model.dynamics.kron_reduction`.
+
+    Args:
+        e_pu: [env, machine]; y_reduced_pu: [env, machine, machine].
+        conductance_mw, susceptance_mw: filled in, [machine, machine, env].
+    """
+    n_env, n_machine = e_pu.shape
+    for env in range(n_env):
+        for i in range(n_machine):
+            for j in range(n_machine):
+                w = base_mva * e_pu[env, i] * (y_reduced_pu[env, i, j] * e_pu[env, j]).conjugate()
+                conductance_mw[i, j, env] = w.real
+                susceptance_mw[i, j, env] = -w.imag
