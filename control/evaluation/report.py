@@ -256,8 +256,11 @@ def write_report(
 
     Args:
         path: .md for Markdown, anything else for HTML.
-        table: of `tabulate`; found: of `compare`; suites: {suite: seeds}.
-        contenders: who took part; make: builds environments, for the picture of one event.
+        table: of `tabulate`.
+        found: of `compare`.
+        suites: seeds of each suite, {suite: [episode]}.
+        contenders: who took part.
+        make: builds environments, for the picture of one event.
     """
     import jinja2
 

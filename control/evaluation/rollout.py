@@ -49,24 +49,38 @@ class Step(Protocol[SeenOut]):
     """What one interval of all environments led to; the environment leads on every axis."""
 
     @property
-    def observation(self) -> SeenOut: ...
+    def observation(self) -> SeenOut:
+        """What the environments show now; where an episode ended, of the next one."""
+
     @property
-    def reward(self) -> Any: ...  # [env], or [env, agent]
+    def reward(self) -> Any:
+        """[env], or [env, agent]."""
+
     @property
-    def terms(self) -> Mapping[str, FloatArray]: ...  # {name: [env]}
+    def terms(self) -> Mapping[str, FloatArray]:
+        """Everything logged of the interval, {name: [env]}."""
+
     @property
-    def terminated(self) -> BoolArray: ...  # [env]
+    def terminated(self) -> BoolArray:
+        """Whether the episode ended because it cannot go on, [env]."""
+
     @property
-    def truncated(self) -> BoolArray: ...  # [env]
+    def truncated(self) -> BoolArray:
+        """Whether it ended because its time is over, [env]."""
 
 
 class Environment(Protocol[SeenOut, ActionIn]):
     """A batch of episodes that step together."""
 
     @property
-    def n_env(self) -> int: ...
-    def reset(self, seeds: IntArray, /) -> SeenOut: ...
-    def step(self, action: ActionIn, /) -> Step[SeenOut]: ...
+    def n_env(self) -> int:
+        """Episodes that step together."""
+
+    def reset(self, seeds: IntArray, /) -> SeenOut:
+        """Start an episode from each seed, [env]; what they show."""
+
+    def step(self, action: ActionIn, /) -> Step[SeenOut]:
+        """One interval of every episode."""
 
 
 class Detail(Protocol):
@@ -93,6 +107,7 @@ class Plain:
         """Whatever the environment, no question is asked of it."""
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
+        """Nothing more."""
         return {}
 
 
@@ -237,7 +252,11 @@ def _batch(
     detail: Callable[[Any], Detail],
     on_interval: Callable[[], None] | None,
 ) -> Record:
-    """One batch of episodes, [env], of which the first `n_mine` count."""
+    """One batch of episodes, [env], of which the first `n_mine` count.
+
+    Raises:
+        RuntimeError: an episode has not ended after MOST_INTERVALS intervals.
+    """
     n_env = environment.n_env
     seen = environment.reset(seeds)
     controller.reset(np.arange(n_env), seeds)

@@ -271,6 +271,12 @@ class ScenarioFigures:
 def scenario_figures(case: Case, series: Series, config: ScenarioConfig, n_episode: int) -> ScenarioFigures:
     """Measures a scenario over episodes of the seeds 0, 1, ...; everything of the year over the year.
 
+    Args:
+        case: the grid.
+        series: the year of load, wind and sun.
+        config: the scenario.
+        n_episode: episodes that are built, none of them played.
+
     Raises:
         control.scenario.config.ScenarioError: the scenario does not fit the grid.
     """

@@ -139,6 +139,9 @@ class Scada:
 
         Args:
             value: true values, shape [env, signal].
+
+        Raises:
+            ValueError: they have another shape.
         """
         if value.shape != self._shown.shape:
             raise ValueError(f"scada: values of shape {value.shape}, expected {self._shown.shape}.")
@@ -161,7 +164,11 @@ class Scada:
         return {name: getattr(self, f"_{name}").copy() for name in _STATE}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what get_state gave."""
+        """Go on from what get_state gave.
+
+        Raises:
+            ValueError: it is the state of other signals or of another number of environments.
+        """
         for name in _STATE:
             mine = getattr(self, f"_{name}")
             given = np.asarray(state[name])
