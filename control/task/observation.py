@@ -113,7 +113,7 @@ def observe_agents(
         forecast_deviation_mw: renewable forecast less its schedule, late [MW], [env, 3].
         hour: 0 to 24, [env].
         weekday: 0 to 6, [env].
-        utilisation: of its capacity, a battery's state of charge, [env, resource].
+        utilisation: of its capacity, -1 to 1, a battery's 2 SOC - 1, [env, resource].
 
     Returns:
         [env, resource, 15], scaled to order one.
