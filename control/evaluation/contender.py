@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, whoever is handed in.
+"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, policies.
 
 Contenders are sent to processes, so what builds their controllers are functions of modules, or partials of them.
 """

@@ -1,9 +1,9 @@
-"""One way to play episodes: whoever acts, in whatever shows something and can be stepped; one record comes out.
+"""One way to play episodes: any actor in any environment that can be stepped; one record comes out.
 
-What the environment shows is handed to the actor as it is, and the actor's answer to the environment: here nobody looks
-into either. So the grid is played with controllers as with learned policies, and any small environment too. Episode k
-of a record depends on its seed and on who acts alone, whatever the batch size: seeds are played in batches as large as
-the environment, and the last one is filled up with repeats that count for nothing.
+What the environment shows is handed to the actor as it is, and the actor's answer to the environment: neither is
+looked into here. So the grid is played with controllers as with learned policies, and any small environment too.
+Episode k of a record depends on its seed and on the actor alone, whatever the batch size: seeds are played in batches
+as large as the environment, and the last one is filled up with repeats that count for nothing.
 
     record = rollout(controller, ByPlant(environment), seeds)             returns and terms of the reward
     record = rollout(controller, ByPlant(environment), seeds, Figures)    and what the tables are made of
@@ -104,7 +104,7 @@ class Plain:
     marks: tuple[tuple[tuple[float, str], ...], ...] = ()
 
     def __init__(self, environment: Any) -> None:
-        """Whatever the environment, no question is asked of it."""
+        """Any environment: nothing is read from it."""
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
         """Nothing more."""

@@ -31,7 +31,7 @@ def mean_load_share(series: Series) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskDescription:
-    """One task, as whoever acts in it may know it."""
+    """What a controller may know of its task."""
 
     case: Case
     fleet: Fleet

@@ -1,4 +1,4 @@
-"""What episodes come to: the terms of their steps summed up.
+"""Terms of episodes, summed up from those of their steps.
 
 How a term is summed up follows from its name: `reward_...` and `violations...` add up over an episode,
 `rms_...` is a root mean square, `max_...` and `min_...` are extremes, every other term is averaged over the
