@@ -3,57 +3,33 @@
 import numpy as np
 import pytest
 
-from cases.ieee68 import load_ieee68
+from builders import described
 from control.controllers import base as layout
 from control.controllers.agc import AgcParameters, PiAgc
 from control.controllers.base import BaselineError
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.registry import BASELINES, make_baseline, stored_parameters
-from control.controllers.simple import RandomActions
+from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.search_space import Space
-from control.plants.fleet import make_fleet
 from control.scenario.suites import require_training_seed
-from control.task import observation
 
 TUNED = [name for name, baseline in BASELINES.items() if baseline.parameters is not None]
 
 
 @pytest.fixture(scope="module")
-def fleet():
-    return make_fleet(load_ieee68(), 4.0)
+def task():
+    return described()
 
 
-def test_controllers_read_observations_as_they_are_written():
-    """The two copies of the layout are one: every number is found where control.task.observation puts it."""
-    assert (layout.DF_HZ, layout.FORECAST_MW, layout.SLOPE_MW) == (
-        observation.DF_HZ,
-        observation.FORECAST_MW,
-        observation.SLOPE_MW,
-    )
-    one = np.ones((1, 1))
-    seen = observation.observe_agents(
-        own_df_hz=0.05 * 1 * one,
-        own_load_share=2 * one,
-        own_output_share=3 * one,
-        system_df_hz=np.array([0.05 * 4]),
-        nearest_df_hz=np.full((1, 1, 5), 0.05 * 5),
-        forecast_deviation_mw=np.full((1, 3), 500.0 * 6),
-        hour=np.array([12.0 * 8]),
-        weekday=np.array([3.0 * 9]),
-        utilisation=10 * one,
-    )[0, 0]
-    assert seen[layout.OWN_DF] == pytest.approx(1.0)
-    assert seen[layout.OWN_LOAD] == 2.0
-    assert seen[layout.OWN_OUTPUT] == 3.0
-    assert seen[layout.SYSTEM_DF] == pytest.approx(4.0)
-    np.testing.assert_allclose(seen[layout.NEAREST_DF], 5.0)
-    np.testing.assert_allclose(seen[layout.FORECAST], 6.0)
-    assert seen[layout.HOUR] == 7.0
-    assert seen[layout.WEEKDAY] == 8.0
-    assert seen[layout.UTILISATION] == 10.0
-    assert len(seen) == layout.BEFORE_DF
-    assert observation.EXTENDED_SIZE == layout.SLOPE + 1
+@pytest.fixture(scope="module")
+def extended():
+    return described(observation_size=18)
+
+
+@pytest.fixture(scope="module")
+def fleet(task):
+    return task.fleet
 
 
 def test_random_actions_belong_to_the_seed_not_to_the_batch(fleet):
@@ -65,10 +41,10 @@ def test_random_actions_belong_to_the_seed_not_to_the_batch(fleet):
         np.testing.assert_array_equal(alone.act(seen[:1])[0], many.act(seen)[2])
 
 
-def test_a_linear_policy_by_hand(fleet):
+def test_a_linear_policy_by_hand(task, extended, fleet):
     weight, zone = np.zeros((3, 16)), np.array([0.1, 0.1, 0.1])
     weight[0, layout.OWN_DF], weight[1, -1], weight[2, layout.OWN_DF] = -2.0, 0.05, -0.5
-    policy = LinearPolicy(fleet, 1, LinearParameters(weight=weight, zone=zone))
+    policy = LinearPolicy(task, 1, LinearParameters(weight=weight, zone=zone))
     seen = np.zeros((1, fleet.n_resource, 15))
     seen[:, :, layout.OWN_DF] = 0.3
     action = policy.act(seen)[0]
@@ -76,16 +52,16 @@ def test_a_linear_policy_by_hand(fleet):
     np.testing.assert_allclose(action[fleet.kind == 1], 0.0)  # 0.05 is not worth moving for
     np.testing.assert_allclose(action[fleet.kind == 2], -0.15)
     with pytest.raises(BaselineError, match="18 numbers"):
-        policy.act(np.zeros((1, fleet.n_resource, 18)))
+        LinearPolicy(extended, 1, LinearParameters(weight=weight, zone=zone))
 
 
 @pytest.mark.parametrize(("build", "parameters"), [(PiAgc, AgcParameters), (LocalPi, LocalPiParameters)])
-def test_candidates_side_by_side_act_as_each_does_alone(fleet, build, parameters):
+def test_candidates_side_by_side_act_as_each_does_alone(task, fleet, build, parameters):
     rng = np.random.default_rng(2)
     space = Space.of(parameters)
     numbers = space.decode(rng.uniform(size=(4, len(space.name))))
-    together = build(fleet, 4, parameters(**numbers))
-    alone = [build(fleet, 1, parameters(**{k: float(v[i]) for k, v in numbers.items()})) for i in range(4)]
+    together = build(task, 4, parameters(**numbers))
+    alone = [build(task, 1, parameters(**{k: float(v[i]) for k, v in numbers.items()})) for i in range(4)]
     for _ in range(20):
         seen = rng.normal(0.0, 0.5, (4, fleet.n_resource, 15))
         action = together.act(seen)
@@ -94,8 +70,8 @@ def test_candidates_side_by_side_act_as_each_does_alone(fleet, build, parameters
             np.testing.assert_allclose(action[i], one.act(seen[i : i + 1])[0], atol=1e-12)
 
 
-def test_a_local_plant_forgets_at_the_beginning_of_an_episode(fleet):
-    pi = LocalPi(fleet, 2, LocalPiParameters())
+def test_a_local_plant_forgets_at_the_beginning_of_an_episode(task, fleet):
+    pi = LocalPi(task, 2, LocalPiParameters())
     seen = np.full((2, fleet.n_resource, 15), -0.5)
     first = pi.act(seen)
     pi.act(seen)
@@ -106,7 +82,7 @@ def test_a_local_plant_forgets_at_the_beginning_of_an_episode(fleet):
 
 
 @pytest.mark.parametrize("name", TUNED)
-def test_stored_parameters_come_from_training_seeds_and_make_a_controller(fleet, name):
+def test_stored_parameters_come_from_training_seeds_and_make_a_controller(task, extended, fleet, name):
     content = stored_parameters(name)
     provenance = content["provenance"]
     for seed in (provenance["first_training_seed"], *provenance["validation_seeds"]):
@@ -114,11 +90,17 @@ def test_stored_parameters_come_from_training_seeds_and_make_a_controller(fleet,
     assert provenance["validation_return_tuned"] >= provenance["validation_return_start"] or (
         provenance["method"] == "start of the search"
     )
-    baseline = make_baseline(name, fleet, 1)
-    size = 18 if BASELINES[name].observation == "extended" else 15
-    action = baseline.act(np.zeros((1, fleet.n_resource, size)))
+    its = extended if BASELINES[name].observation == "extended" else task
+    baseline = make_baseline(name, its, 1)
+    action = baseline.act(np.zeros((1, fleet.n_resource, its.observation_size)))
     assert action.shape == (1, fleet.n_resource)
     assert np.isfinite(action).all()
+
+
+def test_actions_that_were_handed_out_are_the_callers_own(fleet):
+    idle = DoNothing(fleet, 2)
+    idle.act(np.zeros((2, fleet.n_resource, 15)))[:] = 7.0
+    np.testing.assert_array_equal(idle.act(np.zeros((2, fleet.n_resource, 15))), 0.0)
 
 
 def test_an_unknown_baseline_is_named():

@@ -26,7 +26,7 @@ SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=30)
 def test_range_and_ramp_are_those_of_all_plants():
     """5 x 50 + 8 x 75 + 7 x 40 = 1130 MW; 5 x 50 + 8 x 10 + 7 x 5 = 365 MW/min."""
     batch = make_batch(SHORT, 1, check=False)
-    model = one_mass(batch.case, batch.loop.fleet)
+    model = one_mass(batch.description)
     # A step of 400 MW after a minute (15 intervals): too fast, but within range; then 1200 MW: beyond it.
     imbalance_mw = np.repeat([0.0, -400.0, -1200.0, -1200.0], 15)[None, :]
     found = adequacy(model, imbalance_mw, np.array([[0.2, 0.9]]))
@@ -97,7 +97,7 @@ def test_what_the_model_does_not_explain_is_the_power_that_would_have_moved_it_s
     """A frequency that runs ahead of the plan by 1 mHz an interval, inside the dead band, takes M x 1 mHz / 4 s."""
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=5), 1, check=False)
     played = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([5]), Figures)
-    model = replace(one_mass(batch.case, batch.loop.fleet), damping_mw_per_hz=0.0)
+    model = replace(one_mass(batch.description), damping_mw_per_hz=0.0)
     ahead_hz = 1e-3 * np.arange(1, 6)[None, :]
     steady = replace(played, arrays={**played.arrays, "df_hz": np.zeros_like(played["df_hz"])})
     found = unexplained_mw(model, steady, -ahead_hz)

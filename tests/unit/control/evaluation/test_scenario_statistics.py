@@ -9,7 +9,8 @@ import pytest
 
 from cases.series import load_series
 from control.evaluation import scenario_statistics as statistics
-from control.evaluation.rollout import play_trial
+from control.evaluation.grid_record import ByPlant, Figures
+from control.evaluation.rollout import rollout
 from control.scenario.episode import SCENARIOS
 from control.task.closed_loop import ClosedLoop
 from grid_model.dynamics.events import Event
@@ -49,10 +50,10 @@ def test_what_is_missing_is_what_the_environment_meets(config, kinds):
     loop = ClosedLoop(batch.case, load_series(progress=False), config, 1, check=False)
     loop.reset(np.array([0]), [np.random.default_rng(3)])
     episode = statistics.uncontrolled_episode(loop)
-    played = play_trial(Still(batch.case.n_resource), batch, np.array([3]))
+    played = rollout(Still(batch.case.n_resource), ByPlant(batch), np.array([3]), Figures)
     # Losses of some 100 MW: governors spread what is missing otherwise than the reference machine of a power flow does,
     # and reactors are switched later, which moves them by a few per cent of themselves.
-    np.testing.assert_allclose(episode.missing_mw[1:], -played.imbalance_mw[0], rtol=0.0, atol=6.0)
+    np.testing.assert_allclose(episode.missing_mw[1:], -played["imbalance_mw"][0], rtol=0.0, atol=6.0)
     assert [event.kind for event in loop.episode[0].events] == kinds
 
 
