@@ -34,7 +34,11 @@ def freeze_arrays(table: Any) -> None:
 
 
 def require_length(table: str, n_row: int, columns: dict[str, npt.NDArray[Any] | tuple[Any, ...]]) -> None:
-    """Every column of a table has one entry a row."""
+    """Every column of a table has one entry a row.
+
+    Raises:
+        CaseDataError: a column has another number of entries; the message names table and column.
+    """
     for name, values in columns.items():
         if len(values) != n_row:
             raise CaseDataError(f"{table}: {name} has {len(values)} entries, expected {n_row}, one a row.")
@@ -69,7 +73,11 @@ def require_position(
 
 
 def require_unique(name: str, values: Sequence[Any] | npt.NDArray[Any], *, label: str) -> None:
-    """No value occurs twice."""
+    """No value occurs twice.
+
+    Raises:
+        CaseDataError: a value occurs twice; the message tells which.
+    """
     seen: set[Any] = set()
     for value in values:
         if value in seen:
@@ -85,7 +93,11 @@ def _require(
     of: Sequence[Any] | npt.NDArray[Any],
     expected: str,
 ) -> None:
-    """Raise for the first element that is not good."""
+    """Raise for the first element that is not good.
+
+    Raises:
+        CaseDataError: an element is not good; the message tells name, value and what was expected.
+    """
     if good.all():
         return
     first = int(np.flatnonzero(~good)[0])

@@ -314,7 +314,11 @@ class Case:
         return len(self.area_names)
 
     def bus_position(self, bus_number: int) -> int:
-        """Position of the bus that carries this number in the source."""
+        """Position of the bus that carries this number in the source.
+
+        Raises:
+            CaseDataError: no bus carries this number.
+        """
         found = np.flatnonzero(self.bus.bus_number == bus_number)
         if len(found) == 0:
             raise CaseDataError(f"case {self.name}: no bus {bus_number}, expected one of the bus table.")
@@ -337,7 +341,11 @@ def unreached_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray, root: int)
 def _require_kind(
     label: str, names: tuple[str, ...], kinds: tuple[str, ...], allowed: tuple[str, ...]
 ) -> None:
-    """Every kind is one of the allowed ones."""
+    """Every kind is one of the allowed ones.
+
+    Raises:
+        CaseDataError: a kind is none of the allowed ones.
+    """
     for name, kind in zip(names, kinds, strict=True):
         if kind not in allowed:
             raise CaseDataError(f"{label} {name}: kind = {kind}, expected one of {', '.join(allowed)}.")

@@ -17,7 +17,12 @@ from cases.arrays import CaseDataError, FloatArray, IntArray
 
 
 def read_csv_table(path: Path) -> CsvTable:
-    """Read a CSV file whose rows all have the header's number of entries."""
+    """Read a CSV file whose rows all have the header's number of entries.
+
+    Raises:
+        CaseDataError: the file is missing, cannot be read, has no rows, or a row has another number of
+            entries than the header.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             lines = [line for line in csv.reader(handle) if line]
@@ -55,7 +60,11 @@ class CsvTable:
         )
 
     def texts(self, column: str, may_be_empty: bool = False) -> list[str]:
-        """Entries of a column as they stand."""
+        """Entries of a column as they stand.
+
+        Raises:
+            CaseDataError: there is no such column, or an entry is empty that may not be.
+        """
         if column not in self.columns:
             raise CaseDataError(
                 f"{self.file}, row 1: no column {column}, expected it beside {', '.join(self.columns)}."
@@ -113,7 +122,11 @@ class CsvTable:
             first[value] = row
 
     def rows_by(self, column: str, keys: list[str]) -> IntArray:
-        """Data row of each key; every key has exactly one row and no row is left over."""
+        """Data row of each key; every key has exactly one row and no row is left over.
+
+        Raises:
+            CaseDataError: a key has no row or several, or a row has no key.
+        """
         self.require_unique(column)
         row_of = {value: row for row, value in enumerate(self.columns[column])}
         for value, row in row_of.items():

@@ -174,7 +174,11 @@ def _branch_table(
     base_kv: FloatArray,
     notes: list[str],
 ) -> tuple[BranchTable, FloatArray]:
-    """Branches, lines first, and the shunts [Mvar absorbed at each bus] that stand for transformers' charging."""
+    """Branches, lines first, and the shunts [Mvar absorbed at each bus] that stand for transformers' charging.
+
+    Raises:
+        CaseDataError: a resistance or tap ratio is below 0, or a reactance is not above 0.
+    """
     row = np.flatnonzero(tables.branch[:, BR_STATUS] > 0) + 1
     for name, values, good, expected in (
         ("BR_R", branch[:, BR_R], branch[:, BR_R] >= 0.0, ">= 0"),
@@ -248,7 +252,12 @@ def _machine_table(
     dynamics: Path | None,
     notes: list[str],
 ) -> MachineTable:
-    """Machines that hold a voltage, with dynamic data from the side-car or assumed."""
+    """Machines that hold a voltage, with dynamic data from the side-car or assumed.
+
+    Raises:
+        CaseDataError: no machine in service stands at a bus of type 3, or the side-car does not list these
+            machines.
+    """
     reference = np.flatnonzero(bus[gen_bus, BUS_TYPE] == REFERENCE)
     if len(reference) == 0:
         raise CaseDataError(
@@ -304,7 +313,11 @@ def _machine_table(
 def _require_no_phase_shift(
     source: str, branch: FloatArray, from_bus: IntArray, to_bus: IntArray, n_bus: int, number: IntArray
 ) -> None:
-    """Shifts that any path adds up to the same (vector groups) turn angles only and are dropped; others are refused."""
+    """Shifts that any path adds up to the same (vector groups) turn angles only and are dropped; others are refused.
+
+    Raises:
+        CaseDataError: the shifts around a loop do not add up to 0.
+    """
     shift_degree = branch[:, SHIFT]
     turn = np.full(n_bus, np.nan)
     for root in range(n_bus):
@@ -333,7 +346,11 @@ def _assume(notes: list[str], unknown: BoolArray, values: FloatArray, value: flo
 
 
 def _whole(source: str, matrix: str, column: str, values: FloatArray) -> IntArray:
-    """Bus numbers as integers."""
+    """Bus numbers as integers.
+
+    Raises:
+        CaseDataError: a number is not whole.
+    """
     for row in np.flatnonzero(~(values == np.round(values))):
         raise CaseDataError(
             f"{source}, {matrix} row {row + 1}: {column} = {values[row]:g}, expected a bus number."
@@ -349,7 +366,11 @@ def _positions(
     position: dict[int, int],
     in_service: BoolArray,
 ) -> IntArray:
-    """Positions of the buses of what is in service."""
+    """Positions of the buses of what is in service.
+
+    Raises:
+        CaseDataError: something in service is connected to a bus that is not there or isolated.
+    """
     numbers = _whole(source, matrix, column, values)
     for row in np.flatnonzero(in_service):
         if int(numbers[row]) not in position:

@@ -195,7 +195,11 @@ def _branches(table: CsvTable, position: dict[int, int], variant: str) -> Branch
 
 
 def _machines(directory: Path, table: CsvTable, position: dict[int, int], variant: str) -> MachineTable:
-    """Schedule of generator.csv, dynamic data of machine.csv, cost of dispatch_cost.csv, joined by name."""
+    """Schedule of generator.csv, dynamic data of machine.csv, cost of dispatch_cost.csv, joined by name.
+
+    Raises:
+        CaseDataError: not exactly one slack machine is marked, or the tables disagree on machines or buses.
+    """
     table.require_unique("machine")
     name = table.texts("machine")
     bus = table.positions("bus_number", position)

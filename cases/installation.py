@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class ForeignPackageError(ImportError):
-    """Another distribution stands in the place of one of our packages."""
+    """Another distribution is imported under the name of one of our packages."""
 
 
 def require_own_package(name: str) -> None:
@@ -18,6 +18,9 @@ def require_own_package(name: str) -> None:
 
     The package is located, not imported. A package that is not installed at all passes: importing it
     gives Python's own error, which is plain enough.
+
+    Raises:
+        ForeignPackageError: another package would be loaded; the message says which and what to do.
     """
     expected = Path(__file__).resolve().parent.parent / name
     spec = importlib.util.find_spec(name)

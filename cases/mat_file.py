@@ -64,7 +64,11 @@ def read_mat_case(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _plain(file: str, name: str, value: Any) -> Any:
-    """Numbers as float64."""
+    """Numbers as float64.
+
+    Raises:
+        CaseDataError: the field holds complex numbers.
+    """
     if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "fiub":
         numbers: FloatArray = value.astype(np.float64)
         return numbers
@@ -104,7 +108,11 @@ def _require_bounded(data: bytes) -> None:
 
 
 def _require_shallow(body: bytes, start: int, end: int, order: str) -> None:
-    """No chain of elements within elements is longer than MAX_NESTING."""
+    """No chain of elements within elements is longer than MAX_NESTING.
+
+    Raises:
+        ValueError: a chain is longer.
+    """
     ends = [end]  # where the open elements end, the innermost last
     at = start
     while at + 8 <= end:

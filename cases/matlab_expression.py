@@ -1,7 +1,7 @@
-"""Reads and works out the expressions of a case file, token by token, as `matlab_program` comes to them.
+"""Reads and evaluates the expressions of a case file, token by token, as `matlab_program` reaches them.
 
-There is no tree between reading and reckoning: a file has no loops, so each value is worked out once, where it
-stands, and a chain of a thousand operators needs no deep stack.
+There is no syntax tree between reading and evaluating: a file has no loops, so each value is computed once, where
+it stands, and a chain of a thousand operators needs no deep stack.
 
 Source: MathWorks, MATLAB Programming Fundamentals, "Operator Precedence".
 """
@@ -67,9 +67,11 @@ class ExpressionReader:
     # Tokens
 
     def peek(self, ahead: int = 0) -> Token:
+        """The token at the reader's position, or so many tokens ahead, without moving."""
         return self.tokens[self.at + ahead]
 
     def next(self) -> Token:
+        """Take the token at the reader's position; the last one, the end of the file, is never passed."""
         token = self.peek()
         self.line = token.line
         self.at += token.kind != "end"
@@ -88,10 +90,20 @@ class ExpressionReader:
         return False
 
     def expect(self, text: str) -> None:
+        """Take this text.
+
+        Raises:
+            Unsupported: another token stands there.
+        """
         if not self.take(text):
             raise self.unexpected(f" where {text} belongs")
 
     def name(self) -> str:
+        """Take a name.
+
+        Raises:
+            Unsupported: no name stands there, or a keyword of the language.
+        """
         token = self.peek()
         if token.kind != "name" or token.text in KEYWORDS:
             raise self.unexpected(" where a name belongs")
@@ -104,11 +116,17 @@ class ExpressionReader:
         return Unsupported(f"{text}{where}")
 
     def ends_statement(self) -> bool:
+        """Does the statement end here: at a line end, a semicolon or a comma?"""
         return self.peek().kind in ("newline", "end") or self.comes(";", ",")
 
     # Expressions
 
     def expression(self) -> Value:
+        """Read the expression that starts here and compute its value.
+
+        Raises:
+            Unsupported: it is no expression of MATLAB, or asks for more than this reader computes.
+        """
         return self._binary(0)
 
     def matrix(self) -> Matrix:
@@ -207,7 +225,11 @@ class ExpressionReader:
 
     @contextmanager
     def _nested(self, in_matrix: bool) -> Iterator[None]:
-        """Inside of a bracket."""
+        """Inside of a bracket.
+
+        Raises:
+            Unsupported: brackets are nested deeper than MAX_NESTING.
+        """
         self._nesting += 1
         if self._nesting > MAX_NESTING:
             raise Unsupported(f"more than {MAX_NESTING} brackets within each other")
@@ -217,7 +239,11 @@ class ExpressionReader:
         self._nesting -= 1
 
     def _brackets(self) -> Value:
-        """[a b; c d]"""
+        """A matrix between brackets, [a b; c d], or a text alone between them.
+
+        Raises:
+            Unsupported: an entry is no matrix, or the rows differ in length.
+        """
         self.next()
         rows, lines = self._rows("]")
         if len(rows) == 1 and len(rows[0]) == 1 and isinstance(rows[0][0], str):
@@ -264,7 +290,11 @@ class ExpressionReader:
         return rows, lines
 
     def _named(self) -> Value:
-        """A variable with fields and index, a function, a constant, or the end of an index."""
+        """A variable with fields and index, a function, a constant, or the end of an index.
+
+        Raises:
+            Unsupported: the name, a field or `end` means nothing here.
+        """
         name = self.next().text
         if name == "end":
             if not self._ends:
@@ -291,7 +321,11 @@ class ExpressionReader:
         return value
 
     def _known(self, name: str) -> Matrix:
-        """Value of a function or constant."""
+        """Value of a function or constant.
+
+        Raises:
+            Unsupported: no such function or constant is known, or a constant is given an argument.
+        """
         if name in COLUMN_NAMES:
             if self.comes("("):
                 raise Unsupported(f"{name} with an argument")
@@ -319,7 +353,11 @@ class ExpressionReader:
         return self._in_matrix and self.peek().spaced
 
     def index(self, matrix: Matrix) -> list[Index]:
-        """(i), (i, j), with : and end."""
+        """An index in parentheses, (i) or (i, j), where a part may be : or hold end.
+
+        Raises:
+            Unsupported: it has more than two parts.
+        """
         self.next()
         arguments, _ = self.arguments(self.at)
         if arguments > 2:
@@ -357,7 +395,11 @@ class ExpressionReader:
 
 
 def require_matrix(value: Value) -> Matrix:
-    """A value to reckon with."""
+    """The value, if it is a matrix or number that can be computed with.
+
+    Raises:
+        Unsupported: it is a text, a cell array or a structure.
+    """
     if isinstance(value, np.ndarray):
         return value
     kind = {str: "a text", Cell: "a cell array"}.get(type(value), "a whole structure")

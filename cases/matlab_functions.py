@@ -104,7 +104,11 @@ def _diag(matrix: Matrix) -> Matrix:
 
 
 def _size(matrix: Matrix, axis: Matrix | None = None) -> Matrix:
-    """[rows columns], or one of them."""
+    """[rows columns], or one of them.
+
+    Raises:
+        Unsupported: the dimension is below 1.
+    """
     if axis is None:
         return np.array([matrix.shape], dtype=np.float64)
     k = whole(axis, "a dimension")
@@ -148,7 +152,11 @@ def _round(values: FloatArray) -> FloatArray:
 
 
 def _sum(matrix: Matrix, axis: Matrix | None = None) -> Matrix:
-    """Sum of a list, of each column, or along the dimension asked for."""
+    """Sum of a list, of each column, or along the dimension asked for.
+
+    Raises:
+        Unsupported: the dimension is neither 1 nor 2, or the matrix is empty.
+    """
     k = whole(axis, "a dimension") if axis is not None else (2 if matrix.shape[0] == 1 else 1)
     if k not in (1, 2) or matrix.shape == (0, 0):
         raise Unsupported(f"a sum along dimension {k} of a matrix of {size_text(matrix)}")

@@ -1,4 +1,4 @@
-"""Matrices as MATLAB reckons with them: always two-dimensional, counted from 1 and column by column.
+"""Matrices as MATLAB computes with them: always two-dimensional, counted from 1 and column by column.
 
 A number is a 1 by 1 matrix of float64, a truth value one of bool. What numpy would broadcast, wrap around or
 turn complex and MATLAB would not is refused, and no matrix grows beyond `MAX_ELEMENTS`.
@@ -38,7 +38,11 @@ class Work:
     left: int = 1_000_000_000
 
     def spend(self, elements: int) -> None:
-        """Count what an operation computes."""
+        """Count what an operation computes.
+
+        Raises:
+            Unsupported: the file has computed more elements than any case file needs.
+        """
         self.left -= elements
         if self.left < 0:
             raise Unsupported("more arithmetic than any case file needs")
@@ -55,20 +59,36 @@ def size_text(matrix: Matrix) -> str:
 
 
 def require_size(rows: int, columns: int) -> None:
-    """A matrix of this size may be made."""
+    """Refuse a matrix of more than MAX_ELEMENTS entries before it is made.
+
+    Raises:
+        Unsupported: it would be larger.
+    """
     if rows * columns > MAX_ELEMENTS:
         raise Unsupported(f"a matrix of {rows} by {columns} (more than {MAX_ELEMENTS:,} entries)")
 
 
 def whole(matrix: Matrix, what: str) -> int:
-    """A number that counts something."""
+    """The integer that a 1 by 1 matrix holds.
+
+    Args:
+        matrix: the number.
+        what: what it counts, for the message.
+
+    Raises:
+        Unsupported: it is no whole number.
+    """
     if matrix.size != 1 or not np.isfinite(matrix[0, 0]) or matrix[0, 0] != np.round(matrix[0, 0]):
         raise Unsupported(f"{what} that is no whole number")
     return int(matrix[0, 0])
 
 
 def colon_range(first: Matrix, step: Matrix, last: Matrix) -> FloatArray:
-    """first, first + step, ... up to last, as a row."""
+    """first, first + step, ... up to last, as a row.
+
+    Raises:
+        Unsupported: an end is no finite number, or the row would be too long.
+    """
     if not all(part.size == 1 for part in (first, step, last)):
         raise Unsupported("a range whose ends are no numbers")
     a, s, b = (float(part[0, 0]) for part in (first, step, last))
@@ -84,7 +104,11 @@ def colon_range(first: Matrix, step: Matrix, last: Matrix) -> FloatArray:
 
 
 def concatenate(rows: Sequence[Sequence[Matrix]], work: Work) -> Matrix:
-    """[a, b; c, d]; entries of size 0 by 0 take no part, as in MATLAB."""
+    """[a, b; c, d]; entries of size 0 by 0 take no part, as in MATLAB.
+
+    Raises:
+        Unsupported: the sizes do not fit beside or below each other.
+    """
     stacked: list[Any] = []
     for row in rows:
         parts = [part for part in row if part.shape != (0, 0)]
@@ -151,7 +175,17 @@ _WITH_A_NUMBER = {"*": ".*", "/": "./", "\\": ".\\", "^": ".^", "&&": "&", "||":
 
 
 def operate(operator: str, left: Matrix, right: Matrix, work: Work) -> Matrix:
-    """left operator right."""
+    """The value of `left operator right`, entry by entry or as a product of matrices.
+
+    Args:
+        operator: as MATLAB writes it.
+        left: left operand.
+        right: right operand.
+        work: the elements computed are counted here.
+
+    Raises:
+        Unsupported: the sizes do not fit, the result would be complex, or NaN stands for true or false.
+    """
     work.spend(1)
     if left.size == right.size == 1 and operator in _OF_NUMBERS:
         # Tables are written with many small quotients like 12/sqrt(3); the way below takes ten times as long.
@@ -191,6 +225,9 @@ def positions(index: Index, count: int, what: str, may_grow: bool = False) -> In
     """Positions from 0 that an index picks out of count rows, columns or entries.
 
     A matrix of truth values picks where it is true; numbers count from 1.
+
+    Raises:
+        Unsupported: the index is no whole number from 1 on, or points beyond the end.
     """
     if isinstance(index, Colon):
         return np.arange(count, dtype=np.int64)
@@ -261,7 +298,11 @@ def place(matrix: Matrix, index: Sequence[Index], value: Matrix, work: Work) -> 
 
 
 def _place_entries(matrix: Matrix, index: Index, value: Matrix, work: Work) -> Matrix:
-    """The matrix after matrix(i) = value."""
+    """The matrix after matrix(i) = value.
+
+    Raises:
+        Unsupported: the numbers of values and entries differ, or the matrix cannot grow to this entry.
+    """
     where = positions(index, matrix.size, "entry", may_grow=True)
     if value.size not in (1, len(where)):
         raise Unsupported(f"{value.size} values for {len(where)} entries")
@@ -280,7 +321,11 @@ def _place_entries(matrix: Matrix, index: Index, value: Matrix, work: Work) -> M
 
 
 def _require_fits(value: Matrix, rows: int, columns: int) -> None:
-    """A value fits the place it is written to: a number, the same size, or a list of as many entries as a list."""
+    """A value fits the place it is written to: a number, the same size, or a list of as many entries as a list.
+
+    Raises:
+        Unsupported: it does not fit.
+    """
     if value.size == 1 or value.shape == (rows, columns):
         return
     if value.size == rows * columns and 1 in value.shape and 1 in (rows, columns):
@@ -289,7 +334,11 @@ def _require_fits(value: Matrix, rows: int, columns: int) -> None:
 
 
 def delete(matrix: Matrix, index: Sequence[Index]) -> Matrix:
-    """The matrix after matrix(i, :) = [] or matrix(:, j) = [], or of a list after list(i) = []."""
+    """The matrix after matrix(i, :) = [] or matrix(:, j) = [], or of a list after list(i) = [].
+
+    Raises:
+        Unsupported: the index picks out neither whole rows nor whole columns.
+    """
     if len(index) == 1 and 1 in matrix.shape:
         axis, part = (1 if matrix.shape[0] == 1 else 0), index[0]
     elif len(index) == 2 and sum(isinstance(part, Colon) for part in index) == 1:

@@ -34,7 +34,7 @@ def run_case_file(file: str, text: str) -> Struct:
 
     Args:
         file: name of the file, for messages.
-        text: what stands in it.
+        text: its contents.
 
     Returns:
         Value by field: baseMVA, bus, gen, branch and whatever else the file sets. Numbers and matrices are
@@ -81,7 +81,11 @@ class _Program:
         return self._result(outputs)
 
     def _result(self, outputs: list[str]) -> Struct:
-        """The case among the variables."""
+        """The case among the variables.
+
+        Raises:
+            Unsupported: the file returns no case.
+        """
         if len(outputs) > 1:
             named = zip(_VERSION_1_OUTPUTS, outputs, strict=False)
             return {
@@ -144,7 +148,11 @@ class _Program:
             raise self._read.unexpected(" after a statement")
 
     def _name_columns(self) -> None:
-        """[PQ, PV, REF] = idx_bus;"""
+        """A statement such as [PQ, PV, REF] = idx_bus; that names columns of MATPOWER's matrices.
+
+        Raises:
+            Unsupported: another function is called, or it has fewer values than names are given.
+        """
         names = self._output_names()
         if not self._read.take("="):
             raise Unsupported("a statement that assigns nothing")
@@ -162,7 +170,11 @@ class _Program:
                 self._read.variables[name] = scalar(float(column))
 
     def _assign(self) -> None:
-        """a = ..., a.b = ..., a.b(i, j) = ..., a.b(i, :) = []"""
+        """An assignment: a = ..., a.b = ..., a.b(i, j) = ..., or a.b(i, :) = [], which deletes rows.
+
+        Raises:
+            Unsupported: nothing is assigned, or to a place that cannot hold it.
+        """
         path = [self._read.name()]
         while self._read.take("."):
             path.append(self._read.name())
@@ -207,6 +219,10 @@ class _Program:
             holder[path[-1]] = place(before, index, self._read.matrix(), self._read.work)
 
     def _require_free(self, name: str) -> None:
-        """A name that means something here cannot be given another meaning."""
+        """Refuse to assign to a name that means a function or constant.
+
+        Raises:
+            Unsupported: it does.
+        """
         if name in FUNCTIONS or name in CONSTANTS or name in COLUMN_NAMES or name in ("end", "return"):
             raise Unsupported(f"a variable with the name of the function {name}")

@@ -44,7 +44,7 @@ _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
 class Unsupported(Exception):
-    """What stands in the file cannot be carried out; whoever knows file and line adds them."""
+    """The file asks for something that cannot be carried out; the caller, who knows file and line, adds them."""
 
 
 class Token(NamedTuple):
@@ -147,7 +147,11 @@ def _transposes(last: Token | None, *, apart: bool) -> bool:
 
 
 def _count_brackets(token: Token, open_brackets: list[Token]) -> None:
-    """Open and close brackets in pairs, and refuse a line end inside of parentheses."""
+    """Open and close brackets in pairs, and refuse a line end inside of parentheses.
+
+    Raises:
+        MatlabSyntaxError: a bracket closes none, or the line ends inside of parentheses.
+    """
     if token.kind == "newline" and open_brackets and open_brackets[-1].text == "(":
         raise MatlabSyntaxError(token.line, "a line that ends inside of ( ) without ...")
     if token.kind != "op":
@@ -161,7 +165,11 @@ def _count_brackets(token: Token, open_brackets: list[Token]) -> None:
 
 
 def _end_of_comment(text: str, at: int, line: int) -> tuple[int, int]:
-    """Where a comment ends, before its line end, and the number of line ends in it."""
+    """Where a comment ends, before its line end, and the number of line ends in it.
+
+    Raises:
+        MatlabSyntaxError: a block comment has no end.
+    """
     start = text.rfind("\n", 0, at) + 1
     opening = _BLOCK.match(text, start)
     if opening is None or opening[1] == "}":

@@ -79,7 +79,7 @@ def read_matpower(path: Path, f0_hz: float = 60.0) -> GridTables:
 
     Args:
         path: a .m file, which is carried out, or a .mat file with the structure mpc.
-        f0_hz: nominal frequency, which the format does not hold.
+        f0_hz: nominal frequency [Hz], which the format does not hold.
 
     Raises:
         CaseDataError: the file is missing, too large, or does something that is not understood, or its matrices
@@ -95,7 +95,11 @@ def read_matpower(path: Path, f0_hz: float = 60.0) -> GridTables:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a file of at most MAX_FILE_BYTES."""
+    """The bytes of a file of at most MAX_FILE_BYTES.
+
+    Raises:
+        CaseDataError: the file is missing, too large, or cannot be read.
+    """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CaseDataError(
@@ -109,7 +113,11 @@ def _read(path: Path) -> bytes:
 
 
 def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> GridTables:
-    """Tables of a case out of its fields."""
+    """Tables of a case out of its fields.
+
+    Raises:
+        CaseDataError: the version or the base power is not one of the format.
+    """
     notes: list[str] = []
     version = fields.get("version", "2")
     if not isinstance(version, str):
@@ -146,7 +154,11 @@ def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> G
 
 
 def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
-    """One of the matrices, with numbers where numbers are read."""
+    """One of the matrices, with numbers where numbers are read.
+
+    Raises:
+        CaseDataError: the matrix is missing, empty, too narrow, or NaN where the power flow reads a number.
+    """
     matrix = fields.get(name)
     if matrix is None:
         raise CaseDataError(f"{file}: no mpc.{name}, expected a matrix.")
@@ -170,7 +182,11 @@ def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
 
 
 def _require_no_dc_lines(file: str, fields: Mapping[str, Any]) -> None:
-    """No DC line is in service."""
+    """No DC line is in service.
+
+    Raises:
+        CaseDataError: one is.
+    """
     dcline = fields.get("dcline")
     if dcline is None or (isinstance(dcline, np.ndarray) and dcline.size == 0):
         return
@@ -184,7 +200,11 @@ def _require_no_dc_lines(file: str, fields: Mapping[str, Any]) -> None:
 
 
 def _require_known(file: str, bus: FloatArray, branch: FloatArray) -> None:
-    """Types of buses and states of branches are those of the format."""
+    """Types of buses and states of branches are those of the format.
+
+    Raises:
+        CaseDataError: a type or state is none of them.
+    """
     for row in np.flatnonzero(~np.isin(bus[:, BUS_TYPE], (PQ, PV, REFERENCE, ISOLATED))):
         raise CaseDataError(
             f"{file}, mpc.bus row {row + 1}: BUS_TYPE = {bus[row, BUS_TYPE]:g}, expected 1, 2, 3 or 4."
@@ -233,7 +253,11 @@ def _make_loads(
     holds_voltage: BoolArray,
     notes: list[str],
 ) -> None:
-    """Dispatchable loads join the load of their bus, whose voltage a machine has to hold if anyone does."""
+    """Dispatchable loads join the load of their bus, whose voltage a machine has to hold if anyone does.
+
+    Raises:
+        CaseDataError: a dispatchable load alone holds the voltage of its bus.
+    """
     if gen.shape[1] <= PMIN:
         return
     is_load = gen_on & (gen[:, PMIN] < 0.0) & (gen[:, PMAX] == 0.0)
@@ -257,7 +281,11 @@ def _make_loads(
 
 
 def _require_one_reference(file: str, gen: FloatArray, at_reference: BoolArray) -> None:
-    """Machines in service stand at one bus of type 3 at most."""
+    """Machines in service stand at one bus of type 3 at most.
+
+    Raises:
+        CaseDataError: machines stand at several such buses.
+    """
     buses = list(dict.fromkeys(gen[at_reference, GEN_BUS]))
     if len(buses) > 1:
         raise CaseDataError(

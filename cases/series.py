@@ -101,7 +101,11 @@ class Series:
         return self.n_sample * SAMPLE_MIN
 
     def columns(self, names: tuple[str, ...]) -> npt.NDArray[np.int64]:
-        """Positions of the named wind and sun columns."""
+        """Positions of the named wind and sun columns.
+
+        Raises:
+            SeriesDataError: no series has one of these names.
+        """
         unknown = [name for name in names if name not in self.renewable_names]
         if unknown:
             raise SeriesDataError(
@@ -143,9 +147,16 @@ class Series:
 def load_series(*, cache_directory: Path | None = None, progress: bool = True) -> Series:
     """The year of RTS-GMLC data, from the cache where there is one, else from the package's CSV files.
 
-    The cache directory is the argument, or the environment variable IEEE68_CACHE_DIR, or the place where the
-    operating system keeps caches. A damaged cache file is rebuilt; a directory that cannot be written costs
-    the time to read the CSV files, nothing else.
+    A damaged cache file is built anew; a directory that cannot be written costs the time to read the CSV files,
+    nothing else.
+
+    Args:
+        cache_directory: where the cache is; without it the environment variable IEEE68_CACHE_DIR says so, or the
+            place where the operating system keeps caches.
+        progress: print a line before the CSV files are read.
+
+    Raises:
+        SeriesDataError: the package that holds the data is not installed, or its files are damaged.
     """
     try:
         version = importlib.metadata.version(DATA_DISTRIBUTION)
@@ -214,7 +225,11 @@ def clean_load(load_mw: FloatArray) -> FloatArray:
 
 
 def source_directory() -> Path:
-    """Directory of the data package, found without importing it."""
+    """Directory of the data package, found without importing it.
+
+    Raises:
+        SeriesDataError: the package's files are not where they belong.
+    """
     spec = importlib.util.find_spec("dispatches_data")
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         root = Path(place) / "packages" / "rts_gmlc"
@@ -227,7 +242,11 @@ def source_directory() -> Path:
 
 
 def _read_columns(root: Path, name: str, columns: tuple[str, ...]) -> FloatArray:
-    """The named columns of one CSV file of 5-minute values, shape [sample, column]."""
+    """The named columns of one CSV file of 5-minute values, shape [sample, column].
+
+    Raises:
+        SeriesDataError: a column is missing, or a value is negative or not finite.
+    """
     path = root / "timeseries_data_files" / name
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().split(",")
@@ -244,7 +263,11 @@ def _read_columns(root: Path, name: str, columns: tuple[str, ...]) -> FloatArray
 
 
 def _nameplate_mw(root: Path, plants: tuple[str, ...]) -> FloatArray:
-    """Nameplate of the plants [MW] from gen.csv, shape [plant]."""
+    """Nameplate of the plants [MW] from gen.csv, shape [plant].
+
+    Raises:
+        SeriesDataError: a plant is not listed.
+    """
     path = root / "SourceData" / "gen.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     column = lines[0].split(",").index("PMax MW")

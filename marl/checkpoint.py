@@ -31,7 +31,11 @@ class CheckpointError(RuntimeError):
 
 
 def _encode(value: Any, where: str) -> Any:
-    """Plain data from plain data with numpy in it; `where` names the spot for the error message."""
+    """Plain data from plain data with numpy in it; `where` names the spot for the error message.
+
+    Raises:
+        CheckpointError: there is something in it that no checkpoint can hold.
+    """
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufc":
             raise CheckpointError(f"{where} is an array of {value.dtype}, expected numbers or booleans")
@@ -71,7 +75,7 @@ def _decode(value: Any) -> Any:
 
 
 def copied_state(value: Any) -> Any:
-    """Plain data with its tensors copied to the CPU: what was handed out no longer moves with what it was taken of."""
+    """Plain data with its tensors copied to the CPU, so that it does not change when training goes on."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
     if isinstance(value, Mapping):
@@ -80,7 +84,11 @@ def copied_state(value: Any) -> Any:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces a file in one step; on any failure the old one stays and the half-written one goes."""
+    """Replaces a file in one step; on any failure the old one stays and the half-written one goes.
+
+    Raises:
+        CheckpointError: it cannot be written; the message says whether there was a file before.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +127,15 @@ def alternative(path: Path, kind: str) -> str:
 
 
 def load(path: Path, kind: str) -> dict[str, Any]:
-    """Reads a checkpoint and returns its content on the CPU."""
+    """Reads a checkpoint and returns its content on the CPU.
+
+    Args:
+        path: of the file.
+        kind: what it should hold: `run`, `policy` or `dump`.
+
+    Raises:
+        CheckpointError: the file is missing, cannot be read, is broken, or holds something else.
+    """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -49,6 +49,7 @@ class AgentGroup:
 
     @property
     def n_agent(self) -> int:
+        """Agents in the group."""
         return len(self.agents)
 
 
@@ -90,13 +91,16 @@ class BatchedEnvironment(Protocol):
     """
 
     @property
-    def n_env(self) -> int: ...
+    def n_env(self) -> int:
+        """Episodes that step together."""
 
     @property
-    def groups(self) -> tuple[AgentGroup, ...]: ...
+    def groups(self) -> tuple[AgentGroup, ...]:
+        """The agents, group by group."""
 
     @property
-    def state_size(self) -> int: ...
+    def state_size(self) -> int:
+        """Numbers that the central critic sees."""
 
     def reset(self, seeds: IntArray | None = None) -> Observation:
         """Starts new episodes: from these seeds [env], or from the environments' own generators."""

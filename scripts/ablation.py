@@ -105,7 +105,12 @@ def the_grid() -> World:
 
 
 def compare(arguments: Arguments) -> None:
-    """Runs what is missing, and writes and prints the table."""
+    """Runs what is missing, and writes and prints the table.
+
+    Raises:
+        OptionError: --plot is no picture.
+        ResultError: none of the runs is there and none is to be trained.
+    """
     from marl.training import study as engine
 
     study, world = study_of(arguments), the_grid()

@@ -90,7 +90,11 @@ def build(grid: dict[str, Any]) -> Any:
 
 
 def run_event(grid: dict[str, Any], event: str) -> dict[str, Any]:
-    """One event in ANDES: samples of time [s], machines' and some buses' frequency deviation [Hz]."""
+    """One event in ANDES: samples of time [s], machines' and some buses' frequency deviation [Hz].
+
+    Raises:
+        RuntimeError: ANDES' power flow differs from ours, or its simulation stopped before the end.
+    """
     import numpy as np
 
     system = build(grid)

@@ -69,8 +69,11 @@ def attempt(
     """Does the work, and tells in one line why it could not be done.
 
     Args:
-        refused: besides OptionError, what makes an option a wrong one; failed: what else ends the work; stopped: what
-            is said after Ctrl-C.
+        program: name of the script, for messages.
+        work: what to do; its status, or None for 0.
+        refused: besides OptionError, what makes an option a wrong one.
+        failed: what else ends the work.
+        stopped: what is said after Ctrl-C.
 
     Returns:
         Exit status: that of the work or 0, 2 wrong option, 1 failed, 130 stopped.
@@ -94,7 +97,18 @@ def parse(
     arguments: Sequence[str],
     default: T | None = None,
 ) -> T:
-    """Builds a `config_type` from the arguments; --help explains and exits 0, a mistake exits 2."""
+    """Builds a `config_type` from the arguments.
+
+    Args:
+        config_type: dataclass whose fields are the options.
+        program: name of the script, for messages.
+        description: for --help.
+        arguments: of the command line.
+        default: values of options that are not given; those of the dataclass if None.
+
+    Raises:
+        SystemExit: 0 after --help, 2 after a mistake, which is told in one line.
+    """
     import tyro
 
     options: dict[str, Any] = {} if default is None else {"default": default}
@@ -152,10 +166,14 @@ def one_line(box: str) -> str:
 
 
 def require_writable(name: str, path: Path | None) -> None:
-    """Raises OutputError unless a file can be written there; whatever stands there stays, directories may be missing.
+    """Refuse a path to which no file can be written; what is there stays, directories may be missing.
 
     Args:
-        name: of the option; path: its value, None where nothing is to be written.
+        name: of the option.
+        path: its value, None where nothing is to be written.
+
+    Raises:
+        OutputError: a directory or special file is there, or writing is not allowed.
     """
     if path is None:
         return
@@ -177,10 +195,14 @@ def require_writable(name: str, path: Path | None) -> None:
 
 
 def require_picture(name: str, path: Path | None) -> None:
-    """Raises OptionError unless the file is a kind of picture and its directory exists.
+    """Refuse a path that ends like no picture, or whose directory does not exist.
 
     Args:
-        name: of the option; path: its value, None where nothing is to be drawn.
+        name: of the option.
+        path: its value, None where nothing is to be drawn.
+
+    Raises:
+        OptionError: it does.
     """
     if path is not None and path.suffix.lower() not in PICTURES:
         raise OptionError(f"--{name} {path} ends in {path.suffix!r}, expected one of {', '.join(PICTURES)}")
@@ -188,13 +210,30 @@ def require_picture(name: str, path: Path | None) -> None:
 
 
 def require_directory(name: str, path: Path | None) -> None:
-    """Raises OptionError unless the directory of the file exists; None is no file."""
+    """Refuse a path whose directory does not exist; None is no file.
+
+    Args:
+        name: of the option.
+        path: its value.
+
+    Raises:
+        OptionError: it does not.
+    """
     if path is not None and not path.resolve().parent.is_dir():
         raise OptionError(f"--{name} {path}: its directory does not exist")
 
 
 def write_json(path: Path, content: Any, indent: int = 2) -> None:
-    """Replaces a file of figures in one step; raises OutputError where that fails."""
+    """Replaces a file of figures in one step.
+
+    Args:
+        path: of the file.
+        content: what JSON can hold.
+        indent: blanks a level.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     from marl.checkpoint import CheckpointError, write_atomically
 
     try:

@@ -69,7 +69,11 @@ class Options:
 
 
 def load_policy(path: Path) -> Policy:
-    """The policy of a model file, or an error that says where one comes from."""
+    """The policy of a model file.
+
+    Raises:
+        EvaluationError: there is none, or it cannot be read; the message says where one comes from.
+    """
     from marl.checkpoint import CheckpointError
     from marl.networks.policy import Policy
 
@@ -82,7 +86,11 @@ def load_policy(path: Path) -> Policy:
 
 
 def make(policy: Policy, options: Options, n_env: int, *, auto_reset: bool = True) -> GridBatch:
-    """Environments that look to the policy as those it was trained in."""
+    """Environments that look to the policy as those it was trained in.
+
+    Raises:
+        EvaluationError: there is no such scenario, or the policy was trained for other agents.
+    """
     from cases.arrays import CaseDataError
     from control.scenario.episode import ScenarioError
     from marl.environment.batch import make_batch
@@ -102,7 +110,11 @@ def make(policy: Policy, options: Options, n_env: int, *, auto_reset: bool = Tru
 
 
 def compare(options: Options, policy: Policy) -> dict[str, Any]:
-    """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
+    """Figures of everyone who plays, {name: figures}, with progress on the terminal.
+
+    Raises:
+        EvaluationError: the scenario has no held-out episodes of these numbers.
+    """
     from tqdm import tqdm
 
     from control.evaluation.rollout import Actor, rollout
@@ -184,7 +196,11 @@ def show_episode(options: Options, policy: Policy) -> None:
 
 
 def suite_table(options: Options) -> None:
-    """The full table: every controller on the same episodes of the suites."""
+    """The full table: every controller on the same episodes of the suites.
+
+    Raises:
+        EvaluationError: a contender, a suite or the reference is unknown, or a model is of another grid.
+    """
     from control.evaluation.contender import resolve
     from control.evaluation.report import write_report
     from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
@@ -212,7 +228,7 @@ def suite_table(options: Options) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""  # noqa: DOC501 - told in one line below
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )

@@ -60,7 +60,12 @@ class Options:
 
 
 def draw(options: Options) -> None:
-    """Solve, draw, and say in a few lines what the picture shows."""
+    """Solve, draw, and say in a few lines what the picture shows.
+
+    Raises:
+        OptionError: the case, an outage or the time is wrong, or the grid has no solution without what is
+            lost.
+    """
     import numpy as np
     from matplotlib.figure import Figure
 

@@ -81,7 +81,11 @@ def event_of(case: Case, options: Options) -> tuple[Event, str]:
 
 
 def draw(options: Options) -> None:
-    """Simulates the disturbance, draws it and says what it came to."""
+    """Simulates the disturbance, draws it and prints its nadir, rate of change and end.
+
+    Raises:
+        OptionError: the grid does not stand it, or an option contradicts another.
+    """
     from cases.ieee68 import load_ieee68
     from grid_model.dynamics.load_shedding import LoadSheddingConfig
     from grid_model.dynamics.parameters import SwingConfig

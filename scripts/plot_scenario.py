@@ -45,7 +45,11 @@ class Options:
 
 
 def show(options: Options) -> None:
-    """Build the episodes, print the table, draw the picture."""
+    """Build the episodes, print the table, draw the picture.
+
+    Raises:
+        OptionError: the scenario is unknown or contradicts itself.
+    """
     import numpy as np
 
     from cases.ieee68 import load_ieee68

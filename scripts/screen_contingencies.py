@@ -62,7 +62,11 @@ class Options:
 
 
 def screen(options: Options) -> None:
-    """Screens, prints, writes and draws."""
+    """Screens, prints, writes and draws.
+
+    Raises:
+        OptionError: the case cannot be read, or has no solution before any outage.
+    """
     from cases.arrays import CaseDataError
     from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged

@@ -56,7 +56,11 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Plays every suite; figures by suite and of memory and time."""
+    """Plays every suite; figures by suite and of memory and time.
+
+    Raises:
+        SoakError: something should not have happened, or memory grew.
+    """
     from tqdm import tqdm
 
     from cases.ieee68 import load_ieee68

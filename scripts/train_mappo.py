@@ -40,7 +40,11 @@ class Arguments:
 
 
 def parse(arguments: Sequence[str]) -> Arguments:
-    """The arguments, with the preset's or the resumed run's values as defaults."""
+    """The arguments, with the preset's or the resumed run's values as defaults.
+
+    Raises:
+        ConfigError: a resumed run is asked for with other settings or another directory.
+    """
     resume = command_line.option(arguments, "resume")
     name = command_line.option(arguments, "preset") or "recommended"
     # A name that is none is the parser's to refuse.
@@ -66,7 +70,11 @@ def parse(arguments: Sequence[str]) -> Arguments:
 
 
 def train(arguments: Arguments) -> int:
-    """Trains as asked and says what came of it; the exit status."""
+    """Trains as asked and says what came of it; the exit status.
+
+    Raises:
+        ConfigError: the run that is to go on has trained all its episodes.
+    """
     from marl.algorithms.mappo import MAPPO
     from marl.environment.grid_training import CASE, make_trainer
     from marl.training.curves import MetricsError, draw_training_curves

@@ -43,7 +43,11 @@ class Options:
 
 
 def report(variant: str, directory: Path | None) -> ValidationReport:
-    """Load a variant and validate it, against the published table where it has one."""
+    """Load a variant and validate it, against the published table where it has one.
+
+    Raises:
+        CaseDataError: a table is wrong, or the published solution is of other buses.
+    """
     from cases.arrays import CaseDataError
     from cases.ieee68 import DATA_DIRECTORY, load_ieee68, load_published_solution
     from grid_model.validation.power_flow_checks import Published, validate
@@ -73,7 +77,11 @@ def report_own(source: str) -> ValidationReport:
 
 
 def validate(options: Options) -> int:
-    """Checks, prints and writes; the exit status."""
+    """Checks, prints and writes; the exit status.
+
+    Raises:
+        OptionError: there is no such case, or it has no solution.
+    """
     from cases.arrays import CaseDataError
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.validation.power_flow_report import report_lines

@@ -78,12 +78,13 @@ def area_control_error_mw(
     """ACE = (NI_A - NI_S) - 10 B Df [MW]; positive when the area sends out more than it should.
 
     Args:
-        net_interchange_mw, scheduled_mw: export of the area and its schedule.
-        df_hz: deviation from the scheduled frequency.
+        net_interchange_mw: NI_A, export of the area [MW].
+        scheduled_mw: NI_S, its scheduled export [MW].
+        df_hz: Df, deviation from the scheduled frequency [Hz].
         bias_mw_per_decihertz: B, negative [MW/0.1 Hz].
 
     Reference:
-        NERC BAL-001-2, R1; NERC balancing standards count B so.
+        NERC BAL-001-2, R1, which counts B in MW per 0.1 Hz.
     """
     return (net_interchange_mw - scheduled_mw) - 10.0 * bias_mw_per_decihertz * df_hz
 
@@ -115,8 +116,13 @@ def pi_demand(
     Anti-windup: where P would pass its limit, I goes only as far as takes P there.
 
     Args:
-        error_mw: y; integral_mw: I. gain: C; time_s: T.
-        low_mw, high_mw: what the plants can give.
+        error_mw: y [MW], [env].
+        integral_mw: I [MW], [env].
+        gain: C, a number or [env].
+        time_s: T [s], a number or [env].
+        interval_s: dt [s].
+        low_mw: the least that the plants can give [MW].
+        high_mw: the most that they can give [MW].
 
     Returns:
         P and I' [MW].
@@ -194,11 +200,13 @@ class PiAgc:
         self._low_mw = float(fleet.low_mw.sum())
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Forget error, integral, demand and forecast of these environments."""
         self._set_points.reset(envs)
         for state in (self._filtered_mw, self._integral_mw, self._slow_mw, self._forecast_mw):
             state[envs] = 0.0
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """Demand of the PI law and of the feed-forward, divided among the classes; actions, [env, resource]."""
         p, fleet, dt_s = self.parameters, self.fleet, self.fleet.interval_s
         self._set_points.observe(observation)
         df_hz = observation[:, 0, SYSTEM_DF] * DF_HZ

@@ -110,7 +110,7 @@ def mean_state_of_charge(observation: FloatArray, fleet: Fleet) -> FloatArray:
 
 
 class SetPoints:
-    """Commands of the resources as their controller knows them, and actions that lead to wished ones.
+    """Commands of the resources as their controller knows them, and actions that lead to target commands.
 
     An observation holds outputs, which lag behind. So a controller keeps the sum of its own changes, within the
     ranges it knows, and corrects a battery's when the output shows that its energy held it back.
@@ -135,10 +135,10 @@ class SetPoints:
         self.command_mw[:, rows] = np.where(slipped, output_mw, self.command_mw[:, rows])
 
     def towards(self, target_mw: FloatArray, zone_mw: FloatArray | float = 0.0) -> FloatArray:
-        """Actions that take the commands to the wished ones as fast as ramps and ranges allow.
+        """Actions that take the commands to their targets as fast as ramps and ranges allow.
 
         Args:
-            target_mw: commands wished for, [env, resource].
+            target_mw: commands aimed at [MW], [env, resource].
             zone_mw: smaller changes than this are not worth making, [env or 1, resource].
 
         Returns:

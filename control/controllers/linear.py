@@ -42,8 +42,10 @@ class LinearPolicy:
         self._zone = zone[:, task.fleet.kind]
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Nothing is remembered."""
         pass
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """w x + b of each agent's own observation, zero in the dead zone; [env, resource]."""
         action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
         return np.where(np.abs(action) <= self._zone, 0.0, np.clip(action, -1.0, 1.0))

@@ -55,10 +55,12 @@ class LocalPi:
         self._zone_mw = by_class(fleet, *map(np.asarray, (p.zone_bess_mw, p.zone_gas_mw, p.zone_dr_mw)))
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Forget the integrals of these environments."""
         self._set_points.reset(envs)
         self._integral_mw[envs] = 0.0
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """Every plant towards P = I - K Df of its own bus; actions, [env, resource]."""
         fleet = self.fleet
         self._set_points.observe(observation)
         df_hz = observation[:, :, OWN_DF] * DF_HZ

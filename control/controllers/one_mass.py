@@ -53,6 +53,7 @@ def one_mass(task: TaskDescription, swing: SwingConfig | None = None) -> OneMass
     """The grid of a task at its mean load as one mass, with the task's reward.
 
     Args:
+        task: what is known of grid, fleet, scenario and reward.
         swing: frequency model; the published grid's, which controllers may know, if None.
     """
     case, fleet = task.case, task.fleet
@@ -149,7 +150,12 @@ def advance_one_mass(
     """One interval of the one-mass model itself, governors taken in or out of their dead band n_sub times.
 
     Args:
-        command_mw: of each class at the interval's end, [class].
+        model: the grid as one mass.
+        start: state at the interval's beginning.
+        command_mw: of each class at the interval's end [MW], [class].
+        d0_mw: disturbance at the interval's beginning [MW].
+        d1_mw: disturbance at its end, with a straight line between [MW].
+        n_sub: parts of the interval.
 
     Returns:
         State at the end, and the mean of Df^2 over the interval [Hz^2].

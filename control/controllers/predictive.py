@@ -132,6 +132,7 @@ class PredictiveController:
         self._plan_age = np.zeros(n_env, dtype=np.int64)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Forget estimates and plans of these environments."""
         self._set_points.reset(envs)
         for state in (
             self._estimate, self._reheat_mw, self._owed_mwh, self._dr_set_point_mw, self._output_mw,
@@ -145,6 +146,7 @@ class PredictiveController:
             self._program[env].side = np.zeros(len(self.config.stage_s))
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """Estimate the disturbance, solve the program of each environment, take the first move; [env, resource]."""
         fleet, model = self.fleet, self.model
         self._set_points.observe(observation)
         output_mw = (observation[:, :, OWN_OUTPUT] * fleet.range_mw) @ self._member

@@ -67,9 +67,14 @@ class Program:
         """Lay out the program.
 
         Args:
-            model: the grid; stage_s: length of each stage.
-            tolerance, max_iterations: of OSQP; another PATIENCE times as many where these do not suffice.
+            model: the grid as one mass.
+            stage_s: length of each stage [s], [stage].
+            tolerance: of OSQP, absolute and relative.
+            max_iterations: of OSQP; another PATIENCE times as many where these do not suffice.
             half_full_per_mwh2: cost of being away from half full at the end, of all batteries.
+
+        Raises:
+            PredictiveError: osqp is not installed.
         """
         try:
             import osqp
@@ -102,7 +107,8 @@ class Program:
         """Solve from a start.
 
         Args:
-            start: what is known now; d_mw: disturbance at the beginning and at every stage's end, [stage + 1].
+            start: what is known now.
+            d_mw: disturbance at the beginning and at every stage's end [MW], [stage + 1].
             passes: times the sides of the dead band are renewed, at most.
 
         Returns:
@@ -148,7 +154,12 @@ class Program:
         return solver
 
     def _solved_program(self) -> Any:
-        """What OSQP found, if that is a solution: whatever its status, it hands out finite numbers."""
+        """What OSQP found, if its status says that it is a solution: it returns finite numbers whatever the status.
+
+        Raises:
+            Unsolved: it stopped without a solution, also with more iterations.
+            KeyboardInterrupt: it was interrupted.
+        """
         status = self._osqp.SolverStatus
         result = self._solver.solve(raise_error=False)
         if result.info.status_val in (
@@ -305,8 +316,11 @@ def perfect_information(
     """The best sequence of commands for an episode whose disturbance is known from the start.
 
     Args:
-        model: the grid; d_mw: disturbance at the beginning and the end of every interval [MW], [T + 1].
-        soc: mean state of charge at the beginning. program: one of T stages, to use again.
+        model: the grid as one mass.
+        d_mw: disturbance at the beginning and the end of every interval [MW], [T + 1].
+        soc: mean state of charge at the beginning.
+        tolerance: of OSQP, for a program that is made here.
+        program: one of T stages, to use again.
 
     Raises:
         Unsolved: there is no bound to tell, because OSQP stopped without a solution.

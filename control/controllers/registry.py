@@ -99,7 +99,11 @@ BASELINES: dict[str, Baseline] = {
 
 
 def stored_parameters(name: str) -> dict[str, Any]:
-    """The file of a tuned baseline: `parameters`, and where they come from in `provenance`."""
+    """The file of a tuned baseline: `parameters`, and where they come from in `provenance`.
+
+    Raises:
+        BaselineError: there is no such file; the message tells the command that writes it.
+    """
     source = files("control") / "data" / f"{name}.json"
     if not source.is_file():
         raise BaselineError(f"{name} has not been tuned; run: python scripts/tune_baselines.py --only {name}")

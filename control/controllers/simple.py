@@ -17,9 +17,11 @@ class DoNothing:
         self._shape = n_env, fleet.n_resource
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Nothing is remembered."""
         pass
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """Zero for every plant, [env, resource]."""
         return np.zeros(self._shape)  # the caller's own
 
 
@@ -31,9 +33,11 @@ class RandomActions:
         self._generators = [np.random.default_rng(env) for env in range(n_env)]
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """Start the random numbers of these environments anew, from the episodes' seeds."""
         for env, seed in zip(envs, seeds, strict=True):
             # A stream of its own: the seed itself has drawn the episode.
             self._generators[env] = np.random.default_rng([int(seed), 1])
 
     def act(self, observation: FloatArray) -> FloatArray:
+        """Uniform numbers from -1 to 1, [env, resource]."""
         return np.stack([rng.uniform(-1.0, 1.0, self._n_resource) for rng in self._generators])

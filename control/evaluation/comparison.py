@@ -62,6 +62,7 @@ def episode_figures(record: Record, case: Case) -> Figures:
 
     Args:
         record: with the arrays of `grid_record.Figures`.
+        case: the grid.
 
     Returns:
         `return`, `cost` (movement and effort), the reward's terms, `mean_square_mhz2`, `p95_mhz`, shares of time,
@@ -109,6 +110,7 @@ def bound_figures(idle: Record, model: OneMass) -> Figures:
 
     Args:
         idle: the episodes played without any control; their imbalance is what is to be met.
+        model: the grid as one mass.
     """
     n = idle.n_intervals
     program = Program(model, np.full(n, model.interval_s), tolerance=1e-3)

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, whoever is handed in.
+"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, policies.
 
 Contenders are sent to processes, so what builds their controllers are functions of modules, or partials of them.
 """
@@ -113,7 +113,11 @@ def _mpc(environment: GridEnvironment) -> Controller:
 
 
 def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller:
-    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none."""
+    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none.
+
+    Raises:
+        ComparisonError: the file cannot be read, or has no such class.
+    """
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
         raise ComparisonError(f"cannot read {file}")

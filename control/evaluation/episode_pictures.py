@@ -124,10 +124,13 @@ def draw_frequency(
 
     Args:
         path: picture to write.
-        time_s: [t]; df_hz: deviation of every bus [Hz], [t, bus].
+        time_s: time in the episode [s], [t].
+        df_hz: deviation of every bus [Hz], [t, bus].
         area: area of each bus, [bus]; without it the second panel shows the band of all buses.
-        area_names: names of the areas; f0_hz: nominal frequency.
-        marks: events to mark; title: one line above.
+        area_names: names of the areas.
+        f0_hz: nominal frequency [Hz].
+        marks: events to mark.
+        title: one line above.
     """
     figure = new_figure(9.0, 6.0, title)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -165,9 +168,12 @@ def draw_dispatch(
 
     Args:
         path: picture to write.
-        time_s: [t]; p_mw: output around schedule, positive into the grid [MW], [t, resource].
+        time_s: time in the episode [s], [t].
+        p_mw: output around schedule, positive into the grid [MW], [t, resource].
         kinds: class of each resource, [resource].
         energy_share: state of charge of the batteries, 0 to 1, [t, battery].
+        marks: events to mark.
+        title: one line above.
     """
     present = list(dict.fromkeys(kinds))
     rows = 1 + len(present) + (energy_share is not None)
@@ -207,8 +213,11 @@ def draw_loading(
 
     Args:
         path: picture to write.
-        time_s: [t]; loading_percent: percent of the rating that applies, [t, branch].
+        time_s: time in the episode [s], [t].
+        loading_percent: percent of the rating that applies, [t, branch].
         branch_names: [branch].
+        marks: events to mark.
+        title: one line above.
     """
     figure = new_figure(9.0, 4.6, title)
     axes = figure.subplots()
@@ -229,7 +238,10 @@ def draw_reward_terms(
 
     Args:
         path: picture to write.
-        time_s: [t]; terms: each term of the reward as logged, none positive, [t].
+        time_s: time in the episode [s], [t].
+        terms: each term of the reward as logged, none positive, [t].
+        marks: events to mark.
+        title: one line above.
     """
     figure = new_figure(9.0, 6.0, title)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -1,6 +1,6 @@
 """What any controller could reach in an episode: the certificate that the task can be solved.
 
-Three things are asked of every episode, whose course is known here from the start:
+Three things are asked of every episode, whose disturbances are known here from the start:
 
 1. How much is there to balance? The imbalance is recorded while nobody balances: machines' schedule and renewables
    less load at 60 Hz and losses, outages included. It is compared with what the fleet can reach, how fast, and for
@@ -137,8 +137,9 @@ def adequacy(model: OneMass, imbalance_mw: FloatArray, energy_share: FloatArray)
     """Imbalance against the fleet's range and ramp.
 
     Args:
-        model: has the fleet's sums; imbalance_mw: [episode, T].
-        energy_share: of all batteries in the plan, [episode, T].
+        model: has the fleet's sums.
+        imbalance_mw: power that is missing without control [MW], [episode, T].
+        energy_share: of all batteries in the plan, 0 to 1, [episode, T].
     """
     n = max(1, round(MINUTE_S / model.interval_s))
     change_mw = np.abs(imbalance_mw[:, n:] - imbalance_mw[:, :-n])
@@ -164,8 +165,12 @@ def certify(
     """Certificate of the episodes of these seeds.
 
     Args:
-        environment: with one episode per seed at once; seeds: [episode].
+        environment: with one episode per seed at once.
+        seeds: of the episodes, [episode].
         on_interval: called after each interval of every run, and after each program solved.
+
+    Raises:
+        ValueError: the environment has not one episode for each seed.
     """
     if environment.n_env != len(seeds):
         raise ValueError(f"{environment.n_env} environments for {len(seeds)} seeds, expected one each")
@@ -208,12 +213,14 @@ def certify(
 
 
 def unexplained_mw(model: OneMass, played: Record, planned_hz: FloatArray) -> FloatArray:
-    """Power that the one mass lacks to move as the grid did, [episode, T + 1].
+    """Power that the one mass lacks to move as the grid did [MW], [episode, T + 1].
 
         e = M d(f - f_plan)/dt + D (f - f_plan) + [g(f_plan) - g(f)],      g the governors' response in the steady state
 
     Args:
-        planned_hz: frequency of the plan at the intervals' ends, [episode, T].
+        model: the grid as one mass, with M, D and g.
+        played: the episodes under the plan; f is in its `df_hz`.
+        planned_hz: f_plan, deviation of the plan at the intervals' ends [Hz], [episode, T].
     """
     n = planned_hz.shape[1]
     f_hz = np.nan_to_num(played["df_hz"][:, :, -1])

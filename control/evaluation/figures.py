@@ -38,6 +38,7 @@ def filled(text: str, results: Path, blocks: Mapping[str, Block]) -> str:
     Args:
         text: with blocks between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->`.
         results: directory with a file NAME.json for each.
+        blocks: command and renderer of each block, by name.
 
     Raises:
         FiguresError: a block is unknown or never ends, or its result is not what its command writes.
@@ -61,7 +62,11 @@ def filled(text: str, results: Path, blocks: Mapping[str, Block]) -> str:
 
 
 def contents(block: Block, path: Path) -> list[str]:
-    """Lines of one block."""
+    """Lines of one block.
+
+    Raises:
+        FiguresError: the file is no JSON, or lacks a figure that the block shows.
+    """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -317,7 +322,7 @@ def controllers(result: Result) -> list[str]:
 
 
 def soak(result: Result) -> list[str]:
-    """What a million random steps came to, suite by suite."""
+    """Results of a million random steps, suite by suite."""
     rows = [
         [
             name,

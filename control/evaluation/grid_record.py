@@ -50,7 +50,7 @@ class Observed(Protocol):
 
 
 class Grid(Protocol):
-    """A batch of closed loops, and what its last interval came to."""
+    """A batch of closed loops, and the limit check of its last interval."""
 
     @property
     def n_env(self) -> int: ...
@@ -67,8 +67,11 @@ class Grid(Protocol):
 class GridEnvironment(Grid, Protocol):
     """A batch of closed loops that shows and takes arrays by kind of plant (marl.environment.GridBatch)."""
 
-    def reset(self, seeds: IntArray | None = None) -> Observed: ...
-    def step(self, actions: Any) -> Step[Observed]: ...
+    def reset(self, seeds: IntArray | None = None) -> Observed:
+        """Start a new episode everywhere, from these seeds, [env], or from where the generators stand."""
+
+    def step(self, actions: Any) -> Step[Observed]:
+        """One control interval of every episode, from actions by kind of plant."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class ByPlant:
 
     @property
     def last_result(self) -> LimitCheck | None:
-        """What the last interval came to; None before the first."""
+        """The limit check of the last interval; None before the first."""
         return self._environment.last_result
 
     def reset(self, seeds: IntArray) -> FloatArray:
@@ -270,10 +273,11 @@ def tie_schedule_mw(case: Case, load_schedule_mw: FloatArray) -> FloatArray:
     with L and P of the published case; so the schedules of all areas sum to zero. It is what the dispatch aims at.
 
     Args:
-        load_schedule_mw: load of the whole grid that the dispatch assumed, [...].
+        case: the grid, with L and P.
+        load_schedule_mw: load of the whole grid that the dispatch assumed [MW], [...].
 
     Returns:
-        [..., area].
+        NI_S [MW], [..., area].
     """
     nominal_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
     machine_mw = np.bincount(case.bus.area[case.machine.bus], case.machine.p_mw, minlength=case.n_area)

@@ -70,6 +70,9 @@ def control_performance_1(
         interval_s: between samples; a whole number of them makes a minute.
         epsilon_hz: eps.
 
+    Raises:
+        ValueError: no whole number of intervals makes a minute, or there is no whole minute.
+
     Reference:
         NERC BAL-001-2, attachment 1.
     """
@@ -102,8 +105,13 @@ def frequency_response_mw_per_decihertz(
     Negative as the bias is: frequency falls when power is lost.
 
     Args:
-        df_hz: [time], sample k taken at (k + 1) dt_s. event_s: time of the loss.
-        lost_mw: power lost, positive.
+        df_hz: deviation [Hz], [time], sample k taken at (k + 1) dt_s.
+        dt_s: between samples [s].
+        event_s: time of the loss [s].
+        lost_mw: power lost [MW], positive.
+
+    Raises:
+        ValueError: the trace has no samples in one of the two windows.
     """
     time_s = dt_s * np.arange(1, len(df_hz) + 1)
     before = (time_s > event_s - POINT_A_S) & (time_s <= event_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +182,11 @@ MARKDOWN = """\
 {{ note }}
 
 {% for part in parts %}
+* [{{ part.title }}](#{{ part.anchor }})
+{% endfor %}
+* [Pictures](#pictures)
+
+{% for part in parts %}
 ## {{ part.title }}
 
 | {{ part.head | join(" | ") }} |
@@ -190,6 +196,8 @@ MARKDOWN = """\
 {% endfor %}
 
 {% endfor %}
+## Pictures
+
 {% for picture in pictures %}
 ![{{ picture.name }}]({{ picture.path.name }})
 {{ "" if loop.last else "\n" }}
@@ -231,6 +239,11 @@ class Part:
     head: list[str]
     rows: list[list[str]]
 
+    @property
+    def anchor(self) -> str:
+        """What a link within a Markdown page calls the title: letters, digits and dashes."""
+        return re.sub(r"[^\w -]", "", self.title.lower()).replace(" ", "-")
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -256,8 +269,11 @@ def write_report(
 
     Args:
         path: .md for Markdown, anything else for HTML.
-        table: of `tabulate`; found: of `compare`; suites: {suite: seeds}.
-        contenders: who took part; make: builds environments, for the picture of one event.
+        table: of `tabulate`.
+        found: of `compare`.
+        suites: seeds of each suite, {suite: [episode]}.
+        contenders: who took part.
+        make: builds environments, for the picture of one event.
     """
     import jinja2
 

@@ -1,9 +1,9 @@
-"""One way to play episodes: whoever acts, in whatever shows something and can be stepped; one record comes out.
+"""One way to play episodes: any actor in any environment that can be stepped; one record comes out.
 
-What the environment shows is handed to the actor as it is, and the actor's answer to the environment: here nobody looks
-into either. So the grid is played with controllers as with learned policies, and any small environment too. Episode k
-of a record depends on its seed and on who acts alone, whatever the batch size: seeds are played in batches as large as
-the environment, and the last one is filled up with repeats that count for nothing.
+What the environment shows is handed to the actor as it is, and the actor's answer to the environment: neither is
+looked into here. So the grid is played with controllers as with learned policies, and any small environment too.
+Episode k of a record depends on its seed and on the actor alone, whatever the batch size: seeds are played in batches
+as large as the environment, and the last one is filled up with repeats that count for nothing.
 
     record = rollout(controller, ByPlant(environment), seeds)             returns and terms of the reward
     record = rollout(controller, ByPlant(environment), seeds, Figures)    and what the tables are made of
@@ -49,24 +49,38 @@ class Step(Protocol[SeenOut]):
     """What one interval of all environments led to; the environment leads on every axis."""
 
     @property
-    def observation(self) -> SeenOut: ...
+    def observation(self) -> SeenOut:
+        """What the environments show now; where an episode ended, of the next one."""
+
     @property
-    def reward(self) -> Any: ...  # [env], or [env, agent]
+    def reward(self) -> Any:
+        """[env], or [env, agent]."""
+
     @property
-    def terms(self) -> Mapping[str, FloatArray]: ...  # {name: [env]}
+    def terms(self) -> Mapping[str, FloatArray]:
+        """Everything logged of the interval, {name: [env]}."""
+
     @property
-    def terminated(self) -> BoolArray: ...  # [env]
+    def terminated(self) -> BoolArray:
+        """Whether the episode ended because it cannot go on, [env]."""
+
     @property
-    def truncated(self) -> BoolArray: ...  # [env]
+    def truncated(self) -> BoolArray:
+        """Whether it ended because its time is over, [env]."""
 
 
 class Environment(Protocol[SeenOut, ActionIn]):
     """A batch of episodes that step together."""
 
     @property
-    def n_env(self) -> int: ...
-    def reset(self, seeds: IntArray, /) -> SeenOut: ...
-    def step(self, action: ActionIn, /) -> Step[SeenOut]: ...
+    def n_env(self) -> int:
+        """Episodes that step together."""
+
+    def reset(self, seeds: IntArray, /) -> SeenOut:
+        """Start an episode from each seed, [env]; what they show."""
+
+    def step(self, action: ActionIn, /) -> Step[SeenOut]:
+        """One interval of every episode."""
 
 
 class Detail(Protocol):
@@ -90,9 +104,10 @@ class Plain:
     marks: tuple[tuple[tuple[float, str], ...], ...] = ()
 
     def __init__(self, environment: Any) -> None:
-        """Whatever the environment, no question is asked of it."""
+        """Any environment: nothing is read from it."""
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
+        """Nothing more."""
         return {}
 
 
@@ -237,7 +252,11 @@ def _batch(
     detail: Callable[[Any], Detail],
     on_interval: Callable[[], None] | None,
 ) -> Record:
-    """One batch of episodes, [env], of which the first `n_mine` count."""
+    """One batch of episodes, [env], of which the first `n_mine` count.
+
+    Raises:
+        RuntimeError: an episode has not ended after MOST_INTERVALS intervals.
+    """
     n_env = environment.n_env
     seen = environment.reset(seeds)
     controller.reset(np.arange(n_env), seeds)

@@ -69,15 +69,15 @@ def draw(
     axes.set_xlim(left=0.0)
 
     minute = loop.scenario.interval_s / 60.0 * np.arange(loop.scenario.n_intervals + 1)
-    course = statistics.course(loop)
+    uncontrolled = statistics.uncontrolled_episode(loop)
     axes = panels[1, 0]
-    axes.plot(minute, course.demand_mw, label="residual load with losses", **style(0))
-    axes.plot(minute, course.schedule_mw, label="schedule of the machines", **style(1))
+    axes.plot(minute, uncontrolled.demand_mw, label="residual load with losses", **style(0))
+    axes.plot(minute, uncontrolled.schedule_mw, label="schedule of the machines", **style(1))
     mark_events(axes, loop)
     axes.set(xlabel=f"minute of the episode from minute {episode.start_minute:.0f} of the year", ylabel="MW")
 
     axes = panels[1, 1]
-    axes.plot(minute, course.missing_mw, label="imbalance before control", **style(0))
+    axes.plot(minute, uncontrolled.missing_mw, label="imbalance before control", **style(0))
     ahead = episode.forecast_renewable_mw - episode.schedule_renewable_ahead_mw
     for i, h in enumerate((0, 2, 4), start=1):
         axes.plot(minute, -ahead[:, h], label=f"forecast {5 * h + 5} min ahead", linewidth=0.8, **style(i))

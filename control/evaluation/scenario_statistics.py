@@ -40,8 +40,8 @@ class LoadFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """An episode as an environment meets it while nobody controls it; every array is [time]."""
+class UncontrolledEpisode:
+    """What an episode asks of control while no plant moves; every array is [time]."""
 
     demand_mw: FloatArray  # load and losses less wind and sun
     schedule_mw: FloatArray  # of the machines in service
@@ -106,7 +106,7 @@ def imbalance_mw(episode: Episode) -> FloatArray:
     return left
 
 
-def course(loop: ClosedLoop) -> Course:
+def uncontrolled_episode(loop: ClosedLoop) -> UncontrolledEpisode:
     """Powers of the episode that the loop's first environment is at the beginning of.
 
     Load steps count from their instant, a unit that is out gives nothing, and the schedule begins in balance as the
@@ -129,7 +129,7 @@ def course(loop: ClosedLoop) -> Course:
         loop.plan.losses_mw(*powers)
         for powers in zip(load_mw, episode.p_renewable_mw, machine_mw, strict=True)
     ]
-    return Course(
+    return UncontrolledEpisode(
         demand_mw=load_mw.sum(axis=1) + np.array(loss_mw) - episode.p_renewable_mw.sum(axis=1),
         schedule_mw=machine_mw.sum(axis=1),
     )
@@ -270,6 +270,12 @@ class ScenarioFigures:
 
 def scenario_figures(case: Case, series: Series, config: ScenarioConfig, n_episode: int) -> ScenarioFigures:
     """Measures a scenario over episodes of the seeds 0, 1, ...; everything of the year over the year.
+
+    Args:
+        case: the grid.
+        series: the year of load, wind and sun.
+        config: the scenario.
+        n_episode: episodes that are built, none of them played.
 
     Raises:
         control.scenario.config.ScenarioError: the scenario does not fit the grid.

@@ -65,7 +65,17 @@ def peak_mb() -> float:
 
 
 def look(batch: Batch, transition: Any, where: str, inside: Any) -> None:
-    """Raises if an interval shows what it should not; `inside`: environments whose episode goes on."""
+    """Look for what no interval may show: numbers not finite, plants outside their range, power out of balance.
+
+    Args:
+        batch: the environments.
+        transition: what the interval led to.
+        where: suite and step, for the message.
+        inside: environments whose episode goes on.
+
+    Raises:
+        SoakError: the interval shows it.
+    """
     arrays = {
         "reward": transition.reward,
         "state": transition.final_observation.state,
@@ -111,7 +121,8 @@ class PlantLedger:
         """Takes in the interval that has just ended; the largest gap so far [MWh].
 
         Args:
-            done: environments whose episode ended in it, and that stand at the beginning of another.
+            done: environments whose episode ended in it, and that stand at the beginning of another, [env].
+            where: suite and step, for the message.
 
         Raises:
             SoakError: a plant's energy is not what it delivered.

@@ -75,8 +75,14 @@ def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray
 def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[int]]:
     """Held-out seeds by suite; `all` are the four suites with all their episodes.
 
+    Args:
+        suite: names with commas between them, paths of scenario files among them, or `all`.
+        n_episodes: of each suite; all of them, or EPISODES_OF_A_FILE of a file, if None.
+        first: number of the first episode in each suite.
+
     Raises:
-        ScenarioError: no suite has this name. ComparisonError: it has no episode of this number.
+        ScenarioError: no suite has this name.
+        ComparisonError: it has no episode of this number.
     """
     names = SUITES if suite == "all" else tuple(suite.split(","))
     found = {}
@@ -154,9 +160,11 @@ def compare(
     """Figures of all contenders on all suites, {suite: {contender: {figure: [episode]}}}.
 
     Args:
-        contenders: who plays; suites: {suite: seeds}.
+        contenders: who plays.
+        suites: seeds of each suite, {suite: [episode]}.
         make: builds environments.
-        cache: folder of what is kept of finished chunks; workers: processes that share the work.
+        cache: folder of what is kept of finished chunks.
+        workers: processes that share the work.
         packages: folders of this project's packages; as Python would import them if None.
     """
     from tqdm import tqdm

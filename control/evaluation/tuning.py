@@ -223,7 +223,11 @@ def _returns(
 
 
 def _search(name: str, problem: Problem, plan: Plan) -> tuple[EvolutionStrategy, Path]:
-    """The search as it was left, or from its start; and the file of its state."""
+    """The search as it was left, or from its start; and the file of its state.
+
+    Raises:
+        TuningError: the state on disk is no state of a search, or of one with other candidates.
+    """
     path = plan.state / f"{name}.json"
     if plan.restart or not path.is_file():
         return EvolutionStrategy(problem.start, problem.sigma, plan.candidates, plan.seed), path
@@ -246,15 +250,18 @@ def tune(
     pool: ProcessPoolExecutor | None = None,
     on_generations: Callable[[int, str], None] = lambda n, text: None,
 ) -> str:
-    """One baseline, from where its search stopped to the file of its results; returns what it came to in words.
+    """Tune one baseline, from where its search stopped to the file of its results; returns the outcome in words.
 
     Args:
-        name: of ORDER; make: builds environments, a function of a module.
+        name: of ORDER.
+        plan: what is tuned on, for how long, and where states and results are kept.
+        make: builds environments, a function of a module.
         pool: processes that share the candidates; None plays them here.
         on_generations: called with the number of generations done since, and what to say.
 
     Raises:
-        TuningError: an earlier state cannot be gone on from. ScenarioError: the seeds are not for training.
+        TuningError: an earlier state cannot be gone on from.
+        ScenarioError: the seeds are not for training.
     """
     problem = problem_of(name, plan.out)
     if plan.refine:

@@ -85,7 +85,7 @@ def reserve_left(
     charging: float,
     discharging: float,
 ) -> tuple[float, float]:
-    """Energy above empty and room below full once the battery has come to rest as fast as it can [MWh].
+    """Energy above empty, and energy missing to full, once the battery has come to rest as fast as it can [MWh].
 
     Coming to rest from set-point u and output x gives ∫ u dt + T x, by the integral of the lag equation.
     Where u and x differ in sign the part that helps is not counted, which is on the safe side. If both are
@@ -112,7 +112,7 @@ def limit_battery(
     charging: float,
     discharging: float,
 ) -> tuple[float, float, float]:
-    """The set-point nearest to the wish that power, ramp and energy allow.
+    """The set-point nearest to the target that power, ramp and energy allow.
 
     Args:
         target_mw: set-point asked for at the end of the interval.
@@ -136,7 +136,7 @@ def limit_battery(
     above, below = reserve_left(e1, x1, u1, energy_mwh, step_mw, lag_s, h_s, charging, discharging)
     if above >= 0.0 and below >= 0.0:
         return u1, x1, e1
-    # Braking is always allowed, the wish is not; both reserves change one way with u1. Bracket the border,
+    # Braking is always allowed, the target is not; both reserves change one way with u1. Bracket the border,
     # by false position with Illinois weights, and return the allowed side of it.
     allowed = u0 - min(step_mw, u0) if u0 >= 0.0 else u0 + min(step_mw, -u0)
     x_allowed = lag_end(x0, u0, allowed, lag_s, h_s)

@@ -49,5 +49,5 @@ class GasTurbineParameters:
 
 @numba.njit(cache=True)
 def limit_gas_turbine(target_mw: float, u0: float, low_mw: float, high_mw: float, step_mw: float) -> float:
-    """The set-point nearest to the wish that ramp and range allow [MW]."""
+    """The set-point nearest to the target that ramp and range allow [MW]."""
     return min(max(target_mw, u0 - step_mw, low_mw), u0 + step_mw, high_mw)

@@ -298,7 +298,11 @@ class EpisodeBuilder:
         )
 
     def _allowed_starts(self) -> IntArray:
-        """Samples of the year in whose five minutes an episode may begin."""
+        """Samples of the year in whose five minutes an episode may begin.
+
+        Raises:
+            ScenarioError: there is none.
+        """
         config = self.config
         length_min = config.duration_s / 60.0 + SAMPLE_MIN
         allowed = self.series.starts_without_load_step(config.max_load_step_percent, length_min)

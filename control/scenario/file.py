@@ -54,7 +54,11 @@ TABLES = ("forecast", "dispatch", "battery", "gas_turbine", "demand_response")
 
 
 def scenario_named(name: str | Path, case: Case) -> ScenarioConfig:
-    """A suite or training distribution by its name, or a user's own by the path of its .toml file."""
+    """A suite or training distribution by its name, or a user's own by the path of its .toml file.
+
+    Raises:
+        ScenarioError: there is none of this name, or its file is wrong.
+    """
     name = str(name)
     if name in SCENARIOS:
         return SCENARIOS[name]
@@ -100,8 +104,12 @@ def read_scenario(path: Path, case: Case) -> ScenarioConfig:
 
 
 def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
-    """Raise ScenarioError if the grid or its model refuses what is right as such."""
-    # As in coupling.py, for the frequency model that all scripts take.
+    """Raise ScenarioError if the grid or its model refuses what is right as such.
+
+    Raises:
+        ScenarioError: it does.
+    """
+    # As `GridSimulator` asks, for the frequency model that all scripts take.
     dt_s = SwingConfig().dt_s
     n_step = round(config.interval_s / dt_s)
     if n_step < 1 or abs(n_step * dt_s - config.interval_s) > 1e-9:
@@ -129,7 +137,11 @@ def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
 
 
 def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> Config:
-    """A copy with some fields replaced; unknown fields and wrong types are named."""
+    """A copy with some fields replaced; unknown fields and wrong types are named.
+
+    Raises:
+        ScenarioError: a field is unknown, has a wrong type, or contradicts another.
+    """
     # Events have tables of their own, in which elements go by their names.
     known: dict[str, Any] = {f.name: getattr(base, f.name) for f in fields(base) if f.name != "events"}
     checked: dict[str, Any] = {}
@@ -155,7 +167,11 @@ def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> 
 
 
 def _number(path: Path, name: str, value: Any) -> float:
-    """A number of a file as a float."""
+    """A number of a file as a float.
+
+    Raises:
+        ScenarioError: it is no number, or too large.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ScenarioError(f"{path}: {name} = {value!r}, expected a number.")
     try:
@@ -165,7 +181,12 @@ def _number(path: Path, name: str, value: Any) -> float:
 
 
 def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
-    """One [[event]] table; `element` is the name of the circuit, machine, load or plant."""
+    """One [[event]] table; `element` is the name of the circuit, machine, load or plant.
+
+    Raises:
+        ScenarioError: kind or element is unknown, a key is missing or unknown, or the event contradicts
+            itself.
+    """
     row = dict(row)
     kind, element = row.pop("kind", None), row.pop("element", None)
     if not isinstance(kind, str) or kind not in TABLE_OF_KIND:

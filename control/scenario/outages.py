@@ -90,12 +90,15 @@ class RandomOutages:
     ) -> tuple[tuple[Event, ...], Plan]:
         """Events in which each random outage is one the grid can stand, with the dispatch that follows from them.
 
-        Looked at are the moment of the outage and its end.
+        Judged are the moment of the outage and its end.
 
         Args:
-            events: as drawn, with those of the configuration, which are left alone; plan: their dispatch.
-            make_plan: dispatch for other events; powers_at: under a dispatch.
-            secure: the judge; key: of the episode, from which other elements are drawn.
+            events: as drawn, with those of the configuration, which are left alone.
+            plan: their dispatch.
+            make_plan: dispatch for other events.
+            powers_at: loads, plants and machines at a time under a dispatch.
+            secure: says whether the grid can stand an outage at these powers.
+            key: of the episode, from which other elements are drawn.
         """
         config = self.config
         rng = np.random.default_rng([key, 1])

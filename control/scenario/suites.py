@@ -75,14 +75,22 @@ VALIDATION_SEEDS = SeedRange(first=FIRST_HELD_OUT_SEED - 1_000, count=1_000)
 
 
 def held_out_seeds(suite: str) -> IntArray:
-    """Seeds of a suite, for evaluation only."""
+    """Seeds of a suite, for evaluation only.
+
+    Raises:
+        ScenarioError: there is no such suite.
+    """
     if suite not in HELD_OUT:
         raise ScenarioError(f"no held-out seeds for {suite!r}, expected one of {', '.join(HELD_OUT)}.")
     return HELD_OUT[suite].seeds
 
 
 def require_training_seed(seed: int) -> None:
-    """Raise ScenarioError if a seed belongs to the evaluation."""
+    """Refuse a seed that belongs to the evaluation.
+
+    Raises:
+        ScenarioError: it does, or is negative.
+    """
     if not 0 <= seed < FIRST_HELD_OUT_SEED:
         raise ScenarioError(
             f"seed {seed} is not a training seed, expected 0 to {FIRST_HELD_OUT_SEED - 1}; "

@@ -59,11 +59,15 @@ class PlannedGrid:
     ) -> bool:
         """Whether voltages and emergency ratings hold after an outage, with the agents' plants on schedule.
 
-        Governors pick up what is missing. Reactors stand as the voltages before the outage want them, or after it if
+        Governors pick up what is missing. Reactors are set by the voltages before the outage, or after it if
         `reactors_follow`. A margin is left for what noise and agents add until the next re-dispatch.
 
         Args:
-            outage: a circuit or machine that goes out; p_load_mw, p_renewable_mw, p_machine_mw: the state [MW].
+            outage: a circuit or machine that goes out.
+            p_load_mw: of each load before it [MW], [load].
+            p_renewable_mw: of each wind and sun plant before it [MW], [renewable].
+            p_machine_mw: of each machine before it [MW], [machine].
+            reactors_follow: the reactors have been switched since the outage.
         """
         case, engine = self.case, self._engine
         branch_on, machine_on = np.ones(case.n_branch, np.bool_), np.ones(case.n_machine, np.bool_)

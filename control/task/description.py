@@ -31,7 +31,7 @@ def mean_load_share(series: Series) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskDescription:
-    """One task, as whoever acts in it may know it."""
+    """What a controller may know of its task."""
 
     case: Case
     fleet: Fleet
@@ -53,7 +53,15 @@ class TaskDescription:
         reward: RewardConfig | None = None,
         observation_size: int = OBSERVATION_SIZE,
     ) -> TaskDescription:
-        """The task of a scenario on a grid; arguments as of `Task`.
+        """The task of a scenario on a grid.
+
+        Args:
+            case: the grid.
+            series: the real year.
+            scenario: what episodes are made of.
+            swing: frequency model; the default one if None.
+            reward: weights; the default ones if None.
+            observation_size: numbers of an agent's observation.
 
         Raises:
             ValueError: `swing` has an inertia or a dead band of its own.

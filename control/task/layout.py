@@ -76,7 +76,11 @@ LAYOUT = (
 
 
 def _numbers(name: str) -> slice:
-    """Where the numbers of a quantity stand."""
+    """Where a quantity is in an observation.
+
+    Raises:
+        KeyError: no quantity has this name.
+    """
     at = 0
     for quantity in LAYOUT:
         if quantity.name == name:

@@ -68,7 +68,9 @@ def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEA
     resistors). Ties go to the lower bus.
 
     Args:
-        case: the grid; bus: positions, [n].
+        case: the grid.
+        bus: positions, [n].
+        n_nearest: buses asked for.
 
     Returns:
         Positions, nearest first, [n, n_nearest].
@@ -103,13 +105,18 @@ def observe_agents(
     """The fifteen numbers of every agent.
 
     Args:
-        own_df_hz, own_load_share, own_output_share, utilisation: [env, resource].
-        system_df_hz: late, [env]; nearest_df_hz: late, [env, resource, nearest].
-        forecast_deviation_mw: late, [env, 3].
-        hour: 0 to 24, [env]; weekday: 0 to 6, [env].
+        own_df_hz: deviation at its bus [Hz], [env, resource].
+        own_load_share: load at its bus, of nominal, [env, resource].
+        own_output_share: its output, of its range, [env, resource].
+        system_df_hz: deviation of the centre of inertia, late [Hz], [env].
+        nearest_df_hz: deviation at the nearest buses, late [Hz], [env, resource, nearest].
+        forecast_deviation_mw: renewable forecast less its schedule, late [MW], [env, 3].
+        hour: 0 to 24, [env].
+        weekday: 0 to 6, [env].
+        utilisation: of its capacity, -1 to 1, a battery's 2 SOC - 1, [env, resource].
 
     Returns:
-        [env, resource, 15].
+        [env, resource, 15], scaled to order one.
     """
     n_env, n_resource = own_df_hz.shape
     out = np.empty((n_env, n_resource, OBSERVATION_SIZE))
@@ -146,12 +153,19 @@ def observe_state(
     """The critic's view of the grid.
 
     Args:
-        bus_df_hz: [env, bus]; output_share: of the range, [env, resource]; renewable_share: of capacity,
-            [env, renewable]; largest_load_share: of nominal, [env, 30].
-        hour, weekday, load_level, renewable_of_load, mean_soc, elements_out: [env].
+        bus_df_hz: deviation at every bus [Hz], [env, bus].
+        output_share: output of the plants, of their range, [env, resource].
+        renewable_share: output of wind and sun, of capacity, [env, renewable].
+        largest_load_share: the largest loads, of nominal, [env, 30].
+        hour: 0 to 24, [env].
+        weekday: 0 to 6, [env].
+        load_level: load of the grid, of nominal, [env].
+        renewable_of_load: renewable power over load, [env].
+        mean_soc: mean state of charge, 0 to 1, [env].
+        elements_out: circuits and machines out of service, [env].
 
     Returns:
-        [env, state].
+        [env, state], scaled to order one.
     """
     day, week = 2.0 * np.pi * hour / 24.0, 2.0 * np.pi * weekday / 7.0
     features = np.stack(
@@ -221,7 +235,10 @@ class Observer:
         """For this grid and fleet.
 
         Args:
-            renewable_scale: of the case's renewable capacity; size: 15, or 18 for the extended observation.
+            case: the grid.
+            fleet: the plants that are controlled.
+            renewable_scale: of the case's renewable capacity.
+            size: 15, or 18 for the extended observation.
         """
         bus = case.resource.bus
         at_bus = case.load.bus[:, None] == bus  # the cases have one load a bus at most

@@ -52,7 +52,9 @@ def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) 
     """The measurements of one interval, and by how much the plants of each group moved.
 
     Args:
-        result: the interval; n_bus: buses of the grid; group: of each resource, 0, 1 .., [resource].
+        result: the interval.
+        n_bus: buses of the grid.
+        group: of each resource, 0, 1 .., [resource].
         found: filled with MEASUREMENTS, then for each group with the sum of |dP| over its plants [MW], [quantity, env].
     """
     judged = _Judged(

@@ -78,7 +78,7 @@ class TaskStep(NamedTuple):
     terms: Mapping[str, FloatArray]  # of the reward, and what else is logged, each [env]
     terminated: BoolArray  # the grid is lost, [env]
     truncated: BoolArray  # the clock has run out, [env]
-    limits: LimitCheck  # what the interval came to
+    limits: LimitCheck  # the interval judged against the limits
 
 
 class Task:
@@ -88,7 +88,7 @@ class Task:
         case, scenario: what is played; description: the same and more, as controllers take it.
         loop: the grids themselves, with plants and telemetry.
         observation: `default` or `extended`; of_kind: positions of the plants of each kind, in the table's order.
-        last_result: what the last interval came to; None before the first.
+        last_result: the limit check of the last interval; None before the first.
     """
 
     def __init__(
@@ -109,13 +109,18 @@ class Task:
         """Build the batch; `reset` starts the first episodes.
 
         Args:
-            case: the grid; series: the real year; scenario: what episodes are made of; n_env: episodes at once.
+            case: the grid.
+            series: the real year of load, wind and sun.
+            scenario: what episodes are made of.
+            n_env: episodes at once.
             seed: environment k draws its episodes from child k of this seed.
             observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
-            swing: frequency model; reward: weights; check: let pandapower confirm the power-flow engine.
+            swing: frequency model; the default one if None.
+            reward: weights; the default ones if None.
             stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
                 so that the environments of a learner's batch stand at different times of their episodes.
             auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
+            check: let pandapower confirm the power-flow engine.
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
@@ -328,7 +333,11 @@ class Task:
         self._before_hz[envs] = 0.0
 
     def _checked(self, action: FloatArray) -> FloatArray:
-        """A copy of the action, cut at -1 and 1."""
+        """A copy of the action, cut at -1 and 1, [env, resource].
+
+        Raises:
+            ActionError: it is no array of numbers, its shape is wrong, or a number is not finite.
+        """
         expected = (self.n_env, self.case.n_resource)
         if not isinstance(action, np.ndarray) or action.dtype != np.float64:
             try:
@@ -378,9 +387,16 @@ def make_task(
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
-        n_env, seed, observation, swing, reward, stagger, auto_reset, check: see `Task`.
+        n_env: episodes at once.
+        seed: see `Task`, as for the arguments below but for the next two.
+        observation: see `Task`.
         variant: of the case, `rogers` or `tr18`.
         level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
+        swing: see `Task`.
+        reward: see `Task`.
+        stagger: see `Task`.
+        auto_reset: see `Task`.
+        check: see `Task`.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.

@@ -104,7 +104,7 @@ def between_renewals(error: FloatArray, time_s: FloatArray, config: ForecastConf
 
     Args:
         error: at the renewals, shape [renewal, quantity, horizon].
-        time_s: within the renewals' span, shape [time].
+        time_s: from the first renewal to the last [s], shape [time].
         config: holds the memory.
 
     Returns:

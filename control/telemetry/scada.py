@@ -168,6 +168,9 @@ class Scada:
 
         Args:
             value: true values, shape [env, signal].
+
+        Raises:
+            ValueError: they have another shape.
         """
         if value.shape != self.shown.shape:
             raise ValueError(f"scada: values of shape {value.shape}, expected {self.shown.shape}.")
@@ -178,7 +181,11 @@ class Scada:
         return {name: array.copy() for name, array in self._state._asdict().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what get_state gave."""
+        """Go on from what get_state gave.
+
+        Raises:
+            ValueError: it is the state of other signals or of another number of environments.
+        """
         for name, mine in self._state._asdict().items():
             given = np.asarray(state[name])
             if given.shape != mine.shape:

@@ -81,12 +81,22 @@ def branch_flows(
     s_from_mva: ComplexArray,
     s_to_mva: ComplexArray,
 ) -> None:
-    """Complex power entering every circuit at its two ends, S = V conj(I); zero where out of service.
+    """Complex power entering every circuit at its two ends, S = V conj(I) [MVA]; zero where out of service.
+
+        S_from = V_from conj(y_ff V_from + y_ft V_to),     S_to = V_to conj(y_ft V_from + y_tt V_to)
 
     Args:
-        rows: environments to look at; v_pu: bus voltages, [env, bus]; in_service: [env, branch]; the rest as in
-            `BranchAdmittance`.
-        s_from_mva, s_to_mva: filled in for these environments, [env, branch].
+        rows: environments whose flows are computed, [n].
+        v_pu: bus voltages, [env, bus].
+        in_service: circuits in service, [env, branch].
+        from_bus: position of the bus at each circuit's beginning, [branch].
+        to_bus: position of the bus at its end, [branch].
+        y_ff_pu: as in `BranchAdmittance`, on base_mva, [branch].
+        y_ft_pu: likewise.
+        y_tt_pu: likewise.
+        base_mva: base of the per-unit system [MVA].
+        s_from_mva: filled in for these environments, [env, branch].
+        s_to_mva: filled in for these environments, [env, branch].
     """
     n_branch = in_service.shape[1]
     for e in rows:
@@ -113,10 +123,16 @@ def machine_outflow(
     others_mva: ComplexArray,
     power_mva: ComplexArray,
 ) -> None:
-    """What leaves each machine's bus through its circuits, less what others inject there; zero out of service.
+    """What leaves each machine's bus through its circuits, less what others inject there [MVA]; zero out of service.
 
     Args:
-        rows: environments to look at, [n]; s_from_mva, s_to_mva: power entering the circuits, [env, branch].
+        rows: environments whose machines are asked for, [n].
+        s_from_mva: power entering the circuits at their beginning, [env, branch].
+        s_to_mva: power entering them at their end, [env, branch].
+        from_bus: position of the bus at each circuit's beginning, [branch].
+        to_bus: position of the bus at its end, [branch].
+        machine_bus: position of each machine's bus, [machine].
+        machine_in_service: [env, machine].
         others_mva: injected at every bus by everything but machines, [env, bus].
         power_mva: filled in, [n, machine].
     """

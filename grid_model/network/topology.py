@@ -64,7 +64,8 @@ def weighted_laplacian(case: Case, weight: FloatArray) -> FloatArray:
     """Laplacian of the network with weighted circuits: L_bb = sum of the weights at b, L_bc = -sum of those between.
 
     Args:
-        case: the grid; weight: of each circuit, zero for one out of service, [branch].
+        case: the grid.
+        weight: of each circuit, zero for one out of service, [branch].
 
     Returns:
         [bus, bus], in the unit of the weights; rows sum to zero.

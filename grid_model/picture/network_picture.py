@@ -153,6 +153,9 @@ def draw_network(
 
     Returns:
         The axes that hold the drawing, in the case's drawing units.
+
+    Raises:
+        ValueError: an array has not one value for each bus, circuit or machine.
     """
     in_service = np.ones(case.n_branch, dtype=np.bool_) if branch_in_service is None else branch_in_service
     running = np.ones(case.n_machine, dtype=np.bool_) if machine_in_service is None else machine_in_service

@@ -27,8 +27,14 @@ def draw_response(
     """Frequency, turbine power and the flows that change most, below each other.
 
     Args:
-        path: of the picture; names: of the groups of machines at this level; event: what happened, which is left out of
-            the machines and circuits shown; duration_s: time drawn.
+        path: of the picture.
+        case: the grid.
+        trace: what was recorded, a row each integration step.
+        names: of the groups of machines at this level, [group].
+        event: what happened; the lost element is left out of the machines and circuits shown.
+        level: of aggregation, `machine`, `area` or `system`.
+        title: one line above.
+        duration_s: time drawn [s].
     """
     time_s = trace.time_s
     figure = new_figure(11.0, 10.0, title)

@@ -19,7 +19,9 @@ def draw_against_andes(path: Path, case: Case, golden: Path) -> None:
     """Centre of inertia and machines of one event: ours as lines, ANDES' as dots, and the differences below.
 
     Args:
-        path: of the picture; golden: directory of the references of scripts/andes_reference.py.
+        path: of the picture.
+        case: the grid.
+        golden: directory of the references of scripts/andes_reference.py.
     """
     _, samples = read_golden(golden / f"andes_{PLOTTED.replace(' ', '_')}.csv")
     grid = ClassicalGrid(case, SwingConfig(level="machine", tie_damping_s=0.0, governor=NO_LIMITS))

@@ -4,7 +4,7 @@ Three engines stand behind `screen`: lightsim2grid's contingency analysis (quick
 outage (the oracle), and DC sensitivities (`dc_power_flow.LinearScreen`, the quickest, blind to voltages and
 losses). An outage that the quick one leaves unsolved is never dropped: it is tried from a second start, then
 by pandapower. Power that is lost is picked up by the remaining machines by governor gain, without regard to
-their headroom. Verdicts are told in `security.py`.
+their headroom. Verdicts are told in `verdict.py`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ class AcSolutions:
 
 def screen(case: Case, point: OperatingPoint, engine: EngineName = "lightsim2grid") -> Screening:
     """Screen every single outage of a case at one operating point.
+
+    Args:
+        case: the grid.
+        point: loads, plants, machines and reactors before any outage.
+        engine: that solves the outages, `lightsim2grid`, `pandapower` or `dc`.
+
+    Returns:
+        One result for every outage, and the state before any.
 
     Raises:
         PowerFlowDiverged: the grid has no solution even before any outage.
@@ -173,7 +181,11 @@ class EngineScreen:
         )
 
     def _solve_base(self, point: OperatingPoint) -> None:
-        """Switch reactors and solve the whole grid, from where every outage starts."""
+        """Switch reactors and solve the whole grid, from where every outage starts.
+
+        Raises:
+            PowerFlowDiverged: the grid has no solution.
+        """
         engine = self._engine
         if np.any(engine.reactor_share[0] != point.reactor_share):
             for env in range(engine.n_env):

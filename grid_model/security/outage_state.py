@@ -19,7 +19,11 @@ class UnknownElement(ValueError):
 
 
 def in_service(case: Case, lost: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
-    """What stays in service, [branch] and [machine], when the elements named are lost."""
+    """What stays in service, [branch] and [machine], when the elements named are lost.
+
+    Raises:
+        UnknownElement: the case has no element of this name; the message tells which are near.
+    """
     branch_in_service = np.ones(case.n_branch, dtype=np.bool_)
     machine_in_service = np.ones(case.n_machine, dtype=np.bool_)
     for name in lost:
@@ -48,9 +52,12 @@ def steady_state(
     """The AC power flow with what stays in service.
 
     Args:
-        branch_in_service: [branch]; machine_in_service: [machine]; load_level: share of nominal load and machine power.
-        reactor_share: share of the shunt reactors in service; single_slack: the imbalance goes to the slack machine
-            alone, else to all by rating.
+        case: the grid.
+        branch_in_service: circuits that are left, [branch].
+        machine_in_service: machines that are left, [machine].
+        load_level: share of nominal load and machine power.
+        reactor_share: share of the shunt reactors in service.
+        single_slack: the imbalance goes to the slack machine alone, else to all by rating.
 
     Raises:
         PowerFlowDiverged: there is no solution.
@@ -76,8 +83,17 @@ def after_outages(
 ) -> tuple[PowerFlowEngine, FloatArray]:
     """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus].
 
+    Args:
+        case: the grid.
+        branch_in_service: circuits that are left, [branch].
+        machine_in_service: machines that are left, [machine].
+        load_level: share of nominal load and machine power.
+        reactor_share: share of the shunt reactors in service.
+        time_s: from the outages to the state asked for [s], a whole number of integration steps.
+
     Raises:
-        ValueError: the time is no multiple of the integration step. PowerFlowDiverged: there is no solution.
+        ValueError: the time is no multiple of the integration step.
+        PowerFlowDiverged: there is no solution.
     """
     grid = GridSimulator(case, 1, SwingConfig(), resource_lag_s=np.ones(case.n_resource), interval_s=time_s)
     level = load_level

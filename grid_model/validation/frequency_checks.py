@@ -225,7 +225,9 @@ def validate_against_andes(
     """The classical model at the production step against the golden files of ANDES.
 
     Args:
-        directory: where the files are; version: of ANDES, for the table.
+        case: the grid.
+        directory: where the files are.
+        version: of ANDES, for the table.
     """
     config = SwingConfig(level="machine", tie_damping_s=0.0, governor=NO_LIMITS)
     grid = ClassicalGrid(case, config)
@@ -356,7 +358,16 @@ def run_events(
 
     Relays of load shedding are off: the levels are compared, not the defence plan. At the published load the largest
     units leave a grid whose swings have no AC solution with constant-power loads, hence the lower load.
-    `renewal_s` renews the power flow this often throughout; None leaves it to the model.
+
+    Args:
+        case: the grid.
+        level: of aggregation, `machine`, `area` or `system`.
+        names: of the events, [event].
+        duration_s: time after the events [s].
+        renewal_s: how often the power flow is renewed throughout [s]; None leaves it to the model.
+
+    Raises:
+        PowerFlowDiverged: the grid has no solution after one of the events.
     """
     config = SwingConfig(level=level, load_shedding=None)
     if renewal_s is not None:

@@ -42,8 +42,10 @@ def electromechanical_modes(
     """Modes of groups with these inertias, joined by this matrix.
 
     Args:
-        inertia_mws_per_hz: M, [group]; stiffness_mw_per_rad: d P_i / d theta_j, [group, group].
-        damping_mw_per_hz: D, [group]; none if None. tie_damping_s: K.
+        inertia_mws_per_hz: M, [group].
+        stiffness_mw_per_rad: d P_i / d theta_j, [group, group].
+        damping_mw_per_hz: D, [group]; none if None.
+        tie_damping_s: K [s].
     """
     n = len(inertia_mws_per_hz)
     m, t = inertia_mws_per_hz[:, None], stiffness_mw_per_rad

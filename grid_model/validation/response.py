@@ -28,8 +28,13 @@ def rocof_hz_per_s(
     """Rate of change of frequency from the event on [Hz/s].
 
     Args:
-        df_hz: trace, [step, ...]; dt_s: its step.
+        df_hz: trace of the deviation [Hz], [step, ...].
+        dt_s: step of the trace [s].
+        event_step: row at which the event happens.
         window_s: mean over this time, 0.5 s as relays measure it; None: over the first step alone.
+
+    Raises:
+        ValueError: the window is shorter than a step, or the trace ends before it.
     """
     steps = 1 if window_s is None else round(window_s / dt_s)
     if steps < 1 or event_step + steps >= len(df_hz):
@@ -63,7 +68,11 @@ def settling_time_s(
     """Time from the event until frequency stays within a band around where it settles [s].
 
     Args:
-        band_hz: half the width of the band. window_s: as in `settling_hz`.
+        df_hz: trace of the deviation [Hz], [step, ...].
+        dt_s: step of the trace [s].
+        event_step: row at which the event happens.
+        band_hz: half the width of the band [Hz].
+        window_s: as in `settling_hz`.
 
     Returns:
         Zero where the band is never left; NaN where it is left at the end of the trace, which is then too short.

@@ -119,7 +119,9 @@ class MakeAlgorithm(Protocol):
         """For these agents and a critic's view of this size.
 
         Args:
-            config: all settings. groups: of agents. state_size: of the critic's view.
+            config: all settings.
+            groups: of agents.
+            state_size: of the critic's view.
             per_agent_rewards: rewards are the agents' own, not the team's.
             device: where the networks live; None is the CPU.
         """

@@ -61,7 +61,9 @@ def explained_variance(values: Tensor, returns: Tensor, valid: Tensor) -> float:
     """1 - Var[R - V] / Var[R], each value's by itself and averaged: 1 is a perfect critic, 0 one that knows means only.
 
     Args:
-        values, returns: [step, env, value]; valid: samples that count, boolean, same shape.
+        values: V, [step, env, value].
+        returns: R, [step, env, value].
+        valid: samples that count, boolean, same shape.
     """
     found = []
     for k in range(returns.shape[-1]):

@@ -69,7 +69,7 @@ ADAM_EPS = 1e-5  # Yu et al. 2022, table 7
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What falls in the course of training, at one moment of it."""
+    """What falls while training goes on, at one moment of it."""
 
     lr_actor: float  # Adam's step size for the actors
     lr_critic: float
@@ -93,7 +93,9 @@ class MAPPO:
         """Fresh networks, drawn from the configuration's seed.
 
         Args:
-            config: all settings. groups: of agents. state_size: of the critic's view.
+            config: all settings.
+            groups: of agents.
+            state_size: of the critic's view.
             per_agent_rewards: rewards are the agents' own, so that each has a value of its own.
             device: where the networks live; None is the CPU.
         """
@@ -250,7 +252,7 @@ class MAPPO:
         return diagnostics
 
     def _schedule(self, progress: float) -> Schedule:
-        """What falls in the course of training at this share of it; the step sizes are set in the optimisers."""
+        """The schedules at this share of the training; the step sizes are set in the optimisers."""
         ppo = self.config.ppo
         lr_actor = linear_schedule(ppo.lr_actor, ppo.lr_final_fraction, progress)
         if round(progress * self.config.n_updates) < ppo.critic_first_updates:
@@ -277,13 +279,21 @@ class MAPPO:
 
     @torch.no_grad()
     def _check_weights(self) -> None:
-        """The last step of an update has no loss after it that would tell what it did."""
+        """Refuse weights that are not finite: the last step of an update has no loss after it that would tell.
+
+        Raises:
+            NonFiniteLoss: a weight is not finite.
+        """
         for what, network in (("policy", self.policy), ("critic", self.critic)):
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
                 raise NonFiniteLoss(f"the update left weights of the {what} that are not finite")
 
     def _gradient_step(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
-        """One gradient step of every network on one minibatch."""
+        """One gradient step of every network on one minibatch.
+
+        Raises:
+            NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
+        """
         ppo = self.config.ppo
         measured: dict[str, Tensor] = {}
         kl_total = torch.zeros((), device=self.device)
@@ -359,7 +369,9 @@ class MAPPO:
         """Continues from a state that `state` returned.
 
         Raises:
-            RuntimeError, KeyError, ValueError: it is of other networks.
+            RuntimeError: it is of networks with other layers, or of rollouts of another size.
+            KeyError: a part is missing.
+            ValueError: an optimiser has other parameters.
         """
         self.policy.load_state_dict(state["policy"])
         self.critic.load_state_dict(state["critic"])

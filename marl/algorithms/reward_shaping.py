@@ -56,7 +56,9 @@ def robust_reward(reward: FloatArray, threshold: float, shape: str = "root") -> 
     Huber's function of x: quadratic for small deviations, linear for large ones.
 
     Args:
-        reward: r, any shape. threshold: c, in the reward's unit, 0 or more. shape: "root" or "log".
+        reward: r, any shape.
+        threshold: c, in the reward's unit, 0 or more.
+        shape: "root" or "log".
 
     Reference:
         P. J. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics 35, 1964.
@@ -102,7 +104,8 @@ def first_guess(rewards: Tensor, terminated: Tensor, gamma: float) -> tuple[floa
 
     Args:
         rewards: r of one output, shape [sample].
-        terminated: boolean, any shape. gamma: discount per step.
+        terminated: boolean, any shape.
+        gamma: discount per step.
     """
     carried = gamma * (1.0 - float(terminated.to(torch.float64).mean()))
     carried = min(carried, LONGEST_MEMORY)
@@ -123,8 +126,11 @@ def start_value_normaliser(
     """Sets the critic's units to the first guess, where nothing has been learned yet; afterwards does nothing.
 
     Args:
-        normaliser: of the critic. columns: output of the critic that each value belongs to, shape [value].
-        rewards: shape [step, env, value]. counted: boolean, same shape. terminated: shape [step, env].
+        normaliser: of the critic.
+        columns: output of the critic that each value belongs to, shape [value].
+        rewards: shape [step, env, value].
+        counted: samples that count, boolean, same shape.
+        terminated: boolean, shape [step, env].
         gamma: discount per step.
     """
     if bool((normaliser.weight > 0).any()):

@@ -20,7 +20,9 @@ def samples_of(
     """Samples with shaped advantages and normalised targets; moves the critic's value normaliser.
 
     Args:
-        rollout: as it was gathered. actors: that gathered it. critic: as it is before the update.
+        rollout: as it was gathered.
+        actors: that gathered it.
+        critic: as it is before the update.
         shaping: what rewards and advantages are turned into.
 
     Returns:

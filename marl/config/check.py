@@ -8,6 +8,14 @@ class ConfigError(ValueError):
 
 
 def require(condition: bool, message: str) -> None:
-    """Raises ConfigError with this message unless the condition holds."""
+    """Refuse a configuration unless a condition holds.
+
+    Args:
+        condition: what has to hold.
+        message: setting, value and what was expected.
+
+    Raises:
+        ConfigError: it does not hold.
+    """
     if not condition:
         raise ConfigError(message)

@@ -86,7 +86,7 @@ class GridBatch:
 
     @property
     def last_result(self) -> LimitCheck | None:
-        """What the last interval came to; None before the first."""
+        """The limit check of the last interval; None before the first."""
         return self.task.last_result
 
     def reset(self, seeds: IntArray | None = None) -> Observation:
@@ -136,7 +136,11 @@ class GridBatch:
         self.task.set_state(state)
 
     def _action_array(self, actions: Mapping[str, Float32Array]) -> FloatArray:
-        """Of all plants, [env, resource]."""
+        """Of all plants, [env, resource].
+
+        Raises:
+            ActionError: a group is missing, no numbers are given, or a shape is wrong.
+        """
         task = self.task
         action = np.empty((task.n_env, task.case.n_resource))
         for group in self._groups:
@@ -172,7 +176,8 @@ def make_batch(
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
-        n_env: episodes at once; seed: environment k draws its episodes from child k of it.
+        n_env: episodes at once.
+        seed: environment k draws its episodes from child k of this seed.
         observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
         options: `variant`, `level`, `swing`, `reward`, `stagger`, `auto_reset`, `check`; see
             `control.task.task.make_task`.

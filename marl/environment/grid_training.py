@@ -85,12 +85,18 @@ def make_trainer(
     """A trainer of this configuration on the grid, which owns its environments.
 
     Args:
-        config: all settings. algorithm: that learns. directory: of the run.
+        config: all settings.
+        algorithm: builds the learner.
+        directory: of the run.
         resume: take the run up from its last checkpoint.
-        on_progress: called after every update. tensorboard: write events beside metrics.csv.
+        on_progress: called after every update.
+        tensorboard: write events beside metrics.csv.
 
     Raises:
-        See `scenario_of`, `marl.environment.warm_start.start_of` and `Trainer`.
+        control.scenario.config.ScenarioError: see `scenario_of`.
+        ConfigError: see `scenario_of`.
+        marl.checkpoint.CheckpointError: see `marl.environment.warm_start.start_of` and `Trainer`.
+        marl.training.trainer.TrainingFailed: see `Trainer`.
     """
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)

@@ -37,8 +37,12 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         """Build the environment.
 
         Args:
-            view: what is observed, `agents` or `state`; render_mode: None, `ansi` or `human`.
-            options: see `marl.environment.make_batch`.
+            view: what is observed, `agents` or `state`.
+            render_mode: None, `ansi` or `human`.
+            options: see `marl.environment.batch.make_batch`.
+
+        Raises:
+            ValueError: there is no such view or render mode, or see `make_batch`.
         """
         if view not in VIEWS:
             raise ValueError(f"view = {view!r}, expected one of {', '.join(VIEWS)}")

@@ -1,4 +1,4 @@
-"""Held-out episodes for policies: who acts in them, what they came to, and the judge that a trainer is handed.
+"""Held-out episodes for policies: who acts in them, their terms, and the judge that a trainer is handed.
 
 All are actors of `control.evaluation.rollout`, which plays the episodes. Those of groups see and answer what any
 environment of `marl.protocol` shows and takes; `PolicyByPlant` stands among the controllers of the grid, which see
@@ -113,7 +113,7 @@ class HeldOut:
 
 
 def terms_of(record: Record) -> dict[str, FloatArray]:
-    """What each episode came to, {term: [episode]}."""
+    """Every term of each episode, {term: [episode]}."""
     return episode_terms(record.reward, record.terms, record.n_played)
 
 

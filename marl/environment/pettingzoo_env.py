@@ -34,7 +34,15 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
     }
 
     def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
-        """Args: render_mode: None, `ansi` (render returns text) or `human` (prints it); options: see `make_batch`."""
+        """Build the environment.
+
+        Args:
+            render_mode: None, `ansi` (render returns text) or `human` (prints it).
+            options: see `marl.environment.batch.make_batch`.
+
+        Raises:
+            ValueError: there is no such render mode, or see `make_batch`.
+        """
         if render_mode not in (None, "ansi", "human"):
             raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
         self.render_mode = render_mode
@@ -58,6 +66,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
 
     @property
     def unwrapped(self) -> GridParallelEnv:
+        """The environment itself: it wraps none."""
         return self
 
     def observation_space(self, agent: str) -> gymnasium.spaces.Space[Any]:
@@ -109,7 +118,11 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         )
 
     def _joint_action(self, actions: Mapping[str, Float32Array]) -> FloatArray:
-        """All agents' actions as one row, [1, resource]."""
+        """All agents' actions as one row, [1, resource].
+
+        Raises:
+            ActionError: an agent is missing or unknown, a shape is wrong, or a number is outside [-1, 1].
+        """
         if not isinstance(actions, Mapping):
             raise ActionError(f"actions are {actions!r}, expected one for each agent by its name")
         joint = np.empty((1, len(self.possible_agents)))

@@ -62,7 +62,7 @@ class RunningMoments(nn.Module):
 
 
 class InputScaling(nn.Module):
-    """What stands between a raw input and a network: asinh or magnification of the small, then running moments."""
+    """Scales what a network is shown: asinh or magnification of the small, then running mean and variance."""
 
     def __init__(self, size: int, *, compress: bool, magnify: float, normalize: bool) -> None:
         super().__init__()
@@ -70,6 +70,7 @@ class InputScaling(nn.Module):
         self.moments = RunningMoments(size) if normalize else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Inputs shaped and, where that is asked for, normalised; any leading axes."""
         x = self._shaped(x)
         return x if self.moments is None else self.moments.normalize(x)
 
@@ -150,7 +151,10 @@ def rescale_output(
     Args:
         weight: W, shape [output, input], changed in place.
         bias: b, shape [output], changed in place.
-        mean_old, std_old, mean_new, std_new: shape [output].
+        mean_old: mean, shape [output].
+        std_old: std, shape [output].
+        mean_new: mean', shape [output].
+        std_new: std', shape [output].
     """
     weight.copy_((weight.double() * (std_old / std_new).unsqueeze(-1)).to(weight.dtype))
     bias.copy_(((std_old * bias.double() + mean_old - mean_new) / std_new).to(bias.dtype))

@@ -40,11 +40,16 @@ class Policy(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         # Of a tensor as good as any, found without a walk through all modules.
         return self.actors.log_std_index.device
 
     def observations_to_tensors(self, observations: Mapping[str, Float32Array]) -> dict[str, Tensor]:
-        """{group: [env, agent, observation]} on the policy's device, sizes checked."""
+        """{group: [env, agent, observation]} on the policy's device, sizes checked.
+
+        Raises:
+            ValueError: a group is missing, or its observations have another shape than in training.
+        """
         tensors, device = {}, self.device
         for g in self.groups:
             if g.name not in observations:
@@ -131,10 +136,24 @@ class Policy(nn.Module):
         }
 
     def save(self, path: Path) -> None:
+        """Write a model file, whole or not at all.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
         checkpoint.save(path, "policy", self.content())
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> Policy:
+        """The policy that `content` describes, ready to act on the CPU.
+
+        Raises:
+            KeyError: a part or a setting is missing.
+            RuntimeError: the weights are of another network.
+        """
         groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
         settings: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
@@ -149,7 +168,11 @@ class Policy(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str) -> Policy:
-        """The policy of a model file, ready to act on the CPU."""
+        """The policy of a model file, ready to act on the CPU.
+
+        Raises:
+            CheckpointError: the file cannot be read, or holds no policy of this version.
+        """
         content = checkpoint.load(Path(path), "policy")
         try:
             return cls.from_content(content)

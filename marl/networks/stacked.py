@@ -47,6 +47,7 @@ class StackedLayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_network, size))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[network, row, size] normalised along its last axis, by each network's own weight and bias."""
         if self.n_network == 1:
             return functional.layer_norm(x, (self.size,), self.weight[0], self.bias[0])
         y = functional.layer_norm(x, (self.size,))
@@ -81,6 +82,7 @@ class StackedPerceptron(nn.Module):
         self.last = StackedLinear(n_network, n_in, n_out, gain=last_gain, orthogonal=config.orthogonal_init)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[network, row, input] to [network, row, output]."""
         # Layers are run without nn.Module's calling machinery (hooks, which none of them has): for a few hundred rows
         # it costs a tenth of the arithmetic.
         for layer in self.hidden:

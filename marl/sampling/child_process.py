@@ -63,10 +63,12 @@ class HelperProcess:
         """Starts it.
 
         Args:
-            name: what messages call it. work: a function that the process can import by name; arguments: picklable.
+            name: what messages call it.
+            work: a function that the process can import by name; its first argument is the process's end of the line.
+            *arguments: the others; picklable.
 
         Raises:
-            TypeError: they are not; the message says what to hand in instead.
+            TypeError: function or arguments cannot be pickled; the message says what to hand in instead.
         """
         self.name = name
         try:
@@ -99,7 +101,8 @@ class HelperProcess:
         """Its answer.
 
         Raises:
-            Exception: whatever was raised there. WorkerError: the process has died.
+            Exception: whatever was raised there.
+            WorkerError: the process has died.
         """
         try:
             result = self._line.recv()

@@ -1,4 +1,4 @@
-"""What episodes come to: the terms of their steps summed up.
+"""Terms of episodes, summed up from those of their steps.
 
 How a term is summed up follows from its name: `reward_...` and `violations...` add up over an episode,
 `rms_...` is a root mean square, `max_...` and `min_...` are extremes, every other term is averaged over the
@@ -18,7 +18,7 @@ SUMMED = ("reward_", "violations")
 
 
 class EpisodeSums:
-    """Running sums of every environment's current episode, and what the finished ones came to.
+    """Running sums of every environment's current episode, and the totals of the finished ones.
 
     Terms: `return` is the sum of rewards (their mean over agents where agents have rewards of their own),
     `length` the number of steps; the rest are the environment's.
@@ -55,9 +55,11 @@ class EpisodeSums:
         return finished
 
     def state(self) -> dict[str, Any]:
+        """What `load_state` needs, for a checkpoint."""
         return {"length": self.length.copy(), "sums": {name: x.copy() for name, x in self.sums.items()}}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `state` returned."""
         self.length = state["length"].copy()
         self.sums = {name: x.copy() for name, x in state["sums"].items()}
 
@@ -74,7 +76,7 @@ def _summary(name: str, total: FloatArray, length: FloatArray) -> FloatArray:
 
 
 def mean_over_steps(terms: Mapping[str, list[FloatArray]], episode_steps: int) -> dict[str, float]:
-    """What an episode of this many steps comes to at the rates of a few steps, {name: list of [env]}."""
+    """Totals of an episode of this many steps at the rates of a few steps, {name: list of [env]}."""
     means = {}
     for name, steps in terms.items():
         x = np.asarray(steps, dtype=np.float64)
@@ -94,10 +96,11 @@ def mean_over_steps(terms: Mapping[str, list[FloatArray]], episode_steps: int) -
 def episode_terms(
     reward: FloatArray, terms: Mapping[str, FloatArray], n_played: IntArray
 ) -> dict[str, FloatArray]:
-    """What whole episodes came to, each term [episode], as `EpisodeSums` finds it step by step, to the bit.
+    """Totals of whole episodes, each term [episode], as `EpisodeSums` finds it step by step, to the bit.
 
     Args:
-        reward: the team's, [episode, step]; terms: {name: [episode, step]}; values after an episode's end do not count.
+        reward: the team's, [episode, step].
+        terms: {name: [episode, step]}; values after an episode's end do not count.
         n_played: steps of each episode, [episode].
     """
     length = n_played.astype(np.float64)

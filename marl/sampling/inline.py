@@ -29,14 +29,17 @@ class InlineSampler:
 
     @property
     def n_env(self) -> int:
+        """Episodes that step together."""
         return self.environment.n_env
 
     @property
     def groups(self) -> tuple[AgentGroup, ...]:
+        """The agents, group by group."""
         return self.environment.groups
 
     @property
     def state_size(self) -> int:
+        """Numbers that the central critic sees."""
         return self.environment.state_size
 
     @property

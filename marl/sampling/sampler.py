@@ -24,7 +24,8 @@ class Sampler(ScenarioEnvironment, Protocol):
     """Environments and the place where they run; a context manager that lets go of the place at its end."""
 
     @property
-    def per_agent_rewards(self) -> bool: ...
+    def per_agent_rewards(self) -> bool:
+        """Whether rewards are the agents' own, [env, agent], or the team's, [env]."""
 
     def __enter__(self) -> Self: ...
 

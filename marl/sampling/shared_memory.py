@@ -60,7 +60,14 @@ class SharedArrays:
         }
 
     def write_actions(self, actions: Mapping[str, Float32Array]) -> None:
-        """Puts down the actions of all environments."""
+        """Puts down the actions of all environments.
+
+        Args:
+            actions: {group: [env, agent, action]}.
+
+        Raises:
+            ValueError: a group is missing, a shape is wrong, or a number is not finite; nothing is written then.
+        """
         for name in self.groups:
             if name not in actions:
                 raise ValueError(f"no actions for group {name!r}, only for {sorted(actions)}")
@@ -79,7 +86,16 @@ class SharedArrays:
         return {name: self._arrays[f"action {name}"][rows].copy() for name in self.groups}
 
     def write(self, rows: slice, transition: Transition, *, ended: bool) -> None:
-        """Puts down what a step of these environments led to; the last observations only where an episode ended."""
+        """Puts down what a step of these environments led to.
+
+        Args:
+            rows: of the environments.
+            transition: what the step led to.
+            ended: an episode ended in it: the last observations are written too.
+
+        Raises:
+            ValueError: there are more terms than the memory has places.
+        """
         arrays = self._arrays
         if len(transition.terms) > MOST_TERMS:
             raise ValueError(f"{len(transition.terms)} terms in a step, expected at most {MOST_TERMS}")

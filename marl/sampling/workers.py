@@ -123,6 +123,9 @@ class WorkerBatch:
             make: builds a batch of the given number of environments; must be picklable.
             n_env: environments in all.
             n_worker: processes; each gets an equal share, the first ones one more if it does not divide.
+
+        Raises:
+            ValueError: there are fewer environments than workers, or no worker.
         """
         if not 1 <= n_worker <= n_env:
             raise ValueError(f"n_worker = {n_worker}, expected from 1 to the number of environments, {n_env}")
@@ -178,7 +181,11 @@ class WorkerBatch:
         return results
 
     def reset(self, seeds: IntArray | None = None) -> Observation:
-        """Starts new episodes; the first time from explicit seeds, which alone tell the environments apart."""
+        """Starts new episodes; the first time from explicit seeds, which alone tell the environments apart.
+
+        Raises:
+            ValueError: the first reset has no seeds, or not one for each environment.
+        """
         if seeds is None:
             if not self._seeded:
                 raise ValueError("the first reset of a worker batch needs a seed for each environment")
@@ -199,7 +206,12 @@ class WorkerBatch:
         )
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
-        """One step of every environment."""
+        """One step of every environment.
+
+        Raises:
+            ValueError: the batch is closed, actions have a wrong shape or are not finite, or the workers'
+                terms differ.
+        """
         shared = self._shared
         if shared is None:
             raise ValueError("the batch is closed")
@@ -255,7 +267,11 @@ class WorkerBatch:
         return {"workers": self._call("get_state", [() for _ in self._shares])}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continues from `get_state` of a batch with as many workers."""
+        """Continues from `get_state` of a batch with as many workers.
+
+        Raises:
+            ValueError: it is the state of another number of workers.
+        """
         if "workers" not in state or len(state["workers"]) != len(self._workers):
             found = len(state["workers"]) if "workers" in state else 0
             raise ValueError(

@@ -67,6 +67,7 @@ class Batch:
 
     @property
     def n_sample(self) -> int:
+        """Samples, one for each step of each environment."""
         return self.returns.shape[0]
 
     def select(self, index: Tensor) -> Batch:
@@ -121,8 +122,11 @@ class RolloutBuffer:
         """Allocates everything.
 
         Args:
-            groups: of agents. n_step: steps of each environment in a rollout. n_env: environments.
-            state_size: of the critic's view. n_value: values of the critic.
+            groups: of agents.
+            n_step: steps of each environment in a rollout.
+            n_env: environments.
+            state_size: of the critic's view.
+            n_value: values of the critic.
             hidden_sizes: numbers that each agent of a group remembers; groups without a memory are not in it.
         """
         self.groups = groups

@@ -46,7 +46,7 @@ class Curriculum(Protocol):
 
         Args:
             progress: share of the training that is over, 0 to 1.
-            terms: what this update's steps came to, at an episode's length; `return` is among them.
+            terms: totals of a whole episode at the rates of this update's steps; `return` is among them.
         """
         ...
 
@@ -74,13 +74,17 @@ class ConstantCurriculum:
         self.scenario: str | None = None
 
     def begin(self, n_env: int) -> Draw:
+        """A seed for each environment; no scenario but the environments' own."""
         return Draw(seeds=training_seeds(self.seed, n_env))
 
     def after_update(self, progress: float, terms: Mapping[str, float]) -> Draw | None:
+        """Nothing ever changes."""
         return None
 
     def state(self) -> dict[str, Any]:
+        """Nothing is remembered."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing to take up."""
         pass

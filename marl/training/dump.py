@@ -18,8 +18,10 @@ def write_dump(directory: Path, error: NonFiniteLoss, *, algorithm: str, progres
     """Keeps what the error knows of the update that it ended.
 
     Args:
-        directory: of the run. error: with the state from before.
-        algorithm: its name. progress: share of the training that was over.
+        directory: of the run.
+        error: with the state from before.
+        algorithm: its name.
+        progress: share of the training that was over.
     """
     path = directory / DUMP
     checkpoint.save(path, "dump", {"algorithm": algorithm, "state": error.before, "progress": progress})
@@ -32,7 +34,10 @@ def replay_dump(
     """Runs the update of a dump again.
 
     Args:
-        path: of the dump. config: of the run. environment: any one with the run's agents. make: the run's algorithm.
+        path: of the dump.
+        config: of the run.
+        environment: any one with the run's agents.
+        make: builds the run's algorithm.
 
     Raises:
         NonFiniteLoss: as in the run, unless what made it fail has been mended.

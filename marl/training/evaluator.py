@@ -50,18 +50,22 @@ class EvaluatorHere:
         self._found: dict[str, FloatArray] | None = None
 
     def begin(self, policy: Content, seeds: IntArray) -> None:
+        """Plays the episodes now."""
         assert self._judge is not None, "closed"
         self._found = self._judge(Policy.from_content(policy), seeds)
 
     def is_ready(self) -> bool:
+        """Always: `begin` has played them."""
         return True
 
     def finish(self) -> dict[str, FloatArray]:
+        """What `begin` found."""
         found, self._found = self._found, None
         assert found is not None
         return found
 
     def close(self) -> None:
+        """Lets go of the environment."""
         self._judge = None
 
 
@@ -92,16 +96,20 @@ class EvaluatorBeside:
         self._process = HelperProcess("the process that evaluates held-out episodes", _serve, judge)
 
     def begin(self, policy: Content, seeds: IntArray) -> None:
+        """Sends policy and seeds to the process."""
         # As arrays: torch would hand over tensors as shared memory, with a server of its own.
         weights = {name: x.numpy() for name, x in policy["weights"].items()}
         self._process.send(({**policy, "weights": weights}, seeds))
 
     def is_ready(self) -> bool:
+        """Whether the process has answered."""
         return self._process.has_answered()
 
     def finish(self) -> dict[str, FloatArray]:
+        """Waits for the process's answer; raises what was raised there."""
         found: dict[str, FloatArray] = self._process.receive()
         return found
 
     def close(self) -> None:
+        """Ends the process."""
         self._process.close()

@@ -70,7 +70,8 @@ class MetricsLogger:
         """Opens the files.
 
         Args:
-            directory: of the run. tensorboard: write events as well.
+            directory: of the run.
+            tensorboard: write events as well.
             resume_after: update that a resumed run goes on from: rows after it, and those of `waiting`, are taken back.
             waiting: rows that the checkpoint found waiting.
         """

@@ -1,4 +1,4 @@
-"""What stands in the directory of a run: its configuration, the versions it was made with, its checkpoint and models.
+"""The files in the directory of a run: its configuration, the versions it was made with, its checkpoint and models.
 
 Names of files are here, and everything that is written or read there save checkpoints and metrics themselves.
 """

@@ -70,8 +70,10 @@ def speeds(
     """Steps per second of one update, over all and by the parts that every update has, by tag.
 
     Args:
-        run_state: after the update. before_s: `parts_s` before it.
-        n_step: steps of the update, over all environments. spent_s: seconds it took.
+        run_state: after the update.
+        before_s: `parts_s` before it.
+        n_step: steps of the update, over all environments.
+        spent_s: seconds it took.
     """
     parts = {part: total - before_s[part] for part, total in run_state.parts_s().items()}
     parts.pop("evaluation")
@@ -96,6 +98,13 @@ class Progress:
 
     @classmethod
     def of(cls, run_state: RunState, config: TrainingConfig, terms: Mapping[str, float]) -> Progress:
+        """As a run with this state and configuration reports it.
+
+        Args:
+            run_state: after the update.
+            config: all settings.
+            terms: means of the update's steps, by name.
+        """
         rate = run_state.steps / run_state.elapsed_s if run_state.elapsed_s > 0 else 0.0
         total = config.n_updates * config.ppo.buffer_steps
         return cls(

@@ -15,10 +15,14 @@ class StepError(ValueError):
 
 
 def check_step(transition: Transition, reward: FloatArray) -> None:
-    """Raises StepError where anything is not finite; the message says what, in which environment and where in it.
+    """Refuse a step in which anything is not finite.
 
     Args:
-        transition: of one step. reward: its reward as float64, shape [env] or [env, agent].
+        transition: of one step.
+        reward: its reward as float64, shape [env] or [env, agent].
+
+    Raises:
+        StepError: a number is not finite; the message says what, in which environment and where in it.
     """
     observation, final = transition.observation, transition.final_observation
     arrays: dict[str, npt.NDArray[Any]] = {

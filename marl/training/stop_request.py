@@ -1,4 +1,4 @@
-"""A wish to end a run between two updates: by a signal, or because patience has run out."""
+"""A request to end a run between two updates: by a signal, or because patience has run out."""
 
 from __future__ import annotations
 

@@ -167,7 +167,11 @@ def directory_of(name: str, study: Study, seed: int) -> Path:
 
 
 def earlier_result(directory: Path) -> dict[str, Any]:
-    """What a run in this directory left; empty if there was none."""
+    """What a run in this directory left; empty if there was none.
+
+    Raises:
+        ResultError: the file is broken or no result.
+    """
     path = directory / "result.json"
     try:
         result: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -233,6 +237,11 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
     """One run of training; its description, its learning curve and how far its last policy is from its best.
 
     A run of the same settings that was broken off in this directory goes on from its last checkpoint.
+
+    Raises:
+        ResultError: the run cannot go on from its checkpoint.
+        CheckpointError: the model that a new run starts from cannot be read.
+        KeyboardInterrupt: a signal ended the run.
     """
     broken_off = is_broken_off(directory, config)
     if not broken_off:  # in this order: never what tells of one run beside the weights of another
@@ -286,7 +295,11 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
 def judge(
     directory: Path, config: TrainingConfig, scenario: str, n_episode: int, world: World
 ) -> dict[str, Any]:
-    """Mean terms of the run's last and best policy in validation episodes of one condition."""
+    """Mean terms of the run's last and best policy in validation episodes of one condition.
+
+    Raises:
+        ResultError: a policy of the run cannot be read.
+    """
     batch = world.make_batch(scenario, n_episode, config.seed, config.observation, check=False)
     play = world.held_out(lambda: batch)
     # Past the seeds that chose the best model during training.
@@ -405,7 +418,8 @@ def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
 
     Raises:
         ResultError: what an earlier run left is broken, or the process of a run was killed.
-        CheckpointError, marl.training.trainer.TrainingFailed: a run cannot go on.
+        CheckpointError: a file of a run cannot be read or written.
+        marl.training.trainer.TrainingFailed: a run cannot go on.
     """
     jobs = [(name, study, seed) for seed in range(study.seeds) for name in study.names]
     todo = iter([(*job, world) for job in jobs if study.train or is_done(*job)])

@@ -71,7 +71,8 @@ class Trainer:
         """Starts a run, or takes one up from its last checkpoint.
 
         Args:
-            config: all settings. environment: `config.n_envs` episodes to train in; closed at the end.
+            config: all settings.
+            environment: `config.n_envs` episodes to train in; closed at the end.
             algorithm: builds the learner, such as `marl.algorithms.mappo.MAPPO`.
             directory: of the run; made if it is not there.
             curriculum: says what episodes are drawn from; None draws from one scenario, seeds by `config.seed`.
@@ -140,7 +141,11 @@ class Trainer:
     # -- files ----------------------------------------------------------------
 
     def _load_checkpoint(self) -> tuple[Observation, list[dict[str, Any]]]:
-        """Takes up the run; returns what the environments show, and the rows of metrics that wait."""
+        """Takes up the run; returns what the environments show, and the rows of metrics that wait.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of another algorithm, network or environment.
+        """
         path = self.directory / CHECKPOINT
         content = checkpoint.load(path, "run")
         name = content.get("algorithm")
@@ -292,7 +297,11 @@ class Trainer:
             ) from error
 
     def _take_in(self, transition: Transition, collected: dict[str, list[FloatArray]]) -> None:
-        """Hands a step to the algorithm, counts it, and adds its terms to those of the steps before."""
+        """Hands a step to the algorithm, counts it, and adds its terms to those of the steps before.
+
+        Raises:
+            TrainingFailed: the environment returned something that is no number or has a wrong shape.
+        """
         reward = np.asarray(transition.reward, dtype=np.float64)
         try:
             check_step(transition, reward)
@@ -362,7 +371,11 @@ class Trainer:
             self.run_state.evaluation_s += time.perf_counter() - began
 
     def _end_evaluation(self) -> None:
-        """Waits for the evaluation and keeps its policy if it is the best so far; patience may run out."""
+        """Waits for the evaluation and keeps its policy if it is the best so far; patience may run out.
+
+        Raises:
+            TrainingFailed: the held-out episodes returned something that is no number.
+        """
         run_state, policy, patience = self.run_state, self._judged, self.config.evaluation.patience
         assert self._evaluator is not None
         assert policy is not None
@@ -439,7 +452,11 @@ class Trainer:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto: cuda where there is one."""
+    """The device of this name, `cpu` or `cuda`; `auto` is cuda where there is one.
+
+    Raises:
+        TrainingFailed: cuda is asked for and torch finds none.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

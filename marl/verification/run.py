@@ -28,7 +28,8 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
     """The learner's settings for navigation: the project's defaults but for the task's horizon and noise.
 
     Args:
-        frames: environment steps of the run. seed: of the run.
+        frames: environment steps of the run.
+        seed: of the run.
     """
     return TrainingConfig(
         total_episodes=frames // EPISODE_STEPS,
@@ -59,7 +60,8 @@ def train(frames: int, seed: int, held_out: Callable[[Callable[[], Navigation]],
     """Mean evaluation return, over episodes and agents, of the policy that one run ends with.
 
     Args:
-        frames: environment steps; seed: of the run.
+        frames: environment steps of the run.
+        seed: of the run.
         held_out: a judge, from what builds the environment of its episodes.
     """
     with tempfile.TemporaryDirectory() as directory:

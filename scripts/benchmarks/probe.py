@@ -143,7 +143,11 @@ class Speeds:
 
 
 def train(root: Path, directory: Path, episodes: int, *options: str) -> Path:
-    """Trains the revision's default recipe by its own script; the run's directory."""
+    """Trains the revision's default recipe by its own script; the run's directory.
+
+    Raises:
+        RuntimeError: the script failed.
+    """
     out = directory / "run"
     command = [sys.executable, str(root / "scripts" / "train_mappo.py"), "--total-episodes", str(episodes),
                "--device", "cpu", "--no-tensorboard", "--out", str(out),
@@ -233,7 +237,7 @@ def trained_hashes(root: Path, episodes: int) -> dict[str, str]:
 
 
 def serve(root: Path, commands: Iterator[str], answer: Callable[[dict[str, Any]], None]) -> None:
-    """Answers every command until there are no more."""
+    """Answers every command until there are no more."""  # noqa: DOC501 - what is raised inside becomes an answer
     speeds: Speeds | None = None
     for line in commands:
         command = json.loads(line)
@@ -261,6 +265,11 @@ def serve(root: Path, commands: Iterator[str], answer: Callable[[dict[str, Any]]
 
 
 def main() -> None:
+    """Answer the commands on standard input for the revision named first; one line of JSON each.
+
+    Raises:
+        SystemExit: `marl` is not imported from that revision.
+    """
     root = Path(sys.argv[1]).resolve()
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the revision prints must not stand between the answers

@@ -1,9 +1,12 @@
-"""The README's map is true, and its figures were made by the recipes of today."""
+"""What the documents name exists, and the README's figures were made by the recipes of today."""
 
 import dataclasses
+import importlib
 import json
 import re
 from pathlib import Path
+
+import pytest
 
 from cases.ieee68 import load_ieee68
 from control.scenario.episode import read_scenario
@@ -11,6 +14,8 @@ from marl.config.presets import recommended
 from marl.verification.run import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "findings" / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 
 def test_the_map_names_every_module_and_no_other():
@@ -30,10 +35,43 @@ def test_the_map_names_every_module_and_no_other():
     assert named == present
 
 
-def test_every_file_the_readme_points_to_exists():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"\]\(([^)#:]+)\)", text):
+def anchors(text: str) -> set[str]:
+    """What links call the headings of a page: GitHub keeps letters, digits, dashes and underscores."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_and_import_of_a_document_exists(document):
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:cases|grid_model|control|marl|scripts|tests|docs)/[\w/.-]+)`", text)
+    for path in named + re.findall(r"python (scripts/[\w/]+\.py)", text):
         assert (ROOT / path).exists(), path
+    own = r"^\s*from ((?:cases|grid_model|control|marl)[\w.]*) import ([\w, ]+)$"
+    for module, names in re.findall(own, text, re.MULTILINE):
+        for name in names.split(", "):
+            assert hasattr(importlib.import_module(module), name), f"from {module} import {name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[2:], ids=lambda path: path.name)
+def test_every_document_begins_with_its_contents(document):
+    text = document.read_text(encoding="utf-8")
+    before_first_section = text[: text.index("\n## ")]
+    own = set(re.findall(r"\]\(#([\w-]+)\)", before_first_section))
+    sections = anchors("\n".join(line for line in text.splitlines() if line.startswith("## ")))
+    assert own == sections
 
 
 def test_the_scenario_file_of_the_documentation_can_be_read(tmp_path):

@@ -49,11 +49,11 @@ def test_what_is_missing_is_what_the_environment_meets(config, kinds):
     batch = make_batch(config, 1, check=False)
     loop = ClosedLoop(batch.case, load_series(progress=False), config, 1, check=False)
     loop.reset(np.array([0]), [np.random.default_rng(3)])
-    course = statistics.course(loop)
+    episode = statistics.uncontrolled_episode(loop)
     played = rollout(Still(batch.case.n_resource), ByPlant(batch), np.array([3]), Figures)
     # Losses of some 100 MW: governors spread what is missing otherwise than the reference machine of a power flow does,
     # and reactors are switched later, which moves them by a few per cent of themselves.
-    np.testing.assert_allclose(course.missing_mw[1:], -played["imbalance_mw"][0], rtol=0.0, atol=6.0)
+    np.testing.assert_allclose(episode.missing_mw[1:], -played["imbalance_mw"][0], rtol=0.0, atol=6.0)
     assert [event.kind for event in loop.episode[0].events] == kinds
 
 
