@@ -107,7 +107,9 @@ class Scada:
         """Nothing has been sent.
 
         Args:
-            config: quality of telemetry; signal_class: code of SIGNAL_CLASSES, [signal]; n_env: environments.
+            config: quality of telemetry.
+            signal_class: code of SIGNAL_CLASSES, [signal].
+            n_env: number of environments.
 
         Raises:
             ValueError: a code is none of SIGNAL_CLASSES.
