@@ -1,9 +1,10 @@
 """AC power flows of a case for a batch of environments: the engine of the step.
 
 The engine sees plants and loads only as bus injections, and, where asked for, as powers that depend on voltage.
-Machines hold their voltage, and what the injections leave unbalanced (losses first of all) is shared among the machines of
-each island by `slack_share`. A result is a function of topology, reactors, ratios, injections and starting voltages alone,
-bit for bit, whatever the batch and whatever was solved before. When it is built, it must agree with pandapower.
+Machines hold their voltage, and what the injections leave unbalanced (losses first of all) is shared among the
+machines of each island by `slack_share`. Angles refer to the slack machine's bus, also while that machine is out. A
+result is a function of topology, reactors, ratios, injections and starting voltages alone, bit for bit, whatever the
+batch and whatever was solved before. When it is built, it must agree with pandapower.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
-from grid_model.admittance import ComplexArray
-from grid_model.newton.newton import NO_LAW, BatchSolver, TwoPorts
-from grid_model.newton.reactive_limits import ReactiveLimits
-from grid_model.power_flow import EngineMismatch, PowerFlowDiverged, governor_share, solve_with_pandapower
-from grid_model.topology import islands, live_buses
+from grid_model.network.admittance import ComplexArray
+from grid_model.network.topology import islands, live_buses
+from grid_model.power_flow.batch_solver import NO_LAW, BatchSolver, TwoPorts
+from grid_model.power_flow.oracle import solve_with_pandapower
+from grid_model.power_flow.reactive_limits import ReactiveLimits
+from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
 
 AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
 TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
@@ -24,7 +26,7 @@ MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
 
 
 def two_ports(case: Case, tap: FloatArray | None = None) -> TwoPorts:
-    """Circuits of a case; pi model with an ideal transformer at the from end, as in `grid_model.admittance`.
+    """Circuits of a case; pi model with an ideal transformer at the from end, as in `grid_model.network.admittance`.
 
     Args:
         case: the grid.
@@ -266,9 +268,7 @@ class NewtonEngine:
             for env in remaining.tolist():
                 given[env] = injection_mva[env] + 1j * record.fixed_mvar[env]
                 for bus in np.unique(self.case.machine.bus).tolist():
-                    self._solver.regulate(
-                        env, bus, self._holds(env, bus) and record.side[env, bus] == 0
-                    )
+                    self._solver.regulate(env, bus, self._holds(env, bus) and record.side[env, bus] == 0)
         self.converged[names] &= ~record.gave_up[names]
 
     def _holds(self, env: int, bus: int) -> bool:
@@ -293,7 +293,7 @@ class NewtonEngine:
         self._solver.switch(env, self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
 
     def _check_against_oracle(self, reactor_share: float) -> None:
-        from grid_model.network import build_network
+        from grid_model.network.pandapower_net import build_network
 
         net = build_network(
             self.case, resources=False, renewables=False, reactors=True, distributed_slack=True

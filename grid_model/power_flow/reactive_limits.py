@@ -1,8 +1,8 @@
 """Reactive limits of the machines: from holding a voltage to giving a fixed power, and back.
 
-A bus holds its voltage while its machines' reactive power lies within limits. Where it leaves them, the power stays at the
-limit and the voltage follows; a machine at its upper limit whose voltage is above its set-point (or at its lower limit,
-below it) can hold the set-point again and does. What is found satisfies, at every bus with machines,
+A bus holds its voltage while its machines' reactive power lies within limits. Where it leaves them, the power stays
+at the limit and the voltage follows; a machine at its upper limit whose voltage is above its set-point (or at its
+lower limit, below it) can hold the set-point again and does. What is found satisfies, at every bus with machines,
 
     V = V_set and Q_min <= Q <= Q_max,     or  Q = Q_max and V <= V_set,     or  Q = Q_min and V >= V_set.
 
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.admittance import ComplexArray
+from grid_model.network.admittance import ComplexArray
 
 if TYPE_CHECKING:
-    from grid_model.newton.engine import NewtonEngine
+    from grid_model.power_flow.newton import NewtonEngine
 
 MAX_ROUND = 30  # a bus that is still switching then has no state that satisfies the conditions
 MAX_RELEASE = 3  # times that a bus may return to its set-point; more would be a circle

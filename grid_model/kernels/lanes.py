@@ -1,10 +1,10 @@
 """Eight environments side by side: a vector of eight numbers that compiled code adds and multiplies as one.
 
 The same elimination solves every environment of a batch; only the numbers differ. So eight of them share each
-instruction: entry k of a quantity is row k of an array [row, 8], one environment a column, called a lane. `load` reads a
-row, `store` writes one, and between them the usual operators work on all eight. Every operation is IEEE's, lane by
-lane, none is reordered or fused unless `fma` says so; so the bits of a lane depend neither on its neighbours nor on its
-place, and a processor with narrower registers gets the same ones.
+instruction: entry k of a quantity is row k of an array [row, 8], one environment a column, called a lane. `load`
+reads a row, `store` writes one, and between them the usual operators work on all eight. Every operation is IEEE's,
+lane by lane, none is reordered or fused unless `fma` says so; so the bits of a lane depend neither on its neighbours
+nor on its place, and a processor with narrower registers gets the same ones.
 
 numba's own loops would need the compiler to prove that arrays do not overlap, which it cannot here; hence a type.
 """
@@ -23,8 +23,11 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 N_LANE = 8
 
+# numba hands the typing context over by itself, which type checkers do not know.
+_intrinsic: Any = intrinsic
 
-class LanesType(types.Type):  # type: ignore[misc]
+
+class LanesType(types.Type):
     """numba's type of a vector of eight float64."""
 
     def __init__(self) -> None:
@@ -40,7 +43,7 @@ _WIDTH = ('"min-legal-vector-width"="512"', '"prefer-vector-width"="512"')
 
 
 @register_model(LanesType)
-class LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class LanesModel(models.PrimitiveModel):
     """A vector lives in one register, or in as many as the processor needs for it."""
 
     def __init__(self, manager: Any, fe_type: types.Type) -> None:
@@ -55,7 +58,7 @@ def _spread(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), mask)
 
 
-@lower_cast(types.float64, LANES)  # type: ignore[untyped-decorator]
+@lower_cast(types.float64, LANES)
 def _from_float(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
     return _spread(builder, value)
 
@@ -63,7 +66,7 @@ def _from_float(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) 
 def _operator(function: Callable[..., Any], instruction: str) -> None:
     """Teach numba one of + - * / on lanes, and on lanes and a number."""
 
-    class Template(ConcreteTemplate):  # type: ignore[misc]
+    class Template(ConcreteTemplate):
         cases = [  # noqa: RUF012  numba's convention
             signature(LANES, LANES, LANES),
             signature(LANES, LANES, types.float64),
@@ -116,7 +119,7 @@ def _is_rows(array: Any) -> bool:
     )
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def load(typingctx: Any, array: Any, row: Any) -> Any:
     """Row `row` of an array [row, 8]."""
     if not _is_rows(array):
@@ -130,7 +133,7 @@ def load(typingctx: Any, array: Any, row: Any) -> Any:
     return LANES(array, types.intp), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def store(typingctx: Any, array: Any, row: Any, value: Any) -> Any:
     """Write row `row` of an array [row, 8]."""
     if not _is_rows(array) or value not in (LANES, types.float64):
@@ -146,7 +149,7 @@ def store(typingctx: Any, array: Any, row: Any, value: Any) -> Any:
     return types.void(array, types.intp, value), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, rounded once."""
 
@@ -156,7 +159,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return LANES(LANES, LANES, LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def fnma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """c - a b, rounded once."""
 
@@ -167,7 +170,7 @@ def fnma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return LANES(LANES, LANES, LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def root(typingctx: Any, a: Any) -> Any:
     """Square root."""
 
@@ -177,7 +180,7 @@ def root(typingctx: Any, a: Any) -> Any:
     return LANES(LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def larger_size(typingctx: Any, a: Any, b: Any) -> Any:
     """max(|a|, |b|), where what is not a number counts as larger than any."""
 
@@ -191,7 +194,7 @@ def larger_size(typingctx: Any, a: Any, b: Any) -> Any:
     return LANES(LANES, LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     """a where the mask is above zero, b elsewhere; the other one leaves no trace, not even a NaN."""
 
@@ -203,7 +206,7 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return LANES(LANES, LANES, LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def equal(typingctx: Any, a: Any, b: Any) -> Any:
     """1.0 where two lanes are equal, else 0.0."""
 
@@ -214,7 +217,7 @@ def equal(typingctx: Any, a: Any, b: Any) -> Any:
     return LANES(LANES, LANES), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def spread(typingctx: Any, value: Any) -> Any:
     """The same number in every lane."""
 

@@ -1,10 +1,10 @@
 """In which order buses are eliminated from Newton's equations, and which entries that touches: once for a grid.
 
-Every bus has two equations and two unknowns, a 2x2 block on the diagonal; every pair of joined buses has a block above
-and one below it. Eliminating a bus couples all its remaining neighbours with each other, so the order decides how many
-new blocks (fill) arise. The bus with the fewest remaining neighbours goes first: minimum degree (Tinney & Walker, Direct
-solutions of sparse network equations by optimally ordered triangular factorization, Proc. IEEE 55(11), 1967, scheme 2).
-Outages only put numbers to zero; the plan stays.
+Every bus has two equations and two unknowns, a 2x2 block on the diagonal; every pair of joined buses has a block
+above and one below it. Eliminating a bus couples all its remaining neighbours with each other, so the order decides
+how many new blocks (fill) arise. The bus with the fewest remaining neighbours goes first: minimum degree (Tinney &
+Walker, Direct solutions of sparse network equations by optimally ordered triangular factorization, Proc. IEEE 55(11),
+1967, scheme 2). Outages only put numbers to zero; the plan stays.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Elimination(NamedTuple):
     later: Int32Array  # places still to be eliminated that k is coupled with when its turn comes
     base: Int32Array  # [place]
     target_first: Int32Array  # [place + 1]
-    target: Int32Array  # block that each product of a block below k with one right of k is taken from, row by row
+    target: (
+        Int32Array  # block that each product of a block below k with one right of k is taken from, row by row
+    )
     near_first: Int32Array  # [place + 1]
     near: Int32Array  # places joined to k by circuits, ascending; their number in this list is their entry
     near_block: Int32Array  # block of each entry
@@ -68,7 +70,9 @@ def plan_elimination(n_bus: int, from_bus: IntArray, to_bus: IntArray, last: int
     later = np.concatenate([*rows, np.empty(0, dtype=np.int64)]).astype(np.int64)
     base = np.arange(n_bus) + 2 * first[:-1]
 
-    above = np.repeat(np.arange(n_bus), size) * n_bus + later  # ascending names of the blocks right of the diagonal
+    above = (
+        np.repeat(np.arange(n_bus), size) * n_bus + later
+    )  # ascending names of the blocks right of the diagonal
 
     def block(row: IntArray, column: IntArray) -> IntArray:
         """Numbers of the blocks of these places."""

@@ -11,17 +11,18 @@ method does not notice. Equations of bus i,
 
     P_i - P_spec,i - w_i lambda = 0,     Q_i - Q_spec,i = 0 (load buses)     or     rho_i = 0 (machines' buses),
 
-with lambda, the power that its island's machines share by the weights w. One bus of each island, the gauge, keeps its
-angle; there the unknown theta gives its place to lambda. The column of lambda would be full, so it is carried through the
-elimination like a second right-hand side. Dead buses have the equations theta = rho = 0.
+with lambda, the power that its island's machines share by the weights w. One bus of each island, the gauge, keeps
+its angle; there the unknown theta gives its place to lambda. The column of lambda would be full, so it is carried
+through the elimination like a second right-hand side. Dead buses have the equations theta = rho = 0.
 
 Rows of the arrays [row, 8] of one block of environments, k a place in the order of elimination:
 
-    net    8 k + G, B, LIVE, PQ, WEIGHT, GAUGE, ISLAND, VSET        own admittance, masks, weight, number of the island, set-point
-           8 n + 2 e                                                admittance of entry e of the plan, real and imaginary part
-    v, s   2 k                                                      voltage; injected power
-    lu     4 b                                                      block b: P by theta, P by rho, Q by theta, Q by rho
-    rhs    4 k                                                      mismatches of P and Q, column of lambda in P and Q
+    net    8 k + G, B           admittance of the bus with itself
+           8 k + LIVE, PQ, ..   masks, weight, number of the island, set-point of the voltage
+           8 n + 2 e            admittance of entry e of the plan, real and imaginary part
+    v, s   2 k                  voltage; injected power
+    lu     4 b                  block b: P by theta, P by rho, Q by theta, Q by rho
+    rhs    4 k                  mismatches of P and Q, column of lambda in P and Q
 
 Reference: Tinney & Hart, Power flow solution by Newton's method, IEEE Trans. PAS 86(11), 1967; the block structure in
 van Ness & Griffin, Elimination methods for load-flow studies, AIEE Trans. 80, 1961.
@@ -35,10 +36,10 @@ import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.admittance import ComplexArray
-from grid_model.newton.elimination import Elimination
-from grid_model.newton.lanes import N_LANE, fma, fnma, larger_size, load, root, select, spread, store
-from grid_model.newton.lanes import equal as same
+from grid_model.kernels.lanes import N_LANE, fma, fnma, larger_size, load, root, select, spread, store
+from grid_model.kernels.lanes import equal as same
+from grid_model.network.admittance import ComplexArray
+from grid_model.power_flow.elimination import Elimination
 
 N_BUS_ROW = 8
 G, B, LIVE, PQ, WEIGHT, GAUGE, ISLAND, VSET = range(N_BUS_ROW)
@@ -73,9 +74,7 @@ def _hold_voltages(held: IntArray, net: FloatArray, v: FloatArray) -> None:
     for k in held:
         x, y = load(v, 2 * k), load(v, 2 * k + 1)
         to_set = load(net, N_BUS_ROW * k + VSET) / root(fma(x, x, y * y))
-        scale = select(
-            load(net, N_BUS_ROW * k + LIVE) - load(net, N_BUS_ROW * k + PQ), to_set, spread(1.0)
-        )
+        scale = select(load(net, N_BUS_ROW * k + LIVE) - load(net, N_BUS_ROW * k + PQ), to_set, spread(1.0))
         store(v, 2 * k, x * scale)
         store(v, 2 * k + 1, y * scale)
 
@@ -410,7 +409,9 @@ def solve_lanes(
     """
     n, n_branch, state = plan.base.size, branch_end.shape[1], work.state
     order, only_flows = plan.order, max_iteration < 0
-    n_lane = state.shape[1]  # N_LANE, but unknown to the compiler, which would write out each loop eight times
+    n_lane = state.shape[
+        1
+    ]  # N_LANE, but unknown to the compiler, which would write out each loop eight times
     env = np.empty(n_lane, dtype=np.int64)
     for begin in range(0, rows.size, n_lane):
         n_here = min(n_lane, rows.size - begin)
@@ -466,9 +467,7 @@ def solve_lanes(
                 s_bus_mva[e, order[k]] = base_mva * complex(work.out[2 * k, lane], work.out[2 * k + 1, lane])
             for k in range(n_branch):
                 if branch_in_service[e, k]:
-                    s_from_mva[e, k] = base_mva * complex(
-                        work.flow[4 * k, lane], work.flow[4 * k + 1, lane]
-                    )
+                    s_from_mva[e, k] = base_mva * complex(work.flow[4 * k, lane], work.flow[4 * k + 1, lane])
                     s_to_mva[e, k] = base_mva * complex(
                         work.flow[4 * k + 2, lane], work.flow[4 * k + 3, lane]
                     )

@@ -1,8 +1,8 @@
 """AC power flows of a batch of grids that differ in what is switched, by the kernel of this package.
 
-`BatchSolver` knows buses and two-ports and nothing of cases: the engine of the step, N-1 and the comparison with other
-programs all stand on it. Every environment has its own circuits in service, shunts, machines, islands and, if asked for,
-ratios. What it returns for one is the same bit for bit alone, in any batch and in any place of it.
+`BatchSolver` knows buses and two-ports and nothing of cases: the engine of the step, N-1 and the comparison with
+other programs all stand on it. Every environment has its own circuits in service, shunts, machines, islands and, if
+asked for, ratios. What it returns for one is the same bit for bit alone, in any batch and in any place of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.admittance import ComplexArray
-from grid_model.newton.elimination import plan_elimination
-from grid_model.newton.kernel import N_BUS_ROW, N_LAW_ROW, PQ, Work, fill_lane, solve_lanes
-from grid_model.newton.lanes import N_LANE
+from grid_model.kernels.lanes import N_LANE
+from grid_model.network.admittance import ComplexArray
+from grid_model.power_flow.elimination import plan_elimination
+from grid_model.power_flow.newton_kernel import N_BUS_ROW, N_LAW_ROW, PQ, Work, fill_lane, solve_lanes
 
 NO_LAW = np.zeros((0, 0, 0))
 
