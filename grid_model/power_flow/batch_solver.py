@@ -75,6 +75,8 @@ class BatchSolver:
         """
         self.n_bus, self.n_env, self.base_mva = n_bus, n_env, base_mva
         self.two_ports = two_ports
+        # Copies, because numba compiles anew for arrays that cannot be written.
+        self._from_bus, self._to_bus = two_ports.from_bus.copy(), two_ports.to_bus.copy()
         self.plan = plan = plan_elimination(n_bus, two_ports.from_bus, two_ports.to_bus, reference_bus)
         self._held = np.unique(plan.place[machine_bus])
         n_branch, n_block = len(two_ports.from_bus), -(-n_env // N_LANE)
@@ -114,13 +116,12 @@ class BatchSolver:
             vm_set_pu: voltage that the machines at a bus hold; 0 where none does, [bus].
         """
         self.branch_in_service[env] = branch_in_service
-        ports = self.two_ports
         fill_lane(
             self.plan,
             env,
             self._branch_y,
-            ports.from_bus,
-            ports.to_bus,
+            self._from_bus,
+            self._to_bus,
             branch_in_service,
             shunt_pu,
             island,
@@ -163,14 +164,13 @@ class BatchSolver:
         """
         if self._work.law.shape[0] != N_LAW_ROW * law_mva.shape[1]:
             self._work = self._room(law_mva.shape[1])
-        ports = self._branch_end
         solve_lanes(
             self.plan,
             self._work,
             self._held,
             self._net,
             self._branch_y,
-            ports,
+            self._branch_end,
             rows,
             self.branch_in_service,
             injection_mva,

@@ -50,9 +50,7 @@ class SolvedNetwork:
         vm_set_pu[self.machine_bus] = np.abs(self.v_pu[self.machine_bus])
         everything = np.ones(len(self.two_ports.from_bus), dtype=np.bool_)
         for env in range(n_env):
-            solver.switch(
-                env, everything, self.shunt_pu, np.zeros(n_bus, dtype=np.int64), weight, vm_set_pu
-            )
+            solver.switch(env, everything, self.shunt_pu, np.zeros(n_bus, dtype=np.int64), weight, vm_set_pu)
         return solver
 
 
