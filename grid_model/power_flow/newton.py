@@ -135,7 +135,12 @@ class NewtonEngine:
         return injection
 
     def solve(
-        self, injection_mva: ComplexArray, envs: IntArray | None = None, law_mva: FloatArray | None = None
+        self,
+        injection_mva: ComplexArray,
+        envs: IntArray | None = None,
+        law_mva: FloatArray | None = None,
+        *,
+        again: bool = True,
     ) -> BoolArray:
         """Solve the environments named, each from its last voltages.
 
@@ -147,6 +152,7 @@ class NewtonEngine:
                 What is injected at a dead bus is ignored.
             envs: positions to solve; all if None.
             law_mva: loads beside it that depend on voltage, [env, bus, 8], see `load_law`.
+            again: whether to try again; who has a better second start does not.
 
         Returns:
             `converged` of all environments, [env].
@@ -154,7 +160,7 @@ class NewtonEngine:
         names = self._every if envs is None else envs
         self._law_mva = NO_LAW if law_mva is None else law_mva
         if self._limits is None:
-            self._solve(names, injection_mva)
+            self._solve(names, injection_mva, again)
         else:
             self._solve_within_limits(names, injection_mva, self._limits)
         return self.converged
@@ -196,6 +202,10 @@ class NewtonEngine:
         """Start the next solve of one environment at the reference voltages."""
         self.v_pu[env] = np.where(self.bus_live[env], self._reference_v_pu, 0.0)
 
+    def start_at(self, envs: IntArray, v_pu: ComplexArray) -> None:
+        """Start the next solve of these environments at other voltages, [n, bus] or [bus]; flows stay as they are."""
+        self.v_pu[envs] = np.where(self.bus_live[envs], v_pu, 0.0)
+
     def restore_voltages(self, v_pu: ComplexArray) -> None:
         """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""
         self.v_pu[...] = v_pu
@@ -225,7 +235,7 @@ class NewtonEngine:
             power += drawn_mva(self._law_mva[envs], np.abs(self.v_pu[envs]))
         return power
 
-    def _solve(self, names: IntArray, injection_mva: ComplexArray) -> None:
+    def _solve(self, names: IntArray, injection_mva: ComplexArray, again: bool = True) -> None:
         """From the last voltages, then from the reference."""
         solver = self._solver
         solver.solve(
@@ -239,6 +249,9 @@ class NewtonEngine:
         if self.converged[names].all():
             return
         failed = names[~self.converged[names]]
+        if not again:
+            solver.find_flows(failed)
+            return
         start = np.where(self.bus_live, self._reference_v_pu, 0.0)
         solver.solve(
             failed,

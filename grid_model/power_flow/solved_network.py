@@ -1,7 +1,7 @@
 """What pandapower solved, as the numbers a `BatchSolver` takes: for checks and comparisons on other people's grids.
 
-pandapower keeps the matrices of its last power flow. From them come two-ports, shunts, injections and the buses that hold
-their voltage; everything that pandapower knows of lines, transformers, phase shifters and impedances is in them.
+pandapower keeps the matrices of its last power flow. From them come two-ports, shunts, injections and the buses that
+hold their voltage; everything that pandapower knows of lines, transformers, phase shifters and impedances is in them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from grid_model.power_flow.batch_solver import BatchSolver, TwoPorts
 
 if TYPE_CHECKING:
     from pandapower import pandapowerNet
-
-V_RE, PF_BUS_I = 0, 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def test_blocks_of_the_jacobian_are_differences_of_mismatches():
 
 
 def test_any_two_port_shunt_and_share_of_slack_is_solved():
-    """Phase shifters, negative r and x, unequal ends, shunt conductance, circuits out; Kirchhoff says it is a solution."""
+    """Phase shifters, negative r and x, unequal ends, shunt conductance, circuits out; Kirchhoff is the judge."""
     rng = np.random.default_rng(0)
     n, n_branch, n_env = 12, 22, 11
     ports = random_ports(rng, n, n_branch)
