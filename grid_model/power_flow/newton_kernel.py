@@ -413,6 +413,7 @@ def solve_lanes(
         1
     ]  # N_LANE, but unknown to the compiler, which would write out each loop eight times
     env = np.empty(n_lane, dtype=np.int64)
+    per_mva = 1.0 / base_mva  # a complex number divided by a real one is divided by a complex one
     for begin in range(0, rows.size, n_lane):
         n_here = min(n_lane, rows.size - begin)
         whole = n_here == N_LANE and rows[begin] % N_LANE == 0
@@ -427,10 +428,10 @@ def solve_lanes(
             for k in range(n):
                 bus = order[k]
                 live = work.net[N_BUS_ROW * k + LIVE, lane] > 0.0
-                s = injection_mva[e, bus] / base_mva if live else 0.0j
+                s = injection_mva[e, bus] if live else 0.0j
                 # A dead bus needs some voltage to divide by.
                 start = start_pu[e, bus] if live or only_flows else 1.0 + 0.0j
-                work.s[2 * k, lane], work.s[2 * k + 1, lane] = s.real, s.imag
+                work.s[2 * k, lane], work.s[2 * k + 1, lane] = s.real * per_mva, s.imag * per_mva
                 work.v[2 * k, lane], work.v[2 * k + 1, lane] = start.real, start.imag
                 for part in range(work.law.shape[0] // n):
                     value = law_mva[e, bus, part] / (base_mva if part < ALPHA else 1.0)
@@ -464,16 +465,14 @@ def solve_lanes(
             if not (only_flows or converged[e]):
                 continue
             for k in range(n):
-                s_bus_mva[e, order[k]] = base_mva * complex(work.out[2 * k, lane], work.out[2 * k + 1, lane])
+                p, q = work.out[2 * k, lane], work.out[2 * k + 1, lane]
+                s_bus_mva[e, order[k]] = complex(base_mva * p, base_mva * q)
             for k in range(n_branch):
-                if branch_in_service[e, k]:
-                    s_from_mva[e, k] = base_mva * complex(work.flow[4 * k, lane], work.flow[4 * k + 1, lane])
-                    s_to_mva[e, k] = base_mva * complex(
-                        work.flow[4 * k + 2, lane], work.flow[4 * k + 3, lane]
-                    )
-                else:
-                    s_from_mva[e, k] = 0.0
-                    s_to_mva[e, k] = 0.0
+                scale = base_mva if branch_in_service[e, k] else 0.0
+                p, q = work.flow[4 * k, lane], work.flow[4 * k + 1, lane]
+                s_from_mva[e, k] = complex(scale * p, scale * q)
+                p, q = work.flow[4 * k + 2, lane], work.flow[4 * k + 3, lane]
+                s_to_mva[e, k] = complex(scale * p, scale * q)
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -1,7 +1,7 @@
 """AC screening by the batched Newton method: every outage is an environment of its own, flows included.
 
-Any list of outages goes this way, pairs of circuits and a user's own among them: what is left in service after each is all
-that is asked for. Power that is lost is picked up by the remaining machines by governor gain, as everywhere in
+Any list of outages goes this way, pairs of circuits and a user's own among them: what is left in service after each
+is all that is asked for. Power that is lost is picked up by the remaining machines by governor gain, as everywhere in
 `security.contingency`.
 """
 
