@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 if TYPE_CHECKING:
     from cases.arrays import BoolArray, FloatArray
     from cases.case import Case
-    from grid_model.power_flow.lightsim import PowerFlowEngine
+    from grid_model.power_flow.newton import NewtonEngine
 
 PROGRAM = "plot_network.py"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -192,17 +192,17 @@ def reactor_share(case: Case, options: Options) -> float:
 
 def steady_state(
     case: Case, options: Options, branch_in_service: BoolArray, machine_in_service: BoolArray
-) -> PowerFlowEngine:
+) -> NewtonEngine:
     """The AC power flow with what stays in service."""
     import numpy as np
 
-    from grid_model.power_flow.lightsim import PowerFlowEngine
+    from grid_model.power_flow.newton import NewtonEngine
     from grid_model.power_flow.solution import PowerFlowDiverged
 
     # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
     single = options.variant == "tr18" and not options.case
     slack_share = case.machine.slack.astype(np.float64) if single else None
-    engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share(case, options))
+    engine = NewtonEngine(case, slack_share=slack_share, reactor_share=reactor_share(case, options))
     engine.set_topology(0, branch_in_service, machine_in_service)
     injection_mva = engine.reference_injection()
     np.add.at(injection_mva, case.machine.bus, np.where(machine_in_service, 0.0, -case.machine.p_mw))
@@ -215,7 +215,7 @@ def steady_state(
 
 def after_outages(
     case: Case, options: Options, branch_in_service: BoolArray, machine_in_service: BoolArray
-) -> tuple[PowerFlowEngine, FloatArray]:
+) -> tuple[NewtonEngine, FloatArray]:
     """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus]."""
     import numpy as np
 

@@ -33,9 +33,7 @@ class NewtonScreen:
         n = len(topology.bus_live)
         # The state before any outage stands last, so that the outages fill whole blocks of environments.
         self._base, self._outages = np.array([n]), np.arange(n)
-        self._engine = engine = NewtonEngine(
-            case, n + 1, reactor_share=case.base_reactor_share, check=False
-        )
+        self._engine = engine = NewtonEngine(case, n + 1, reactor_share=case.base_reactor_share, check=False)
         for k in range(n):
             engine.set_topology(k, topology.branch_in_service[k], topology.machine_in_service[k])
         self._powered = topology.machine_in_service.any(axis=1)  # without a machine there is nothing to solve
@@ -57,14 +55,17 @@ class NewtonScreen:
             PowerFlowDiverged: the grid has no solution even before any outage.
         """
         case, engine, base = self.case, self._engine, self._base
-        if np.any(engine.reactor_share[base] != point.reactor_share):
+        if np.any(engine.reactor_share[-1] != point.reactor_share):
             for env in range(engine.n_env):
                 engine.set_reactors(env, point.reactor_share)
         injection = self._injections(point)
-        engine.start_at(base, self._start_v_pu)  # so that a result does not depend on the point screened before
-        if not engine.solve(injection, base)[base[0]]:
+        engine.start_at(
+            base, self._start_v_pu
+        )  # so that a result does not depend on the point screened before
+        engine.solve(injection, base)
+        if not engine.converged[-1]:
             raise PowerFlowDiverged(f"case {case.name}: no solution before any outage")
-        self.base_v_pu = engine.v_pu[base[0]].copy()
+        self.base_v_pu = engine.v_pu[-1].copy()
         asked = self._outages if rows is None else rows
         powered = asked[self._powered[asked]]
         engine.start_at(powered, self.base_v_pu)
