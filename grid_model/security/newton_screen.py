@@ -36,7 +36,8 @@ class NewtonScreen:
         self._engine = engine = NewtonEngine(case, n + 1, reactor_share=case.base_reactor_share, check=False)
         for k in range(n):
             engine.set_topology(k, topology.branch_in_service[k], topology.machine_in_service[k])
-        self._powered = topology.machine_in_service.any(axis=1)  # without a machine there is nothing to solve
+        # Without a machine there is nothing to solve.
+        self._powered: BoolArray = np.asarray(topology.machine_in_service.any(axis=1))
         self._start_v_pu = engine.v_pu[n].copy()
         self.base_v_pu = self._start_v_pu
         self.v_pu: ComplexArray = np.zeros((n, case.n_bus), dtype=np.complex128)
@@ -59,9 +60,8 @@ class NewtonScreen:
             for env in range(engine.n_env):
                 engine.set_reactors(env, point.reactor_share)
         injection = self._injections(point)
-        engine.start_at(
-            base, self._start_v_pu
-        )  # so that a result does not depend on the point screened before
+        # So that a result does not depend on the point screened before.
+        engine.start_at(base, self._start_v_pu)
         engine.solve(injection, base)
         if not engine.converged[-1]:
             raise PowerFlowDiverged(f"case {case.name}: no solution before any outage")
