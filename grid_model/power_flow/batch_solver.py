@@ -88,6 +88,7 @@ class BatchSolver:
         self._work = self._room(0)
         self.branch_in_service = np.zeros((n_env, n_branch), dtype=np.bool_)
         self.v_pu = np.zeros((n_env, n_bus), dtype=np.complex128)
+        self._nothing = np.zeros((n_env, n_bus), dtype=np.complex128)
         self.s_bus_mva = np.zeros((n_env, n_bus), dtype=np.complex128)
         self.s_from_mva = np.zeros((n_env, n_branch), dtype=np.complex128)
         self.s_to_mva = np.zeros((n_env, n_branch), dtype=np.complex128)
@@ -191,14 +192,7 @@ class BatchSolver:
 
     def find_flows(self, rows: IntArray) -> None:
         """Powers that `v_pu` means as it stands."""
-        nothing = np.zeros((1, self.n_bus), dtype=np.complex128)
-        self.solve(
-            rows,
-            np.broadcast_to(nothing, self.v_pu.shape).copy(),
-            self.v_pu,
-            tolerance_pu=0.0,
-            max_iteration=-1,
-        )
+        self.solve(rows, self._nothing, self.v_pu, tolerance_pu=0.0, max_iteration=-1)
 
     def _room(self, n_law: int) -> Work:
         plan = self.plan

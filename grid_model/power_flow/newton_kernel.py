@@ -301,17 +301,12 @@ def iterate(plan: Elimination, work: Work, tolerance_pu: float, max_iteration: i
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _gather(source: FloatArray, env: IntArray, whole: bool, rows: FloatArray) -> None:
-    """Bring the rows of eight environments together, [block, row, 8] to [row, 8]."""
-    for lane in range(rows.shape[1]):
-        block, column = env[lane] // N_LANE % source.shape[0], env[lane] % N_LANE
-        if whole and lane > 0:
-            return
+def _gather(source: FloatArray, envs: IntArray, rows: FloatArray) -> None:
+    """Bring environments of several blocks together, [block, row, 8] to [row, 8]."""
+    for lane in range(envs.size):
+        block, column = envs[lane] // N_LANE % source.shape[0], envs[lane] % N_LANE
         for row in range(rows.shape[0]):
-            if whole:
-                store(rows, row, load(source[block], row))
-            else:
-                rows[row, lane] = source[block, row, column]
+            rows[row, lane] = source[block, row, column]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -368,7 +363,7 @@ def fill_lane(
 @numba.njit(cache=True, error_model="numpy")
 def solve_lanes(
     plan: Elimination,
-    work: Work,
+    room: Work,
     held: IntArray,
     net: FloatArray,
     branch_y: FloatArray,
@@ -407,24 +402,51 @@ def solve_lanes(
         slack_mw: shared by the machines of each island, [env, island]; mismatch_pu: largest mismatch, [env].
         iterations, converged: [env]; left alone where max_iteration is negative.
     """
-    n, n_branch, state = plan.base.size, branch_end.shape[1], work.state
+    n, n_branch, state = plan.base.size, branch_end.shape[1], room.state
     order, only_flows = plan.order, max_iteration < 0
     n_lane = state.shape[
         1
     ]  # N_LANE, but unknown to the compiler, which would write out each loop eight times
-    env = np.empty(n_lane, dtype=np.int64)
+    lane_of = np.empty(n_lane, dtype=np.int64)
     per_mva = 1.0 / base_mva  # a complex number divided by a real one is divided by a complex one
     for begin in range(0, rows.size, n_lane):
-        n_here = min(n_lane, rows.size - begin)
-        whole = n_here == N_LANE and rows[begin] % N_LANE == 0
-        for lane in range(n_lane):
-            env[lane] = rows[begin + min(lane, n_here - 1)]  # places left over repeat the last environment
-            whole = whole and env[lane] == env[0] + lane
-        _gather(net, env, whole, work.net)
-        if branch_y.shape[0] > 1 or begin == 0:
-            _gather(branch_y, env, whole, work.branch_y)
-        for lane in range(n_lane):
-            e = env[lane]
+        envs = rows[begin : begin + n_lane]
+        n_here, block = envs.size, envs[0] // n_lane
+        together = True
+        for i in range(n_here):
+            together = together and envs[i] // n_lane == block
+        # Environments of one block are solved where they stand. What else is in the lanes is computed along, leaves
+        # no trace, and may be anything, NaN included.
+        net_here, branch_y_here = net[block], branch_y[block % branch_y.shape[0]]
+        if not together:
+            _gather(net, envs, room.net)
+            net_here = room.net
+            if branch_y.shape[0] > 1:
+                _gather(branch_y, envs, room.branch_y)
+                branch_y_here = room.branch_y
+        work = Work(
+            net_here,
+            room.law,
+            room.v,
+            room.s,
+            room.drawn,
+            room.out,
+            room.lu,
+            room.rhs,
+            room.slack,
+            state,
+            room.flow,
+            branch_y_here,
+        )
+        store(state, ACTIVE, 0.0)
+        store(state, ITERATIONS, 0.0)
+        store(state, FOUND, 0.0)
+        n_law = 0 if work.law.shape[0] == 0 else N_LAW_ROW
+        for i in range(n_here):
+            e = envs[i]
+            lane = e % n_lane if together else i
+            lane_of[i] = lane
+            state[ACTIVE, lane] = 1.0
             for k in range(n):
                 bus = order[k]
                 live = work.net[N_BUS_ROW * k + LIVE, lane] > 0.0
@@ -433,24 +455,21 @@ def solve_lanes(
                 start = start_pu[e, bus] if live or only_flows else 1.0 + 0.0j
                 work.s[2 * k, lane], work.s[2 * k + 1, lane] = s.real * per_mva, s.imag * per_mva
                 work.v[2 * k, lane], work.v[2 * k + 1, lane] = start.real, start.imag
-                for part in range(work.law.shape[0] // n):
-                    value = law_mva[e, bus, part] / (base_mva if part < ALPHA else 1.0)
+                for part in range(n_law):
+                    value = law_mva[e, bus, part] * (per_mva if part < ALPHA else 1.0)
                     work.law[N_LAW_ROW * k + part, lane] = value if live else 0.0
         if not only_flows:
             _hold_voltages(held, work.net, work.v)
-        store(state, ACTIVE, 1.0)
-        store(state, ITERATIONS, 0.0)
-        store(state, FOUND, 0.0)
         iterate(plan, work, tolerance_pu, max(max_iteration, 0))
-        for lane in range(n_here):
-            e = env[lane]
+        for i in range(n_here):
+            e, lane = envs[i], lane_of[i]
             mismatch_pu[e] = state[WORST, lane]
             if only_flows:
                 continue
             iterations[e] = int(state[ITERATIONS, lane])
             converged[e] = state[FOUND, lane] > 0.0
-            for i in range(work.slack.shape[0]):
-                slack_mw[e, i] = work.slack[i, lane] * base_mva
+            for island in range(work.slack.shape[0]):
+                slack_mw[e, island] = work.slack[island, lane] * base_mva
             if converged[e]:
                 for k in range(n):
                     bus = order[k]
@@ -460,8 +479,8 @@ def solve_lanes(
                         v_pu[e, bus] = 0.0
         for k in range(n_branch):
             _flow(branch_end[0, k], branch_end[1, k], k, work)
-        for lane in range(n_here):
-            e = env[lane]
+        for i in range(n_here):
+            e, lane = envs[i], lane_of[i]
             if not (only_flows or converged[e]):
                 continue
             for k in range(n):
