@@ -1,8 +1,8 @@
 """AC power flow by lightsim2grid: the second oracle of the batched Newton method, and what its speed is measured by.
 
-The engine keeps one compiled solver per environment, takes the complex power injected at every bus, starts Newton at the
-previous voltages and returns voltages for the whole batch. When it is built, pandapower solves the case too and both
-must agree to 1e-8 pu.
+The engine keeps one compiled solver per environment, takes the complex power injected at every bus, starts Newton at
+the previous voltages and returns voltages for the whole batch. When it is built, pandapower solves the case too and
+both must agree to 1e-8 pu.
 
 The engine sees plants and loads only as bus injections. Machines hold their voltage, and the power that the
 injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
