@@ -12,7 +12,7 @@ import numpy as np
 from cases.arrays import IntArray
 from grid_model.dynamics.coherency import SwingTopology, swing_topology
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["GroupNetwork"]
 
@@ -34,7 +34,7 @@ class GroupNetwork:
         relay_weight: what the load-shedding relays of an area measure, [env, area, group].
     """
 
-    def __init__(self, config: SwingConfig, engine: PowerFlowEngine, group: IntArray, n_group: int) -> None:
+    def __init__(self, config: SwingConfig, engine: NewtonEngine, group: IntArray, n_group: int) -> None:
         """Take over the topology of every environment.
 
         Args:

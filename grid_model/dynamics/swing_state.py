@@ -24,7 +24,7 @@ from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.leapfrog import compiled_width
 from grid_model.kernels.machine_swing import integrate_machines
 from grid_model.kernels.macro_step import begin_interval, begin_macro_step, drive_groups, end_macro_step
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["MovedSpan", "SwingState"]
 
@@ -68,7 +68,7 @@ class SwingState:
         self,
         config: SwingConfig,
         n_steps: int,
-        engine: PowerFlowEngine,
+        engine: NewtonEngine,
         topology: GroupNetwork,
         exchange: SynchronisingPower,
         profile: InjectionProfile,

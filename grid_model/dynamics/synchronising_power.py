@@ -27,7 +27,7 @@ from grid_model.dynamics.kron_reduction import (
 from grid_model.dynamics.parameters import Level
 from grid_model.dynamics.synchronising import loss_matrix, renew_synchronising, spring_stiffness
 from grid_model.network.admittance import ComplexArray
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["SynchronisingPower"]
 
@@ -42,7 +42,7 @@ class SynchronisingPower:
         stale: whether the topology has changed since the network was reduced, [env].
     """
 
-    def __init__(self, level: Level, engine: PowerFlowEngine, topology: GroupNetwork, n_group: int) -> None:
+    def __init__(self, level: Level, engine: NewtonEngine, topology: GroupNetwork, n_group: int) -> None:
         """Nothing is exchanged before the first `renew`.
 
         Args:
