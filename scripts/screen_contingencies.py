@@ -32,8 +32,8 @@ class Options:
     """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
     dynamics: Path | None = None
     """Machine data of your own grid, a CSV: machine,base_mva,h_s,xd_pu,xd1_pu,rating_mva."""
-    engine: Literal["lightsim2grid", "pandapower", "dc"] = "lightsim2grid"
-    """lightsim2grid is quick, pandapower the oracle (some 10 s), dc judges loading by active power alone."""
+    engine: Literal["newton", "lightsim2grid", "pandapower", "dc"] = "newton"
+    """newton is quick, lightsim2grid a second opinion, pandapower the oracle (some 10 s), dc looks at loading only."""
     load_level: float = 1.0
     """Load as a share of nominal; machines and shunt reactors follow it."""
     wind: float = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from cases.arrays import FloatArray, IntArray
 
@@ -26,6 +25,8 @@ def bootstrap_ci95(values: FloatArray, seed: int = 0, n: int = N_BOOTSTRAP) -> t
 
     Of a single episode it is the value itself, twice: there is nothing to draw again.
     """
+    from scipy import stats  # a second of imports: not before anything is to be told
+
     x = np.asarray(values, dtype=np.float64)
     if len(x) == 1:
         return float(x[0]), float(x[0])

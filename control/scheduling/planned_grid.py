@@ -15,7 +15,7 @@ from cases.case import Case
 from control.scheduling.voltage import initial_reactor_share, next_reactor_share
 from grid_model.dynamics.events import Event
 from grid_model.network.limits import apparent_power_mva, loading_percent
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["SETTLING_STEPS", "PlannedGrid"]
 
@@ -34,7 +34,7 @@ class PlannedGrid:
     def __init__(self, case: Case) -> None:
         """Build its power flow; case: the grid."""
         self.case = case
-        self._engine = PowerFlowEngine(case, 1, check=False)
+        self._engine = NewtonEngine(case, 1, check=False)
         self.mvar_per_mw = case.load.q_mvar / case.load.p_mw
         self._load_area, self._reactor_area = case.bus.area[case.load.bus], case.bus.area[case.reactor.bus]
         self._nominal_area_mw = np.bincount(self._load_area, case.load.p_mw, minlength=case.n_area)

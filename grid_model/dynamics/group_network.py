@@ -13,7 +13,7 @@ from grid_model.dynamics.bus_frequency import machine_reactance_pu
 from grid_model.dynamics.coherency import SwingTopology, swing_topology
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.structs import GroupParameters, MachineParameters, Network, SwingParameters
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["GroupNetwork"]
 
@@ -31,7 +31,7 @@ class GroupNetwork:
         relay_weight: what the load-shedding relays of an area measure, [env, area, group].
     """
 
-    def __init__(self, config: SwingConfig, engine: PowerFlowEngine, group: IntArray, n_group: int) -> None:
+    def __init__(self, config: SwingConfig, engine: NewtonEngine, group: IntArray, n_group: int) -> None:
         """Take over the topology of every environment.
 
         Args:

@@ -20,7 +20,7 @@ from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.injections import InjectionProfile
 from grid_model.dynamics.swing_state import SwingState
 from grid_model.dynamics.synchronising_power import SynchronisingPower
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["Recorder", "Trace"]
 
@@ -56,7 +56,7 @@ class Recorder:
     def __init__(
         self,
         env: int,
-        engine: PowerFlowEngine,
+        engine: NewtonEngine,
         topology: GroupNetwork,
         synchronising_power: SynchronisingPower,
         swing_state: SwingState,

@@ -69,7 +69,7 @@ from grid_model.kernels.structs import (
     placement_of,
 )
 from grid_model.kernels.synchronising import adopt_power_flow
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["GridSimulator"]
 
@@ -105,7 +105,7 @@ class GridSimulator:
             case: the grid; n_env: number of environments; config: choices of the frequency model.
             resource_lag_s: time constant of each resource [s], [resource].
             interval_s: length of a control interval, a whole number of integration steps [s].
-            check: let pandapower confirm the engine, see `PowerFlowEngine`.
+            check: let pandapower confirm the engine, see `NewtonEngine`.
         """
         n_steps = round(interval_s / config.dt_s)
         if n_steps < 1 or abs(n_steps * config.dt_s - interval_s) > 1e-9:
@@ -117,7 +117,7 @@ class GridSimulator:
         self.config = config
         self.interval_s = interval_s
         self.n_steps = n_steps
-        self.engine = PowerFlowEngine(case, n_env, check=check)
+        self.engine = NewtonEngine(case, n_env, check=check)
         if config.level == "area":
             self.group_of_machine = case.bus.area[case.machine.bus]
             self.n_group = case.n_area

@@ -21,7 +21,7 @@ from grid_model.dynamics.parameters import Level
 from grid_model.kernels.structs import Placement, ReducedNetwork
 from grid_model.kernels.synchronising import spring_stiffness
 from grid_model.network.admittance import ComplexArray
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["SynchronisingPower"]
 
@@ -39,7 +39,7 @@ class SynchronisingPower:
     def __init__(
         self,
         level: Level,
-        engine: PowerFlowEngine,
+        engine: NewtonEngine,
         topology: GroupNetwork,
         placement: Placement,
         others_mva: ComplexArray,

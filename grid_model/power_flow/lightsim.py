@@ -1,9 +1,8 @@
-"""AC power flow: pandapower as the oracle, lightsim2grid as the engine of the step.
+"""AC power flow by lightsim2grid: the second oracle of the batched Newton method, and what its speed is measured by.
 
-The oracle solves a pandapower network with pandapower's own Newton method; it costs some 30 ms a solve and is
-what everything else is checked against. The engine keeps one compiled solver per environment, takes the complex
-power injected at every bus, starts Newton at the previous voltages and returns voltages for the whole batch.
-When it is built, both solve the case and must agree to 1e-8 pu.
+The engine keeps one compiled solver per environment, takes the complex power injected at every bus, starts Newton at
+the previous voltages and returns voltages for the whole batch. When it is built, pandapower solves the case too and
+both must agree to 1e-8 pu.
 
 The engine sees plants and loads only as bus injections. Machines hold their voltage, and the power that the
 injections leave unbalanced (losses first of all) is shared among them by `slack_share`. lightsim2grid reads
@@ -17,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +25,6 @@ from cases.case import Case, LoadTable
 from grid_model.kernels.bus_injection import split_injection
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows, machine_outflow
 from grid_model.network.topology import live_buses
-
-if TYPE_CHECKING:
-    pass
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
 

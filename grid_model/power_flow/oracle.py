@@ -41,7 +41,8 @@ def solve_with_pandapower(
                 init="dc",
                 calculate_voltage_angles=True,
                 distributed_slack=distributed_slack,
-                tolerance_mva=tolerance_mva,
+                # pandapower compares it with mismatches per unit of sn_mva, whatever its name says
+                tolerance_mva=tolerance_mva / net.sn_mva,
                 max_iteration=30,
                 trafo_model="pi",
                 numba=False,

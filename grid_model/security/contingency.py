@@ -1,10 +1,10 @@
 """N-1: one result for every single outage, always.
 
-Three engines stand behind `screen`: lightsim2grid's contingency analysis (quick), pandapower outage by
-outage (the oracle), and DC sensitivities (`dc_power_flow.LinearScreen`, the quickest, blind to voltages and
-losses). An outage that the quick one leaves unsolved is never dropped: it is tried from a second start, then
-by pandapower. Power that is lost is picked up by the remaining machines by governor gain, without regard to
-their headroom. Verdicts are told in `verdict.py`.
+Four engines stand behind `screen`: the batched Newton method (quick), lightsim2grid's contingency analysis (a
+second opinion), pandapower outage by outage (the oracle), and DC sensitivities (`sensitivity.LinearScreen`, the
+quickest, blind to voltages and losses). An outage that a quick one leaves unsolved is never dropped: it is tried
+from a second start, then by pandapower. Power that is lost is picked up by the remaining machines by governor gain,
+without regard to their headroom. Verdicts are told in `verdict.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from grid_model.network.pandapower_net import build_network, set_reactor_share
 from grid_model.power_flow.lightsim import PowerFlowEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.solution import PowerFlowDiverged, governor_share
+from grid_model.security.newton_screen import NewtonScreen
 from grid_model.security.outage import (
     OperatingPoint,
     bus_injection_mva,
@@ -32,7 +33,7 @@ from grid_model.security.outage import (
 from grid_model.security.sensitivity import LinearScreen
 from grid_model.security.verdict import Condition, Screening, Violation, bridge_ends, judge, outage_results
 
-EngineName = Literal["lightsim2grid", "pandapower", "dc"]
+EngineName = Literal["newton", "lightsim2grid", "pandapower", "dc"]
 
 MAX_ITERATION = 15  # a solvable outage takes 3 to 6 from the base case
 TOLERANCE_PU = 1e-9
@@ -49,13 +50,13 @@ class AcSolutions:
     solved_by: tuple[str, ...]  # [outage]
 
 
-def screen(case: Case, point: OperatingPoint, engine: EngineName = "lightsim2grid") -> Screening:
+def screen(case: Case, point: OperatingPoint, engine: EngineName = "newton") -> Screening:
     """Screen every single outage of a case at one operating point.
 
     Args:
         case: the grid.
         point: loads, plants, machines and reactors before any outage.
-        engine: that solves the outages, `lightsim2grid`, `pandapower` or `dc`.
+        engine: that solves the outages, `newton`, `lightsim2grid`, `pandapower` or `dc`.
 
     Returns:
         One result for every outage, and the state before any.
@@ -65,11 +66,16 @@ def screen(case: Case, point: OperatingPoint, engine: EngineName = "lightsim2gri
     """
     if engine == "dc":
         return _screen_dc(case, point)
-    ac: EngineScreen | PandapowerScreen
-    ac = PandapowerScreen(case) if engine == "pandapower" else EngineScreen(case)
-    solutions = ac.solve(point)
-    if isinstance(ac, EngineScreen):
-        solutions = ac.confirm(point, solutions)
+    ac: NewtonOutages | EngineScreen | PandapowerScreen
+    if engine == "newton":
+        ac = NewtonOutages(case)
+        solutions = ac.solve(point)
+    elif engine == "lightsim2grid":
+        ac = EngineScreen(case)
+        solutions = ac.confirm(point, ac.solve(point))
+    else:
+        ac = PandapowerScreen(case)
+        solutions = ac.solve(point)
     everything = np.ones((1, case.n_branch), dtype=np.bool_)
     base_flow_mva = _flows(case, ac.base_v_pu[None, :], everything)[0]
     conditions = [
@@ -85,6 +91,43 @@ def screen(case: Case, point: OperatingPoint, engine: EngineName = "lightsim2gri
         results=outage_results(case, point, ac.outages, ac.topology, conditions, solutions.solved_by),
         bridges=bridge_ends(case, ac.outages),
     )
+
+
+class NewtonOutages:
+    """Every single outage by the batched Newton method; what it leaves unsolved is asked of pandapower."""
+
+    def __init__(self, case: Case) -> None:
+        self.outages = single_outages(case)
+        self.topology = outage_topology(case, self.outages)
+        self._case, self._newton = case, NewtonScreen(case, self.topology)
+
+    @property
+    def base_v_pu(self) -> ComplexArray:
+        """Solution before any outage, [bus]."""
+        return self._newton.base_v_pu
+
+    def solve(self, point: OperatingPoint) -> AcSolutions:
+        """Solve each outage from the base case, then from a flat start, then with pandapower.
+
+        Raises:
+            PowerFlowDiverged: the grid has no solution even before any outage.
+        """
+        newton = self._newton
+        newton.solve(point)
+        newton.confirm(point)
+        v_pu, flow_mva, solved = newton.v_pu.copy(), newton.flow_mva.copy(), newton.solved.copy()
+        solved_by = [
+            BY_NONE if not found else BY_SECOND_START if second else BY_ENGINE
+            for found, second in zip(solved, newton.second_start, strict=True)
+        ]
+        unsolved = np.flatnonzero(~solved & self.topology.machine_in_service.any(axis=1))
+        oracle = PandapowerScreen(self._case) if len(unsolved) else None
+        for k in unsolved:
+            found = oracle.voltages(point, int(k)) if oracle else None
+            if found is not None:
+                v_pu[k], solved[k], solved_by[k] = found, True, BY_PANDAPOWER
+                flow_mva[k] = _flows(self._case, found[None], self.topology.branch_in_service[k : k + 1])[0]
+        return AcSolutions(v_pu=v_pu, flow_mva=flow_mva, solved=solved, solved_by=tuple(solved_by))
 
 
 class EngineScreen:

@@ -10,7 +10,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
 
 
@@ -48,7 +48,7 @@ def steady_state(
     load_level: float,
     reactor_share: float,
     single_slack: bool,
-) -> PowerFlowEngine:
+) -> NewtonEngine:
     """The AC power flow with what stays in service.
 
     Args:
@@ -63,7 +63,7 @@ def steady_state(
         PowerFlowDiverged: there is no solution.
     """
     slack_share = case.machine.slack.astype(np.float64) if single_slack else None
-    engine = PowerFlowEngine(case, slack_share=slack_share, reactor_share=reactor_share)
+    engine = NewtonEngine(case, slack_share=slack_share, reactor_share=reactor_share)
     engine.set_topology(0, branch_in_service, machine_in_service)
     injection_mva = engine.reference_injection()
     np.add.at(injection_mva, case.machine.bus, np.where(machine_in_service, 0.0, -case.machine.p_mw))
@@ -80,7 +80,7 @@ def after_outages(
     load_level: float,
     reactor_share: float,
     time_s: float,
-) -> tuple[PowerFlowEngine, FloatArray]:
+) -> tuple[NewtonEngine, FloatArray]:
     """State some time after the outages hit a grid at rest: power flow, and deviation of every bus [Hz], [bus].
 
     Args:

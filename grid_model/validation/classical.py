@@ -37,7 +37,7 @@ from grid_model.kernels.structs import (
 from grid_model.kernels.synchronising import internal_voltages, power_coefficients
 from grid_model.network.admittance import ComplexArray
 from grid_model.network.topology import live_buses
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
 
 __all__ = ["ClassicalGrid", "ClassicalTrace", "Network", "TurbineStep"]
@@ -90,7 +90,7 @@ class ClassicalGrid:
         self.config = config
         slack = np.zeros(case.n_machine)
         slack[case.machine.slack_machine] = 1.0
-        engine = PowerFlowEngine(case, 1, slack_share=slack, check=False)
+        engine = NewtonEngine(case, 1, slack_share=slack, check=False)
         if not engine.solve(engine.reference_injection()[None, :])[0]:
             raise PowerFlowDiverged(f"case {case.name}: no solution at the published operating point.")
         load = np.zeros((1, case.n_bus), dtype=np.complex128)

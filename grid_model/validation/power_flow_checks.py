@@ -17,7 +17,7 @@ from cases.case import Case
 from grid_model.network.admittance import ComplexArray, bus_admittance
 from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.network.pandapower_net import build_network, set_reactor_share
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.solution import governor_share
 from grid_model.validation.check import Check
@@ -107,7 +107,7 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
         net = build_network(case, resources=False, renewables=False, distributed_slack=share is shared)
         set_reactor_share(net, case, case.base_reactor_share)
         oracle = solve_with_pandapower(net, distributed_slack=share is shared)
-        engine = PowerFlowEngine(case, slack_share=share, reactor_share=case.base_reactor_share, check=False)
+        engine = NewtonEngine(case, slack_share=share, reactor_share=case.base_reactor_share, check=False)
         dv_pu = np.maximum(dv_pu, np.abs(engine.v_pu[0] - oracle.v_pu))
         for v_pu in (oracle.v_pu, engine.v_pu[0]):
             mismatch_mva = np.maximum(mismatch_mva, kirchhoff_mismatch_mva(case, v_pu, share))

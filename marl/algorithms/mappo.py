@@ -42,6 +42,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.losses import (
     clip_gradients,
@@ -115,10 +116,10 @@ class MAPPO:
             ).to(self.device)
         self.noise = torch.Generator().manual_seed(2 * config.seed + 1)
         self.shuffle = torch.Generator().manual_seed(2 * config.seed + 2)
-        self.actor_optimizer = torch.optim.Adam(
+        self.actor_optimizer = Adam(
             self.policy.parameters(), lr=config.ppo.lr_actor, eps=ADAM_EPS, fused=True
         )
-        self.critic_optimizer = torch.optim.Adam(
+        self.critic_optimizer = Adam(
             self.critic.parameters(), lr=config.ppo.lr_critic, eps=ADAM_EPS, fused=True
         )
         # The policy to evaluate and keep: an average over recent updates, or the last itself.

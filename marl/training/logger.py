@@ -81,12 +81,9 @@ class MetricsLogger:
         if waiting and resume_after is not None:
             resume_after = min(resume_after, waiting[0]["update"] - 1)
         self.table = MetricsTable(directory / "metrics.csv", resume_after=resume_after)
+        self._directory, self._tensorboard = directory, tensorboard
+        self._purge_step = int(self.table.rows[-1]["step"]) + 1 if self.table.rows else None
         self._writer: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter  # a second of imports: only where it is used
-
-            last_step = int(self.table.rows[-1]["step"]) + 1 if self.table.rows else None
-            self._writer = SummaryWriter(str(directory), purge_step=last_step)
 
     def wait_for(self, update: int) -> None:
         """From this update's row on, all wait until `complete`."""
@@ -108,7 +105,12 @@ class MetricsLogger:
             row = self.waiting.pop(0)
             values = row["values"] | self._late.pop(row["update"], {})
             self.table.add(row["update"], row["step"], values)
-            if self._writer is not None:
+            if self._tensorboard:
+                if self._writer is None:
+                    # a second of imports: not before there is something to write
+                    from torch.utils.tensorboard import SummaryWriter
+
+                    self._writer = SummaryWriter(str(self._directory), purge_step=self._purge_step)
                 for tag, value in values.items():
                     self._writer.add_scalar(tag, value, row["step"])
 

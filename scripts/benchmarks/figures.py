@@ -21,6 +21,10 @@ WORDS = {
     "dynamics_us": ("frequency dynamics and coupling, per environment [us]", ",.1f"),
     "outage_speed_ratio": ("speed with 20 times the outages of training, over that without any", ",.2f"),
     "n1_ac_ms": ("N-1 by AC power flow, all circuits and transformers, flows included [ms]", ",.1f"),
+    "n1_ratio_to_lightsim2grid": (
+        "N-1, times faster than lightsim2grid's contingency analysis with flows",
+        ",.1f",
+    ),
     "n1_ratio_to_pandapower": ("N-1, times faster than pandapower's run_contingency", ",.0f"),
     "lodf_us_per_env": ("N-1 by distribution factors, 64 environments, each [us]", ",.1f"),
     "observation_us": ("observations and state, per environment [us]", ",.1f"),

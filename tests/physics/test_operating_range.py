@@ -16,7 +16,7 @@ from grid_model.network.limits import (
     loading_percent,
     voltage_violations,
 )
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 
 
 class OperatingPoints:
@@ -24,7 +24,7 @@ class OperatingPoints:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.engine = PowerFlowEngine(case, 1, check=False)
+        self.engine = NewtonEngine(case, 1, check=False)
 
     def judge(self, load_level: float, p_renewable_mw: FloatArray, *, by_area: bool) -> tuple[int, int]:
         """Circuits above rate A and buses outside their band."""

@@ -12,7 +12,7 @@ from cases.ieee68 import load_ieee68
 from grid_model.network.limits import apparent_power_mva
 from grid_model.network.pandapower_net import build_network
 from grid_model.network.topology import bridges, islands, live_buses, ties
-from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.security.contingency import screen
 from grid_model.security.outage import published_point, scaled_point
@@ -47,8 +47,8 @@ def test_islands_and_bridges_follow_their_buses(order, out):
 def test_voltages_and_flows_follow_their_buses(order):
     case = three_area()
     order = np.array(order)
-    before = PowerFlowEngine(case, check=False)
-    after = PowerFlowEngine(reorder_buses(case, order), check=False)
+    before = NewtonEngine(case, check=False)
+    after = NewtonEngine(reorder_buses(case, order), check=False)
     np.testing.assert_allclose(after.v_pu[0], before.v_pu[0][order], rtol=0.0, atol=V_ATOL_PU)
     np.testing.assert_allclose(
         apparent_power_mva(after.s_from_mva, after.s_to_mva),
@@ -84,7 +84,7 @@ def stressed_three_area(rating_mva):
 
 @settings(max_examples=4, deadline=None)
 @given(order=st.permutations(range(6)), rating_mva=st.sampled_from([60.0, 110.0, 300.0]))
-@pytest.mark.parametrize("engine", ["lightsim2grid", "dc"])
+@pytest.mark.parametrize("engine", ["newton", "lightsim2grid", "dc"])
 def test_verdicts_follow_their_elements(engine, order, rating_mva):
     case = stressed_three_area(rating_mva)
     before = screen(case, published_point(case), engine)

@@ -9,17 +9,20 @@ import pytest
 from builders import grid, one_area, three_area, two_bus
 from cases.case import Case
 from cases.ieee68 import load_ieee68
-from grid_model.network.topology import multigraph
+from grid_model.network.topology import live_buses, multigraph
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
 from grid_model.security.contingency import (
     BY_NONE,
     BY_PANDAPOWER,
     BY_SECOND_START,
     EngineScreen,
+    NewtonOutages,
     PandapowerScreen,
     screen,
 )
-from grid_model.security.outage import published_point, scaled_point
+from grid_model.security.newton_screen import NewtonScreen
+from grid_model.security.outage import OutageTopology, bus_injection_mva, published_point, scaled_point
 
 
 def result_of(screening, name):
@@ -48,7 +51,7 @@ def test_the_loss_of_one_of_two_circuits_overloads_the_other():
     assert (violation.limit, violation.element, violation.allowed) == ("loading_percent", "1-2 #2", 100.0)
 
 
-@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower"])
+@pytest.mark.parametrize("engine", ["newton", "lightsim2grid", "pandapower"])
 def test_a_loss_beyond_the_transfer_limit_diverges_and_is_in_the_table(engine):
     """P_max = 1 / (2 X) without reactive load: 6.25 pu over two circuits of 0.16, 3.125 pu over one."""
     case = two_bus(p_load_mw=500.0, x_pu=0.16, circuits=2)
@@ -61,11 +64,11 @@ def test_a_loss_beyond_the_transfer_limit_diverges_and_is_in_the_table(engine):
 
 def test_the_loss_of_the_only_machine_is_in_the_table_too():
     case = two_bus(circuits=2)
-    for engine in ("lightsim2grid", "pandapower"):
+    for engine in ("newton", "lightsim2grid", "pandapower"):
         assert result_of(screen(case, published_point(case), engine), "G1").verdict == "diverged"
 
 
-@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower", "dc"])
+@pytest.mark.parametrize("engine", ["newton", "lightsim2grid", "pandapower", "dc"])
 def test_an_island_names_its_buses_and_what_is_lost(engine):
     case = one_area()
     screening = screen(case, published_point(case), engine)
@@ -163,7 +166,7 @@ def test_a_screen_does_not_depend_on_what_was_screened_before():
     np.testing.assert_allclose(again.v_pu, first.v_pu, rtol=0.0, atol=1e-8)
 
 
-@pytest.mark.parametrize("engine", ["lightsim2grid", "pandapower"])
+@pytest.mark.parametrize("engine", ["newton", "lightsim2grid", "pandapower"])
 def test_a_grid_without_a_base_solution_says_so(engine):
     """7 pu over two circuits of 0.16 pu each: beyond 1 / (2 x 0.08) = 6.25 pu."""
     feasible = two_bus(p_load_mw=100.0, x_pu=0.16, circuits=2)
@@ -177,7 +180,7 @@ def rogers() -> Case:
     return load_ieee68("rogers")
 
 
-@pytest.fixture(scope="module", params=["lightsim2grid", "dc"])
+@pytest.fixture(scope="module", params=["newton", "lightsim2grid", "dc"])
 def screening(request, rogers):
     return screen(rogers, published_point(rogers), request.param)
 
@@ -257,3 +260,50 @@ def test_a_generator_that_feeds_an_island_of_its_own_is_lost_with_it():
     result = result_of(screen(case, published_point(case)), "2-3 #1")
     assert (result.verdict, result.islanded_bus_numbers) == ("islanded", (3,))
     assert (result.lost_load_mw, result.lost_generation_mw) == (10.0, 40.0)
+
+
+@pytest.mark.parametrize(("load_level", "wind"), [(1.05, 0.1), (0.6, 0.6)])
+def test_verdicts_and_flows_are_those_of_lightsim2grid(load_level, wind):
+    """Every circuit, machine and plant, islanding and unsolvable outages among them."""
+    case = load_ieee68()
+    point = scaled_point(case, load_level=load_level, wind=wind, sun=0.3)
+    theirs = EngineScreen(case)
+    found = theirs.confirm(point, theirs.solve(point))
+    ours = NewtonOutages(case).solve(point)
+    np.testing.assert_array_equal(ours.solved, found.solved)
+    # Both within 1e-9 pu of mismatch, on flows of up to 2,000 MVA.
+    np.testing.assert_allclose(ours.flow_mva, found.flow_mva, rtol=0.0, atol=1e-4)
+    newton, lightsim = screen(case, point, "newton"), screen(case, point, "lightsim2grid")
+    assert [r.verdict for r in newton.results] == [r.verdict for r in lightsim.results]
+
+
+def test_pairs_of_circuits_go_the_same_way():
+    """Both circuits of a corridor and pairs over the grid: each is what the engine alone makes of it."""
+    case = load_ieee68()
+    pairs = [(0, 1), (5, 40), (20, 60), (3, 77), (90, 12)]
+    branch_on = np.ones((len(pairs), case.n_branch), np.bool_)
+    for k, pair in enumerate(pairs):
+        branch_on[k, list(pair)] = False
+    live = np.stack([live_buses(case, on) for on in branch_on])
+    branch_on &= live[:, case.branch.from_bus] & live[:, case.branch.to_bus]
+    topology = OutageTopology(
+        branch_in_service=branch_on,
+        machine_in_service=live[:, case.machine.bus],
+        renewable_in_service=live[:, case.renewable.bus],
+        resource_in_service=live[:, case.resource.bus],
+        bus_live=live,
+    )
+    screening = NewtonScreen(case, topology)
+    point = published_point(case)
+    screening.solve(point)
+    screening.confirm(point)
+    alone = NewtonEngine(case, 1, check=False)
+    for k in range(len(pairs)):
+        alone.set_topology(0, branch_on[k], topology.machine_in_service[k])
+        alone.set_reactors(0, case.base_reactor_share)
+        alone.start_at(np.array([0]), screening.base_v_pu)
+        assert alone.solve(bus_injection_mva(case, point)[None])[0] == screening.solved[k]
+        if screening.solved[k]:
+            # Dead buses count as zero in both; the starts are the same, so are the bits.
+            np.testing.assert_array_equal(alone.v_pu[0], screening.v_pu[k])
+    assert screening.solved.any()

@@ -1,0 +1,216 @@
+"""AC power flows of a batch of grids that differ in what is switched, by the kernel of this package.
+
+`BatchSolver` knows buses and two-ports and nothing of cases: the engine of the step, N-1 and the comparison with
+other programs all stand on it. Every environment has its own circuits in service, shunts, machines, islands and, if
+asked for, ratios. What it returns for one is the same bit for bit alone, in any batch and in any place of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.kernels.lanes import N_LANE
+from grid_model.network.admittance import ComplexArray
+from grid_model.power_flow.elimination import plan_elimination
+from grid_model.power_flow.newton_kernel import N_BUS_ROW, N_LAW_ROW, PQ, Work, fill_lane, solve_lanes
+
+NO_LAW = np.zeros((0, 0, 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPorts:
+    """Circuits as two-ports: i_f = y_ff v_f + y_ft v_t and i_t = y_tf v_f + y_tt v_t; all arrays [branch].
+
+    Lines, transformers, phase shifters (y_ft differs from y_tf), series compensation and unequal ends all fit.
+    """
+
+    from_bus: IntArray
+    to_bus: IntArray
+    y_ff_pu: ComplexArray
+    y_ft_pu: ComplexArray
+    y_tf_pu: ComplexArray
+    y_tt_pu: ComplexArray
+
+    def rows(self) -> FloatArray:
+        """Real and imaginary parts circuit after circuit, [8 branch]."""
+        y = np.stack([self.y_ff_pu, self.y_ft_pu, self.y_tf_pu, self.y_tt_pu], axis=1)
+        return np.stack([y.real, y.imag], axis=2).reshape(-1)
+
+
+class BatchSolver:
+    """Newton's method for a batch; see the module.
+
+    Attributes (read them, change them only through the methods):
+        v_pu: last solution of each environment, zero on dead buses, [env, bus].
+        s_bus_mva: power from each bus into the grid, its shunts included, [env, bus].
+        s_from_mva, s_to_mva: power into each circuit at its ends, [env, branch].
+        slack_mw: what the machines of each living island share, [env, island].
+        converged: [env]; iterations: of the last solve, [env]; mismatch_pu: the largest at its end, [env].
+    """
+
+    def __init__(
+        self,
+        n_bus: int,
+        two_ports: TwoPorts,
+        *,
+        machine_bus: IntArray,
+        reference_bus: int,
+        n_env: int = 1,
+        base_mva: float = 100.0,
+        n_island: int = 1,
+    ) -> None:
+        """Plan the elimination and make room; every environment has to be switched by `switch` before a solve.
+
+        Args:
+            n_bus: number of buses.
+            two_ports: all circuits.
+            machine_bus: buses that may hold their voltage.
+            reference_bus: keeps its angle wherever it is alive.
+            n_env: number of environments.
+            base_mva: base of all per-unit values.
+            n_island: most living islands an environment can have.
+        """
+        self.n_bus, self.n_env, self.base_mva = n_bus, n_env, base_mva
+        self.two_ports = two_ports
+        # Copies, because numba compiles anew for arrays that cannot be written.
+        self._from_bus, self._to_bus = two_ports.from_bus.copy(), two_ports.to_bus.copy()
+        self.plan = plan = plan_elimination(n_bus, two_ports.from_bus, two_ports.to_bus, reference_bus)
+        self._held = np.unique(plan.place[machine_bus])
+        n_branch, n_block = len(two_ports.from_bus), -(-n_env // N_LANE)
+        n_row = N_BUS_ROW * n_bus + 2 * len(plan.near)
+        self._net = np.zeros((n_block, n_row, N_LANE))
+        self._branch_y = np.repeat(two_ports.rows()[None, :, None], N_LANE, axis=2)
+        self._branch_end = np.stack([plan.place[two_ports.from_bus], plan.place[two_ports.to_bus]])
+        self._n_island = n_island
+        self._work = self._room(0)
+        self.branch_in_service = np.zeros((n_env, n_branch), dtype=np.bool_)
+        self.v_pu = np.zeros((n_env, n_bus), dtype=np.complex128)
+        self._nothing = np.zeros((n_env, n_bus), dtype=np.complex128)
+        self.s_bus_mva = np.zeros((n_env, n_bus), dtype=np.complex128)
+        self.s_from_mva = np.zeros((n_env, n_branch), dtype=np.complex128)
+        self.s_to_mva = np.zeros((n_env, n_branch), dtype=np.complex128)
+        self.slack_mw = np.zeros((n_env, n_island))
+        self.mismatch_pu = np.zeros(n_env)
+        self.iterations = np.zeros(n_env, dtype=np.int64)
+        self.converged = np.zeros(n_env, dtype=np.bool_)
+
+    def switch(
+        self,
+        env: int,
+        branch_in_service: BoolArray,
+        shunt_pu: ComplexArray,
+        island: IntArray,
+        weight: FloatArray,
+        vm_set_pu: FloatArray,
+    ) -> None:
+        """Say what of one environment is in service.
+
+        Args:
+            env: the environment.
+            branch_in_service: [branch]; circuits with a dead end have to be out.
+            shunt_pu: admittance to ground, [bus].
+            island: number of each bus's living island from 0, -1 where the bus is dead, [bus].
+            weight: shares in the imbalance; those of an island sum to one, [bus].
+            vm_set_pu: voltage that the machines at a bus hold; 0 where none does, [bus].
+        """
+        self.branch_in_service[env] = branch_in_service
+        fill_lane(
+            self.plan,
+            env,
+            self._branch_y,
+            self._from_bus,
+            self._to_bus,
+            branch_in_service,
+            shunt_pu,
+            island,
+            weight,
+            vm_set_pu,
+            self._net,
+        )
+
+    def set_two_ports(self, env: int, two_ports: TwoPorts) -> None:
+        """Give one environment other admittances (ratios, say) between the same buses; `switch` has to follow."""
+        if len(self._branch_y) < len(self._net):
+            self._branch_y = np.repeat(self._branch_y, len(self._net), axis=0)
+        self._branch_y[env // N_LANE, :, env % N_LANE] = two_ports.rows()
+
+    def regulate(self, env: int, bus: int, holds: bool) -> None:
+        """Let a machine's bus hold its voltage or have its reactive power given; `switch` lets all hold again."""
+        row = N_BUS_ROW * self.plan.place[bus] + PQ
+        self._net[env // N_LANE, row, env % N_LANE] = 0.0 if holds else 1.0
+
+    def solve(
+        self,
+        rows: IntArray,
+        injection_mva: ComplexArray,
+        start_pu: ComplexArray,
+        *,
+        tolerance_pu: float,
+        max_iteration: int,
+        law_mva: FloatArray = NO_LAW,
+    ) -> None:
+        """Solve the environments named; where there is no solution, voltages and flows stay as they are.
+
+        Args:
+            rows: positions of the environments, [n].
+            injection_mva: constant power into every bus without the slack's share, [env, bus].
+            start_pu: where Newton's method begins, [env, bus]; may be `v_pu` itself.
+            tolerance_pu: largest mismatch of a solution.
+            max_iteration: most steps.
+            law_mva: loads that depend on voltage, drawn at 1 pu, [env, bus, 8]: P and Q at constant current, P and Q
+                of constant impedance, P and Q with exponents, and their exponents.
+        """
+        if self._work.law.shape[0] != N_LAW_ROW * law_mva.shape[1]:
+            self._work = self._room(law_mva.shape[1])
+        solve_lanes(
+            self.plan,
+            self._work,
+            self._held,
+            self._net,
+            self._branch_y,
+            self._branch_end,
+            rows,
+            self.branch_in_service,
+            injection_mva,
+            law_mva,
+            start_pu,
+            self.base_mva,
+            tolerance_pu,
+            max_iteration,
+            self.v_pu,
+            self.s_bus_mva,
+            self.s_from_mva,
+            self.s_to_mva,
+            self.slack_mw,
+            self.mismatch_pu,
+            self.iterations,
+            self.converged,
+        )
+
+    def find_flows(self, rows: IntArray) -> None:
+        """Powers that `v_pu` means as it stands."""
+        self.solve(rows, self._nothing, self.v_pu, tolerance_pu=0.0, max_iteration=-1)
+
+    def _room(self, n_law: int) -> Work:
+        plan = self.plan
+
+        def room(n_row: int) -> FloatArray:
+            return np.zeros((n_row, N_LANE))
+
+        return Work(
+            net=room(self._net.shape[1]),
+            law=room(N_LAW_ROW * n_law),
+            v=room(2 * self.n_bus),
+            s=room(2 * self.n_bus),
+            drawn=room(4 * n_law),
+            out=room(2 * self.n_bus),
+            lu=room(4 * plan.n_block),
+            rhs=room(4 * self.n_bus),
+            slack=room(self._n_island),
+            state=room(4),
+            flow=room(4 * self._branch_end.shape[1]),
+            branch_y=room(self._branch_y.shape[1]),
+        )

@@ -1,0 +1,384 @@
+"""AC power flows of a case for a batch of environments: the engine of the step.
+
+The engine sees plants and loads only as bus injections, and, where asked for, as powers that depend on voltage.
+Machines hold their voltage, and what the injections leave unbalanced (losses first of all) is shared among the
+machines of each island by `slack_share`. Angles refer to the slack machine's bus, also while that machine is out. A
+result is a function of topology, reactors, ratios, injections and starting voltages alone, bit for bit, whatever the
+batch and whatever was solved before. When it is built, it must agree with pandapower.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
+from grid_model.network.admittance import ComplexArray
+from grid_model.network.topology import islands, live_buses
+from grid_model.power_flow.batch_solver import NO_LAW, BatchSolver, TwoPorts
+from grid_model.power_flow.reactive_limits import ReactiveLimits
+from grid_model.power_flow.remembered_oracle import published_voltages
+from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
+
+AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
+TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
+MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
+
+
+def two_ports(case: Case, tap: FloatArray | None = None) -> TwoPorts:
+    """Circuits of a case; pi model with an ideal transformer at the from end, as in `grid_model.network.admittance`.
+
+    Args:
+        case: the grid.
+        tap: ratios in place of the case's, [branch].
+    """
+    branch = case.branch
+    ratio: ComplexArray = (branch.tap if tap is None else tap).astype(np.complex128)
+    series = np.complex128(1.0) / (branch.r_pu + 1j * branch.x_pu)
+    shunt = 0.5j * branch.b_pu
+    return TwoPorts(
+        from_bus=branch.from_bus,
+        to_bus=branch.to_bus,
+        y_ff_pu=(series + shunt) / ratio**2,
+        y_ft_pu=-series / ratio,
+        y_tf_pu=-series / ratio,
+        y_tt_pu=series + shunt,
+    )
+
+
+class NewtonEngine:
+    """A batch of warm-started AC power flows on one case, each environment with its own topology.
+
+    Attributes (read them, change them only through the methods):
+        v_pu: last converged voltages, [env, bus]; zero on dead buses.
+        converged: whether the last solve of each environment found a solution, [env].
+        iterations: Newton steps of that solve, [env]; mismatch_pu: largest mismatch at its end, [env].
+        branch_in_service: [env, branch]; machine_in_service: [env, machine]; bus_live: [env, bus].
+        reactor_share: [env, reactor].
+        s_from_mva, s_to_mva: complex power entering each circuit at its ends, [env, branch].
+        slack_mw: what the machines of each living island share, [env, island].
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        n_env: int = 1,
+        *,
+        slack_share: FloatArray | None = None,
+        reactor_share: float = 0.0,
+        check: bool = True,
+        n_island: int = 1,
+        limits: ReactiveLimits | None = None,
+    ) -> None:
+        """Plan the elimination, solve the published state, and check it against pandapower.
+
+        Args:
+            case: the grid.
+            n_env: number of environments.
+            slack_share: share of each machine in the imbalance, [machine]; by governor gain if None. A vector with a
+                single one gives the classical single slack.
+            reactor_share: share of the shunt reactors switched in at the start.
+            check: compare the reference state with pandapower's solution, which is remembered from one start to the
+                next, see `remembered_oracle`; only tests of speed switch it off.
+            n_island: most islands that live on in one environment. With one it is the main island (see
+                `topology.live_buses`); with more, the largest by rating of those with a machine.
+            limits: reactive powers that the machines keep to; without, they give what their voltage takes.
+
+        Raises:
+            EngineMismatch: engine and oracle differ by more than 1e-8 pu.
+            PowerFlowDiverged: the reference state has no solution.
+        """
+        self.case, self.n_env = case, n_env
+        self._n_island = n_island
+        self._limits = limits
+        self._share = governor_share(case.machine) if slack_share is None else slack_share
+        self._every = np.arange(n_env)
+        self._law_mva = NO_LAW
+        self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
+        self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self.bus_live = np.ones((n_env, case.n_bus), dtype=np.bool_)
+        self.reactor_share = np.full((n_env, case.n_reactor), reactor_share)
+        self._island = np.zeros((n_env, case.n_bus), dtype=np.int64)
+        self._solver = solver = BatchSolver(
+            case.n_bus,
+            two_ports(case),
+            machine_bus=case.machine.bus,
+            reference_bus=int(case.machine.bus[case.machine.slack_machine]),
+            n_env=n_env,
+            base_mva=case.base_mva,
+            n_island=n_island,
+        )
+        self.v_pu, self.converged, self.slack_mw = solver.v_pu, solver.converged, solver.slack_mw
+        self.s_from_mva, self.s_to_mva = solver.s_from_mva, solver.s_to_mva
+        self.iterations, self.mismatch_pu = solver.iterations, solver.mismatch_pu
+        for env in range(n_env):
+            self._switch(env)
+        flat = np.ones((n_env, case.n_bus), dtype=np.complex128)
+        flat[:, case.machine.bus] = case.machine.vm_set_pu
+        injection = np.zeros((n_env, case.n_bus), dtype=np.complex128)
+        injection[0] = self.reference_injection()
+        solver.solve(self._every[:1], injection, flat, tolerance_pu=TOLERANCE_PU, max_iteration=30)
+        if not self.converged[0]:
+            raise PowerFlowDiverged(f"case {case.name}: the engine finds no solution of the published state.")
+        self._reference_v_pu = self.v_pu[0].copy()
+        if check:
+            self._check_against_oracle(reactor_share)
+        self.converged[:] = True
+        self.v_pu[:] = self._reference_v_pu
+        solver.find_flows(self._every)
+
+    def reference_injection(self) -> ComplexArray:
+        """Complex power into every bus at the published state [MVA], [bus]."""
+        case = self.case
+        injection = np.zeros(case.n_bus, dtype=np.complex128)
+        np.add.at(injection, case.machine.bus, case.machine.p_mw)
+        np.add.at(injection, case.load.bus, -(case.load.p_mw + 1j * case.load.q_mvar))
+        return injection
+
+    def solve(
+        self,
+        injection_mva: ComplexArray,
+        envs: IntArray | None = None,
+        law_mva: FloatArray | None = None,
+        *,
+        again: bool = True,
+    ) -> BoolArray:
+        """Solve the environments named, each from its last voltages.
+
+        A solve that fails is tried once more from the reference voltages; if that fails too, or what is injected is
+        not finite, the environment keeps its last voltages and `converged` tells.
+
+        Args:
+            injection_mva: complex power into every bus without the slack's share, [env, bus] for all environments.
+                What is injected at a dead bus is ignored.
+            envs: positions to solve; all if None.
+            law_mva: loads beside it that depend on voltage, [env, bus, 8], see `load_law`.
+            again: whether to try again; who has a better second start does not.
+
+        Returns:
+            `converged` of all environments, [env].
+        """
+        names = self._every if envs is None else envs
+        self._law_mva = NO_LAW if law_mva is None else law_mva
+        if self._limits is None:
+            self._solve(names, injection_mva, again)
+        else:
+            self._solve_within_limits(names, injection_mva, self._limits)
+        return self.converged
+
+    def set_topology(self, env: int, branch_in_service: BoolArray, machine_in_service: BoolArray) -> None:
+        """Switch circuits and machines of one environment; buses of islands that do not live on go dead.
+
+        Args:
+            env: the environment.
+            branch_in_service: [branch]; machine_in_service: [machine]; a machine on a dead bus is switched off too.
+        """
+        case = self.case
+        if self._n_island == 1:
+            live = live_buses(case, branch_in_service)
+            self._island[env] = np.where(live, 0, -1)
+        else:
+            self._island[env] = living_islands(case, branch_in_service, machine_in_service, self._n_island)
+            live = self._island[env] >= 0
+        self.branch_in_service[env] = (
+            branch_in_service & live[case.branch.from_bus] & live[case.branch.to_bus]
+        )
+        self.machine_in_service[env] = machine_in_service & live[case.machine.bus]
+        self.bus_live[env] = live
+        self._switch(env)
+        known = np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env])
+        self.v_pu[env] = np.where(live, known, 0.0)
+
+    def set_reactors(self, env: int, share: FloatArray | float) -> None:
+        """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
+        self.reactor_share[env] = share
+        self._switch(env)
+
+    def set_taps(self, env: int, tap: FloatArray) -> None:
+        """Set the ratio of every circuit of one environment, [branch]; 1 for lines."""
+        self._solver.set_two_ports(env, two_ports(self.case, tap))
+        self._switch(env)
+
+    def reset_voltages(self, env: int) -> None:
+        """Start the next solve of one environment at the reference voltages."""
+        self.v_pu[env] = np.where(self.bus_live[env], self._reference_v_pu, 0.0)
+
+    def start_at(self, envs: IntArray, v_pu: ComplexArray) -> None:
+        """Start the next solve of these environments at other voltages, [n, bus] or [bus]; flows stay as they are."""
+        self.v_pu[envs] = np.where(self.bus_live[envs], v_pu, 0.0)
+
+    def restore_voltages(self, v_pu: ComplexArray) -> None:
+        """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""
+        self.v_pu[...] = v_pu
+        self._solver.find_flows(self._every)
+
+    def machine_power(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> ComplexArray:
+        """Power of each machine in the last solution: what leaves its bus less what else is injected there.
+
+        Args:
+            injection_mva: complex power into every bus from everything but machines [MVA], [env, bus].
+            envs: environments to look at, [n]; all if None.
+
+        Returns:
+            [MVA], [n, machine]; zero for machines out of service.
+        """
+        names = self._every if envs is None else envs
+        at = np.ix_(names, self.case.machine.bus)
+        power: ComplexArray = self._solver.s_bus_mva[at] - injection_mva[at]
+        if self._law_mva.size:
+            power += drawn_mva(self._law_mva[at], np.abs(self.v_pu[at]))
+        return power * self.machine_in_service[names]
+
+    def bus_power(self, injection_mva: ComplexArray, envs: IntArray) -> ComplexArray:
+        """What leaves every bus beyond what is injected there, [MVA], [n, bus]; arguments as in `machine_power`."""
+        power: ComplexArray = self._solver.s_bus_mva[envs] - injection_mva[envs]
+        if self._law_mva.size:
+            power += drawn_mva(self._law_mva[envs], np.abs(self.v_pu[envs]))
+        return power
+
+    def _solve(self, names: IntArray, injection_mva: ComplexArray, again: bool = True) -> None:
+        """From the last voltages, then from the reference."""
+        solver = self._solver
+        solver.solve(
+            names,
+            injection_mva,
+            self.v_pu,
+            tolerance_pu=TOLERANCE_PU,
+            max_iteration=MAX_ITERATION,
+            law_mva=self._law_mva,
+        )
+        if self.converged[names].all():
+            return
+        failed = names[~self.converged[names]]
+        if not again:
+            solver.find_flows(failed)
+            return
+        start = np.where(self.bus_live, self._reference_v_pu, 0.0)
+        solver.solve(
+            failed,
+            injection_mva,
+            start,
+            tolerance_pu=TOLERANCE_PU,
+            max_iteration=2 * MAX_ITERATION,
+            law_mva=self._law_mva,
+        )
+        failed = failed[~self.converged[failed]]
+        if len(failed):  # the voltages that stay, in the topology of now
+            self._solver.find_flows(failed)
+
+    def _solve_within_limits(
+        self, names: IntArray, injection_mva: ComplexArray, limits: ReactiveLimits
+    ) -> None:
+        """Solve, give machines at their limits fixed reactive powers, and again until all agree."""
+        for env in names.tolist():
+            self._switch(env)  # all machines regulate at first, so that no earlier solve shows
+        record = limits.begin(self.n_env)
+        given = injection_mva.copy()
+        remaining = names
+        while len(remaining):
+            self._solve(remaining, given)
+            solved = remaining[self.converged[remaining]]
+            remaining = solved[limits.switch(record, self, solved, injection_mva)]
+            for env in remaining.tolist():
+                given[env] = injection_mva[env] + 1j * record.fixed_mvar[env]
+                for bus in np.unique(self.case.machine.bus).tolist():
+                    self._solver.regulate(env, bus, self._holds(env, bus) and record.side[env, bus] == 0)
+        self.converged[names] &= ~record.gave_up[names]
+
+    def _holds(self, env: int, bus: int) -> bool:
+        return bool(np.any(self.machine_in_service[env] & (self.case.machine.bus == bus)))
+
+    def _switch(self, env: int) -> None:
+        """Hand over what is in service of one environment."""
+        case, on = self.case, self.machine_in_service[env]
+        shunt_pu = np.zeros(case.n_bus, dtype=np.complex128)
+        shunt_pu[case.reactor.bus] = -1j * self.reactor_share[env] * case.reactor.q_mvar / case.base_mva
+        vm_set_pu, weight = np.zeros(case.n_bus), np.zeros(case.n_bus)
+        vm_set_pu[case.machine.bus[on]] = case.machine.vm_set_pu[on]
+        np.add.at(weight, case.machine.bus[on], self._share[on])
+        island = self._island[env]
+        if self._n_island == 1:
+            total = weight.sum()
+            weight = weight / total if total > 0.0 else weight
+        else:
+            for k in range(island.max() + 1):
+                total = weight[island == k].sum()
+                weight[island == k] /= total if total > 0.0 else 1.0
+        self._solver.switch(env, self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
+
+    def _check_against_oracle(self, reactor_share: float) -> None:
+        def worst_pu(again: bool) -> tuple[float, int]:
+            oracle_v_pu = published_voltages(self.case, self._share, reactor_share, again=again)
+            distance_pu = np.abs(oracle_v_pu - self._reference_v_pu)
+            # What is not a number compares as the largest.
+            return float(distance_pu.max()), int(distance_pu.argmax())
+
+        distance_pu, bus = worst_pu(again=False)
+        if not distance_pu <= AGREEMENT_PU:  # then no remembered answer is trusted
+            distance_pu, bus = worst_pu(again=True)
+        if not distance_pu <= AGREEMENT_PU:
+            raise EngineMismatch(
+                f"case {self.case.name}: engine and pandapower differ by {distance_pu:.1e} pu at bus "
+                f"{self.case.bus.bus_number[bus]}, expected at most {AGREEMENT_PU:g} pu."
+            )
+
+
+def living_islands(
+    case: Case, branch_in_service: BoolArray, machine_in_service: BoolArray, n_island: int
+) -> IntArray:
+    """Number of each bus's island by falling machine rating in service, -1 where it does not live on, [bus].
+
+    Args:
+        case: the grid.
+        branch_in_service: [branch]; machine_in_service: [machine]; an island without any machine is dead.
+        n_island: most islands that live on.
+    """
+    label = islands(case, branch_in_service)
+    rating_mva = np.bincount(
+        label[case.machine.bus], case.machine.rating_mva * machine_in_service, minlength=case.n_bus
+    )
+    order = np.argsort(-rating_mva, kind="stable")[:n_island]
+    island = np.full(case.n_bus, -1, dtype=np.int64)
+    for number, name in enumerate(order[rating_mva[order] > 0.0].tolist()):
+        island[label == name] = number
+    return island
+
+
+def load_law(
+    s_current_mva: ComplexArray,
+    s_impedance_mva: ComplexArray,
+    s_exponent_mva: ComplexArray | None = None,
+    alpha: FloatArray | None = None,
+    beta: FloatArray | None = None,
+) -> FloatArray:
+    """Loads that depend on voltage, in the form that `NewtonEngine.solve` takes.
+
+        S = S_I V + S_Z V^2 + P_E V^alpha + j Q_E V^beta         V in per unit of nominal
+
+    Args:
+        s_current_mva, s_impedance_mva: drawn at 1 pu as constant current and constant impedance, [env, bus].
+        s_exponent_mva: drawn at 1 pu by the loads with exponents alpha (P) and beta (Q), [env, bus].
+
+    Returns:
+        [env, bus, 8].
+    """
+    zero = np.zeros(s_current_mva.shape)
+    exponent = np.zeros_like(s_current_mva) if s_exponent_mva is None else s_exponent_mva
+    parts = [
+        s_current_mva.real,
+        s_current_mva.imag,
+        s_impedance_mva.real,
+        s_impedance_mva.imag,
+        exponent.real,
+        exponent.imag,
+        zero if alpha is None else alpha,
+        zero if beta is None else beta,
+    ]
+    return np.stack(parts, axis=-1)
+
+
+def drawn_mva(law_mva: FloatArray, vm_pu: FloatArray) -> ComplexArray:
+    """What loads of `load_law` draw at these voltages; law_mva [..., 8], vm_pu and the result [...]."""
+    p_i, q_i, p_z, q_z, p_e, q_e, alpha, beta = np.moveaxis(law_mva, -1, 0)
+    p = p_i * vm_pu + p_z * vm_pu**2 + p_e * vm_pu**alpha
+    return p + 1j * (q_i * vm_pu + q_z * vm_pu**2 + q_e * vm_pu**beta)

@@ -1,0 +1,120 @@
+"""What pandapower answered for the published state of a grid, remembered from one start to the next.
+
+Asking takes seconds, most of them imports, and the answer to the same question is the same. So voltages are kept in
+the user's cache directory under a hash of all that they follow from: every table of the case, shares, the versions
+that solve and the sources that author the network. The engine is compared with them at every start all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import FloatArray
+from cases.case import Case
+from cases.series import default_cache_directory
+from grid_model.network.admittance import ComplexArray
+from grid_model.power_flow.oracle import solve_with_pandapower
+
+FOLDER = "pandapower-voltages"
+PROGRAMS = ("pandapower", "pandas", "numpy", "scipy")
+_PACKAGE = Path(__file__).parents[1]
+SOURCES = tuple(
+    _PACKAGE / name
+    for name in ("network/pandapower_net.py", "power_flow/oracle.py", "power_flow/remembered_oracle.py")
+)
+
+
+def published_voltages(
+    case: Case, slack_share: FloatArray, reactor_share: float, *, again: bool = False
+) -> ComplexArray:
+    """Voltages of the published state by pandapower, [bus]; asked only where no answer is remembered.
+
+    A directory that cannot be written costs the time to ask at the next start, nothing else.
+
+    Args:
+        case: the grid; its plants and renewables inject nothing in the published state.
+        slack_share: of each machine in the imbalance, [machine].
+        reactor_share: share of the shunt reactors switched in.
+        again: ask in any case.
+
+    Raises:
+        PowerFlowDiverged: there is no solution; that is not remembered.
+    """
+    path = default_cache_directory() / FOLDER / f"{question(case, slack_share, reactor_share)}.npz"
+    if not again:
+        v_pu = _read(path, case.n_bus)
+        if v_pu is not None:
+            return v_pu
+    v_pu = _ask(case, slack_share, reactor_share)
+    with suppress(OSError):
+        _write(path, v_pu)
+    return v_pu
+
+
+def question(case: Case, slack_share: FloatArray, reactor_share: float) -> str:
+    """Hash of everything that the answer follows from."""
+    digest = hashlib.sha256()
+    for name in PROGRAMS:
+        digest.update(f"{name} {version(name)}\n".encode())
+    for source in SOURCES:
+        digest.update(source.read_bytes())
+    _add(digest, case)
+    _add(digest, slack_share)
+    _add(digest, float(reactor_share))
+    return digest.hexdigest()
+
+
+def _add(digest: Any, value: Any) -> None:
+    """Everything in a table, by name: arrays by their bytes, anything else as Python writes it."""
+    if is_dataclass(value):
+        for field in fields(value):
+            digest.update(f"\n{field.name}: ".encode())
+            _add(digest, getattr(value, field.name))
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype} {value.shape} ".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    else:
+        digest.update(repr(value).encode())
+
+
+def _ask(case: Case, slack_share: FloatArray, reactor_share: float) -> ComplexArray:
+    from grid_model.network.pandapower_net import build_network
+
+    net = build_network(case, resources=False, renewables=False, reactors=True, distributed_slack=True)
+    net.gen["slack_weight"] = slack_share
+    net.shunt["q_mvar"] = reactor_share * case.reactor.q_mvar
+    return solve_with_pandapower(net, distributed_slack=True).v_pu
+
+
+def _read(path: Path, n_bus: int) -> ComplexArray | None:
+    """What is remembered, or None where there is nothing that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            v_pu: ComplexArray = stored["v_pu"]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
+    return v_pu if v_pu.shape == (n_bus,) and v_pu.dtype == np.complex128 else None
+
+
+def _write(path: Path, v_pu: ComplexArray) -> None:
+    """Under a temporary name first, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            np.savez(file, v_pu=v_pu)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    os.replace(temporary, path)
