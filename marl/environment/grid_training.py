@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cases.ieee68 import load_ieee68
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
-from control.scenario.suites import SCENARIOS
+from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.held_out import HeldOut
@@ -103,6 +103,7 @@ def make_trainer(
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,
+        first_validation_seed=VALIDATION_SEEDS.first,
         metadata={"case": CASE},
         on_progress=on_progress,
         tensorboard=tensorboard,

@@ -41,6 +41,9 @@ from marl.training.run_state import Progress, RunState, TrainingResult, speeds, 
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
 
+# Of an environment that keeps no seeds of its own: the lower half of 32 bits for training, validation from here on.
+FIRST_VALIDATION_SEED = 2**31
+
 
 class TrainingFailed(RuntimeError):
     """Training cannot go on; the message says where the evidence is."""
@@ -64,6 +67,7 @@ class Trainer:
         judge: Judge | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
+        first_validation_seed: int = FIRST_VALIDATION_SEED,
         metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         tensorboard: bool = True,
@@ -80,6 +84,8 @@ class Trainer:
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.environment.warm_start`; a
                 resumed run has its own.
+            first_validation_seed: of the environment: training draws its seeds below, and evaluation begins with it
+                where the configuration names no other.
             metadata: what model files should say about their origin.
             on_progress: called after every update.
             tensorboard: write events beside metrics.csv.
@@ -89,9 +95,9 @@ class Trainer:
             TrainingFailed: the device is not there.
             marl.checkpoint.CheckpointError: the checkpoint cannot be read, or is of another algorithm or network.
         """
-        self.config = config
+        self.config = config = config.validated_from(first_validation_seed)
         self.environment = environment
-        self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed)
+        self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed, first_validation_seed)
         self.judge = judge
         self.directory = directory
         self.on_progress = on_progress
@@ -344,6 +350,7 @@ class Trainer:
             self._evaluator = kind(self.judge)
         elif self._judged is not None:
             self._end_evaluation()
+        assert settings.eval_seed is not None  # named by the constructor where the configuration did not
         seeds = settings.eval_seed + np.arange(settings.eval_episodes, dtype=np.int64)
         self._evaluator.begin(policy, seeds)
         self._judged = policy

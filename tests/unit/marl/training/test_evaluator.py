@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 
+from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import load
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.environment.held_out import HeldOut
@@ -47,6 +48,7 @@ def train(config, directory, *, resume=False, on_progress=None, make=make_held_o
     trainer = Trainer(
         config,
         Drift(length=LENGTH),
+        algorithm=MAPPO,
         directory=directory,
         judge=HeldOut(make),
         resume=resume,
@@ -182,12 +184,17 @@ def test_patience_waits_for_each_evaluation(tmp_path, late):
 def test_a_run_that_fails_leaves_the_rows_that_were_waiting(tmp_path, late):
     config = settings(eval_process=False)
     trainer = Trainer(
-        config, Drift(length=LENGTH), directory=tmp_path, judge=HeldOut(make_held_out), tensorboard=False
+        config,
+        Drift(length=LENGTH),
+        algorithm=MAPPO,
+        directory=tmp_path,
+        judge=HeldOut(make_held_out),
+        tensorboard=False,
     )
 
     def poison(progress):
         if progress.update == 5:
-            trainer.learner.critic.heads["state"].last.bias.data.fill_(float("nan"))
+            trainer.algorithm.critic.heads["state"].last.bias.data.fill_(float("nan"))
 
     trainer.on_progress = poison
     with pytest.raises(TrainingFailed):
