@@ -19,6 +19,7 @@ from marl.environment.warm_start import start_of
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
 from marl.sampling.workers import WorkerBatch
+from marl.training.curriculum import Curriculum
 from marl.training.run_state import Progress
 from marl.training.trainer import Trainer
 
@@ -78,6 +79,7 @@ def make_trainer(
     algorithm: MakeAlgorithm,
     directory: Path,
     *,
+    curriculum: Curriculum | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = True,
@@ -86,6 +88,7 @@ def make_trainer(
 
     Args:
         config: all settings. algorithm: that learns. directory: of the run.
+        curriculum: says by their names which scenarios episodes are drawn from; None stays with the configuration's.
         resume: take the run up from its last checkpoint.
         on_progress: called after every update. tensorboard: write events beside metrics.csv.
 
@@ -100,6 +103,7 @@ def make_trainer(
         training_environments(config),
         algorithm=algorithm,
         directory=directory,
+        curriculum=curriculum,
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,
