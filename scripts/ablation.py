@@ -99,7 +99,7 @@ def the_grid() -> World:
         warm_start=start_of,
         held_out=HeldOut,
         require_scenario=require_scenario,
-        n_validation_seeds=VALIDATION_SEEDS.count,
+        validation_seeds=range(VALIDATION_SEEDS.first, VALIDATION_SEEDS.first + VALIDATION_SEEDS.count),
         case="ieee68",
     )
 

@@ -80,7 +80,7 @@ def run(options: Options) -> None:
             if batch.loop.interval[0] > 0:
                 condition = describe(batch.task, 0)
 
-        agents = RandomAgents(batch.groups, batch.n_env, options.seed)
+        agents = RandomAgents(batch.groups, batch.n_env, (options.seed, 1))
         record = rollout(agents, batch, np.array([options.seed]), Traces, tick)
     terms = terms_of_reward(record)
     print(

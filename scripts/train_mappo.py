@@ -101,7 +101,7 @@ def train(arguments: Arguments) -> int:
                 f"{directory} has trained all of its {config.total_episodes} episodes; "
                 "ask for more by --total-episodes"
             )
-        write_config(directory, config, CASE)
+        write_config(directory, trainer.config, CASE)
         if not resume:
             write_versions(directory)
         print(

@@ -46,13 +46,14 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     import numpy as np
 
+    from control.scenario.suites import VALIDATION_SEEDS
     from marl.environment.held_out import HeldOut
     from marl.verification.run import bootstrap_interval, configuration, interquartile_mean, train
 
     scores = []
     for seed in range(parsed.seeds):
         began = time.perf_counter()
-        scores.append(train(parsed.frames, seed, HeldOut))
+        scores.append(train(parsed.frames, seed, VALIDATION_SEEDS.first, HeldOut))
         spent = time.perf_counter() - began
         print(
             f"seed {seed}: evaluation return {scores[-1]:.3f} after {parsed.frames:,} frames, {spent:.0f} s",
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
             "iqm": iqm,
             "iqm_ci95": [low, high],
             "benchmarl": BENCHMARL_RETURN,
-            "config": dataclasses.asdict(configuration(parsed.frames, 0)),
+            "config": dataclasses.asdict(configuration(parsed.frames, 0, VALIDATION_SEEDS.first)),
         }
         command_line.write_json(Path(parsed.json), content)
     return 0 if iqm >= AIM else 1

@@ -46,6 +46,9 @@ GENERATIONS = {
 }
 REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
+LOST = (
+    1e300  # cost of a candidate whose episode is not finite: only ranks count, and this is beyond all others
+)
 
 # From scenario, intervals of an episode (None: all of them), number of environments and observation.
 Make = Callable[[str, int | None, int, str], GridEnvironment]
@@ -60,10 +63,19 @@ def candidate_cost(returns: FloatArray) -> FloatArray:
 
     Costs of an episode are divided by the root of their median over the candidates: between the plain sum, which
     the worst episode rules, and relative costs, to which a quiet episode counts as much as a bad one.
+
+    A candidate with a return that is infinite or no number is the worst of its generation, LOST, and has no say in
+    what an episode usually costs: a median with one such number in it is none, and NaN breaks the order of the others.
     """
     cost = -returns
+    sound = np.isfinite(returns).all(axis=1)
+    if not sound.all():
+        total = np.full(len(returns), LOST)
+        if sound.any():
+            total[sound] = candidate_cost(returns[sound])
+        return total
     weight = 1.0 / np.sqrt(np.maximum(np.median(cost, axis=0), 1.0))
-    total: FloatArray = cost @ weight
+    total = cost @ weight
     return total
 
 
@@ -260,7 +272,7 @@ def tune(
         on_generations: called with the number of generations done since, and what to say.
 
     Raises:
-        TuningError: an earlier state cannot be gone on from.
+        TuningError: an earlier state cannot be gone on from, or no validation episode is finite.
         ScenarioError: the seeds are not for training.
     """
     problem = problem_of(name, plan.out)
@@ -278,9 +290,12 @@ def tune(
         played = _returns(make, name, numbers, seeds * plan.candidates, plan, plan.n_intervals, pool).reshape(
             plan.candidates, plan.seeds
         )
-        search.tell(candidate_cost(played))
+        cost = candidate_cost(played)
+        search.tell(cost)
         _write(path, search.get_state())
-        on_generations(1, f"{name}: median return {np.median(played):,.0f}, step {spread:.2f}")
+        usual = np.median(played[cost < LOST]) if np.any(cost < LOST) else np.nan
+        lost = _lost(int(np.sum(cost >= LOST)), plan.candidates)
+        on_generations(1, f"{name}: median return {usual:,.0f}, step {spread:.2f}{lost}")
 
     on_generations(0, f"{name}: validation")
     seeds = [int(s) for s in VALIDATION_SEEDS.seeds[: plan.validation_episodes]]
@@ -288,8 +303,13 @@ def tune(
     for what, position in (("start", problem.start), ("tuned", search.best)):
         numbers = problem.decode(np.repeat(position[None], len(seeds), axis=0))
         measured[what] = _returns(make, name, numbers, seeds, plan, None, pool)
+    score = {what: float(x.mean()) if np.isfinite(x).all() else -np.inf for what, x in measured.items()}
+    if max(score.values()) == -np.inf:
+        raise TuningError(
+            f"{name}: validation returns are not finite, neither of the start nor of what was found"
+        )
     # Noise may have led the search astray; what it started from is kept then.
-    chosen = "tuned" if measured["tuned"].mean() >= measured["start"].mean() else "start"
+    chosen = "tuned" if score["tuned"] >= score["start"] else "start"
     best = search.best if chosen == "tuned" else problem.start
     _write(
         plan.out / f"{name}.json",
@@ -310,15 +330,26 @@ def tune(
                 "seeds_per_generation": plan.seeds,
                 "first_training_seed": FIRST_SEED + 1000 * ORDER.index(name),
                 "validation_seeds": [seeds[0], seeds[-1]],
-                "validation_return_start": round(float(measured["start"].mean()), 1),
-                "validation_return_tuned": round(float(measured["tuned"].mean()), 1),
+                "validation_return_start": _rounded(score["start"]),
+                "validation_return_tuned": _rounded(score["tuned"]),
             },
         },
     )
     return (
         f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
         f"{len(seeds)} validation episodes"
+        + _lost(sum(x >= LOST for told in search.cost for x in told), plan.candidates * search.generation)
     )
+
+
+def _lost(n: int, n_candidate: int) -> str:
+    """How many candidates had episodes that are not finite, in words; nothing where there were none."""
+    return f", {n} of {n_candidate} candidates with returns that are not finite" if n else ""
+
+
+def _rounded(score: float) -> float | None:
+    """As JSON knows it; None where it is not finite."""
+    return round(score, 1) if np.isfinite(score) else None
 
 
 def _plain(value: Any) -> Any:

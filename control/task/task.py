@@ -29,13 +29,15 @@ from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import Series, load_series
 from control.scenario.config import ScenarioConfig
+from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import scenario_named
-from control.task.closed_loop import ClosedLoop
+from control.scenario.suites import SCENARIOS
 from control.task.description import TaskDescription
 from control.task.layout import EXTENDED_SIZE, SIZE
 from control.task.limits import LimitCheck
 from control.task.observation import Measured, Observer
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
+from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
 from grid_model.dynamics.parameters import Level, SwingConfig
 
@@ -140,7 +142,11 @@ class Task:
         self.description = TaskDescription.of(
             case, series, scenario, swing=swing, reward=reward, observation_size=SIZE[observation]
         )
-        self.loop = ClosedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        self.loop = StagedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        # By the name of their scenario; "" is the one that the batch was built with.
+        self._builders = {"": self.loop.builders[0]}
+        self._draws_from = ""  # the next episodes
+        self._drawn_from = [""] * n_env  # the present ones, [env]
         fleet = self.loop.fleet
         kinds = list(dict.fromkeys(case.resource.kind))
         self.of_kind: Mapping[str, IntArray] = {kind: case.resource.of_kind(kind) for kind in kinds}
@@ -201,6 +207,30 @@ class Task:
             self._length = np.array([1 + word % whole for word in words])
         self._start(np.arange(self.n_env))
         return self.observe()
+
+    def draw_from(self, scenario: str) -> None:
+        """From now on new episodes are drawn from this scenario; those under way go on as they are.
+
+        Environments draw on from their generators; `reset` with seeds begins new episodes at once.
+
+        Args:
+            scenario: a suite or training distribution by name, with episodes as long as this batch's, or the path of a
+                scenario file; "" is the one that the batch was built with.
+
+        Raises:
+            ScenarioError: there is none, or it changes what a batch keeps (`control.task.staged_loop.FIXED`).
+        """
+        self.loop.builders = [self._builder_of(scenario)] * self.n_env
+        self._draws_from = scenario
+
+    def _builder_of(self, name: str) -> EpisodeBuilder:
+        if name not in self._builders:
+            config = scenario_named(name, self.case)
+            if name in SCENARIOS:
+                config = replace(config, n_intervals=self.scenario.n_intervals)
+            require_same_grid(self.scenario, config)
+            self._builders[name] = EpisodeBuilder(self.case, self._series, config)
+        return self._builders[name]
 
     def step(self, action: FloatArray) -> TaskStep:
         """One control interval of every episode; finished ones start anew.
@@ -277,7 +307,15 @@ class Task:
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit: arrays, numbers, strings and dictionaries of its own."""
-        return {
+        draws: dict[str, Any] = {}
+        if self._draws_from or any(self._drawn_from):
+            names = {self._draws_from, *self._drawn_from}
+            draws = {
+                "draws_from": self._draws_from,
+                "drawn_from": list(self._drawn_from),
+                "scenarios": {name: repr(self._builders[name].config) for name in sorted(names)},
+            }
+        return draws | {
             "scenario": repr(self.scenario),
             "generators": [g.bit_generator.state for g in self._generators],
             "before_episode": deepcopy(self._before_episode),
@@ -292,18 +330,25 @@ class Task:
 
         Raises:
             ValueError: it is the state of another scenario or of another number of environments.
+            ScenarioError: there is no such scenario any more.
         """
         n_env = len(state["length"])
         if n_env != self.n_env:
             raise ValueError(f"the saved state is of {n_env} environments, this batch has {self.n_env}")
-        if state.get("scenario", repr(self.scenario)) != repr(self.scenario):
-            raise ValueError(
-                f"the saved state is of another scenario than {self.scenario.name!r} as it is here; build the batch "
-                "with the scenario of the saved one"
-            )
+        found = {"": state.get("scenario", repr(self.scenario)), **state.get("scenarios", {})}
+        for name, saved in found.items():
+            here = self._builder_of(name).config
+            if saved != repr(here):
+                raise ValueError(
+                    f"the saved state is of another scenario than {here.name!r} as it is here; build the batch "
+                    "with the scenario of the saved one"
+                )
+        self._drawn_from = list(state.get("drawn_from", [""] * n_env))
+        self.loop.builders = [self._builder_of(name) for name in self._drawn_from]
         self._generators = [_generator(s) for s in state["before_episode"]]
         self._before_episode = deepcopy(list(state["before_episode"]))
         self.loop.set_state(state["loop"], self._generators)
+        self.draw_from(state.get("draws_from", ""))
         self._generators = [_generator(s) for s in state["generators"]]
         self._length = np.array(state["length"])
         self._last_action = np.array(state["last_action"])
@@ -317,17 +362,24 @@ class Task:
         # The real year is the same everywhere, and large.
         series = None if self._series is published_series() else self._series
         begun = self.loop.episode[0] is not None
-        return {"options": own | chosen, "series": series, "state": self.get_state() if begun else None}
+        return {
+            "options": own | chosen,
+            "series": series,
+            "draws_from": self._draws_from,
+            "state": self.get_state() if begun else None,
+        }
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
         series = published_series() if pickled["series"] is None else pickled["series"]
         self.__init__(series=series, check=False, **pickled["options"])  # type: ignore[misc]
+        self.draw_from(pickled["draws_from"])
         if pickled["state"] is not None:
             self.set_state(pickled["state"])
 
     def _start(self, envs: IntArray) -> None:
         for env in envs:
             self._before_episode[env] = self._generators[env].bit_generator.state
+            self._drawn_from[env] = self._draws_from
         self.loop.reset(envs, [self._generators[env] for env in envs])
         self._last_action[envs] = 0.0
         self._before_hz[envs] = 0.0

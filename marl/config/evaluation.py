@@ -1,13 +1,10 @@
-"""Settings of the periodic evaluation, and where seeds for training end and those for validation begin."""
+"""Settings of the periodic evaluation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from marl.config.check import require
-
-# Training draws its seeds below; validation, which chooses the best model, takes its own from here up.
-FIRST_VALIDATION_SEED = 2**31 - 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +17,9 @@ class EvaluationConfig:
     eval_episodes: int = 64
     # The grid's operating conditions to evaluate in; empty takes the training's.
     eval_scenario: str = ""
-    # First seed of the evaluation episodes: neither training nor any published suite uses these.
-    eval_seed: int = FIRST_VALIDATION_SEED
+    # First seed of the evaluation episodes; none takes the first that the environment keeps for validation, which
+    # neither training nor any published suite uses.
+    eval_seed: int | None = None
     # Evaluate in a process beside the learner, which goes on meanwhile: the same results, sooner where a core is free.
     eval_process: bool = True
     # Stop when this many evaluations in a row brought no better model; 0 never stops.
@@ -29,7 +27,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for name in ("eval_every", "eval_seed", "patience"):
-            require(getattr(self, name) >= 0, f"{name} = {getattr(self, name)}, expected >= 0")
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"{name} = {value}, expected >= 0")
         require(self.eval_episodes >= 1, f"eval_episodes = {self.eval_episodes}, expected at least 1")
         require(
             self.patience == 0 or self.eval_every > 0,

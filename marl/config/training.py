@@ -12,16 +12,15 @@ steps of each, and a minibatch of 256 steps holds the samples of all agents in t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from marl.config.check import ConfigError, require
-from marl.config.evaluation import FIRST_VALIDATION_SEED, EvaluationConfig
+from marl.config.evaluation import EvaluationConfig
 from marl.config.network import NetworkConfig
 from marl.config.ppo import PPOConfig
 
 __all__ = [
-    "FIRST_VALIDATION_SEED",
     "ConfigError",
     "EvaluationConfig",
     "NetworkConfig",
@@ -100,6 +99,12 @@ class TrainingConfig:
     def n_updates(self) -> int:
         """Updates of the whole run: the last one may use a few steps more than asked for."""
         return -(-self.total_steps // self.ppo.buffer_steps)
+
+    def validated_from(self, first_seed: int) -> TrainingConfig:
+        """The same, with evaluation episodes from this seed on where no other is asked for."""
+        if self.evaluation.eval_seed is not None:
+            return self
+        return replace(self, evaluation=replace(self.evaluation, eval_seed=first_seed))
 
 
 def from_dict(values: Mapping[str, Any]) -> TrainingConfig:

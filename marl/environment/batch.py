@@ -97,6 +97,15 @@ class GridBatch:
         """
         return self._by_group(self.task.reset(seeds))
 
+    def draw_from(self, scenario: str) -> None:
+        """From now on new episodes are drawn from the scenario of this name; those under way go on as they are.
+
+        Raises:
+            control.scenario.config.ScenarioError: there is none, or it changes what a batch keeps, see
+                `control.task.task.Task.draw_from`.
+        """
+        self.task.draw_from(scenario)
+
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         """One control interval of every episode; finished ones start anew.
 

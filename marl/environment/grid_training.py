@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cases.ieee68 import load_ieee68
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
-from control.scenario.suites import SCENARIOS
+from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.held_out import HeldOut
@@ -19,6 +19,7 @@ from marl.environment.warm_start import start_of
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
 from marl.sampling.workers import WorkerBatch
+from marl.training.curriculum import Curriculum
 from marl.training.run_state import Progress
 from marl.training.trainer import Trainer
 
@@ -78,6 +79,7 @@ def make_trainer(
     algorithm: MakeAlgorithm,
     directory: Path,
     *,
+    curriculum: Curriculum | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = True,
@@ -88,6 +90,7 @@ def make_trainer(
         config: all settings.
         algorithm: builds the learner.
         directory: of the run.
+        curriculum: says by their names which scenarios episodes are drawn from; None stays with the configuration's.
         resume: take the run up from its last checkpoint.
         on_progress: called after every update.
         tensorboard: write events beside metrics.csv.
@@ -106,9 +109,11 @@ def make_trainer(
         training_environments(config),
         algorithm=algorithm,
         directory=directory,
+        curriculum=curriculum,
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,
+        first_validation_seed=VALIDATION_SEEDS.first,
         metadata={"case": CASE},
         on_progress=on_progress,
         tensorboard=tensorboard,

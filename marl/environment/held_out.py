@@ -7,7 +7,7 @@ every plant as a column. The episodes of a seed are the same for all, so differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -82,7 +82,8 @@ class IdleAgents:
 class RandomAgents:
     """Agents that act uniformly in [-1, 1], from one generator that runs on over all episodes."""
 
-    def __init__(self, groups: tuple[AgentGroup, ...], n_env: int, seed: int = 0) -> None:
+    def __init__(self, groups: tuple[AgentGroup, ...], n_env: int, seed: int | Sequence[int] = 0) -> None:
+        """Args: seed: not an episode's own, whose stream has drawn the episode; (seed, 1) is a stream beside it."""
         self._groups, self._n_env = groups, n_env
         self._rng = np.random.default_rng(seed)
 

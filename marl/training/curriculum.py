@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from marl.config.evaluation import FIRST_VALIDATION_SEED
 from marl.protocol import IntArray
 
 
@@ -59,23 +58,32 @@ class Curriculum(Protocol):
         ...
 
 
-def training_seeds(seed: int, n_env: int) -> IntArray:
-    """One seed per environment, below all validation seeds; environment k's does not depend on how many there are."""
+def training_seeds(seed: int, n_env: int, below: int) -> IntArray:
+    """One seed per environment; environment k's does not depend on how many there are.
+
+    Args:
+        seed: of the run.
+        n_env: number of environments.
+        below: the first seed that is not for training.
+
+    Returns:
+        Seeds below it, [env].
+    """
     words = [int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]) for k in range(n_env)]
-    return np.array([word % FIRST_VALIDATION_SEED for word in words], dtype=np.int64)
+    return np.array([word % below for word in words], dtype=np.int64)
 
 
 class ConstantCurriculum:
     """The same scenario from beginning to end; each environment draws its episodes from a generator of its own."""
 
-    def __init__(self, seed: int) -> None:
-        """Of a run with this seed."""
-        self.seed = seed
+    def __init__(self, seed: int, below: int) -> None:
+        """Args: seed: of the run. below: the first seed that is not for training."""
+        self.seed, self.below = seed, below
         self.scenario: str | None = None
 
     def begin(self, n_env: int) -> Draw:
         """A seed for each environment; no scenario but the environments' own."""
-        return Draw(seeds=training_seeds(self.seed, n_env))
+        return Draw(seeds=training_seeds(self.seed, n_env, self.below))
 
     def after_update(self, progress: float, terms: Mapping[str, float]) -> Draw | None:
         """Nothing ever changes."""

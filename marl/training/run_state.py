@@ -13,6 +13,10 @@ from marl.config.training import TrainingConfig
 RECENT_EPISODES = 100
 
 
+class TrainingFailed(RuntimeError):
+    """Training cannot go on; the message says where the evidence is."""
+
+
 @dataclass(kw_only=True)
 class RunState:
     """Counters of a run; they travel in its checkpoints."""

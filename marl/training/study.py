@@ -23,7 +23,7 @@ from scipy.stats import t
 from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import CheckpointError, write_atomically
 from marl.config.presets import PresetName, preset
-from marl.config.training import FIRST_VALIDATION_SEED, ConfigError, TrainingConfig
+from marl.config.training import ConfigError, TrainingConfig
 from marl.networks.policy import Policy
 from marl.training.curves import GRID, legend_above, new_figure, read_metrics, save, style
 from marl.training.evaluator import Judge
@@ -45,7 +45,7 @@ class World:
         [Callable[[], Any]], Judge
     ]  # a judge, from what builds the environment of its episodes
     require_scenario: Callable[[str], None]  # raises where there is no such scenario
-    n_validation_seeds: int  # from FIRST_VALIDATION_SEED on
+    validation_seeds: range  # training draws below
     case: str  # name of the grid
 
 
@@ -157,6 +157,11 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
     )
 
 
+def recipe(name: str, study: Study, seed: int, world: World) -> TrainingConfig:
+    """The configuration of a variant's run in this world."""
+    return configuration(VARIANTS[name], study, seed).validated_from(world.validation_seeds.start)
+
+
 class ResultError(RuntimeError):
     """The result of an earlier run cannot be read; the message says what to do."""
 
@@ -201,7 +206,7 @@ def check(study: Study, world: World) -> None:
         raise ConfigError("--judge_scenarios names none")
     configs = [configuration(VARIANTS[name], study, seed=0) for name in study.names]
     # Past the seeds that choose the best model, and not into those of the published suites.
-    most = world.n_validation_seeds - max(config.evaluation.eval_episodes for config in configs)
+    most = len(world.validation_seeds) - max(config.evaluation.eval_episodes for config in configs)
     if study.judge_episodes > most:
         raise ConfigError(
             f"--judge_episodes {study.judge_episodes}, expected at most {most}: there are no more validation seeds"
@@ -258,6 +263,7 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
             world.make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
             algorithm=MAPPO,
             directory=directory,
+            first_validation_seed=world.validation_seeds.start,
             resume=broken_off,
             start=None if broken_off else world.warm_start(config),
             judge=world.held_out(
@@ -303,7 +309,7 @@ def judge(
     batch = world.make_batch(scenario, n_episode, config.seed, config.observation, check=False)
     play = world.held_out(lambda: batch)
     # Past the seeds that chose the best model during training.
-    first = FIRST_VALIDATION_SEED + config.evaluation.eval_episodes
+    first = world.validation_seeds.start + config.evaluation.eval_episodes
     found: dict[str, Any] = {"episodes": n_episode}
     for which, file in (("final", FINAL), ("best", BEST)):
         try:
@@ -325,7 +331,7 @@ def run(name: str, study: Study, seed: int, world: World) -> dict[str, Any]:
     """Trains one variant with one seed and judges it; what is in its directory already is not done again."""
     directory = directory_of(name, study, seed)
     path = directory / "result.json"
-    config = configuration(VARIANTS[name], study, seed)
+    config = recipe(name, study, seed, world)
     result = earlier_result(directory)
     if not is_this_run(result.get("config"), config):
         result = train(name, config, directory, world)
@@ -407,10 +413,10 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     save(figure, path)
 
 
-def is_done(name: str, study: Study, seed: int) -> bool:
+def is_done(name: str, study: Study, seed: int, world: World) -> bool:
     """Whether this run stands in --out, with the settings that it would have today."""
     known = earlier_result(directory_of(name, study, seed)).get("config")
-    return is_this_run(known, configuration(VARIANTS[name], study, seed))
+    return is_this_run(known, recipe(name, study, seed, world))
 
 
 def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
@@ -422,7 +428,7 @@ def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
         marl.training.trainer.TrainingFailed: a run cannot go on.
     """
     jobs = [(name, study, seed) for seed in range(study.seeds) for name in study.names]
-    todo = iter([(*job, world) for job in jobs if study.train or is_done(*job)])
+    todo = iter([(*job, world) for job in jobs if study.train or is_done(*job, world)])
     if study.workers == 1:
         yield from (run(*job) for job in todo)
         return

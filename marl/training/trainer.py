@@ -9,7 +9,6 @@ episodes.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,16 +33,18 @@ from marl.protocol import (
 from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps
 from marl.training.curriculum import ConstantCurriculum, Curriculum, Draw
 from marl.training.dump import write_dump
-from marl.training.evaluator import Evaluator, EvaluatorBeside, EvaluatorHere, Judge
+from marl.training.evaluation import Evaluation
+from marl.training.evaluator import Judge
 from marl.training.logger import MetricsLogger
 from marl.training.run_directory import BEST, CHECKPOINT, FINAL, STATISTICS
-from marl.training.run_state import Progress, RunState, TrainingResult, speeds, statistics
+from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
 
+__all__ = ["FIRST_VALIDATION_SEED", "Trainer", "TrainingFailed", "choose_device", "load_policy_of_run"]
 
-class TrainingFailed(RuntimeError):
-    """Training cannot go on; the message says where the evidence is."""
+# Of an environment that keeps no seeds of its own: the lower half of 32 bits for training, validation from here on.
+FIRST_VALIDATION_SEED = 2**31
 
 
 class Trainer:
@@ -64,6 +65,7 @@ class Trainer:
         judge: Judge | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
+        first_validation_seed: int = FIRST_VALIDATION_SEED,
         metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         tensorboard: bool = True,
@@ -81,6 +83,8 @@ class Trainer:
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.environment.warm_start`; a
                 resumed run has its own.
+            first_validation_seed: of the environment: training draws its seeds below, and evaluation begins with it
+                where the configuration names no other.
             metadata: what model files should say about their origin.
             on_progress: called after every update.
             tensorboard: write events beside metrics.csv.
@@ -90,10 +94,9 @@ class Trainer:
             TrainingFailed: the device is not there.
             marl.checkpoint.CheckpointError: the checkpoint cannot be read, or is of another algorithm or network.
         """
-        self.config = config
+        self.config = config = config.validated_from(first_validation_seed)
         self.environment = environment
-        self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed)
-        self.judge = judge
+        self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed, first_validation_seed)
         self.directory = directory
         self.on_progress = on_progress
         self.metadata = dict(metadata or {})
@@ -101,8 +104,7 @@ class Trainer:
         self.sums = EpisodeSums(environment.n_env)
         self.stop = StopRequest()
         self.record: MetricsLogger | None = None
-        self._evaluator: Evaluator | None = None
-        self._judged: dict[str, Any] | None = None  # the policy whose evaluation is under way
+        self._evaluation: Evaluation | None = None
         self._saved_update = -1
         self._closed = False
         try:
@@ -122,8 +124,9 @@ class Trainer:
             )
             directory.mkdir(parents=True, exist_ok=True)
             waiting: list[dict[str, Any]] = []
+            judged: dict[str, Any] | None = None
             if resume:
-                self.observation, waiting = self._load_checkpoint()
+                self.observation, waiting, judged = self._load_checkpoint()
             else:
                 if start is not None:
                     self.algorithm.start_from(start)
@@ -134,14 +137,20 @@ class Trainer:
                 resume_after=self.run_state.update if resume else None,
                 waiting=waiting,
             )
+            self._evaluation = Evaluation(
+                judge, config.evaluation, directory, self.run_state, self.record, self.stop, judged
+            )
         except BaseException:
             self.close()
             raise
 
     # -- files ----------------------------------------------------------------
 
-    def _load_checkpoint(self) -> tuple[Observation, list[dict[str, Any]]]:
-        """Takes up the run; returns what the environments show, and the rows of metrics that wait.
+    def _load_checkpoint(self) -> tuple[Observation, list[dict[str, Any]], dict[str, Any] | None]:
+        """Takes up the run.
+
+        Returns:
+            What the environments show, the rows of metrics that wait, and the policy whose evaluation was under way.
 
         Raises:
             CheckpointError: it cannot be read, or is of another algorithm, network or environment.
@@ -169,8 +178,7 @@ class Trainer:
             raise checkpoint.CheckpointError(f"{path}: {error}") from error
         self.sums.load_state(content["sums"])
         self.run_state = RunState.from_state(content["run_state"])
-        self._judged = content["judged"]
-        return Observation(**content["observation"]), content["waiting"]
+        return Observation(**content["observation"]), content["waiting"], content["judged"]
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
@@ -191,7 +199,7 @@ class Trainer:
                 },
                 "sums": self.sums.state(),
                 "run_state": self.run_state.state(),
-                "judged": self._judged,
+                "judged": self.evaluation.policy,
                 "waiting": self._logger.waiting,
             },
         )
@@ -228,39 +236,39 @@ class Trainer:
             self.close()  # metrics with the rows that were waiting: where a run failed, they tell why
 
     def _train(self) -> None:
-        settings, run_state = self.config.evaluation, self.run_state
+        run_state, evaluation, n_updates = self.run_state, self.evaluation, self.config.n_updates
         with self.stop.on_signals():
-            if self._judged is not None:  # the checkpoint came before its end
-                self._begin_evaluation(self._judged)
-            elif run_state.update == 0 and run_state.last_return is None and settings.eval_every > 0:
+            if evaluation.policy is not None:  # the checkpoint came before its end
+                evaluation.begin(evaluation.policy)
+            elif run_state.update == 0 and run_state.last_return is None and evaluation.is_due(n_updates):
                 began = time.perf_counter()
-                if self._begin_evaluation(self._policy_content()):
-                    self._end_evaluation_if_due()
+                if evaluation.begin(self._policy_content()):
+                    evaluation.end_if_due(n_updates)
                     self._logger.add(0, 0, {})
                 run_state.elapsed_s += time.perf_counter() - began
-            while run_state.update < self.config.n_updates and self.stop.reason is None:
+            while run_state.update < n_updates and self.stop.reason is None:
                 self._train_once()
             # Before anything is waited for, and also after a signal that came when the last look at it was over.
             if self._saved_update != run_state.update:
                 self.save_checkpoint()
-            if self._judged is not None:
-                self._end_evaluation()
+            if evaluation.policy is not None:
+                evaluation.end()
                 self.save_checkpoint()
 
     def _train_once(self) -> None:
         """A rollout, an update, and what falls due after it."""
-        run_state, every = self.run_state, self.config.evaluation.eval_every
+        run_state, evaluation, n_updates = self.run_state, self.evaluation, self.config.n_updates
         began, before_s, before_steps = time.perf_counter(), run_state.parts_s(), run_state.steps
         values, terms = self._gather()
-        if every > 0 and (run_state.update % every == 0 or run_state.update == self.config.n_updates):
-            self._begin_evaluation(self._policy_content())
-        self._end_evaluation_if_due()
+        if evaluation.is_due(n_updates):
+            evaluation.begin(self._policy_content())
+        evaluation.end_if_due(n_updates)
         spent_s = time.perf_counter() - began
         run_state.elapsed_s += spent_s
         values |= self._measured(terms)
         values |= speeds(run_state, before_s, n_step=run_state.steps - before_steps, spent_s=spent_s)
         self._logger.add(run_state.update, run_state.steps, values)
-        draw = self.curriculum.after_update(run_state.update / self.config.n_updates, terms)
+        draw = self.curriculum.after_update(run_state.update / n_updates, terms)
         if draw is not None:
             self._draw(draw)
         if run_state.update % self.config.checkpoint_every == 0:
@@ -342,58 +350,6 @@ class Trainer:
             self.observation = self.environment.reset(draw.seeds)
             self.sums = EpisodeSums(self.environment.n_env)
 
-    def _begin_evaluation(self, policy: dict[str, Any]) -> bool:
-        """Has a policy judged by held-out episodes, one at a time; False where there are none."""
-        if self.judge is None:
-            self._judged = None
-            return False
-        began, settings = time.perf_counter(), self.config.evaluation
-        if self._evaluator is None:
-            kind = EvaluatorBeside if settings.eval_process else EvaluatorHere
-            self._evaluator = kind(self.judge)
-        elif self._judged is not None:
-            self._end_evaluation()
-        seeds = settings.eval_seed + np.arange(settings.eval_episodes, dtype=np.int64)
-        self._evaluator.begin(policy, seeds)
-        self._judged = policy
-        self._logger.wait_for(policy["metadata"]["update"])
-        self.run_state.evaluation_s += time.perf_counter() - began
-        return True
-
-    def _end_evaluation_if_due(self) -> None:
-        """Takes in an evaluation that is over, or waits for it where what comes next depends on it."""
-        if self._judged is None or self._evaluator is None:
-            return
-        needed = self.config.evaluation.patience > 0 or self.run_state.update == self.config.n_updates
-        if needed or self._evaluator.is_ready():
-            began = time.perf_counter()
-            self._end_evaluation()
-            self.run_state.evaluation_s += time.perf_counter() - began
-
-    def _end_evaluation(self) -> None:
-        """Waits for the evaluation and keeps its policy if it is the best so far; patience may run out.
-
-        Raises:
-            TrainingFailed: the held-out episodes returned something that is no number.
-        """
-        run_state, policy, patience = self.run_state, self._judged, self.config.evaluation.patience
-        assert self._evaluator is not None
-        assert policy is not None
-        terms = self._evaluator.finish()
-        update, score = policy["metadata"]["update"], float(terms["return"].mean())
-        if not math.isfinite(score):
-            raise TrainingFailed(f"the held-out episodes returned {score} after update {update}")
-        if run_state.judge(score, update):
-            policy["metadata"]["eval_return"] = score
-            checkpoint.save(self.directory / BEST, "policy", policy)
-        best = run_state.best_return
-        assert best is not None
-        found = {f"eval/{name}": float(x.mean()) for name, x in terms.items()} | {"eval/best_return": best}
-        self._logger.complete(update, found)
-        self._judged = None
-        if 0 < patience <= run_state.evaluations_without_gain:
-            self.stop.reason = f"no better policy in {patience} evaluations"
-
     def _measured(self, terms: Mapping[str, float]) -> dict[str, float]:
         """Tags of what the rollout measured."""
         values = {f"grid/{name}": x for name, x in terms.items() if name != "return"}
@@ -408,6 +364,12 @@ class Trainer:
         assert self.record is not None  # made at the end of the constructor
         return self.record
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """On held-out episodes, as the configuration asks."""
+        assert self._evaluation is not None  # made at the end of the constructor
+        return self._evaluation
+
     def close(self) -> None:
         """Writes what waits, and ends the environments and the evaluation; a second time does no harm."""
         if self._closed:
@@ -418,8 +380,8 @@ class Trainer:
                 self.record.close()
         finally:
             self.environment.close()
-            if self._evaluator is not None:
-                self._evaluator.close()
+            if self._evaluation is not None:
+                self._evaluation.close()
 
     def __enter__(self) -> Trainer:
         return self

@@ -24,12 +24,13 @@ FIRST_EVALUATION_SEED = 10_000
 RESAMPLES = 2000
 
 
-def configuration(frames: int, seed: int) -> TrainingConfig:
+def configuration(frames: int, seed: int, first_validation_seed: int) -> TrainingConfig:
     """The learner's settings for navigation: the project's defaults but for the task's horizon and noise.
 
     Args:
         frames: environment steps of the run.
         seed: of the run.
+        first_validation_seed: training draws its seeds below.
     """
     return TrainingConfig(
         total_episodes=frames // EPISODE_STEPS,
@@ -52,25 +53,32 @@ def configuration(frames: int, seed: int) -> TrainingConfig:
             robust_reward=0.0,
             policy_average=0.8,
         ),
-        evaluation=EvaluationConfig(eval_every=0),
+        evaluation=EvaluationConfig(eval_every=0, eval_seed=first_validation_seed),
     )
 
 
-def train(frames: int, seed: int, held_out: Callable[[Callable[[], Navigation]], Judge]) -> float:
+def train(
+    frames: int,
+    seed: int,
+    first_validation_seed: int,
+    held_out: Callable[[Callable[[], Navigation]], Judge],
+) -> float:
     """Mean evaluation return, over episodes and agents, of the policy that one run ends with.
 
     Args:
         frames: environment steps of the run.
         seed: of the run.
+        first_validation_seed: training draws its seeds below.
         held_out: a judge, from what builds the environment of its episodes.
     """
     with tempfile.TemporaryDirectory() as directory:
-        config = configuration(frames, seed)
+        config = configuration(frames, seed, first_validation_seed)
         trainer = Trainer(
             config,
             Navigation(config.n_envs),
             algorithm=MAPPO,
             directory=Path(directory),
+            first_validation_seed=first_validation_seed,
             tensorboard=False,
         )
         trainer.run()

@@ -21,8 +21,8 @@ import numpy as np
 from marl.algorithms.mappo import MAPPO
 from marl.config.presets import recommended
 from marl.environment.batch import make_batch
+from marl.environment.grid_training import make_trainer
 from marl.sampling.workers import WorkerBatch
-from marl.training.trainer import Trainer
 
 N_ENV = 64  # of a process
 WARM_UP_STEPS = 5
@@ -75,8 +75,6 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
         training_steps_per_s: without workers; training_one_worker_ratio, training_two_workers_ratio: over that.
     """
 
-    make = partial(make_batch, "training", check=False, stagger=True)
-
     def speed(n_worker: int) -> float:
         base = recommended()
         config = replace(
@@ -87,11 +85,8 @@ def measure_training(n_update: int = 6, rounds: int = 3) -> dict[str, float]:
             checkpoint_every=10**6,
             evaluation=replace(base.evaluation, eval_every=0),
         )
-        environment = WorkerBatch(make, config.n_envs, n_worker) if n_worker else make(n_env=config.n_envs)
         with tempfile.TemporaryDirectory() as directory:
-            trainer = Trainer(
-                config, environment, algorithm=MAPPO, directory=Path(directory), tensorboard=False
-            )
+            trainer = make_trainer(config, MAPPO, Path(directory), tensorboard=False)
             trainer.run()
         return trainer.run_state.steps / trainer.run_state.elapsed_s
 

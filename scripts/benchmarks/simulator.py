@@ -81,7 +81,7 @@ def parts_s(batch: GridBatch) -> dict[str, float]:
     watched: list[tuple[Any, str, str]] = [
         (engine, "solve", "power_flow"),
         (grid, "advance", "grid"),
-        (batch, "_observe", "observation"),
+        (batch.task, "observe", "observation"),
         (batch.loop, "_begin_interval", "resources"),
         (batch, "step", "step"),
     ]

@@ -1,13 +1,18 @@
 """The learner on the real grid, shrunk to seconds: it trains, is killed, and resumes as if nothing had happened."""
 
 import contextlib
+from dataclasses import replace
 
+import numpy as np
 import torch
 
+from control.scenario.suites import SCENARIOS
 from marl import checkpoint
 from marl.algorithms.mappo import MAPPO
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.environment.batch import make_batch
+from marl.sampling.inline import InlineSampler
+from marl.training.curriculum import Draw
 from marl.training.trainer import Trainer
 
 SETTINGS = TrainingConfig(
@@ -27,18 +32,50 @@ class Killed(BaseException):
     """Ends a run as a SIGKILL would: nothing after it is executed."""
 
 
-def train(directory, *, resume=False, on_progress=None):
-    environment = make_batch(SETTINGS.scenario, SETTINGS.n_envs, 0, "default", stagger=True, check=False)
+class CalmThenOutages:
+    """Two stages: `training` at first, and new episodes of `training_n1` from the middle of the run on."""
+
+    def __init__(self):
+        self.scenario = None
+
+    def begin(self, n_env):
+        return Draw(seeds=10 + np.arange(n_env))
+
+    def after_update(self, progress, terms):
+        if progress < 0.5 or self.scenario is not None:
+            return None
+        self.scenario = "training_n1"
+        return Draw(scenario=self.scenario)
+
+    def state(self):
+        return {"scenario": self.scenario}
+
+    def load_state(self, state):
+        self.scenario = state["scenario"]
+
+
+def train(directory, *, config=SETTINGS, resume=False, on_progress=None, curriculum=None):
+    environment = InlineSampler(
+        lambda n: make_batch(
+            replace(SCENARIOS[config.scenario], n_intervals=config.episode_steps),
+            n,
+            stagger=True,
+            check=False,
+        ),
+        config.n_envs,
+    )
     trainer = Trainer(
-        SETTINGS,
+        config,
         environment,
         algorithm=MAPPO,
         directory=directory,
         resume=resume,
         on_progress=on_progress,
+        curriculum=curriculum,
         tensorboard=False,
     )
-    return trainer.run()
+    trainer.run()
+    return trainer
 
 
 def test_a_killed_run_on_the_grid_resumes_bit_for_bit(tmp_path):
@@ -46,13 +83,46 @@ def test_a_killed_run_on_the_grid_resumes_bit_for_bit(tmp_path):
         if progress.update == 4:
             raise Killed
 
-    assert train(tmp_path / "whole").update == 5
+    assert train(tmp_path / "whole").run_state.update == 5
     with contextlib.suppress(Killed):
         train(tmp_path / "killed", on_progress=kill)
-    assert train(tmp_path / "killed", resume=True).finished
-    whole, resumed = (
-        checkpoint.load(tmp_path / name / "checkpoint_last.pt", "run") for name in ("whole", "killed")
+    assert train(tmp_path / "killed", resume=True).run_state.update == 5
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_curriculum_of_two_stages_trains_on_the_grid_and_resumes_between_them(tmp_path):
+    """Ten updates of four steps, episodes of 20: outages are asked for after the fifth, killed in the seventh."""
+    config = replace(
+        SETTINGS,
+        total_episodes=8,
+        episode_steps=20,
+        checkpoint_every=1,
+        scenario="training",
+        ppo=replace(SETTINGS.ppo, buffer_steps=16, minibatch_steps=8),
     )
+
+    def kill(progress):
+        if progress.update == 7:
+            raise Killed
+
+    whole = train(tmp_path / "whole", config=config, curriculum=CalmThenOutages())
+    task = whole.environment.environment.task
+    assert whole.run_state.update == 10
+    assert whole.curriculum.state() == {"scenario": "training_n1"}
+    begun = [env for env, name in enumerate(task._drawn_from) if name == "training_n1"]
+    assert begun  # some episode has ended since
+    assert all(task.loop.episode[env].events for env in begun)  # one outage in every episode
+    with contextlib.suppress(Killed):
+        train(tmp_path / "killed", config=config, curriculum=CalmThenOutages(), on_progress=kill)
+    between = checkpoint.load(tmp_path / "killed" / "checkpoint_last.pt", "run")["environment"]
+    assert between["draws_from"] == "training_n1"
+    assert "" in between["drawn_from"]  # an episode of the first stage is still under way
+    train(tmp_path / "killed", config=config, curriculum=CalmThenOutages(), resume=True)
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "killed")
+
+
+def assert_same_checkpoint(*runs):
+    whole, resumed = (checkpoint.load(run / "checkpoint_last.pt", "run") for run in runs)
     for part in ("policy", "critic"):
         for name, x in whole["learner"][part].items():
             assert torch.equal(resumed["learner"][part][name], x), f"{part} {name}"

@@ -10,9 +10,12 @@ from builders import real_year, with_plants
 from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW
 from control.plants.gas_turbine import GasTurbineParameters
+from control.scenario.config import ScenarioError
 from control.scenario.episode import SCENARIOS
+from control.scenario.suites import N1
 from control.task.description import TaskDescription, mean_load_share
 from control.task.reward import REWARD_TERMS, RewardConfig
+from control.task.staged_loop import FIXED
 from control.task.task import ActionError, Task, TaskError, make_task
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
@@ -179,3 +182,97 @@ def test_the_load_level_is_the_years_and_the_response_of_the_grid_follows_from_i
     weak = SwingConfig(governor=GovernorConfig(gain_mw_per_hz=500.0))
     told = TaskDescription.of(CASE, flat, SHORT, swing=weak)
     assert told.frequency_response_mw_per_hz == pytest.approx(0.4 * 18_234.0 / 60.0 + 500.0, abs=0.1)
+
+
+def actions_of(n_step, n_env, seed=0):
+    return np.random.default_rng(seed).uniform(-1.0, 1.0, (n_step, n_env, 20))
+
+
+def powers(task):
+    """Of what the episodes of a batch are, [env, ...]."""
+    return [episode.p_load_mw for episode in task.loop.episode], [e.events for e in task.loop.episode]
+
+
+def test_new_episodes_come_from_the_scenario_asked_for_and_those_under_way_go_on():
+    """The third task is built with what the first is told to draw from: the same generator, the same episode."""
+    told, left, other = (make_task(s, 2, check=False) for s in (SHORT, SHORT, replace(N1, n_intervals=8)))
+    for task in (told, left, other):
+        task.reset(np.array([3, 4]))
+    actions = actions_of(12, 2)
+    told.step(actions[0])
+    left.step(actions[0])
+    told.draw_from("n1")
+    for action in actions[1:7]:
+        np.testing.assert_array_equal(told.step(action).reward, left.step(action).reward)
+    told.reset(np.array([3, 4]))
+    for mine, its in zip(powers(told), powers(other), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(mine, its, strict=True))
+    assert not np.array_equal(powers(told)[1][0], powers(left)[1][0])
+    for action in actions:
+        mine, its = told.step(action), other.step(action)
+        same(mine.observation, its.observation)
+        np.testing.assert_array_equal(mine.reward, its.reward)
+    told.draw_from("")  # back to what it was built with
+    for task in (told, left):
+        task.reset(np.array([5, 6]))
+    assert all(np.array_equal(a, b) for a, b in zip(powers(told)[0], powers(left)[0], strict=True))
+
+
+def test_a_state_between_two_scenarios_goes_on_bit_for_bit():
+    """Staggered, so that one environment has begun an episode of the new scenario and the other has not."""
+    task = make_task(SHORT, 2, stagger=True, check=False)
+    task.reset(np.array([3, 5]))
+    first = task._length.tolist()
+    assert first[0] != first[1]
+    task.draw_from("n1")
+    actions = actions_of(20, 2)
+    for action in actions[: min(first)]:
+        task.step(action)
+    assert sorted(task._drawn_from) == ["", "n1"]
+    copies = [pickle.loads(pickle.dumps(task)), make_task(SHORT, 2, stagger=True, check=False)]
+    copies[1].set_state(task.get_state())
+    for action in actions[min(first) :]:
+        mine = task.step(action)
+        for copy in copies:
+            its = copy.step(action)
+            same(mine.observation, its.observation)
+            np.testing.assert_array_equal(mine.reward, its.reward)
+    assert task._drawn_from == ["n1", "n1"]
+
+
+def test_who_never_asks_for_another_scenario_has_the_state_of_before():
+    task = make_task(SHORT, 1, check=False)
+    task.reset(np.array([1]))
+    assert not {"draws_from", "drawn_from", "scenarios"} & set(task.get_state())
+
+
+def test_a_scenario_that_changes_the_grid_or_its_telemetry_needs_a_batch_of_its_own(tmp_path):
+    task = make_task(SHORT, 1, check=False)
+    with pytest.raises(
+        ScenarioError, match="'shift' differs from 'short' in renewable_scale, inertia"
+    ) as error:
+        task.draw_from("shift")
+    assert "\n" not in str(error.value)
+    for word in ("governor_dead_band_hz", "scada_delay_intervals", "play it in a batch of its own"):
+        assert word in str(error.value)
+    longer = tmp_path / "longer.toml"
+    longer.write_text("n_intervals = 9")
+    with pytest.raises(ScenarioError, match="'longer' differs from 'short' in n_intervals"):
+        task.draw_from(str(longer))
+    with pytest.raises(ScenarioError, match="nowhere"):
+        task.draw_from("nowhere")
+    assert task.loop.builders[0].config == SHORT
+
+
+def test_every_field_of_a_scenario_is_either_fixed_or_only_shapes_episodes():
+    """What is not fixed must be read by the builder of episodes alone: a new field has to be put on one side."""
+    shaping = {
+        *("name", "start_minute", "start_ramp_quantile", "start_ramp_min", "max_load_step_percent"),
+        *("regional_share", "load_slow_percent", "load_slow_tau_s", "load_fast_percent", "load_fast_tau_s"),
+        *("load_area_share", "wind_percent", "wind_tau_s", "pv_percent", "pv_tau_s", "forecast"),
+        *("outage_rate_per_h", "outages_min", "outage_unit_share", "outage_screened", "unit_p_min_mw"),
+        *("unit_p_max_mw", "outage_first_s", "outage_last_s", "repair_probability", "repair_min_s"),
+        *("repair_max_s", "events", "soc_start_min", "soc_start_max"),
+    }
+    assert shaping | set(FIXED) == {field.name for field in fields(SHORT)}
+    assert not shaping & set(FIXED)

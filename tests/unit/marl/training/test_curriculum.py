@@ -9,7 +9,7 @@ from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import load
 from marl.sampling.inline import InlineSampler
 from marl.training.curriculum import ConstantCurriculum, Draw, training_seeds
-from marl.training.trainer import Trainer
+from marl.training.trainer import FIRST_VALIDATION_SEED, Trainer
 from unit.marl.toys import Drift
 from unit.marl.training.test_trainer import small
 
@@ -60,9 +60,9 @@ def trainer_of(directory, environment, **options):
 def test_the_constant_one_gives_every_environment_its_seed_and_then_leaves_all_alone(tmp_path):
     environment = Staged()
     trainer_of(tmp_path, environment).run()
-    assert environment.seeded == [training_seeds(0, 8).tolist()]
+    assert environment.seeded == [training_seeds(0, 8, FIRST_VALIDATION_SEED).tolist()]
     assert environment.told == []
-    assert ConstantCurriculum(5).begin(3).seeds.tolist() == training_seeds(5, 3).tolist()
+    assert ConstantCurriculum(5, 100).begin(3).seeds.tolist() == training_seeds(5, 3, 100).tolist()
 
 
 def test_a_curriculum_changes_scenario_and_episodes_in_the_middle_of_a_run(tmp_path):

@@ -74,7 +74,7 @@ class Late(EvaluatorHere):
 
 @pytest.fixture
 def late(monkeypatch):
-    monkeypatch.setattr("marl.training.trainer.EvaluatorHere", Late)
+    monkeypatch.setattr("marl.training.evaluation.EvaluatorHere", Late)
 
 
 def test_a_process_finds_the_same_bits_and_can_be_used_again():
@@ -151,7 +151,7 @@ def test_a_run_killed_during_an_evaluation_resumes_to_the_same_metrics_and_model
 def test_metrics_do_not_depend_on_when_an_evaluation_ends(tmp_path, monkeypatch):
     config = settings(eval_process=False)
     train(config, tmp_path / "prompt")
-    monkeypatch.setattr("marl.training.trainer.EvaluatorHere", Late)
+    monkeypatch.setattr("marl.training.evaluation.EvaluatorHere", Late)
     train(config, tmp_path / "late")
     assert rows(tmp_path / "late") == rows(tmp_path / "prompt")
 

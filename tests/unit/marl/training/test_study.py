@@ -20,7 +20,7 @@ TOY = study.World(
     warm_start=lambda config: None,
     held_out=HeldOut,
     require_scenario=lambda name: None,
-    n_validation_seeds=1000,
+    validation_seeds=range(2**31 - 1000, 2**31),
     case="toy",
 )
 

@@ -28,7 +28,7 @@ from marl.protocol import AgentGroup
 from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import training_seeds
 from marl.training.dump import replay_dump
-from marl.training.trainer import Trainer, TrainingFailed, load_policy_of_run
+from marl.training.trainer import FIRST_VALIDATION_SEED, Trainer, TrainingFailed, load_policy_of_run
 from unit.marl.toys import Drift, Target
 
 OPPOSITE = tuple(
@@ -285,7 +285,7 @@ def test_the_best_model_is_the_one_with_the_best_held_out_return(tmp_path):
     statistics = json.loads((tmp_path / "training_stats.json").read_text())
     best = Policy.load(tmp_path / "best_model.pt")
     assert best.metadata["update"] == statistics["best_update"]
-    first = EvaluationConfig().eval_seed
+    first = FIRST_VALIDATION_SEED
     again = rollout(
         PolicyInGroups(best), Drift(n_env=4, length=7), np.arange(first, first + 4)
     ).returns.mean()
@@ -367,7 +367,7 @@ def test_the_first_evaluation_is_on_record(tmp_path):
     untrained = Trainer(
         config, Drift(), algorithm=MAPPO, directory=tmp_path / "other", tensorboard=False
     ).algorithm.evaluation_policy
-    seeds = np.arange(config.evaluation.eval_seed, config.evaluation.eval_seed + 4)
+    seeds = np.arange(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + 4)
     expected = rollout(PolicyInGroups(untrained), Drift(n_env=4), seeds).returns.mean()
     assert float(found[0]["eval/return"]) == pytest.approx(expected, rel=1e-7)  # eight digits are written
 
@@ -383,7 +383,7 @@ def test_a_resumed_run_without_evaluation_has_one_row_an_update(tmp_path):
 def test_a_resumed_run_keeps_its_held_out_episodes():
     before = small()
     for change in (
-        {"eval_seed": before.evaluation.eval_seed + 1},
+        {"eval_seed": 1},
         {"eval_episodes": 2},
         {"eval_scenario": "n1"},
     ):
@@ -429,9 +429,26 @@ def test_an_environment_of_another_size_is_refused(tmp_path):
 
 
 def test_training_seeds_do_not_depend_on_the_number_of_environments():
-    assert training_seeds(5, 64)[:8].tolist() == training_seeds(5, 8).tolist()
-    assert len(set(training_seeds(5, 64)) | set(training_seeds(6, 64))) == 128
-    assert training_seeds(0, 64).max() < EvaluationConfig().eval_seed  # no episode of the evaluation
+    assert training_seeds(5, 64, 2**31)[:8].tolist() == training_seeds(5, 8, 2**31).tolist()
+    assert len(set(training_seeds(5, 64, 2**31)) | set(training_seeds(6, 64, 2**31))) == 128
+    assert training_seeds(0, 64, 1000).max() < 1000
+
+
+def test_the_environment_says_below_which_seeds_to_train_and_where_to_evaluate(tmp_path):
+    """The configuration has the last word on the evaluation, none on training."""
+    for asked, first in ((None, 1000), (7, 7)):
+        config = dataclasses.replace(small(), evaluation=EvaluationConfig(eval_seed=asked))
+        trainer = Trainer(
+            config,
+            Drift(),
+            algorithm=MAPPO,
+            directory=tmp_path,
+            tensorboard=False,
+            first_validation_seed=1000,
+        )
+        assert trainer.config.evaluation.eval_seed == first
+        assert trainer.curriculum.begin(64).seeds.max() < 1000
+        trainer.close()
 
 
 def make_drift(n_env: int) -> Drift:
