@@ -47,7 +47,7 @@ WORDS = {
     "n1_ratio_to_pandapower": ("N-1, times faster than pandapower's run_contingency", ",.0f"),
     "lodf_us_per_env": ("N-1 by distribution factors, 64 environments, each [us]", ",.1f"),
     "observation_us": ("observations and state, per environment [us]", ",.1f"),
-    "resources_us": ("resources and injections of an interval, per environment [us]", ",.1f"),
+    "resources_us": ("resources, per environment [us]", ",.1f"),
     "rest_us": ("limits, reward, telemetry and resets, per environment [us]", ",.1f"),
     "training_steps_per_s": ("default training, steps a second, everything in one process", ",.0f"),
     "training_one_worker_ratio": ("the same with the environments in a process beside it, over that", ",.2f"),
