@@ -17,11 +17,17 @@ PACKAGES = ("cases", "grid_model", "control", "marl")
 def forget_stale_kernels(root: Path) -> list[Path]:
     """Remove compiled functions that are older than any source of compiled functions; returns what was removed.
 
-    numba compiles anew when a function's own file has changed, not when that of a function it calls has. Its index
+    numba compiles anew when a function's own file has changed, not when that of a function it calls has, nor that of
+    a named tuple it takes: after two fields of one type have changed places it would read the wrong one. Its index
     (.nbi) may be newer than some of what it points to (.nbc): it is written again with every new signature.
     """
     sources = [path for package in PACKAGES for path in (root / package).rglob("*.py")]
-    changed = [path.stat().st_mtime for path in sources if "@numba.njit" in path.read_text(encoding="utf-8")]
+    marks = ("@numba.njit", "(NamedTuple)")
+    changed = [
+        path.stat().st_mtime
+        for path in sources
+        if any(mark in path.read_text(encoding="utf-8") for mark in marks)
+    ]
     stale = [
         kept
         for package in PACKAGES

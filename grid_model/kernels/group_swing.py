@@ -37,7 +37,7 @@ import numba
 import numpy as np
 
 from cases.arrays import FloatArray
-from grid_model.kernels.leapfrog import _width, begin_course, drive_step, gather_step, trace_step
+from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
 from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
 
@@ -73,7 +73,7 @@ def integrate_groups(
     inertia_mws_per_hz, damping_mw_per_hz = parameters.inertia_mws_per_hz, drive.damping_mw_per_hz
     dt_s, f_high = constants.dt_s, constants.high_pressure_fraction
     n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
-    course = begin_course(n_env, n_steps, drive, constants)
+    profile = drive_profile(n_env, n_steps, drive, constants)
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * constants.tie_damping_s
 
@@ -91,7 +91,7 @@ def integrate_groups(
     trace_step(n_env, 0, swing, record, f_high)
     for step in range(n_steps):
         drive_step(
-            n_env, (step + 0.5) / n_steps, swing, course, damping_mw_per_hz, parameters, constants, p_mw
+            n_env, (step + 0.5) / n_steps, swing, profile, damping_mw_per_hz, parameters, constants, p_mw
         )
         for a in range(n_group):
             for e in range(width):
@@ -104,7 +104,7 @@ def integrate_groups(
                 theta_rad[a, e] += turn * df_hz[a, e]
         gather_step(n_env, df_hz, constants.mean_weight, record)
         trace_step(n_env, step + 1, swing, record, f_high)
-    drive.lagged_mw[:] = course.straight_end_mw + course.gap_mw
+    drive.lagged_mw[:] = profile.straight_end_mw + profile.gap_mw
     for a in range(n_group):
         for e in range(width):
             synchronising_mw[a, e] = 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
 
-__all__ = ["Course", "begin_course", "compiled_width", "drive_step", "gather_step", "trace_step"]
+__all__ = ["DriveProfile", "compiled_width", "drive_profile", "drive_step", "gather_step", "trace_step"]
 
 
 def compiled_width(n_env: int) -> int | None:
@@ -26,7 +26,7 @@ def _width(n_env: int | None, length: int) -> int:
     return length
 
 
-class Course(NamedTuple):
+class DriveProfile(NamedTuple):
     """Straight lines, decays and gaps of a macro step, worked out once for all its steps."""
 
     line_start_mw: (
@@ -42,7 +42,7 @@ class Course(NamedTuple):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def begin_course(n_env: int | None, n_steps: int, drive: Drive, constants: SwingConstants) -> Course:
+def drive_profile(n_env: int | None, n_steps: int, drive: Drive, constants: SwingConstants) -> DriveProfile:
     """Split resources that follow straight lines into straight lines, added to what drives the groups, and gaps.
 
     T dx/dt = u - x with u = u0 + s t has x = (u0 - s T + s t) + (x0 - u0 + s T) exp(-t/T).
@@ -62,7 +62,7 @@ def begin_course(n_env: int | None, n_steps: int, drive: Drive, constants: Swing
                 gap_mw[k, a, e] = lagged_mw[k, a, e] - start
                 line_start_mw[a, e] += start
                 line_end_mw[a, e] += end_mw[k, a, e]
-    return Course(
+    return DriveProfile(
         line_start_mw,
         line_end_mw,
         gap_mw,
@@ -79,7 +79,7 @@ def drive_step(
     n_env: int | None,
     fraction: float,
     swing: SwingVariables,
-    course: Course,
+    profile: DriveProfile,
     damping_mw_per_hz: FloatArray,
     parameters: SwingParameters,
     constants: SwingConstants,
@@ -90,9 +90,9 @@ def drive_step(
     p_mw becomes what drives its middle, less D f, [group, n].
     """
     df_hz, valve_mw, reheat_mw = swing.df_hz, swing.valve_mw, swing.reheat_mw
-    line_start_mw, line_end_mw, gap_mw = course.line_start_mw, course.line_end_mw, course.gap_mw
-    decay_valve, decay_reheat = course.decay_valve, course.decay_reheat
-    decay_lag, half_lag = course.decay_lag, course.half_lag
+    line_start_mw, line_end_mw, gap_mw = profile.line_start_mw, profile.line_end_mw, profile.gap_mw
+    decay_valve, decay_reheat = profile.decay_valve, profile.decay_reheat
+    decay_lag, half_lag = profile.decay_lag, profile.half_lag
     gain_mw_per_hz, rate_mw_per_s = parameters.gain_mw_per_hz, parameters.rate_mw_per_s
     limit_up_mw, limit_down_mw = parameters.limit_up_mw, parameters.limit_down_mw
     dead_band_hz = parameters.dead_band_hz

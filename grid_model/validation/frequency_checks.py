@@ -302,7 +302,7 @@ def event_result(
 def balanced_grid(
     case: Case, n_env: int, config: SwingConfig, *, load_level: float = 1.0, interval_s: float = 4.0
 ) -> tuple[GridSimulator, Injections]:
-    """Coupled grids at rest at a share of the published load, without plants, and the inputs that keep them there."""
+    """Coupled grids at rest at a share of the published load, without plants, and the injections that keep them so."""
     grid = GridSimulator(
         case, n_env, config, resource_lag_s=np.ones(case.n_resource), interval_s=interval_s, check=False
     )
@@ -310,7 +310,7 @@ def balanced_grid(
     def rows(values: FloatArray) -> FloatArray:
         return np.repeat(load_level * values[None, :], n_env, axis=0)
 
-    inputs = Injections(
+    injections = Injections(
         load_mw=rows(case.load.p_mw),
         load_mvar=rows(case.load.q_mvar),
         renewable_mw=np.zeros((n_env, case.n_renewable)),
@@ -320,9 +320,9 @@ def balanced_grid(
     )
     envs = np.arange(n_env)
     share = np.full((n_env, 1), min(1.0, max(0.0, (1.0 - load_level) / 0.6)))
-    offset_mw = grid.start(envs, inputs, share)
+    offset_mw = grid.start(envs, injections, share)
     grid.shift_schedule(envs, offset_mw)
-    return grid, inputs._replace(schedule_mw=inputs.schedule_mw + offset_mw)
+    return grid, injections._replace(schedule_mw=injections.schedule_mw + offset_mw)
 
 
 def simulate_event(
@@ -372,11 +372,11 @@ def run_events(
     config = SwingConfig(level=level, load_shedding=None)
     if renewal_s is not None:
         config = replace(config, renewal_s=renewal_s, renewal_spread_hz=0.0)
-    grid, inputs = balanced_grid(case, len(names), config, load_level=EVENT_LOAD_LEVEL)
+    grid, injections = balanced_grid(case, len(names), config, load_level=EVENT_LOAD_LEVEL)
     events = {env: [event_of(case, name)] for env, name in enumerate(names)}
     rows = [np.zeros((1, len(names)))]
     for k in range(round(duration_s / grid.interval_s)):
-        solved = grid.advance(inputs, events if k == 0 else None)
+        solved = grid.advance(injections, events if k == 0 else None)
         if not solved.all():
             lost = ", ".join(names[int(env)] for env in np.flatnonzero(~solved))
             raise PowerFlowDiverged(f"{level} level, after {lost}: the grid has no AC solution")
@@ -445,10 +445,10 @@ def inter_area_modes(case: Case, load_level: float = 1.0) -> dict[str, Modes]:
     found = {}
     for level in ("area", "machine"):
         config = SwingConfig(level="area" if level == "area" else "machine")
-        grid, inputs = balanced_grid(case, 1, config, load_level=load_level)
+        grid, injections = balanced_grid(case, 1, config, load_level=load_level)
         stiffness = grid.synchronising_power.mw_per_rad(0)
         per_hz = config.load_damping / case.f0_hz
-        damping = (per_hz * inputs.load_mw[0]) @ grid.topology.impact_share[0][case.load.bus]
+        damping = (per_hz * injections.load_mw[0]) @ grid.topology.impact_share[0][case.load.bus]
         found[level] = electromechanical_modes(
             grid.topology.inertia[:, 0], stiffness, damping, config.tie_damping_s
         )
@@ -500,11 +500,11 @@ def laws(case: Case, level: Level, rest_s: float = 3600.0) -> list[Check]:
 def _first_instant(case: Case, level: Level) -> Check:
     """RoCoF over one step of 10 us after a load step of 500 MW, against f0 dP / (2 sum H S)."""
     config = SwingConfig(level=level, dt_s=1e-5)
-    grid, inputs = balanced_grid(case, 1, config, interval_s=1e-3)
+    grid, injections = balanced_grid(case, 1, config, interval_s=1e-3)
     before_mw = grid.machine_mw.sum()
-    grid.advance(inputs, {0: [Event(time_s=1e-3 - 1e-6, kind="load_step", index=0, p_mw=500.0)]})
+    grid.advance(injections, {0: [Event(time_s=1e-3 - 1e-6, kind="load_step", index=0, p_mw=500.0)]})
     short_mw = float(grid.machine_mw.sum() - before_mw)
-    grid.advance(inputs)
+    grid.advance(injections)
     rocof = float(grid.coi_trace_hz()[0, 0]) / config.dt_s
     stored_mws = float((case.machine.h_s * case.machine.base_mva).sum())
     exact = -short_mw * case.f0_hz / (2.0 * stored_mws)
@@ -520,14 +520,14 @@ def _first_instant(case: Case, level: Level) -> Check:
 def _steady_state(case: Case, level: Level) -> Check:
     """Deviation 240 s after a load step of 400 MW, against D f + K (|f| - b) = dP."""
     config = SwingConfig(level=level)
-    grid, inputs = balanced_grid(case, 1, config)
-    before_mw = grid.machine_mw.sum() - inputs.load_mw.sum()
-    grid.advance(inputs, {0: [Event(time_s=0.5, kind="load_step", index=0, p_mw=400.0)]})
+    grid, injections = balanced_grid(case, 1, config)
+    before_mw = grid.machine_mw.sum() - injections.load_mw.sum()
+    grid.advance(injections, {0: [Event(time_s=0.5, kind="load_step", index=0, p_mw=400.0)]})
     for _ in range(60):
-        grid.advance(inputs)
+        grid.advance(injections)
     df_hz = float(grid.coi_df_hz()[0])
-    damping = config.load_damping / case.f0_hz * float(inputs.load_mw.sum() + 400.0)
-    losses_mw = float(grid.machine_mw.sum() - inputs.load_mw.sum() - 400.0 - damping * df_hz - before_mw)
+    damping = config.load_damping / case.f0_hz * float(injections.load_mw.sum() + 400.0)
+    losses_mw = float(grid.machine_mw.sum() - injections.load_mw.sum() - 400.0 - damping * df_hz - before_mw)
     expected = steady_state_deviation_hz(-(400.0 + losses_mw), damping, config.governor)
     return Check(
         what=f"steady state against dP / (D + K) outside the dead band, {level} level",
@@ -540,10 +540,10 @@ def _steady_state(case: Case, level: Level) -> Check:
 
 def _rest(case: Case, level: Level, rest_s: float) -> Check:
     """Largest deviation of an undisturbed grid."""
-    grid, inputs = balanced_grid(case, 1, SwingConfig(level=level), load_level=0.7)
+    grid, injections = balanced_grid(case, 1, SwingConfig(level=level), load_level=0.7)
     worst = 0.0
     for _ in range(round(rest_s / grid.interval_s)):
-        grid.advance(inputs)
+        grid.advance(injections)
         worst = max(worst, float(np.abs(grid.df_hz).max()))
     return Check(
         what=f"undisturbed grid, {rest_s:g} s, {level} level",
@@ -561,11 +561,11 @@ def _energy(case: Case, level: Level) -> Check:
     ends, hence midpoint rule for one and trapezoidal for the other.
     """
     config = SwingConfig(level=level, renewal_s=0.02, load_damping=0.0)
-    grid, inputs = balanced_grid(case, 1, config)
+    grid, injections = balanced_grid(case, 1, config)
     recorder = grid.record(0)
-    grid.advance(inputs, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=500.0)]})
+    grid.advance(injections, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=500.0)]})
     trace = recorder.trace()
-    schedule_mw = float(inputs.schedule_mw.sum())
+    schedule_mw = float(injections.schedule_mw.sum())
     turbine_mw, machine_mw = trace.mechanical_mw.sum(axis=1), trace.electrical_mw.sum(axis=1)
     imbalance = schedule_mw + turbine_mw[1:] - 0.5 * (machine_mw[1:] + machine_mw[:-1])
     integral = float(np.sum(imbalance) * config.dt_s)

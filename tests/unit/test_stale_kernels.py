@@ -2,14 +2,17 @@
 
 import os
 
+import pytest
+
 from conftest import PACKAGES, forget_stale_kernels
 
 
-def test_kernels_older_than_a_source_of_kernels_are_forgotten(tmp_path):
+@pytest.mark.parametrize("source", ["@numba.njit\n", "class GroupState(NamedTuple):\n"])
+def test_kernels_older_than_a_source_of_kernels_are_forgotten(tmp_path, source):
     """Of three compiled at times 10, 20 and 30, the first two are older than a source of time 25."""
     for package in PACKAGES:
         (tmp_path / package / "__pycache__").mkdir(parents=True)
-    for name, text, time_s in (("kernel.py", "@numba.njit\n", 25.0), ("plain.py", "", 40.0)):
+    for name, text, time_s in (("kernel.py", source, 25.0), ("plain.py", "", 40.0)):
         (tmp_path / "cases" / name).write_text(text)
         os.utime(tmp_path / "cases" / name, (time_s, time_s))
     # The index of a function is as new as its newest signature; an older signature of it may be stale.
