@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import command_line
 
 if TYPE_CHECKING:
-    from marl.training.study import Study, World
+    from marl.training.study import Study
 
 PROGRAM = "ablation.py"
 
@@ -78,32 +78,6 @@ def study_of(arguments: Arguments) -> Study:
     )
 
 
-def require_scenario(name: str) -> None:
-    """Raises ScenarioError where the grid has no such scenario."""
-    from cases.ieee68 import load_ieee68
-    from control.scenario.file import scenario_named
-
-    scenario_named(name, load_ieee68())
-
-
-def the_grid() -> World:
-    """What the runs are played in."""
-    from control.scenario.suites import VALIDATION_SEEDS
-    from marl.environment.batch import make_batch
-    from marl.environment.held_out import HeldOut
-    from marl.environment.warm_start import start_of
-    from marl.training.study import World
-
-    return World(
-        make_batch=make_batch,
-        warm_start=start_of,
-        held_out=HeldOut,
-        require_scenario=require_scenario,
-        validation_seeds=range(VALIDATION_SEEDS.first, VALIDATION_SEEDS.first + VALIDATION_SEEDS.count),
-        case="ieee68",
-    )
-
-
 def compare(arguments: Arguments) -> None:
     """Runs what is missing, and writes and prints the table.
 
@@ -111,9 +85,10 @@ def compare(arguments: Arguments) -> None:
         OptionError: --plot is no picture.
         ResultError: none of the runs is there and none is to be trained.
     """
+    from marl.environment.study_world import grid_world
     from marl.training import study as engine
 
-    study, world = study_of(arguments), the_grid()
+    study, world = study_of(arguments), grid_world()
     plot, copy = (Path(file) if file else None for file in (arguments.plot, arguments.json))
     if plot is not None and plot.suffix not in command_line.PICTURES:
         expected = ", ".join(command_line.PICTURES)
@@ -150,17 +125,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     command_line.one_thread()  # runs share the cores
 
-    def work() -> None:
-        from control.scenario.config import ScenarioError
-        from marl.config.training import ConfigError
-
-        try:
-            compare(parsed)
-        except (ConfigError, ScenarioError) as error:
-            raise command_line.OptionError(str(error)) from error
-
     return command_line.attempt(
-        PROGRAM, work, stopped="stopped; the same command goes on with the runs that are missing"
+        PROGRAM,
+        lambda: compare(parsed),
+        stopped="stopped; the same command goes on with the runs that are missing",
     )
 
 

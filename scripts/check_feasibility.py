@@ -9,19 +9,13 @@ fleet does are counted apart. Exit status 1 if the plan misses what is asked of 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # before numpy is imported anywhere
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import command_line  # noqa: E402
+import command_line
 
 PROGRAM = "check_feasibility.py"
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
@@ -53,8 +47,6 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     """Figures of every suite asked for, {suite: figures}."""
     from dataclasses import replace
 
-    from tqdm import tqdm
-
     from cases.ieee68 import load_ieee68
     from control.controllers.simple import RandomActions
     from control.evaluation.feasibility import CORRECTIONS, certify, report, suite_figures
@@ -77,7 +69,7 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
         batch = make_batch(scenario, len(seeds))
         # Random and no actions, each plan solved and played; the ends of the range come on top where they are needed.
         steps = (3 + CORRECTIONS) * scenario.n_intervals + (1 + CORRECTIONS) * len(seeds)
-        with tqdm(total=steps, desc=suite, disable=not sys.stderr.isatty()) as bar:
+        with command_line.progress_bar(steps, desc=suite) as bar:
 
             def tick(bar: Any = bar) -> None:
                 bar.update()
@@ -94,28 +86,21 @@ def main(arguments: Sequence[str]) -> int:
     options = command_line.parse(
         Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
     )
-    from control.evaluation.feasibility import solvable
-    from control.scenario.config import ScenarioError
+    command_line.one_thread()
 
-    try:
+    def work() -> int:
         command_line.require_writable("json", options.json)
         found = check(options)
         if options.json is not None:
             command_line.write_json(options.json, found)
-    except ScenarioError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped, nothing was written", file=sys.stderr)
-        return 130
-    normal = found.get("normal")
-    if normal is not None and not solvable(normal):
+        from control.evaluation.feasibility import solvable
+
+        if "normal" not in found or solvable(found["normal"]):
+            return 0
         print("normal: the plan misses 0.2 Hz for 99 % of the time or leaves 0.5 Hz.", file=sys.stderr)
         return 1
-    return 0
+
+    return command_line.attempt(PROGRAM, work, stopped="stopped, nothing was written")
 
 
 if __name__ == "__main__":

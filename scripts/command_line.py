@@ -32,6 +32,10 @@ class OutputError(OSError):
     """A file cannot be written where it is asked for."""
 
 
+class WorkFailed(RuntimeError):
+    """The work cannot be done, and the message says all there is to say; what else is raised is a fault to look at."""
+
+
 def what_is_not_installed() -> str:
     """What to do before any script can work, in one line; empty if this project's packages are the ones imported."""
     advice = (
@@ -71,7 +75,7 @@ def attempt(
     Args:
         program: name of the script, for messages.
         work: what to do; its status, or None for 0.
-        refused: besides OptionError, what makes an option a wrong one.
+        refused: what makes an option a wrong one, besides OptionError and what scenarios and configurations refuse.
         failed: what else ends the work.
         stopped: what is said after Ctrl-C.
 
@@ -80,13 +84,25 @@ def attempt(
     """
     try:
         return work() or 0
-    except failed + refused + (OptionError,) as error:
-        status, said = 2 if isinstance(error, (OptionError, *refused)) else 1, str(error)
     except KeyboardInterrupt:
         print(f"{program}: {stopped}", file=sys.stderr)
         return 130
-    print(f"{program}: error: {said}", file=sys.stderr)
-    return status
+    except Exception as error:
+        from control.scenario.config import ScenarioError
+        from marl.config.check import ConfigError
+
+        wrong = isinstance(error, (OptionError, ScenarioError, ConfigError, *refused))
+        if not wrong and not isinstance(error, failed):
+            raise
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return 2 if wrong else 1
+
+
+def progress_bar(total: int, unit: str = " intervals", **options: Any) -> Any:
+    """tqdm's on the terminal; none where the output goes to a file."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), **options)
 
 
 def parse(
@@ -96,6 +112,7 @@ def parse(
     description: str,
     arguments: Sequence[str],
     default: T | None = None,
+    others_follow: bool = False,
 ) -> T:
     """Builds a `config_type` from the arguments.
 
@@ -105,6 +122,7 @@ def parse(
         description: for --help.
         arguments: of the command line.
         default: values of options that are not given; those of the dataclass if None.
+        others_follow: take these options from among others, which a second look with other defaults is for.
 
     Raises:
         SystemExit: 0 after --help, 2 after a mistake, which is told in one line.
@@ -112,17 +130,20 @@ def parse(
     import tyro
 
     options: dict[str, Any] = {} if default is None else {"default": default}
+    if others_follow:
+        options |= {"return_unknown_args": True, "add_help": False}
 
     def attempt(complaint: io.StringIO) -> T:
         with contextlib.redirect_stderr(complaint):
-            result: T = tyro.cli(
+            result: Any = tyro.cli(
                 tyro.conf.OmitArgPrefixes[config_type],  # type: ignore[valid-type, misc]
                 prog=program,
                 description=description,
                 args=list(arguments),
                 **options,
             )
-        return result
+        built: T = result[0] if others_follow else result
+        return built
 
     try:
         return attempt(io.StringIO())
@@ -240,12 +261,3 @@ def write_json(path: Path, content: Any, indent: int = 2) -> None:
         write_atomically(path, (json.dumps(content, indent=indent) + "\n").encode("utf-8"))
     except CheckpointError as error:
         raise OutputError(str(error)) from error
-
-
-def option(arguments: Sequence[str], name: str) -> str | None:
-    """The value of `--name value` or `--name=value`, before anything else is parsed."""
-    for i, argument in enumerate(arguments):
-        flag, equals, value = argument.partition("=")
-        if flag.replace("_", "-") == f"--{name}":
-            return value if equals else arguments[i + 1] if i + 1 < len(arguments) else ""
-    return None

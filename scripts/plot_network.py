@@ -63,15 +63,10 @@ def draw(options: Options) -> None:
     """Solve, draw, and say in a few lines what the picture shows.
 
     Raises:
-        OptionError: the case, an outage or the time is wrong, or the grid has no solution without what is
-            lost.
+        OptionError: the grid cannot be read, or an element is unknown.
     """
-    import numpy as np
-    from matplotlib.figure import Figure
-
     from cases.arrays import CaseDataError
-    from grid_model.network.limits import apparent_power_mva, applicable_rating_mva, loading_percent
-    from grid_model.picture import network_picture as picture
+    from grid_model.picture.state_picture import draw_state
     from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import PowerFlowDiverged
     from grid_model.security import outage_state
@@ -105,46 +100,20 @@ def draw(options: Options) -> None:
     except ValueError as error:
         raise OptionError(f"--time-s: {error}") from error
 
-    live = engine.bus_live[0]
-    vm_pu = np.where(live, np.abs(engine.v_pu[0]), np.nan)
-    lost = np.array([bool(options.outage)])
-    rating_mva = applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, lost)
-    loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), rating_mva)[0]
-    without = f" without {', '.join(options.outage)}" if options.outage else ""
-    if df_hz is None:
-        buses, what = picture.voltage_scale(case, vm_pu), "AC power flow"
-    else:
-        buses = picture.frequency_scale(np.where(live, df_hz, np.nan))
-        what = f"{options.time_s:g} s after the loss of {', '.join(options.outage)}"
-        without = ""
-    whose = "its" if options.case else "this project's"
-    figure = Figure(figsize=picture.NETWORK_FIGSIZE)
-    picture.draw_network(
+    lines = draw_state(
+        options.out,
         case,
-        figure,
-        buses=buses,
-        loading_percent=loading,
-        loading_label=f"loading of the circuit [% of {whose} rating]",
+        engine,
         branch_in_service=branches,
         machine_in_service=machines,
-        title=f"{case.name}{without}: {what} at {100 * options.load_level:.0f} % of nominal load",
+        outages=options.outage,
+        load_level=options.load_level,
+        df_hz=df_hz,
+        time_s=options.time_s,
+        whose="its" if options.case else "this project's",
+        dpi=options.dpi,
     )
-    figure.savefig(options.out, dpi=options.dpi)
-
-    number = case.bus.bus_number
-    shown, unit = (vm_pu, "pu") if df_hz is None else (1e3 * np.where(live, df_hz, np.nan), "mHz")
-    low, high = int(np.nanargmin(shown)), int(np.nanargmax(shown))
-    worst = int(np.nanargmax(loading))
-    print(
-        f"{options.color:10s}{shown[low]:.3f} {unit} at bus {number[low]} to {shown[high]:.3f} {unit} "
-        f"at bus {number[high]}"
-    )
-    rating = "B" if lost[0] else "A"
-    print(
-        f"loading   at most {loading[worst]:.1f} % of {whose} rating {rating}, on {case.branch.name[worst]}"
-    )
-    if not live.all():
-        print(f"cut off   buses {', '.join(map(str, number[~live]))}")
+    print("\n".join(lines))
     print(f"wrote     {options.out}")
 
 

@@ -56,12 +56,7 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Plays every suite; figures by suite and of memory and time.
-
-    Raises:
-        SoakError: something should not have happened, or memory grew.
-    """
-    from tqdm import tqdm
+    """Plays every suite; figures by suite and of memory and time."""
 
     from cases.ieee68 import load_ieee68
     from control.evaluation import soak
@@ -75,32 +70,15 @@ def run(options: Options) -> dict[str, Any]:
     scenarios = {suite: scenario_named(suite, case) for suite in options.suites}
     n_step = -(-options.steps // (len(scenarios) * options.n_envs))
     total = n_step * options.n_envs * len(scenarios)
-    with tqdm(total=total, unit=" steps", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+    with command_line.progress_bar(total, " steps", unit_scale=True) as bar:
         for suite, scenario in scenarios.items():
             if options.intervals is not None:
                 scenario = replace(scenario, n_intervals=options.intervals)
             batch = make_batch(scenario, options.n_envs, options.seed)
-            first = min(
-                n_step, scenario.n_intervals + 1
-            )  # all environments have begun a second episode by then
-            start = soak.soak(batch, first, options.seed, suite, bar.update)
-            before_mb = soak.peak_mb()
-            rest = soak.soak(batch, n_step - first, options.seed + 1, suite, bar.update)
-            growth_mb = soak.peak_mb() - before_mb
-            if growth_mb > options.max_growth_mb:
-                raise soak.SoakError(f"{suite}: memory grew by {growth_mb:.0f} MB after the first episodes")
-            figures = {
-                name: max(start[name], rest[name]) if name.startswith("worst") else start[name] + rest[name]
-                for name in start
-            }
-            found[suite] = figures | {"memory_growth_mb": growth_mb}
-            print(
-                f"{suite:16s}{figures['steps']:>10,.0f} steps, {figures['episodes_ended']:>6,.0f} episodes, "
-                f"{figures['grids_lost']:.0f} grids lost, {figures['violations']:,.0f} violations, energy to "
-                f"{figures['worst_energy_gap_mwh']:.1e} MWh, plants' to "
-                f"{figures['worst_plant_energy_gap_mwh']:.1e} MWh, memory +{growth_mb:.0f} MB",
-                flush=True,
+            found[suite] = soak.soak_suite(
+                batch, n_step, options.seed, suite, bar.update, max_growth_mb=options.max_growth_mb
             )
+            print(soak.in_words(suite, found[suite]), flush=True)
     steps = sum(figures["steps"] for figures in found.values())
     seconds = time.perf_counter() - began
     print(f"{steps:,.0f} steps in {seconds:.0f} s, {soak.peak_mb():.0f} MB at most: nothing found")
@@ -115,13 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     command_line.one_thread()
 
     def work() -> None:
-        from control.scenario.config import ScenarioError
-
         command_line.require_writable("json", options.json)
-        try:
-            found = run(options)
-        except ScenarioError as error:
-            raise command_line.OptionError(str(error)) from error
+        found = run(options)
         if options.json is not None:
             command_line.write_json(options.json, found)
 

@@ -21,6 +21,14 @@ EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """Where all other options take their defaults from."""
+
+    preset: str = ""  # a name that is none is the second look's to refuse
+    resume: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Options of the training run."""
 
@@ -43,25 +51,26 @@ def parse(arguments: Sequence[str]) -> Arguments:
     """The arguments, with the preset's or the resumed run's values as defaults.
 
     Raises:
-        ConfigError: a resumed run is asked for with other settings or another directory.
+        ConfigError: a resumed run is given another preset, place or fixed setting.
     """
-    resume = command_line.option(arguments, "resume")
-    name = command_line.option(arguments, "preset") or "recommended"
-    # A name that is none is the parser's to refuse.
-    training = preset(name if name in get_args(PresetName) else "recommended")  # type: ignore[arg-type]
-    if resume:
+    description = (__doc__ or "").strip()
+    first = command_line.parse(
+        Beginning, program=PROGRAM, description=description, arguments=arguments, others_follow=True
+    )
+    training = preset(first.preset if first.preset in get_args(PresetName) else "recommended")  # type: ignore[arg-type]
+    if first.resume:
         from marl.training.run_directory import read_config, run_directory
 
-        training = read_config(run_directory(Path(resume)))
+        training = read_config(run_directory(Path(first.resume)))
     parsed = command_line.parse(
         Arguments,
         program=PROGRAM,
-        description=(__doc__ or "").strip(),
+        description=description,
         arguments=arguments,
         default=Arguments(training=training),
     )
-    if resume:
-        if command_line.option(arguments, "preset") is not None:
+    if first.resume:
+        if first.preset:
             raise ConfigError("a resumed run keeps its settings: leave --preset out")
         if parsed.out:
             raise ConfigError("a resumed run stays in its directory: leave --out out")
@@ -129,42 +138,32 @@ def train(arguments: Arguments) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 failed, 2 wrong option, 130 or 143 stopped by a signal and saved."""
-    try:
-        return _run(parse(arguments))
-    except ConfigError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; what was saved last can be resumed", file=sys.stderr)
-        return 130
 
+    def work() -> int:
+        parsed = parse(arguments)
+        import torch
 
-def _run(parsed: Arguments) -> int:
-    """`train`, with everything that may go wrong told in one line."""
-    import torch
+        from marl.checkpoint import CheckpointError
+        from marl.environment.grid_training import check_scenarios
+        from marl.sampling.workers import WorkerError
+        from marl.training.trainer import TrainingFailed
 
-    from control.scenario.config import ScenarioError
-    from marl.checkpoint import CheckpointError
-    from marl.environment.grid_training import check_scenarios
-    from marl.sampling.workers import WorkerError
-    from marl.training.trainer import TrainingFailed
-
-    status = 1
-    try:
         check_scenarios(parsed.training)  # before anything is built
         command_line.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
-        return train(parsed)
-    except ScenarioError as error:
-        status, said = 2, str(error)
-    except (CheckpointError, TrainingFailed, WorkerError, command_line.OutputError) as error:
-        said = str(error)
-    except OSError as error:
-        # A full disk may also meet the metrics: checkpoints are replaced whole or not at all.
-        said = f"{error}; checkpoints written before are intact"
-    except torch.cuda.OutOfMemoryError:
-        said = "the GPU is out of memory; use --device cpu"
-    print(f"{PROGRAM}: error: {said}", file=sys.stderr)
-    return status
+        try:
+            return train(parsed)
+        except command_line.OutputError:
+            raise
+        except OSError as error:
+            # A full disk may also meet the metrics: checkpoints are replaced whole or not at all.
+            raise command_line.WorkFailed(f"{error}; checkpoints written before are intact") from error
+        except torch.cuda.OutOfMemoryError as error:
+            raise command_line.WorkFailed("the GPU is out of memory; use --device cpu") from error
+        except (CheckpointError, TrainingFailed, WorkerError) as error:
+            raise command_line.WorkFailed(str(error)) from error
+
+    stopped = "stopped; what was saved last can be resumed"
+    return command_line.attempt(PROGRAM, work, failed=(OSError, command_line.WorkFailed), stopped=stopped)
 
 
 if __name__ == "__main__":

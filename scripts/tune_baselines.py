@@ -6,20 +6,14 @@ interrupted goes on where it stopped. Held-out seeds are never touched: every se
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-# Processes share the work, not threads.
-os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
-
-import command_line  # noqa: E402
+import command_line
+from command_line import ROOT
 
 PROGRAM = "tune_baselines.py"
 ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess")
@@ -56,33 +50,29 @@ class Options:
     refine: bool = False
     """Start from the stored parameters, closely around them, instead of from the simpler baselines."""
 
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.only if name not in ORDER]
+        if unknown:
+            raise command_line.OptionError(f"unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}")
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
-    )
-    unknown = [name for name in options.only if name not in ORDER]
-    if unknown:
-        print(
-            f"{PROGRAM}: error: unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}", file=sys.stderr
-        )
-        return 2
-    from tqdm import tqdm
 
+def search(options: Options) -> None:
+    """Every search from where it stands to its end."""
     from cases.ieee68 import load_ieee68
     from control.evaluation.tuning import Plan, tune
-    from control.scenario.config import ScenarioError
     from control.scenario.file import scenario_named
     from marl.environment.contenders import make_training_grid
 
+    scenario_named(options.scenario, load_ieee68())  # before the bar: a wrong one is told in one line
     chosen = [name for name in ORDER if name in options.only]
     plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan)})
     pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
     try:
-        scenario_named(options.scenario, load_ieee68())  # before the bar: a wrong one is told in one line
-        total = sum(plan.n_generation(name) for name in chosen)
-        with tqdm(total=total, unit="generation", mininterval=5.0) as bar:
+        from tqdm import tqdm
+
+        with tqdm(
+            total=sum(plan.n_generation(name) for name in chosen), unit="generation", mininterval=5.0
+        ) as bar:
 
             def tell(n: int, text: str) -> None:
                 bar.set_postfix_str(text)
@@ -90,16 +80,20 @@ def main(arguments: Sequence[str]) -> int:
 
             for name in chosen:
                 print(tune(name, plan, make_training_grid, pool, tell))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    except (OSError, ValueError) as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ScenarioError) else 1
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
+    options = command_line.parse(
+        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    )
+    command_line.one_thread()  # processes share the work, not threads
+    return command_line.attempt(
+        PROGRAM, lambda: search(options), stopped="stopped; the same command goes on from here"
+    )
 
 
 if __name__ == "__main__":

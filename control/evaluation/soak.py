@@ -198,3 +198,38 @@ def soak(batch: Batch, n_step: int, seed: int, suite: str, tick: Any) -> dict[st
         "worst_energy_gap_mwh": worst_mwh,
         "worst_plant_energy_gap_mwh": worst_plant_mwh,
     }
+
+
+def soak_suite(
+    batch: Batch, n_step: int, seed: int, suite: str, tick: Any, *, max_growth_mb: float
+) -> dict[str, float]:
+    """Plays n_step intervals of the batch and watches what memory they add once every environment has begun anew.
+
+    Returns:
+        The figures of `soak`, and `memory_growth_mb`.
+
+    Raises:
+        SoakError: something that should not happen, or memory grew by more than max_growth_mb.
+    """
+    first = min(n_step, batch.loop.scenario.n_intervals + 1)  # a second episode has begun everywhere by then
+    start = soak(batch, first, seed, suite, tick)
+    before_mb = peak_mb()
+    rest = soak(batch, n_step - first, seed + 1, suite, tick)
+    growth_mb = peak_mb() - before_mb
+    if growth_mb > max_growth_mb:
+        raise SoakError(f"{suite}: memory grew by {growth_mb:.0f} MB after the first episodes")
+    figures = {
+        name: max(start[name], rest[name]) if name.startswith("worst") else start[name] + rest[name]
+        for name in start
+    }
+    return figures | {"memory_growth_mb": growth_mb}
+
+
+def in_words(suite: str, figures: Mapping[str, float]) -> str:
+    """Figures of `soak_suite` in one line."""
+    return (
+        f"{suite:16s}{figures['steps']:>10,.0f} steps, {figures['episodes_ended']:>6,.0f} episodes, "
+        f"{figures['grids_lost']:.0f} grids lost, {figures['violations']:,.0f} violations, energy to "
+        f"{figures['worst_energy_gap_mwh']:.1e} MWh, plants' to "
+        f"{figures['worst_plant_energy_gap_mwh']:.1e} MWh, memory +{figures['memory_growth_mb']:.0f} MB"
+    )

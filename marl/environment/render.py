@@ -1,4 +1,4 @@
-"""The condition of a grid in a few lines of text."""
+"""A task and the condition of its grid in a few lines of text."""
 
 from __future__ import annotations
 
@@ -43,3 +43,22 @@ def describe(task: Task, env: int) -> str:
             f"{case.bus.bus_number[high]}   limits broken: {', '.join(broken) or 'none'}"
         )
     return "\n".join(lines)
+
+
+def describe_task(task: Task) -> str:
+    """Grid, scenario, agents and what they are shown, in a few lines."""
+    case, scenario = task.case, task.scenario
+    lines = [
+        f"Case {case.name}: {case.n_bus} buses in {case.n_area} areas, {case.n_line} line circuits, "
+        f"{case.n_branch - case.n_line} transformers, {case.n_machine} machines, {case.n_load} loads, "
+        f"{case.n_renewable} renewable plants ({case.renewable.p_max_mw.sum():.0f} MW).",
+        f"Scenario {scenario.name}: {scenario.n_intervals} intervals of {scenario.interval_s:g} s, "
+        f"SCADA {scenario.scada_delay_intervals} intervals late, {scenario.outage_rate_per_h:g} outages an hour.",
+    ]
+    for kind, rows in task.of_kind.items():
+        buses = ", ".join(str(case.bus.bus_number[b]) for b in case.resource.bus[rows])
+        lines.append(
+            f"  {kind:5s}{len(rows)} agents at buses {buses}: {task.observation_size} observations, "
+            f"set-point moves at most {task.loop.fleet.step_mw[rows[0]]:.2f} MW an interval"
+        )
+    return "\n".join([*lines, f"Critic's state: {task.state_size} numbers. Actions in [-1, 1]."])

@@ -1,6 +1,6 @@
 """Plays one revision of this project from within: speeds, and fingerprints of what it computes, on demand.
 
-    PYTHONPATH=TREE python -P probe.py TREE
+    PYTHONPATH=TREE:TREE/scripts python -P probe.py TREE
 
 Works with the interfaces of older revisions as well. Commands come as lines of JSON on the standard input, {"do": name,
 ...}, and every one is answered by a line of JSON on the standard output: {"result": ...} or {"error": text}. Whatever
@@ -131,7 +131,6 @@ class Speeds:
         """A file of the revision's scripts, by the first of its names that there is."""
         if places not in self._modules:
             path = next(self._root / name for name in places if (self._root / name).exists())
-            sys.path.append(str(self._root / "scripts"))  # where its own neighbours are
             spec = importlib.util.spec_from_file_location(f"revision_{path.stem}", path)
             assert spec is not None
             assert spec.loader is not None

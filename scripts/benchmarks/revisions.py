@@ -186,7 +186,7 @@ class Probe:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env=os.environ | {"PYTHONPATH": str(tree.root)},
+            env=os.environ | {"PYTHONPATH": f"{tree.root}{os.pathsep}{tree.root / 'scripts'}"},
             cwd=tree.root,
             text=True,
             start_new_session=True,

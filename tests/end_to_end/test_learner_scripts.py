@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from marl.environment.study_world import grid_world
 from marl.training import study
 from unit.marl.toys import make_batch
 
@@ -104,7 +105,7 @@ def test_without_training_the_table_is_of_the_runs_that_are_done(script, monkeyp
     assert ablation.main([*command, "--judge-scenarios", "normal"]) == 1
     assert "holds none of these runs" in capsys.readouterr().err
     for name, changed in (("recommended", {}), ("reference", {"n_envs": 32})):
-        config = study.recipe(name, ablation.study_of(ablation.Arguments()), 0, ablation.the_grid())
+        config = study.recipe(name, ablation.study_of(ablation.Arguments()), 0, grid_world())
         path = tmp_path / f"{name}-seed0" / "result.json"
         path.parent.mkdir()
         terms = {"return": -5.0, "rms_df_mhz": 1.0}
@@ -130,7 +131,7 @@ def test_a_broken_model_of_an_earlier_run_says_how_to_make_it_again(
     arguments = ["--variants", "recommended", "--seeds", "1", "--out", str(tmp_path)]
     directory = tmp_path / "recommended-seed0"
     directory.mkdir()
-    config = study.recipe("recommended", ablation.study_of(ablation.Arguments()), 0, ablation.the_grid())
+    config = study.recipe("recommended", ablation.study_of(ablation.Arguments()), 0, grid_world())
     (directory / "result.json").write_text(json.dumps({"config": study.plain(config), "judged": {}}))
     (directory / "final_model.pt").write_bytes(b"broken")
     assert ablation.main(arguments) == 1
