@@ -154,7 +154,14 @@ class FleetState(NamedTuple):
         return {name: array.copy() for name, array in self._asdict().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what get_state gave, in place."""
+        """Go on from what get_state gave, in place.
+
+        Args:
+            state: an array [env, resource] for each field, by its name.
+
+        Raises:
+            ValueError: an array is of another number of environments or plants.
+        """
         for name, mine in self._asdict().items():
             given = np.asarray(state[name])
             if given.shape != mine.shape:
@@ -198,7 +205,15 @@ def make_fleet(
 
 
 def start_state(fleet: Fleet, soc: FloatArray) -> FleetState:
-    """All plants on schedule, batteries at the given state of charge, shape [env, bess] in fleet order."""
+    """All plants on schedule, batteries at the given state of charge.
+
+    Args:
+        fleet: the parameters.
+        soc: share of its energy that each battery holds, 0 to 1, [env, bess] in fleet order.
+
+    Raises:
+        ValueError: a state of charge below 0 or above 1.
+    """
     if np.any(soc < 0.0) or np.any(soc > 1.0):
         raise ValueError(f"state of charge from {soc.min():g} to {soc.max():g}, expected 0 to 1.")
     n_env = len(soc)
@@ -254,8 +269,10 @@ def advance_plants(
     """Every plant of every environment through one interval, in place; see Fleet.advance.
 
     Args:
-        state: changed; action: [env, resource]; plants: parameters.
-        change_mw: filled with the change of each command, [env, resource].
+        state: at the beginning of the interval, changed to what it is at its end.
+        action: share of the largest change, -1 to 1 (cut there), [env, resource].
+        plants: the parameters.
+        change_mw: filled with the change of each command [MW], [env, resource].
     """
     command_mw, set_point_mw = state.command_mw, state.set_point_mw
     output_mw, energy_mwh = state.output_mw, state.energy_mwh

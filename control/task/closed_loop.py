@@ -105,7 +105,7 @@ class ClosedLoop:
         bus_df_hz, coi_df_hz: frequency deviations at the interval's end, [env, bus] and [env].
         served_mw: loads as they are there, at 60 Hz: after steps, shedding and lost buses, [env, load].
         hour, weekday: 0 to 24, and Monday 0 to Sunday 6, there, [env]. These five are replaced, never changed.
-        scada: what the control centre has of SIGNALS: centre of inertia, every bus, the forecasts' deviations.
+        scada: how measurements come to the control centre: centre of inertia, every bus, the forecasts' deviations.
     """
 
     def __init__(
@@ -122,9 +122,13 @@ class ClosedLoop:
         """Build the batch; call `reset` for all environments before the first `step`.
 
         Args:
-            case: the grid; series: the real year behind the scenario; n_env: number of environments.
-            swing: frequency model, but for inertia and dead band, which are the scenario's.
-            limits: of frequency. check: let pandapower confirm the power-flow engine.
+            case: the grid.
+            series: the real year of load, wind and sun behind the scenario.
+            scenario: what the episodes are drawn from, with the length of interval and episode.
+            n_env: number of environments.
+            swing: frequency model, but for inertia and dead band, which are the scenario's; the usual one if None.
+            limits: of frequency; the usual ones if None.
+            check: let pandapower confirm the power-flow engine, see `NewtonEngine`.
 
         Raises:
             ValueError: n_env is not positive, or `swing` has an inertia or a dead band of its own.
@@ -300,7 +304,11 @@ class ClosedLoop:
         """Continue from a state that `get_state` returned.
 
         Args:
+            state: of as many environments of the same scenario.
             generators: one per environment, in the state it had before the current episode was drawn.
+
+        Raises:
+            ValueError: the state is of another version of the simulator, or of other plants, signals or environments.
         """
         self.reset(self._all, generators)
         self.interval[:] = state["interval"]
@@ -446,8 +454,9 @@ def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple
     Where an episode is over, nothing of this is done: what follows would read beyond its end.
 
     Args:
-        loop: of it, `coming` is filled; action: of each plant, -1 to 1, [env, resource].
-        change_mw: filled with the change of each plant's command, [env, resource].
+        loop: of it `coming` is filled, and intervals and plants are moved on.
+        action: of each plant, share of its largest change, -1 to 1 (cut there), [env, resource].
+        change_mw: filled with the change of each plant's command [MW], [env, resource].
 
     Returns:
         Episodes that are over, whether an event falls into the new interval, and whether a new dispatch began with it.

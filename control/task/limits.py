@@ -187,11 +187,15 @@ def check_limits(
     """Everything an interval came to, by the functions above and those of the grid model.
 
     Args:
-        grid: at the interval's end; limits: of circuits and buses; violation_hz, lost_hz: see FrequencyLimits.
-        solved: every power flow found a solution, [env]; judgement: filled in.
+        grid: at the interval's end.
+        limits: of circuits and buses.
+        violation_hz: deviation beyond which frequency has left its limits [Hz].
+        lost_hz: deviation beyond which the grid is lost [Hz].
+        solved: whether every power flow of the interval found a solution, [env].
+        judgement: filled in.
 
     Returns:
-        Environments whose frequency left its limits.
+        Number of environments whose frequency left its limits.
     """
     record, profile = grid.record, grid.profile
     trace_hz, inertia = record.trace_hz[1:], grid.groups.inertia_mws_per_hz

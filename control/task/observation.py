@@ -40,6 +40,7 @@ from control.task.layout import (
     UTILISATION,
     WEEKDAY,
 )
+from grid_model.network.topology import weighted_laplacian
 
 __all__ = [
     "Measured",
@@ -75,13 +76,7 @@ def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEA
     Returns:
         Positions, nearest first, [n, n_nearest].
     """
-    f, t = case.branch.from_bus, case.branch.to_bus
-    weight = 1.0 / case.branch.x_pu
-    laplacian = np.zeros((case.n_bus, case.n_bus))
-    np.add.at(laplacian, (f, f), weight)
-    np.add.at(laplacian, (t, t), weight)
-    np.add.at(laplacian, (f, t), -weight)
-    np.add.at(laplacian, (t, f), -weight)
+    laplacian = weighted_laplacian(case, 1.0 / case.branch.x_pu)
     x = np.linalg.pinv(laplacian, hermitian=True)
     distance = np.diag(x)[:, None] + np.diag(x)[None, :] - 2.0 * x
     np.fill_diagonal(distance, -1.0)

@@ -33,11 +33,13 @@ def frequency_divider(
 
     Args:
         case: the grid.
-        branch_in_service: [branch]; machine_in_service: [machine]; bus_live: [bus].
+        branch_in_service: which circuits are in service, [branch].
+        machine_in_service: which machines are, [machine].
+        bus_live: which buses are energised, [bus].
 
     Returns:
-        F, dimensionless, [bus, machine]; rows of live buses sum to one, rows of dead buses and columns of machines out
-        of service are zero.
+        F, dimensionless, [bus, machine]; rows of live buses sum to one, rows of dead buses and columns of machines
+        out of service are zero.
     """
     n_bus, n_machine = case.n_bus, case.n_machine
     laplacian = weighted_laplacian(case, np.where(branch_in_service, 1.0 / case.branch.x_pu, 0.0))

@@ -4,27 +4,26 @@
     dP_tie,ab/dt = 2 pi T_ab (Df_a - Df_b),         M_a = 2 sum(H_i S_i) / f0
 
 A group of machines that swing together (an area; at the `system` level the whole grid; at the `machine` level a
-machine by itself) is one rotating mass.
-Oscillations inside a group are not represented. T_ab follows from the AC operating point: with all angles of the
-network and of the machines' internal voltages free to settle, it is the power that starts to flow from group a to
-group b when the rotors of b fall back by one radian against those of a. Voltage magnitudes are held (no reactive
-coupling), which makes the network a set of springs
+machine by itself) is one rotating mass. Oscillations inside a group are not represented. T_ab follows from the AC
+operating point: with all angles of the network and of the machines' internal voltages free to settle, it is the
+power that starts to flow from group a to group b when the rotors of b fall back by one radian against those of a.
+Voltage magnitudes are held (no reactive coupling), which makes the network a set of springs
 
     k_l = V_f V_t cos(th_f - th_t) x / (r^2 + x^2) / t     circuit,          k_i = V^2 / x'd + Q_i     machine,
 
-and T the springs as seen from the rotors. By reciprocity the same angles Phi say who meets a change of power at a
-bus at the first instant, while the rotors stand: group a takes the share Phi_ba, and every live bus's shares sum to
-one. The springs are renewed at every power flow, their settled shape psi only when topology changes:
-T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle the error of keeping the shape is of second order in the
-change of the springs.
+and T the springs as seen from the rotors. By reciprocity the same angles are the impact shares Phi: they say who
+meets a change of power at a bus at the first instant, while the rotors stand. Group a takes the share Phi_ba, and
+every live bus's shares sum to one. The springs are renewed at every power flow, the angle sensitivities psi only
+when topology changes: T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle the error of keeping psi is of
+second order in the change of the springs.
 
-Losses change as rotors turn, and after an outage by as much as half of themselves within a swing. To first order that
-is one more matrix, `loss_matrix`, beside T; with it the synchronising powers no longer sum to zero.
+Losses change as rotors turn, and after an outage by as much as half of themselves within a swing. To first order
+that is one more matrix, `loss_matrix`, beside T; with it the synchronising powers no longer sum to zero.
 
 Tie damping stands for what damper windings and stabilisers take out of swings; the published system with its
-stabilisers damps most inter-area modes by 3 to 10 %. A mode of omega rad/s is damped by K omega / 2: K = 0.03 s gives
-the four inter-area modes of 0.38 to 0.80 Hz 4 to 8 %, and those of single machines up to 17 %. It is a torque, not a
-power on the ties.
+stabilisers damps most inter-area modes by 3 to 10 %. A mode of omega rad/s is damped by K omega / 2: K = 0.03 s
+gives the four inter-area modes of 0.38 to 0.80 Hz 4 to 8 %, and those of single machines up to 17 %. It is a
+torque, not a power on the ties.
 """
 
 from __future__ import annotations
@@ -82,11 +81,16 @@ def swing_topology(
     """Build the frequency model of one topology around one operating point.
 
     Args:
-        case: the grid; config: choices of the model.
-        group: group of each machine, [machine]; n_group: their number.
-        v_pu: voltages of the operating point that gives the settled shape, [bus]; any values on dead buses.
-        machine_q_mvar: reactive power of the machines there, [machine].
-        branch_in_service: [branch]; machine_in_service: [machine]; bus_live: [bus].
+        case: the grid.
+        config: choices of the model.
+        group: group of each machine, [machine].
+        n_group: number of groups.
+        v_pu: voltages of the operating point at which impact shares and angle sensitivities are taken, [bus]; any
+            values on dead buses.
+        machine_q_mvar: reactive power of the machines there [Mvar], [machine].
+        branch_in_service: which circuits are in service, [branch].
+        machine_in_service: which machines are, [machine].
+        bus_live: which buses are energised, [bus].
     """
     inertia = machine_inertia_mws_per_hz(case, config.inertia_to_mws) * machine_in_service
     share = case.machine.rating_mva / case.machine.rating_mva.sum() * machine_in_service

@@ -89,7 +89,15 @@ def check_events(
 
     Args:
         events: in order of time.
+        n_branch: rows of the branch table.
+        n_machine: rows of the machine table.
+        n_load: rows of the load table.
+        n_renewable: rows of the renewable table.
         can_trip: for each machine, whether it is one unit; an equivalent of a region never trips whole.
+
+    Raises:
+        DisturbanceError: an event is earlier than the one before, names a row that the case lacks, takes out what is
+            out, brings back what is in service, or trips a machine that is not one unit.
     """
     rows = {"branch": n_branch, "machine": n_machine, "load": n_load, "renewable": n_renewable}
     out: set[tuple[str, int]] = set()

@@ -35,8 +35,10 @@ class GroupNetwork:
         """Take over the topology of every environment.
 
         Args:
-            config: choices of the frequency model; engine: the power flows, whose state is the published one.
-            group: of each machine, [machine]; n_group: their number.
+            config: choices of the frequency model.
+            engine: the power flows, whose state is the published one.
+            group: group of each machine, [machine].
+            n_group: number of groups.
         """
         case, n_env = engine.case, engine.n_env
         self._config, self._engine, self._group, self._n_group = config, engine, group, n_group

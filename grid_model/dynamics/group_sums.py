@@ -16,7 +16,7 @@ __all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_gr
 
 @numba.njit(cache=True, error_model="numpy")
 def project(values: FloatArray, bus: IntArray, impact_share: FloatArray, out: FloatArray) -> None:
-    """out[group, env] += sum_i values[env, i] reach[env, bus_i, group]."""
+    """out[group, env] += sum_i values[env, i] Phi[env, bus_i, group], Phi the impact share."""
     n_env, n = values.shape
     n_group = impact_share.shape[2]
     for e in range(n_env):

@@ -1,4 +1,4 @@
-"""What acts on the grid in the course of a control interval: loads, wind and sun, schedules and resources.
+"""Injection profile of a control interval: loads, wind and sun, schedules and resources.
 
 All of it moves along straight lines between the interval's two ends, but for the resources' outputs, which follow
 their set-points with a first-order lag. Load steps and load shedding act on top, from one instant to the next.
@@ -19,13 +19,24 @@ __all__ = ["InjectionProfile", "Injections", "lagged_response"]
 
 
 def lagged_response(
-    start_mw: FloatArray, u0_mw: FloatArray, u1_mw: FloatArray, lag_s: FloatArray, t_s: float, span_s: float
+    start_mw: FloatArray, u0_mw: FloatArray, u1_mw: FloatArray, lag_s: FloatArray, t_s: float, length_s: float
 ) -> FloatArray:
-    """Output after t_s of a first-order lag whose set-point moves from u0 to u1 along a line of length span_s.
+    """Output of a first-order lag whose set-point moves along a straight line.
 
-    T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / span:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+        T dx/dt = u - x,   u = u0 + s t,   s = (u1 - u0) / length:   x(t) = u(t) - s T + (x0 - u0 + s T) exp(-t/T)
+
+    Args:
+        start_mw: x0, output at the line's beginning [MW].
+        u0_mw: set-point there [MW], as start_mw.
+        u1_mw: set-point at the line's end [MW], as start_mw.
+        lag_s: T, above zero [s], [resource] or as start_mw.
+        t_s: time since the line's beginning [s].
+        length_s: time from the line's beginning to its end [s].
+
+    Returns:
+        x(t) [MW], as start_mw.
     """
-    slope = (u1_mw - u0_mw) / span_s
+    slope = (u1_mw - u0_mw) / length_s
     behind = slope * lag_s
     return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * np.exp(-t_s / lag_s)
 
@@ -48,9 +59,11 @@ class InjectionProfile:
         """Loads and machines stand in the published state, everything else at zero.
 
         Args:
-            case: the grid; n_env: number of environments.
+            case: the grid.
+            n_env: number of environments.
             resource_lag_s: time constant of each resource [s], [resource].
-            interval_s: length of an interval [s]; n_steps: integration steps of it.
+            interval_s: length of an interval [s].
+            n_steps: integration steps of an interval.
         """
         self._case, self._interval_s = case, interval_s
 
@@ -151,7 +164,7 @@ class InjectionProfile:
         """Loads at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load].
 
         Args:
-            bus_live: [env, bus].
+            bus_live: which buses are energised, [env, bus].
         """
         served_mw = np.empty_like(self.load_step_mw)
         load_bus = self._case.load.bus

@@ -45,7 +45,9 @@ def bus_voltages(
 
     Args:
         case: the grid.
-        branch_in_service: [branch]; machine_in_service: [machine]; bus_live: [bus].
+        branch_in_service: which circuits are in service, [branch].
+        machine_in_service: which machines are, [machine].
+        bus_live: which buses are energised, [bus].
         shunt_pu: what stands at each bus as an admittance: loads, and with a minus plants, on Case.base_mva, [bus].
         reactor_share: share of each reactor bank switched in, [reactor] or one for all.
     """
@@ -66,7 +68,9 @@ def reduce_to_machines(case: Case, machine_in_service: BoolArray, recovery: Comp
     """Y_red on Case.base_mva, [machine, machine]; zero rows and columns for machines out of service.
 
     Args:
-        case: the grid; machine_in_service: [machine]; recovery: as from `bus_voltages`.
+        case: the grid.
+        machine_in_service: which machines are in service, [machine].
+        recovery: R in V = R E, as from `bus_voltages`, [bus, machine].
     """
     behind = np.where(machine_in_service, 1.0 / (1j * machine_reactance_pu(case)), 0.0)
     return np.diag(behind) - behind[:, None] * recovery[case.machine.bus]

@@ -61,7 +61,9 @@ def relay_weight(case: Case, bus_frequency: FloatArray, bus_live: BoolArray) -> 
     """What the relays of each area measure, as weights of the groups' deviations, [area, group].
 
     Args:
-        case: the grid; bus_frequency: the frequency divider on groups, [bus, group]; bus_live: [bus].
+        case: the grid.
+        bus_frequency: the frequency divider on groups, [bus, group].
+        bus_live: which buses are energised, [bus].
 
     Returns:
         Rows sum to one, or to zero in an area without live load, whose relays measure nothing.
@@ -85,14 +87,16 @@ def first_operation(
     """The first moment of a trace at which any relay operates.
 
     Args:
-        area_hz: deviation that the relays measure, row 0 where the last trace ended, [step, area].
+        area_hz: deviation that the relays measure [Hz], row 0 where the last trace ended, [step, area].
         pending: steps for which each relay has seen its stage undercut, one for the first, [area, stage].
         operated: stages that have operated already, [area, stage].
-        stage_df_hz: stages as deviations from nominal, [stage]; pick_up_s; dt_s: length of a step.
+        stage_df_hz: stages as deviations from nominal [Hz], [stage].
+        pick_up_s: time for which a stage has to be undercut without a break before its relay operates [s].
+        dt_s: length of a step [s].
 
     Returns:
-        The step (-1 if no relay operates), the relays that operate at it, [area, stage], and `pending` at that step, or
-        at the end of the trace.
+        The step (-1 if no relay operates), the relays that operate at it, [area, stage], and `pending` at that step,
+        or at the end of the trace.
     """
     none = np.zeros_like(operated)
     pending = pending.copy()
@@ -127,7 +131,9 @@ class SheddingRelays:
         """No relay has picked up.
 
         Args:
-            config: settings, None for a grid without relays; case: the grid; n_env: number of environments.
+            config: settings, None for a grid without relays.
+            case: the grid.
+            n_env: number of environments.
             dt_s: length of an integration step [s].
         """
         n_stage = 0 if config is None else config.n_stage

@@ -68,8 +68,14 @@ class Recorder:
         """Nothing recorded yet.
 
         Args:
-            env: which environment; engine .. profile: parts of its grid.
-            dt_s, interval_s: length of an integration step and of a control interval [s].
+            env: which environment.
+            engine: the power flows of its grid.
+            topology: who is in service there, and how the network joins the groups.
+            synchronising_power: what flows between the groups.
+            swing_state: states and traces of the groups.
+            profile: what acts on the grid.
+            dt_s: length of an integration step [s].
+            interval_s: length of a control interval [s].
         """
         self.env = env
         self._engine, self._topology, self._synchronising_power = engine, topology, synchronising_power
@@ -133,7 +139,11 @@ class Recorder:
         self._rows.append(row)
 
     def trace(self) -> Trace:
-        """Everything recorded so far."""
+        """Everything recorded so far.
+
+        Raises:
+            ValueError: no macro step has been recorded yet.
+        """
         if not self._rows:
             raise ValueError(f"environment {self.env}: nothing recorded yet, advance the grid first")
         return Trace(

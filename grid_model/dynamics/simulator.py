@@ -4,13 +4,13 @@ An interval runs in this order, and `GridSimulator.advance` reads so:
 
     1. loads, renewables, schedules and set-points move along straight lines to the interval's end;
     2. the swing equations of the groups are integrated with governors and the resources' lags;
-    3. the electrical power of every machine at the end follows: a group's power is what it had at the last power flow,
-       plus its share Phi of every change of injection, plus what the angles between the groups make flow, and inside a
-       group the accelerating power is shared by inertia;
+    3. the electrical power of every machine at the end follows: a group's power is what it had at the last power
+       flow, plus its impact share Phi of every change of injection, plus what the angles between the groups make
+       flow, and inside a group the accelerating power is shared by inertia;
     4. the AC power flow is solved at that point. What is left over (the change of losses and the curvature of the
        network) is shared by the machines by governor gain;
-    5. the machines' powers of that solution, with its losses and tie flows in them, and tie stiffness at its voltages
-       are where the next interval starts.
+    5. the machines' powers of that solution, with its losses and tie flows in them, and tie stiffness at its
+       voltages are where the next interval starts.
 
     M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
     P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
@@ -18,23 +18,23 @@ An interval runs in this order, and `GridSimulator.advance` reads so:
 At the `machine` level T theta is not linear: it is the power that flows between the machines' internal voltages E,
 recomputed from every AC solution, through the reduced network of `grid_model.dynamics.kron_reduction`,
 sum_j E_i E_j B_ij [sin delta_ij - sin delta_ij(power flow)]. The conductances of that network stand for loads and
-losses and are left out: loads here draw constant power and belong to the power flow. With them, voltages that sag in a
-swing would unload the grid by hundreds of MW until the next power flow loads it again. At every level the change of
-losses with the angles is there to first order. The classical model with constant-impedance loads, which has none of
-that, is in `grid_model.validation.classical`.
+losses and are left out: loads here draw constant power and belong to the power flow. With them, voltages that sag
+in a swing would unload the grid by hundreds of MW until the next power flow loads it again. At every level the
+change of losses with the angles is there to first order. The classical model with constant-impedance loads, which
+has none of that, is in `grid_model.validation.classical`.
 
-After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no longer
-than `renewal_s`.
+After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no
+longer than `renewal_s`.
 
-P_elec,a is the sum of what an area's machines send out in the AC solution. There it equals load plus losses plus net
-export of the area, the terms of the textbook equation.
+P_elec,a is the sum of what an area's machines send out in the AC solution. There it equals load plus losses plus
+net export of the area, the terms of the textbook equation.
 
 Load-shedding relays act at the integration step at which their pick-up time is over: the macro step is integrated,
 the relays look at its trace, and it is cut there.
 
-Events are met at their instant, rounded to the integration step: the macro step before it is integrated and solved, the
-element switched, and the macro step after it starts from a power flow of its own. At the instant itself rotors stand
-still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
+Events are met at their instant, rounded to the integration step: the macro step before it is integrated and solved,
+the element switched, and the macro step after it starts from a power flow of its own. At the instant itself rotors
+stand still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
 its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage dependence of loads.
 """
 
@@ -102,10 +102,17 @@ class GridSimulator:
         """Build engine and frequency model; every environment stands in the published state.
 
         Args:
-            case: the grid; n_env: number of environments; config: choices of the frequency model.
+            case: the grid.
+            n_env: number of environments.
+            config: choices of the frequency model.
             resource_lag_s: time constant of each resource [s], [resource].
             interval_s: length of a control interval, a whole number of integration steps [s].
             check: let pandapower confirm the engine, see `NewtonEngine`.
+
+        Raises:
+            ValueError: the control interval is not a whole number of integration steps.
+            EngineMismatch: with `check`, the engine's published state is not pandapower's.
+            PowerFlowDiverged: the published state has no solution.
         """
         n_steps = round(interval_s / config.dt_s)
         if n_steps < 1 or abs(n_steps * config.dt_s - interval_s) > 1e-9:
@@ -214,10 +221,14 @@ class GridSimulator:
             injections: what acts at the start, rows for these environments only.
             reactor_share: share of each shunt reactor switched in, [n, reactor] or [n, 1].
             next_share: the shares that an operator would choose from the present ones and the voltages at the
-                reactors' buses [pu], all [n, reactor]; n_switching: how often this was done before the start.
+                reactors' buses [pu], all [n, reactor].
+            n_switching: how often this was done before the start.
 
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
+
+        Raises:
+            ValueError: n_switching is above zero, but there is no next_share.
         """
         if next_share is None and n_switching > 0:
             raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
@@ -264,8 +275,8 @@ class GridSimulator:
 
         Args:
             injections: what acts at the interval's end; it starts where the last one ended.
-            events: switching events and load steps of some environments, in order of time, `time_s` counted from the
-                start of this interval and less than its length.
+            events: switching events and load steps of some environments, in order of time, `time_s` counted from
+                the start of this interval and less than its length.
 
         Returns:
             Whether every power flow of the interval found a solution, [env]. Where one did not, the voltages are
@@ -324,7 +335,7 @@ class GridSimulator:
         return centre_of_inertia(self.swing_state.trace_hz[1:], self.topology.inertia)
 
     def served_mw(self) -> FloatArray:
-        """Loads as they are at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
+        """Loads at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
         return self.profile.served_mw(self.engine.bus_live)
 
     def unserved_mw(self) -> FloatArray:
@@ -376,7 +387,7 @@ class GridSimulator:
             array[...] = state[name]
 
     def _state(self) -> dict[str, Any]:
-        """The arrays that make up the state, besides the engine's; those of the injections are the interval's end."""
+        """The arrays that make up the state, besides the engine's; injections are those at the interval's end."""
         swing, profile, relays = self.swing_state, self.profile, self.relays
         reduced, no_pairs = self.synchronising_power.reduced, np.zeros((0, 0, self.n_env))
         return {
@@ -401,7 +412,7 @@ class GridSimulator:
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
     def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
-        """Go from step_a to step_b with a power flow at least every `renewal_s`; whether all of them solved, [env]."""
+        """Go from step_a to step_b, a power flow at least every `renewal_s`; whether all of them solved, [env]."""
         most = max(1, round(self.config.renewal_s / self.config.dt_s))
         solved = np.ones(self.n_env, dtype=np.bool_)
         n_macro_step = -(-(step_b - step_a) // most)
@@ -525,7 +536,14 @@ class GridSimulator:
         self._meet(env, demand, step, np.zeros((self.n_group, 1)))
 
     def _meet(self, env: int, demand: FloatArray, step: int, met: FloatArray) -> None:
-        """Machines meet a sudden change of net load [MW], [1, bus], on top of `met`, [group, 1]; rotors stand still."""
+        """Machines meet a sudden change of net load while rotors stand still.
+
+        Args:
+            env: the environment.
+            demand: change of net load as the network meets it now [MW], [1, bus].
+            step: of the interval.
+            met: what the groups meet besides [MW], [group, 1]; what they meet of `demand` is added here.
+        """
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
         project(demand, np.arange(case.n_bus), self.topology.impact_share[only], met)

@@ -3,8 +3,8 @@
     M_a dDf_a/dt = P_sched,a + P_gov,a - P_elec,a - D_a (Df_a - Df_a0) - tie damping
     P_elec,a(t) = P_elec,a(power flow) + sum_b Phi_ba [dP_load,b - dP_renewable,b - dP_resource,b](t) + T_ab theta_b(t)
 
-The compiled half is `grid_model.kernels.macro_step`: a macro step is integrated on working arrays, since relays may cut
-it short, and becomes the state when it is adopted.
+The compiled half is `grid_model.kernels.macro_step`: a macro step is integrated on working arrays, since relays may
+cut it short, and becomes the state when it is adopted.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class SwingState:
         Of the attributes only the traces are changed, unless it is adopted at once.
 
         Args:
-            envs: environments in rising order, [n]; step_a, step_b: first and last step.
+            envs: environments in rising order, [n].
+            step_a: step of the interval at which the macro step begins.
+            step_b: step at which it ends.
             pause: keep the governors' power at every step too, and do not adopt.
 
         Returns:
@@ -122,7 +124,8 @@ class SwingState:
         that leaves takes its part of the governors along; one that returns brings an idle one.
 
         Args:
-            env: the environment; group_share_was: the groups' shares in the governor before, [group].
+            env: the environment.
+            group_share_was: the groups' shares in the grid's governor before, [group].
             was_empty: groups that had no machine before, [group].
         """
         inertia, share = self._groups.inertia_mws_per_hz[:, env], self._groups.governor_share[:, env]

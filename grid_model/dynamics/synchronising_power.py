@@ -47,8 +47,12 @@ class SynchronisingPower:
         """No power flows between the groups before the first power flow has been adopted.
 
         Args:
-            level: of aggregation; engine: the power flows; topology: of the groups; placement: in the grid.
-            others_mva: what everything but machines injects at the last power flow, [env, bus]; an array that stays.
+            level: of aggregation: area, system or machine.
+            engine: the power flows.
+            topology: who is in service, and how the network joins the groups.
+            placement: at which bus and in which group everything stands.
+            others_mva: what everything but machines injects at the last power flow [MVA], [env, bus]; an array that
+                stays.
         """
         case, n_env, n_group = engine.case, engine.n_env, topology.inertia.shape[0]
         self._engine, self._topology, self._placement = engine, topology, placement
@@ -78,10 +82,11 @@ class SynchronisingPower:
         return self.matrix_mw_per_rad[:, :, env].copy()
 
     def spring_mw_per_rad(self, env: int, machine_mvar: FloatArray) -> FloatArray:
-        """Stiffness of every circuit and machine of one environment, [branch + machine].
+        """Stiffness of every circuit and machine of one environment [MW/rad], [branch + machine].
 
         Args:
-            env: the environment; machine_mvar: of all environments, [env, machine].
+            env: the environment.
+            machine_mvar: reactive powers of the machines of all environments [Mvar], [env, machine].
         """
         engine, topology, case = self._engine, self._topology, self._engine.case
         stiffness = np.empty(case.n_branch + case.n_machine)

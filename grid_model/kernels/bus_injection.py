@@ -55,8 +55,10 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
     """What each machine sends out: its turbine's power less the part of its group's acceleration by inertia.
 
     Args:
-        grid: the grid; envs: environments, [n]; step: of the interval.
-        machine_mw: filled, [n, machine].
+        grid: the grid; the state of its groups is that at this step.
+        envs: environments, [n].
+        step: step of the interval.
+        machine_mw: filled in [MW], [n, machine].
     """
     state, groups, machines = grid.group_state, grid.groups, grid.machines
     schedule_begin_mw, schedule_end_mw = grid.profile.begin.schedule_mw, grid.profile.end.schedule_mw
@@ -94,7 +96,9 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
 
     Args:
         grid: of which `injected` is filled for the environments named; both of its arrays are zero at dead buses.
-        envs: environments, [n]; machine_mw: what the machines send out there, [n, machine]; step: of the interval.
+        envs: environments, [n].
+        machine_mw: what the machines send out there [MW], [n, machine].
+        step: step of the interval.
     """
     profile, placement, status = grid.profile, grid.placement, grid.status
     begin, end = profile.begin, profile.end
@@ -156,8 +160,12 @@ def split_injection(
     """Demand at every bus as the sum of two 32-bit floats, coarse and rest, on whole steps; zero at dead buses.
 
     Args:
-        rows: environments, [n]; injection_mva, bus_live: whole, [env, bus].
-        p_mw, q_mvar: filled, named, float32, [n, 2 bus], coarse parts first.
+        rows: environments, [n].
+        injection_mva: power into every bus of all environments [MVA], [env, bus].
+        bus_live: which buses are energised, [env, bus].
+        step_mw: whole multiples of this are given [MW, Mvar].
+        p_mw: filled for the environments of `rows` with the demand, coarse parts first [MW], [n, 2 bus].
+        q_mvar: filled likewise with the reactive demand [Mvar], [n, 2 bus].
         finite: filled with whether all of an environment's numbers are finite, [n].
     """
     n_bus = bus_live.shape[1]

@@ -65,7 +65,8 @@ def integrate_groups(
         swing: changed in place; `synchronising_mw` is filled with T theta at the end of the macro step.
         drive: between its two ends; `lagged_mw` is changed in place.
         parameters: of the groups.
-        synchronising_mw_per_rad: T, d(net export of a)/d(angle of b), symmetric, rows sum to zero, [group, group, n].
+        synchronising_mw_per_rad: T with the losses, d(power sent out by a)/d(angle of b), rows sum to zero,
+            [group, group, n].
         constants: of the integration.
         record: moments are added to, extremes widened, traces filled from their first row on.
     """

@@ -50,13 +50,13 @@ def drive_profile(n_env: int | None, n_steps: int, drive: Drive, constants: Swin
     lagged_mw, lag_s, dt_s = drive.lagged_mw, constants.lag_s, constants.dt_s
     set_point_start_mw, set_point_end_mw = drive.set_point_start_mw, drive.set_point_end_mw
     n_lag, n_group, width = lagged_mw.shape[0], lagged_mw.shape[1], _width(n_env, lagged_mw.shape[2])
-    span_s = n_steps * dt_s
+    length_s = n_steps * dt_s
     line_start_mw, line_end_mw = drive.p_start_mw.copy(), drive.p_end_mw.copy()
     gap_mw, end_mw = np.empty_like(lagged_mw), np.empty_like(lagged_mw)
     for k in range(n_lag):
         for a in range(n_group):
             for e in range(width):
-                behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / span_s * lag_s[k]
+                behind = (set_point_end_mw[k, a, e] - set_point_start_mw[k, a, e]) / length_s * lag_s[k]
                 start = set_point_start_mw[k, a, e] - behind
                 end_mw[k, a, e] = set_point_end_mw[k, a, e] - behind
                 gap_mw[k, a, e] = lagged_mw[k, a, e] - start

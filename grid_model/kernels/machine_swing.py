@@ -56,9 +56,10 @@ def network_power(
     """P_i(theta) of the machines through the reduced network [MW].
 
     Args:
-        n_env: see `compiled_width`; reduced: C and S, see `grid_model.kernels.group_swing`.
-        theta_rad: turn of each rotor since C and S were taken, [machine, env].
-        power_mw: filled in, [machine, env].
+        n_env: see `compiled_width`.
+        reduced: C and S [MW], see `grid_model.kernels.group_swing`.
+        theta_rad: turn of each rotor since C and S were taken [rad], [machine, env].
+        power_mw: filled in [MW], [machine, env].
     """
     width = _width(n_env, theta_rad.shape[1])
     sine, cosine = np.empty_like(theta_rad), np.empty_like(theta_rad)

@@ -43,8 +43,9 @@ def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
     """A new interval, from where the last one ended to what is coming; moments to zero, extremes to the present.
 
     Args:
-        grid: the grid. swinging: filled with whose groups swing against each other, [env]; a group without a
-            machine has no inertia and swings against nobody.
+        grid: the grid; its injections and the record of its interval are changed.
+        swinging: filled with whose groups swing against each other, [env]; a group without a machine has no inertia
+            and swings against nobody.
 
     Returns:
         Number of environments that swing.
@@ -117,9 +118,13 @@ def integrate_macro_step(
     """Integrate from one step of the interval to another; of the grid itself only the traces change.
 
     Args:
-        n_env: see `compiled_width`; grid, macro: the grid; working arrays of n environments.
+        n_env: see `compiled_width`.
+        grid: the grid.
+        macro: working arrays of n environments.
         reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
-        envs: environments, [n]; step_a, step_b: first and last step.
+        envs: environments, [n].
+        step_a: step of the interval at which the macro step begins.
+        step_b: step at which it ends.
         pause: keep the governors' power at every step too, and leave it to the caller to adopt.
 
     Returns:
@@ -175,7 +180,9 @@ def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArr
     """Whether no group has fallen below the highest stage of load shedding and no relay has picked up.
 
     Args:
-        lowest_hz: [group, env]; threshold_hz: highest stage, as a deviation; pending: [env, area, stage].
+        lowest_hz: lowest deviation of each group [Hz], [group, n].
+        threshold_hz: highest stage, as a deviation from nominal [Hz].
+        pending: steps for which each relay has seen its stage undercut, of all environments, [env, area, stage].
     """
     if pending.size == 0:
         return True
@@ -284,8 +291,11 @@ def _drive(grid: GridArrays, envs: IntArray, a: float, b: float, step_a: int, ma
     """Powers that act on the groups at fractions a and b of an interval, between which they follow straight lines.
 
     Args:
-        grid: of it injections, topology and p_elec_mw at the last power flow are read; envs: environments, [n].
-        a, b: fractions; step_a: the step of a.
+        grid: of it injections, topology and p_elec_mw at the last power flow are read.
+        envs: environments, [n].
+        a: fraction of the interval at which the macro step begins.
+        b: fraction at which it ends.
+        step_a: step of the interval at which it begins.
         macro: start_hz is read. Filled are load_growth_mw with the growth of net load from a to b as the groups meet
             it, output_start_mw with the resources' output at a, and all of `drive`: its p_start_mw and p_end_mw are
             what accelerates the groups at both ends, resources left out.

@@ -73,7 +73,7 @@ class Injections(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What acts on the grid in the course of an interval: straight lines but for the resources' outputs."""
+    """Injection profile of an interval: straight lines but for the resources' outputs."""
 
     begin: Injections
     end: Injections

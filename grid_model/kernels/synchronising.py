@@ -1,7 +1,7 @@
 """What joins the groups at an operating point, compiled: synchronising power, and the change of losses with angles.
 
-For areas and the whole grid that is a matrix T + L of power per radian; for single machines the coefficients C and S
-of what their internal voltages drive through the reduced network (`grid_model.dynamics.kron_reduction`).
+For areas and the whole grid that is a matrix T + L of power per radian; for single machines the coefficients C and
+S of what their internal voltages drive through the reduced network (`grid_model.dynamics.kron_reduction`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def adopt_power_flow(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) 
     Where it found no solution the powers stay what they were.
 
     Args:
-        grid: the grid; envs: environments, [n]; power_mva: of the machines in that solution, [n, machine].
+        grid: the grid.
+        envs: environments, [n].
+        power_mva: what the machines send out in that solution [MVA], [n, machine].
     """
     _adopt_machine_power(grid, envs, power_mva)
     _renew(grid, envs, grid.reduced)
@@ -116,7 +118,7 @@ def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwor
         power_coefficients(e_pu, grid.y_reduced_pu[e : e + 1], grid.base_mva, conductance_mw, susceptance_mw)
         losses[:] = 0.0
         loss_matrix(v_pu[e], grid.network, grid.placement, e, grid.base_mva, losses)
-        # Since its rows sum to zero, L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
+        # Rows sum to zero, so L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
         for i in range(n):
             for j in range(n):
                 reduced.conductance_mw[i, j, e] = conductance_mw[i, j, 0]
@@ -140,9 +142,13 @@ def spring_stiffness(
     E V cos(delta - th) / x'd, which equals V^2 / x'd + Q because Q = (E V cos(delta - th) - V^2) / x'd.
 
     Args:
-        v_pu: [bus]; machine_q_mvar, machine_in_service: [machine].
-        spring_pu: of circuits, zero where out of service, [branch]; susceptance_pu: 1 / x'd, [machine].
-        placement: of circuits and machines; base_mva: of the quantities in pu.
+        v_pu: bus voltages, [bus].
+        machine_q_mvar: Q, reactive powers of the machines [Mvar], [machine].
+        machine_in_service: which machines are in service, [machine].
+        spring_pu: x / (r^2 + x^2) / t of circuits on base_mva, zero where out of service, [branch].
+        susceptance_pu: 1 / x'd on base_mva, [machine].
+        placement: at which buses circuits and machines stand.
+        base_mva: base of the quantities in pu [MVA].
         stiffness_mw_per_rad: filled in, [branch + machine].
     """
     from_bus, to_bus, machine_bus = placement.from_bus, placement.to_bus, placement.machine_bus
@@ -170,8 +176,9 @@ def synchronising_matrix(
     Symmetric with rows that sum to zero, because a common turn of all rotors strains no spring.
 
     Args:
-        stiffness_mw_per_rad: k, [spring]; angle_sensitivity: psi, [spring, group].
-        matrix_mw_per_rad: filled in, [group, group].
+        stiffness_mw_per_rad: k [MW/rad], [branch + machine].
+        angle_sensitivity: psi, drop of angle across each spring per radian of a group, [branch + machine, group].
+        matrix_mw_per_rad: filled with T [MW/rad], [group, group].
     """
     n_spring, n_group = angle_sensitivity.shape
     total = matrix_mw_per_rad
@@ -197,12 +204,17 @@ def loss_matrix(
 ) -> None:
     """L: growth of what each group delivers into losses per radian of each group [MW/rad].
 
-    A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi; phi grows by psi_lb
-    per radian of group b, and the groups deliver a loss by the mean of their shares Phi at its two ends. Rows sum to 0.
+    A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi; phi grows by the
+    angle sensitivity psi_lb per radian of group b, and the groups deliver a loss by the mean of their impact shares
+    Phi at its two ends. Rows sum to 0.
 
     Args:
-        v_pu: of the environment, [bus]; network, placement: of the grid; env: the environment; base_mva: of v_pu.
-        matrix_mw_per_rad: L is added here, [group, group].
+        v_pu: bus voltages of the environment, [bus].
+        network: impact shares, angle sensitivities and conductances of all environments.
+        placement: at which buses the circuits stand.
+        env: the environment.
+        base_mva: base of the conductances [MVA].
+        matrix_mw_per_rad: L is added here [MW/rad], [group, group].
     """
     impact_share, angle_sensitivity = network.impact_share[env], network.angle_sensitivity[env]
     conductance_pu, from_bus, to_bus = network.conductance_pu[env], placement.from_bus, placement.to_bus
@@ -235,8 +247,13 @@ def internal_voltages(
     """E = V + j x'd conj(S / V) of each machine, zero where out of service, [env, machine].
 
     Args:
-        v_pu: [env, bus]; machine_mw, machine_mvar: [env, machine].
-        machine_bus, reactance_pu: [machine]; machine_in_service: [env, machine].
+        v_pu: V, bus voltages, [env, bus].
+        machine_mw: P, what the machines send out [MW], [env, machine].
+        machine_mvar: Q likewise [Mvar], [env, machine].
+        machine_bus: position of each machine's bus, [machine].
+        reactance_pu: x'd on base_mva, [machine].
+        machine_in_service: which machines are in service, [env, machine].
+        base_mva: base of S = P + jQ in pu [MVA].
     """
     n_env, n_machine = machine_mw.shape
     e_pu = np.zeros((n_env, n_machine), dtype=np.complex128)
@@ -260,8 +277,11 @@ def power_coefficients(
     """C and S of P_i(theta), see `grid_model.dynamics.kron_reduction`.
 
     Args:
-        e_pu: [env, machine]; y_reduced_pu: [env, machine, machine].
-        conductance_mw, susceptance_mw: filled in, [machine, machine, env].
+        e_pu: internal voltages E, [env, machine].
+        y_reduced_pu: Y_red on base_mva, [env, machine, machine].
+        base_mva: base of the power in pu [MVA].
+        conductance_mw: filled with C, conductance power [MW], [machine, machine, env].
+        susceptance_mw: filled with S, susceptance power [MW], [machine, machine, env].
     """
     n_env, n_machine = e_pu.shape
     for env in range(n_env):

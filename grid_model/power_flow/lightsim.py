@@ -203,7 +203,8 @@ class PowerFlowEngine:
 
         Args:
             env: the environment.
-            branch_in_service: [branch]; machine_in_service: [machine]; a machine on a dead bus is switched off too.
+            branch_in_service: which circuits are in service, [branch]; one with a dead end is switched off too.
+            machine_in_service: which machines are, [machine]; one on a dead bus is switched off too.
         """
         case = self.case
         grid = self._grids[env]

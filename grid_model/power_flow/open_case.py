@@ -51,7 +51,16 @@ def open_grid(source: str, dynamics: Path | None = None) -> ImportedCase:
 
 
 def _require_same_voltages(case: Case, vm_pu: FloatArray, va_degree: FloatArray) -> None:
-    """The case solves to the net's own voltages."""
+    """The case solves to the net's own voltages.
+
+    Args:
+        case: made from the net.
+        vm_pu: magnitudes of the net's own solution, [bus].
+        va_degree: its angles, [bus]; those of both solutions are compared against the slack's bus.
+
+    Raises:
+        CaseDataError: the case has no solution, or one further than AGREEMENT_PU from the net's.
+    """
     net = build_network(case, distributed_slack=False)
     set_reactor_share(net, case, case.base_reactor_share)
     try:

@@ -62,8 +62,9 @@ class ReactiveLimits:
 
         Args:
             record: changed.
-            engine: with the solutions of `envs`, [n].
-            injection_mva: from everything but what machines give by limits, [env, bus].
+            engine: the power flows, just solved for `envs`.
+            envs: environments with a fresh solution, [n].
+            injection_mva: from everything but what machines give by limits [MVA], [env, bus].
         """
         case = engine.case
         if record.side.shape[1] == 0:

@@ -108,7 +108,15 @@ def _read(path: Path, n_bus: int) -> ComplexArray | None:
 
 
 def _write(path: Path, v_pu: ComplexArray) -> None:
-    """Under a temporary name first, so that no reader sees half a file."""
+    """Under a temporary name first, so that no reader sees half a file.
+
+    Args:
+        path: where; its directory is made if it is not there.
+        v_pu: voltages, [bus].
+
+    Raises:
+        OSError: the directory cannot be made, or the file cannot be written or put in its place.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         temporary = Path(file.name)

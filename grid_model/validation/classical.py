@@ -85,7 +85,15 @@ class ClassicalGrid:
     """
 
     def __init__(self, case: Case, config: SwingConfig) -> None:
-        """Solve the published power flow, with its single slack and without this project's reactors and plants."""
+        """Solve the published power flow, with its single slack and without this project's reactors and plants.
+
+        Args:
+            case: the grid.
+            config: choices of the frequency model; its level does not matter here.
+
+        Raises:
+            PowerFlowDiverged: there is no solution.
+        """
         self.case = case
         self.config = config
         slack = np.zeros(case.n_machine)
@@ -134,7 +142,9 @@ class ClassicalGrid:
         """The reduced network of one topology.
 
         Args:
-            branch_in_service: [branch]; machine_in_service: [machine]; load_share: multiple of each load, [load].
+            branch_in_service: which circuits are in service, [branch]; one with a dead end is switched off too.
+            machine_in_service: which machines are, [machine]; one on a dead bus is switched off too.
+            load_share: multiple of each published load, [load].
         """
         case = self.case
         live = live_buses(case, branch_in_service)
@@ -160,7 +170,15 @@ class ClassicalGrid:
         return self.network(ones(case.n_branch, np.bool_), ones(case.n_machine, np.bool_), ones(case.n_load))
 
     def switched(self, network: Network, event: Event) -> Network:
-        """The network after an event; a load step changes active and reactive power alike."""
+        """The network after an event; a load step changes active and reactive power alike.
+
+        Args:
+            network: before the event; left as it is.
+            event: a circuit out or in, a machine out, or a load step.
+
+        Raises:
+            DisturbanceError: an event of another kind.
+        """
         branch, machine = network.branch_in_service.copy(), network.machine_in_service.copy()
         share = network.load_share.copy()
         if event.kind == "load_step":
