@@ -1,6 +1,7 @@
 """Settings every test shares: one thread per worker, and a plain failure for a foreign `control`."""
 
 import os
+import re
 from pathlib import Path
 
 # Before numpy: numpy and scipy each load an OpenBLAS that would start a thread per core in every worker.
@@ -12,6 +13,7 @@ import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
+KERNEL = re.compile(r"^@(numba\.njit|compiled)|\(NamedTuple\)", re.MULTILINE)
 
 
 def forget_stale_kernels(root: Path) -> list[Path]:
@@ -22,12 +24,7 @@ def forget_stale_kernels(root: Path) -> list[Path]:
     (.nbi) may be newer than some of what it points to (.nbc): it is written again with every new signature.
     """
     sources = [path for package in PACKAGES for path in (root / package).rglob("*.py")]
-    marks = ("@numba.njit", "(NamedTuple)")
-    changed = [
-        path.stat().st_mtime
-        for path in sources
-        if any(mark in path.read_text(encoding="utf-8") for mark in marks)
-    ]
+    changed = [path.stat().st_mtime for path in sources if KERNEL.search(path.read_text(encoding="utf-8"))]
     stale = [
         kept
         for package in PACKAGES

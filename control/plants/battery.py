@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
-
 from control.plants.lag import lag_end, lag_integral_by_sign
+from grid_model.compilation import compiled
 
 S_PER_H = 3600.0
 # Kept free at both ends, so that rounding over any number of intervals cannot carry the energy past them.
@@ -46,7 +45,7 @@ class BatteryParameters:
                 raise ValueError(f"battery: {name} = {getattr(self, name)}, expected above 0, at most 1.")
 
 
-@numba.njit(cache=True)
+@compiled
 def energy_after(
     e_mwh: float,
     x0: float,
@@ -63,7 +62,7 @@ def energy_after(
     return e_mwh - out_mws / (discharging * S_PER_H) + in_mws * charging / S_PER_H
 
 
-@numba.njit(cache=True)
+@compiled
 def stopping_area(u: float, step_mw: float, h_s: float) -> float:
     """∫ u dt while a set-point u >= 0 is taken to zero by one full step an interval [MW s].
 
@@ -73,7 +72,7 @@ def stopping_area(u: float, step_mw: float, h_s: float) -> float:
     return h_s * (n * u - 0.5 * n * n * step_mw) + 0.5 * h_s * max(u - n * step_mw, 0.0)
 
 
-@numba.njit(cache=True)
+@compiled
 def reserve_left(
     e_mwh: float,
     x: float,
@@ -98,7 +97,7 @@ def reserve_left(
     return above, below
 
 
-@numba.njit(cache=True)
+@compiled
 def limit_battery(
     target_mw: float,
     e_mwh: float,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
+from grid_model.compilation import compiled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class DemandResponseParameters:
                 raise ValueError(f"demand response: {name} = {getattr(self, name)}, expected > 0.")
 
 
-@numba.njit(cache=True)
+@compiled
 def limit_demand_response(
     target_mw: float,
     c0: float,

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray, freeze_arrays
@@ -25,6 +24,7 @@ from control.plants.battery import S_PER_H, BatteryParameters, limit_battery
 from control.plants.demand_response import DemandResponseParameters, limit_demand_response
 from control.plants.gas_turbine import GasTurbineParameters, limit_gas_turbine
 from control.plants.lag import lag_end, lag_integral
+from grid_model.compilation import compiled
 
 BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
 
@@ -246,7 +246,7 @@ def capacity_utilisation(state: FleetState, fleet: Fleet) -> FloatArray:
     return in_use
 
 
-@numba.njit(cache=True)
+@compiled
 def utilisation_of(state: FleetState, plants: PlantParameters, in_use: FloatArray) -> None:
     """See capacity_utilisation; in_use is filled, [env, resource]."""
     output_mw, energy_mwh, kind = state.output_mw, state.energy_mwh, plants.kind
@@ -262,7 +262,7 @@ def utilisation_of(state: FleetState, plants: PlantParameters, in_use: FloatArra
                 in_use[env, i] = x / reach_mw
 
 
-@numba.njit(cache=True)
+@compiled
 def advance_plants(
     state: FleetState, action: FloatArray, plants: PlantParameters, change_mw: FloatArray
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
+from grid_model.compilation import compiled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class GasTurbineParameters:
         return min(self.range_mw, self.p_max_mw - self.operating_point_mw) if self.running else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def limit_gas_turbine(target_mw: float, u0: float, low_mw: float, high_mw: float, step_mw: float) -> float:
     """The set-point nearest to the target that ramp and range allow [MW]."""
     return min(max(target_mw, u0 - step_mw, low_mw), u0 + step_mw, high_mw)

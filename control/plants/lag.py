@@ -11,26 +11,26 @@ from __future__ import annotations
 
 from math import exp, log
 
-import numba
+from grid_model.compilation import compiled, compiled_part
 
 # A root is needed to the square root of the precision of an integral only: x is zero there.
 ROOT_ITERATIONS = 80
 
 
-@numba.njit(cache=True)
+@compiled
 def lag_end(x0: float, u0: float, u1: float, lag_s: float, h_s: float) -> float:
     """Output x at the end of the interval."""
     slope = (u1 - u0) / h_s
     return u1 - slope * lag_s + (x0 - u0 + slope * lag_s) * exp(-h_s / lag_s)
 
 
-@numba.njit(cache=True)
+@compiled
 def lag_integral(x0: float, x1: float, u0: float, u1: float, lag_s: float, h_s: float) -> float:
     """∫ x dt over the interval, from ∫ x dt = ∫ u dt - T (x1 - x0) [MW s]."""
     return 0.5 * (u0 + u1) * h_s - lag_s * (x1 - x0)
 
 
-@numba.njit(cache=True)
+@compiled
 def lag_integral_by_sign(
     x0: float, x1: float, u0: float, u1: float, lag_s: float, h_s: float
 ) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def lag_integral_by_sign(
     return up, down
 
 
-@numba.njit(cache=True)
+@compiled_part
 def _zero(
     offset: float, slope: float, fading: float, lag_s: float, a_s: float, b_s: float, x_a: float
 ) -> float:

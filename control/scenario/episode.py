@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
@@ -52,6 +51,7 @@ from control.telemetry.forecast import (
     renewable_forecast_mw,
 )
 from control.telemetry.noise import autoregress, memory
+from grid_model.compilation import compiled
 from grid_model.dynamics.events import INSTANT_KINDS, Event, check_events, ramp_profile_mw
 
 __all__ = [
@@ -449,7 +449,7 @@ class EpisodeBuilder:
         return p_mw, keep
 
 
-@numba.njit(cache=True)
+@compiled
 def _at(time_s: FloatArray, knot_s: FloatArray, values: FloatArray) -> FloatArray:
     """Straight lines between equally spaced knots, for all columns at once, shape [time, column]."""
     result = np.empty((time_s.size, values.shape[1]))

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import MachineTable
+from grid_model.compilation import compiled
 
 ROUNDING_MW = 1e-6  # of sums of some 10,000 MW
 
@@ -93,7 +93,7 @@ def bounds_at_mark(
     return low_mw * in_service, high_mw * in_service
 
 
-@numba.njit(cache=True)
+@compiled
 def economic_dispatch(
     demand_mw: FloatArray,
     cost_linear: FloatArray,
@@ -130,7 +130,12 @@ def economic_dispatch(
         for i in range(n_machine):
             corner[2 * i] = cost_linear[i] + 2.0 * cost_quadratic[i] * p_low_mw[env, i]
             corner[2 * i + 1] = cost_linear[i] + 2.0 * cost_quadratic[i] * p_high_mw[env, i]
-        corner.sort()
+        for k in range(1, 2 * n_machine):  # by insertion: numba's sort takes a second to compile
+            value, place = corner[k], k
+            while place > 0 and corner[place - 1] > value:
+                corner[place] = corner[place - 1]
+                place -= 1
+            corner[place] = value
         below_lambda = corner[0]
         below_mw = 0.0
         for i in range(n_machine):
@@ -154,7 +159,6 @@ def economic_dispatch(
     return p_mw
 
 
-@numba.njit(cache=True)
 def area_demand(
     p_load_mw: FloatArray,
     p_renewable_mw: FloatArray,
@@ -185,7 +189,6 @@ def area_demand(
     return demand_mw
 
 
-@numba.njit(cache=True)
 def dispatch_by_area(
     demand_mw: FloatArray,
     machine_area: IntArray,
@@ -207,19 +210,19 @@ def dispatch_by_area(
     Returns:
         Outputs [MW], shape [machine].
     """
-    n_area = len(demand_mw)
-    low_mw, high_mw = np.zeros((n_area, len(p_low_mw))), np.zeros((n_area, len(p_low_mw)))
-    for i in range(len(p_low_mw)):
-        low_mw[machine_area[i], i] = p_low_mw[i]
-        high_mw[machine_area[i], i] = p_high_mw[i]
+    n_area, n_machine = len(demand_mw), len(p_low_mw)
+    low_mw, high_mw = np.zeros((n_area, n_machine)), np.zeros((n_area, n_machine))
+    low_mw[machine_area, np.arange(n_machine)] = p_low_mw
+    high_mw[machine_area, np.arange(n_machine)] = p_high_mw
     p_mw: FloatArray = economic_dispatch(demand_mw, cost_linear, cost_quadratic, low_mw, high_mw).sum(axis=0)
-    unmet_mw = demand_mw.sum() - p_mw.sum()
+    total_mw = p_mw.cumsum()[-1]  # one after the other, whatever the number of machines
+    unmet_mw = demand_mw.cumsum()[-1] - total_mw
     if abs(unmet_mw) > ROUNDING_MW:
         # Machines move only the way that helps, so areas that were met do not pay each other's way.
         low = p_mw if unmet_mw > 0.0 else p_low_mw
         high = p_high_mw if unmet_mw > 0.0 else p_mw
         p_mw = economic_dispatch(
-            np.array([p_mw.sum() + unmet_mw]),
+            np.array([total_mw + unmet_mw]),
             cost_linear,
             cost_quadratic,
             low.reshape(1, -1),

@@ -6,13 +6,13 @@ leaves no trace, so an answer depends on the question alone.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.scheduling.voltage import initial_reactor_share, next_reactor_share
+from grid_model.compilation import compiled
 from grid_model.dynamics.events import Event
 from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.power_flow.newton import NewtonEngine
@@ -126,7 +126,7 @@ class PlannedGrid:
         return injection
 
 
-@numba.njit(cache=True)
+@compiled
 def _add_powers(
     load_bus: IntArray,
     p_load_mw: FloatArray,

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
@@ -41,6 +40,7 @@ from control.task.limits import (
     empty_judgement,
 )
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
+from grid_model.compilation import compiled
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_sums import centre_of_inertia, weigh_groups
 from grid_model.dynamics.injections import Injections
@@ -447,7 +447,7 @@ class ClosedLoop:
         self.hour, self.weekday, self._signals_now = measured[3:]
 
 
-@numba.njit(cache=True)
+@compiled
 def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple[int, bool, bool]:
     """Count one interval more, move every plant and look up what acts at the interval's end.
 
@@ -483,7 +483,7 @@ def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple
     return over, due, dispatched
 
 
-@numba.njit(cache=True)
+@compiled
 def _end(
     grid: GridArrays,
     loop: LoopArrays,
@@ -500,7 +500,7 @@ def _end(
     return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, judgement)
 
 
-@numba.njit(cache=True)
+@compiled
 def _measure(grid: GridArrays, episodes: EpisodeArrays, measured: Measurement) -> None:
     """Frequencies, loads, clock and what is sent to the control centre."""
     df_hz, profile, clock = grid.group_state.df_hz, grid.profile, episodes.clock

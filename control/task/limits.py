@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.compilation import compiled
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
 from grid_model.kernels.bus_injection import unserved_load
 from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus
@@ -111,7 +111,7 @@ def empty_judgement(n_env: int, n_branch: int, n_bus: int) -> Judgement:
     )
 
 
-@numba.njit(cache=True)
+@compiled
 def judge_limits(
     power_flow: PowerFlow, status: ServiceStatus, limits: GridLimits, judgement: Judgement
 ) -> None:
@@ -144,7 +144,7 @@ def judge_limits(
                 out_of_band[e] = True
 
 
-@numba.njit(cache=True)
+@compiled
 def share_within(
     df_hz: FloatArray, narrow_hz: float, wide_hz: float, narrow: FloatArray, wide: FloatArray
 ) -> None:
@@ -164,7 +164,7 @@ def share_within(
         wide[e] /= n_step
 
 
-@numba.njit(cache=True)
+@compiled
 def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
     """Largest size of what lies between the extremes of the groups, two times [group, env] -> [env]."""
     largest = np.zeros(lowest.shape[1])
@@ -175,7 +175,7 @@ def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
     return largest
 
 
-@numba.njit(cache=True)
+@compiled
 def check_limits(
     grid: GridArrays,
     limits: GridLimits,

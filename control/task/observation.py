@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -40,6 +39,7 @@ from control.task.layout import (
     UTILISATION,
     WEEKDAY,
 )
+from grid_model.compilation import compiled
 from grid_model.network.topology import weighted_laplacian
 
 __all__ = [
@@ -264,7 +264,7 @@ class Observer:
         return agents, state
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill(now: Measured, plants: _Plants, agents: Float32Array, state: Float32Array) -> None:
     """Both views, environment by environment; see Observer.observe."""
     n_env, n_bus = now.bus_df_hz.shape

@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.plants.fleet import Fleet
+from grid_model.compilation import compiled, compiled_part
 
 __all__ = ["REWARD_TERMS", "RewardConfig", "RewardPrices", "interval_reward"]
 
@@ -84,7 +84,7 @@ def interval_reward(
     return total
 
 
-@numba.njit(cache=True)
+@compiled_part
 def _sum_row(values: FloatArray) -> float:
     """Sum of a row in the order in which numpy adds up to 128 numbers: eight sums side by side, then the rest."""
     whole = values.size - values.size % 8
@@ -99,7 +99,7 @@ def _sum_row(values: FloatArray) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill(
     sum_bus_square_hz2: FloatArray,
     set_point_change_mw: FloatArray,

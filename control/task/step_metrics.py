@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.task.limits import LimitCheck
+from grid_model.compilation import compiled
 
 __all__ = ["MEASUREMENTS", "measure"]
 
@@ -74,7 +74,7 @@ def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) 
     _fill(judged, n_bus, group, found)
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill(judged: _Judged, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """See measure; found, [quantity, env], is filled in. Sums go plant by plant, the same in a batch of any size."""
     loading_percent = judged.loading_percent

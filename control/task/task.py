@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +38,7 @@ from control.task.observation import Measured, Observer
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
 from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
+from grid_model.compilation import announced, compiled
 from grid_model.dynamics.parameters import Level, SwingConfig
 
 __all__ = [
@@ -458,22 +458,30 @@ def make_task(
     if level is not None:
         swing = replace(swing or SwingConfig(), level=level)
     config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
-    return Task(
+    build = partial(
+        Task,
         case,
         published_series(),
         config,
-        n_env,
         seed=seed,
         observation=observation,
         swing=swing,
         reward=reward,
         stagger=stagger,
         auto_reset=auto_reset,
-        check=check,
     )
+    with announced() as compilation:
+        task = build(n_env=n_env, check=check)
+        if compilation.n_compiled:
+            # The first start on this machine: everything else is compiled here too, where it is told of.
+            rehearsal = build(n_env=min(n_env, 2), check=False)
+            rehearsal.reset()
+            for _ in range(2):
+                rehearsal.step(np.zeros((rehearsal.n_env, case.n_resource)))
+    return task
 
 
-@numba.njit(cache=True)
+@compiled
 def _cut(action: FloatArray, cut: FloatArray) -> int:
     """Fill in the action cut at -1 and 1, [env, resource]; position of a number that is not finite, or -1."""
     wrong = -1
@@ -485,7 +493,7 @@ def _cut(action: FloatArray, cut: FloatArray) -> int:
     return wrong
 
 
-@numba.njit(cache=True)
+@compiled
 def _find_truncated(interval: IntArray, length: IntArray, terminated: BoolArray, truncated: BoolArray) -> int:
     """Fill in whose time is over without the grid being lost; how many episodes end either way; all [env]."""
     n_done = 0

@@ -6,10 +6,10 @@ not only for small steps. Amplitudes are the caller's: everything here has varia
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.compilation import compiled
 
 
 def memory(dt_s: float, tau_s: FloatArray | float) -> FloatArray:
@@ -17,7 +17,7 @@ def memory(dt_s: float, tau_s: FloatArray | float) -> FloatArray:
     return np.exp(-dt_s / np.asarray(tau_s, dtype=np.float64))
 
 
-@numba.njit(cache=True)
+@compiled
 def autoregress(white: FloatArray, correlation: FloatArray) -> FloatArray:
     """Turn white noise into AR(1) processes of variance one, in place.
 

@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.compilation import compiled, compiled_part
 from grid_model.kernels.held import hold
 
 SYSTEM_FREQUENCY, NEIGHBOUR_FREQUENCY, FORECAST = range(3)
@@ -35,7 +35,10 @@ MAX_DELAY_INTERVALS = 5
 TYPICAL_SD = (0.001, 0.001, 0.0)
 
 # What a random number is for; keeps the streams of one key apart.
-_LOSS, _NOISE_RADIUS, _NOISE_ANGLE, _BIAS_RADIUS, _BIAS_ANGLE = range(5)
+# Typed, because numba compiles a function anew for every plain constant that it is called with.
+_TYPED: Any = np.arange(5)
+_LOSS, _NOISE_RADIUS, _NOISE_ANGLE, _BIAS_RADIUS, _BIAS_ANGLE = _TYPED
+_ALL_INTERVALS: Any = np.int64(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +198,7 @@ class Scada:
             mine[...] = given
 
 
-@numba.njit(cache=True)
+@compiled_part
 def _uniform(key: int, interval: int, signal: int, purpose: int) -> float:
     """A number in (0, 1) that depends on the four arguments and nothing else.
 
@@ -214,25 +217,25 @@ def _uniform(key: int, interval: int, signal: int, purpose: int) -> float:
     return (float(z >> np.uint64(11)) + 0.5) / 9007199254740992.0  # 2^53
 
 
-@numba.njit(cache=True)
+@compiled_part
 def _normal(key: int, interval: int, signal: int, radius: int, angle: int) -> float:
     """A standard normal number, by Box and Muller."""
     r = np.sqrt(-2.0 * np.log(_uniform(key, interval, signal, radius)))
     return float(r * np.cos(2.0 * np.pi * _uniform(key, interval, signal, angle)))
 
 
-@numba.njit(cache=True)
+@compiled
 def _draw_bias(key: IntArray, bias_sd: FloatArray) -> FloatArray:
     """Bias of every signal through an episode, shape [env, signal]."""
     bias = np.zeros((len(key), len(bias_sd)))
     for env in range(len(key)):
         for i in range(len(bias_sd)):
             if bias_sd[i] > 0.0:
-                bias[env, i] = bias_sd[i] * _normal(key[env], 0, i, _BIAS_RADIUS, _BIAS_ANGLE)
+                bias[env, i] = bias_sd[i] * _normal(key[env], _ALL_INTERVALS, i, _BIAS_RADIUS, _BIAS_ANGLE)
     return bias
 
 
-@numba.njit(cache=True)
+@compiled
 def _transmit(value: FloatArray, state: SignalState, parameters: SignalParameters) -> None:
     """Put new values on their way and show those that arrive; value [env, signal]."""
     sent, shown, lost, bias = state.sent, state.shown, state.lost, state.bias

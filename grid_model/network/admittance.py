@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.compilation import compiled
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -67,7 +67,7 @@ def bus_admittance(
     return matrix
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def branch_flows(
     rows: IntArray,
     v_pu: ComplexArray,
@@ -111,7 +111,7 @@ def branch_flows(
                 s_to_mva[e, k] = 0.0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def machine_outflow(
     rows: IntArray,
     s_from_mva: ComplexArray,

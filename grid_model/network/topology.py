@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import networkx as nx
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.compilation import compiled
 
 
 def multigraph(case: Case, branch_in_service: BoolArray | None = None) -> Any:
@@ -89,7 +89,8 @@ def islands(case: Case, branch_in_service: BoolArray) -> IntArray:
     Returns:
         [bus].
     """
-    return _islands(case.n_bus, case.branch.from_bus, case.branch.to_bus, branch_in_service)
+    # A copy, because numba compiles anew for arrays that cannot be written or are not contiguous.
+    return _islands(case.n_bus, case.branch.from_bus, case.branch.to_bus, np.array(branch_in_service))
 
 
 def live_buses(case: Case, branch_in_service: BoolArray) -> BoolArray:
@@ -112,7 +113,7 @@ def live_buses(case: Case, branch_in_service: BoolArray) -> BoolArray:
     return main
 
 
-@numba.njit(cache=True)
+@compiled
 def _islands(n_bus: int, from_bus: IntArray, to_bus: IntArray, in_service: BoolArray) -> IntArray:
     """Union-find; the lower bus of two becomes the root, so a root is the lowest bus of its island."""
     root = np.arange(n_bus)

@@ -14,10 +14,13 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.kernels.lanes import N_LANE
 from grid_model.network.admittance import ComplexArray
+from grid_model.power_flow.batch_rows import N_BUS_ROW, N_LAW_ROW, PQ, Answer, Grids, Question, Switched, room
 from grid_model.power_flow.elimination import plan_elimination
-from grid_model.power_flow.newton_kernel import N_BUS_ROW, N_LAW_ROW, PQ, Work, fill_lane, solve_lanes
+from grid_model.power_flow.newton_kernel import solve_batch
+from grid_model.power_flow.switching import switch_lane
 
 NO_LAW = np.zeros((0, 0, 0))
+EARLY_ITERATION = 6  # a warm start needs 2 or 3, an outage up to 5; who needs more is rare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,6 @@ class BatchSolver:
         """
         self.n_bus, self.n_env, self.base_mva = n_bus, n_env, base_mva
         self.two_ports = two_ports
-        # Copies, because numba compiles anew for arrays that cannot be written.
-        self._from_bus, self._to_bus = two_ports.from_bus.copy(), two_ports.to_bus.copy()
         self.plan = plan = plan_elimination(n_bus, two_ports.from_bus, two_ports.to_bus, reference_bus)
         self._held = np.unique(plan.place[machine_bus])
         n_branch, n_block = len(two_ports.from_bus), -(-n_env // N_LANE)
@@ -85,7 +86,7 @@ class BatchSolver:
         self._branch_y = np.repeat(two_ports.rows()[None, :, None], N_LANE, axis=2)
         self._branch_end = np.stack([plan.place[two_ports.from_bus], plan.place[two_ports.to_bus]])
         self._n_island = n_island
-        self._work = self._room(0)
+        self._work = room(plan, n_branch, 0, n_island)
         self.branch_in_service = np.zeros((n_env, n_branch), dtype=np.bool_)
         self.v_pu = np.zeros((n_env, n_bus), dtype=np.complex128)
         self._nothing = np.zeros((n_env, n_bus), dtype=np.complex128)
@@ -117,19 +118,8 @@ class BatchSolver:
             vm_set_pu: voltage that the machines at a bus hold; 0 where none does, [bus].
         """
         self.branch_in_service[env] = branch_in_service
-        fill_lane(
-            self.plan,
-            env,
-            self._branch_y,
-            self._from_bus,
-            self._to_bus,
-            branch_in_service,
-            shunt_pu,
-            island,
-            weight,
-            vm_set_pu,
-            self._net,
-        )
+        on = Switched(self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
+        switch_lane(self.plan, env, self._branch_y, self._branch_end, on, self._net)
 
     def set_two_ports(self, env: int, two_ports: TwoPorts) -> None:
         """Give one environment other admittances (ratios, say) between the same buses; `switch` has to follow."""
@@ -163,23 +153,11 @@ class BatchSolver:
             law_mva: loads that depend on voltage, drawn at 1 pu, [env, bus, 8]: P and Q at constant current, P and Q
                 of constant impedance, P and Q with exponents, and their exponents.
         """
-        if self._work.law.shape[0] != N_LAW_ROW * law_mva.shape[1]:
-            self._work = self._room(law_mva.shape[1])
-        solve_lanes(
-            self.plan,
-            self._work,
-            self._held,
-            self._net,
-            self._branch_y,
-            self._branch_end,
-            rows,
-            self.branch_in_service,
-            injection_mva,
-            law_mva,
-            start_pu,
-            self.base_mva,
-            tolerance_pu,
-            max_iteration,
+        n_law = law_mva.shape[1]
+        if self._work.law.shape[0] != N_LAW_ROW * n_law:
+            self._work = room(self.plan, len(self.two_ports.from_bus), n_law, self._n_island)
+        grids = Grids(self._net, self._branch_y, self._branch_end, self.branch_in_service, self._held)
+        answer = Answer(
             self.v_pu,
             self.s_bus_mva,
             self.s_from_mva,
@@ -189,28 +167,22 @@ class BatchSolver:
             self.iterations,
             self.converged,
         )
+        # One environment that goes on keeps its block of eight at work. Those that take long stop early, and begin
+        # again in blocks of their own.
+        first = EARLY_ITERATION if len(rows) > N_LANE and max_iteration > EARLY_ITERATION else max_iteration
+        asked = Question(rows, injection_mva, law_mva, start_pu, self.base_mva, tolerance_pu, first)
+        solve_batch(self.plan, self._work, grids, asked, answer)
+        if first < max_iteration:
+            late = rows[~self.converged[rows]]
+            if len(late):
+                solve_batch(
+                    self.plan,
+                    self._work,
+                    grids,
+                    asked._replace(rows=late, max_iteration=max_iteration),
+                    answer,
+                )
 
     def find_flows(self, rows: IntArray) -> None:
         """Powers that `v_pu` means as it stands."""
         self.solve(rows, self._nothing, self.v_pu, tolerance_pu=0.0, max_iteration=-1)
-
-    def _room(self, n_law: int) -> Work:
-        plan = self.plan
-
-        def room(n_row: int) -> FloatArray:
-            return np.zeros((n_row, N_LANE))
-
-        return Work(
-            net=room(self._net.shape[1]),
-            law=room(N_LAW_ROW * n_law),
-            v=room(2 * self.n_bus),
-            s=room(2 * self.n_bus),
-            drawn=room(4 * n_law),
-            out=room(2 * self.n_bus),
-            lu=room(4 * plan.n_block),
-            rhs=room(4 * self.n_bus),
-            slack=room(self._n_island),
-            state=room(4),
-            flow=room(4 * self._branch_end.shape[1]),
-            branch_y=room(self._branch_y.shape[1]),
-        )

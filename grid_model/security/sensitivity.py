@@ -12,11 +12,11 @@ Wiley, 2014, sec. 7.3 and app. 7A.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.compilation import compiled
 from grid_model.network.topology import live_buses
 from grid_model.security.outage import OperatingPoint, bus_injection_mva, outage_topology, single_outages
 
@@ -99,7 +99,7 @@ def dc_flow_mw(transfer: FloatArray, p_bus_mw: FloatArray) -> FloatArray:
     return flow
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def worst_after_circuit_outage(
     flow_mw: FloatArray, outage_factor: FloatArray, rating_mw: FloatArray
 ) -> tuple[FloatArray, IntArray]:
@@ -138,7 +138,7 @@ def worst_after_circuit_outage(
     return percent, worst
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def worst_after_power_loss(
     free_flow_mw: FloatArray,
     imbalance_mw: FloatArray,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from grid_model.kernels.lanes import N_LANE
-from grid_model.power_flow import newton_kernel
+from grid_model.power_flow import batch_solver, newton_equations, newton_kernel
+from grid_model.power_flow.batch_rows import room
 from grid_model.power_flow.batch_solver import BatchSolver, TwoPorts
 from grid_model.power_flow.solved_network import solved_network
 
@@ -52,15 +53,15 @@ def test_blocks_of_the_jacobian_are_differences_of_mismatches():
     weight = np.full(n, 1.0 / n)
     shunt = rng.standard_normal(n) + 1j * rng.standard_normal(n)
     solver.switch(0, np.ones(14, np.bool_), shunt, np.zeros(n, np.int64), weight, vm_set)
-    work, plan = solver._room(n), solver.plan
+    work, plan = room(solver.plan, 14, n, 1), solver.plan
     work.net[:] = solver._net[0, :, :1]
     work.law[:] = rng.uniform(0.1, 2.0, (8 * n, 1))
     start = rng.uniform(0.9, 1.1, n) * np.exp(1j * rng.uniform(-0.3, 0.3, n))
 
     def mismatch(v):
         work.v[0::2], work.v[1::2] = v.real[plan.order, None], v.imag[plan.order, None]
-        newton_kernel._draw(work.law, work.v, work.drawn)
-        newton_kernel._evaluate(plan, work, False)
+        newton_equations.draw(work.law, work.v, work.drawn)
+        newton_equations.evaluate(plan, work, False)
         return work.rhs.reshape(n, 4, N_LANE)[:, :2, 0].copy()
 
     mismatch(start)
@@ -135,3 +136,38 @@ def test_other_peoples_grids_are_solved_from_a_flat_start(name):
     assert solver.converged[0]
     # Mismatches of 1e-10 pu on sensitivities below ten.
     np.testing.assert_allclose(solver.v_pu[0], network.v_pu, rtol=0.0, atol=1e-8)
+
+
+def test_an_environment_that_takes_long_is_solved_apart_with_the_same_result(monkeypatch):
+    """Of 24, two have no solution and begin far off: with an early stop and without, all arrays agree bit for bit.
+
+    What is repacked is told by the kernel's calls: 24 at first, the two alone after that.
+    """
+    rng = np.random.default_rng(4)
+    n, n_env = 12, 24
+    ports = random_ports(rng, n, 20)
+    vm_set, weight = np.zeros(n), np.full(n, 1.0 / n)
+    vm_set[3] = 1.0
+    injection = rng.uniform(-1.0, 1.0, (n_env, n)) + 1j * rng.uniform(-1.0, 1.0, (n_env, n))
+    injection[[2, 17]] *= 1e4
+    found, sizes = [], []
+
+    def solve_and_note(plan, work, grids, asked, answer):
+        sizes.append(len(asked.rows))
+        newton_kernel.solve_batch(plan, work, grids, asked, answer)
+
+    for early in (batch_solver.EARLY_ITERATION, 1000):
+        monkeypatch.setattr(batch_solver, "EARLY_ITERATION", early)
+        monkeypatch.setattr(batch_solver, "solve_batch", solve_and_note)
+        solver = BatchSolver(n, ports, machine_bus=np.array([3]), reference_bus=0, n_env=n_env)
+        for env in range(n_env):
+            solver.switch(
+                env, np.ones(20, np.bool_), np.zeros(n, complex), np.zeros(n, np.int64), weight, vm_set
+            )
+        start = np.ones((n_env, n), complex)
+        solver.solve(np.arange(n_env), injection, start, tolerance_pu=1e-9, max_iteration=15)
+        found.append((solver.v_pu, solver.s_from_mva, solver.slack_mw, solver.iterations, solver.converged))
+    for early, late in zip(*found, strict=True):
+        np.testing.assert_array_equal(early, late)
+    assert np.flatnonzero(~found[0][4]).tolist() == [2, 17]
+    assert sizes == [24, 2, 24]

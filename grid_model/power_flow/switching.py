@@ -1,0 +1,66 @@
+"""What is switched in of an environment, written into its lane of the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from grid_model.compilation import compiled
+from grid_model.kernels.lanes import N_LANE
+from grid_model.power_flow.batch_rows import (
+    GAUGE,
+    ISLAND,
+    LIVE,
+    N_BUS_ROW,
+    PQ,
+    VSET,
+    WEIGHT,
+    B,
+    G,
+    Switched,
+)
+from grid_model.power_flow.elimination import Elimination
+
+
+@compiled
+def switch_lane(
+    plan: Elimination, env: int, branch_y: FloatArray, branch_end: IntArray, on: Switched, net: FloatArray
+) -> None:
+    """Fill in all rows of one environment; each island's gauge is its bus that is eliminated last.
+
+    Args:
+        plan: of the elimination.
+        env: the environment.
+        branch_y: admittances of the circuits, [block, 8 branch, 8].
+        branch_end: places of their ends, [2, branch].
+        on: what is in service.
+        net: rows of the batch, [block, row, 8].
+    """
+    n, lane = plan.base.size, env % N_LANE
+    rows, y = net[env // N_LANE], branch_y[env // N_LANE % branch_y.shape[0]]
+    for row in range(N_BUS_ROW * n, rows.shape[0]):
+        rows[row, lane] = 0.0
+    settled = np.zeros(n, dtype=np.bool_)  # islands that have their gauge
+    for k in range(n - 1, -1, -1):
+        bus, at = plan.order[k], N_BUS_ROW * k
+        island = on.island[bus]
+        live, sets = island >= 0, on.vm_set_pu[bus] > 0.0
+        rows[at + G, lane] = on.shunt_pu[bus].real if live else 0.0
+        rows[at + B, lane] = on.shunt_pu[bus].imag if live else 0.0
+        rows[at + LIVE, lane] = 1.0 if live else 0.0
+        rows[at + PQ, lane] = 1.0 if live and not sets else 0.0
+        rows[at + WEIGHT, lane] = on.weight[bus] if live else 0.0
+        rows[at + GAUGE, lane] = 1.0 if live and not settled[island] else 0.0
+        rows[at + ISLAND, lane] = island
+        rows[at + VSET, lane] = on.vm_set_pu[bus]
+        if live:
+            settled[island] = True
+    for b in range(on.branch_in_service.size):
+        if on.branch_in_service[b]:
+            f, t = N_BUS_ROW * branch_end[0, b], N_BUS_ROW * branch_end[1, b]
+            ft, tf = N_BUS_ROW * n + 2 * plan.entry_from[b], N_BUS_ROW * n + 2 * plan.entry_to[b]
+            for part in range(2):
+                rows[f + G + part, lane] += y[8 * b + part, lane]
+                rows[ft + part, lane] += y[8 * b + 2 + part, lane]
+                rows[tf + part, lane] += y[8 * b + 4 + part, lane]
+                rows[t + G + part, lane] += y[8 * b + 6 + part, lane]
