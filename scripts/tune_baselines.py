@@ -50,14 +50,16 @@ class Options:
     refine: bool = False
     """Start from the stored parameters, closely around them, instead of from the simpler baselines."""
 
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.only if name not in ORDER]
-        if unknown:
-            raise command_line.OptionError(f"unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}")
-
 
 def search(options: Options) -> None:
-    """Every search from where it stands to its end."""
+    """Every search from where it stands to its end.
+
+    Raises:
+        OptionError: --only names no baseline that is tuned.
+    """
+    unknown = [name for name in options.only if name not in ORDER]
+    if unknown:
+        raise command_line.OptionError(f"unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}")
     from cases.ieee68 import load_ieee68
     from control.evaluation.tuning import Plan, tune
     from control.scenario.file import scenario_named

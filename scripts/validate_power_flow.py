@@ -42,29 +42,6 @@ class Options:
         command_line.require_directory("json", self.json)
 
 
-def report(variant: str, directory: Path | None) -> ValidationReport:
-    """Load a variant and validate it, against the published table where it has one.
-
-    Raises:
-        CaseDataError: a table is wrong, or the published solution is of other buses.
-    """
-    from cases.arrays import CaseDataError
-    from cases.ieee68 import DATA_DIRECTORY, load_ieee68, load_published_solution
-    from grid_model.validation.power_flow_checks import Published, validate
-
-    directory = DATA_DIRECTORY if directory is None else directory
-    case = load_ieee68(variant, directory)
-    if variant != "tr18":
-        return validate(case)
-    table = load_published_solution(directory)
-    if sorted(table.bus_number) != sorted(case.bus.bus_number):
-        raise CaseDataError(
-            "published_solution_tr18.csv: its buses are not those of bus.csv, expected one row a bus."
-        )
-    row = [int((table.bus_number == number).argmax()) for number in case.bus.bus_number]
-    return validate(case, Published(vm_pu=table.vm_pu[row], va_degree=table.va_degree[row]))
-
-
 def report_own(source: str) -> ValidationReport:
     """Validate a grid of the user's own, after saying what had to be assumed for it."""
     from grid_model.power_flow.open_case import open_grid
@@ -84,6 +61,7 @@ def validate(options: Options) -> int:
     """
     from cases.arrays import CaseDataError
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
+    from grid_model.validation.power_flow_checks import validate_variant
     from grid_model.validation.power_flow_report import report_lines
 
     try:
@@ -91,7 +69,7 @@ def validate(options: Options) -> int:
             reports = {options.case: report_own(options.case)}
         else:
             variants = ("tr18", "rogers") if options.variant == "all" else (options.variant,)
-            reports = {variant: report(variant, options.data) for variant in variants}
+            reports = {variant: validate_variant(variant, options.data) for variant in variants}
     except (CaseDataError, EngineMismatch, PowerFlowDiverged) as error:
         raise command_line.OptionError(str(error)) from error
     for variant, result in reports.items():

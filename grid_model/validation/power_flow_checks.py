@@ -9,11 +9,13 @@ laws by an admittance matrix that is built from the case's tables alone, without
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import CaseDataError, FloatArray, IntArray
 from cases.case import Case
+from cases.ieee68 import DATA_DIRECTORY, load_ieee68, load_published_solution
 from grid_model.network.admittance import ComplexArray, bus_admittance
 from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.network.pandapower_net import build_network, set_reactor_share
@@ -192,3 +194,26 @@ def kirchhoff_mismatch_mva(case: Case, v_pu: ComplexArray, slack_share: FloatArr
     np.add.at(mismatch, case.machine.bus, -slack_share * imbalance_mw)
     magnitude: FloatArray = np.abs(mismatch)
     return magnitude
+
+
+def validate_variant(variant: str, directory: Path | None = None) -> ValidationReport:
+    """Loads a variant of the 68-bus case and validates it, against the published table where it has one.
+
+    Args:
+        variant: `tr18` or `rogers`.
+        directory: of the case's tables; None reads the package's own.
+
+    Raises:
+        CaseDataError: the case is wrong, or the published table is of other buses.
+    """
+    directory = DATA_DIRECTORY if directory is None else directory
+    case = load_ieee68(variant, directory)
+    if variant != "tr18":
+        return validate(case)
+    table = load_published_solution(directory)
+    if sorted(table.bus_number) != sorted(case.bus.bus_number):
+        raise CaseDataError(
+            "published_solution_tr18.csv: its buses are not those of bus.csv, expected one row a bus."
+        )
+    row = [int((table.bus_number == number).argmax()) for number in case.bus.bus_number]
+    return validate(case, Published(vm_pu=table.vm_pu[row], va_degree=table.va_degree[row]))
