@@ -1,9 +1,10 @@
-"""Screens every single outage of the grid (N-1) and ranks them, the worst first.
+"""Screens every single outage of the grid (N-1), or a list of others, and ranks them, the worst first.
 
 python scripts/screen_contingencies.py
 python scripts/screen_contingencies.py --variant tr18 --engine pandapower --top 30 --json n1.json
 python scripts/screen_contingencies.py --load-level 0.6 --wind 0.5 --sun 0.3 --plot n1.png
-python scripts/screen_contingencies.py --case case118
+python scripts/screen_contingencies.py --case case118 --pairs
+python scripts/screen_contingencies.py --outages outages.txt
 
 Exit status 0 once the table is complete, whatever it says; 2 if the case cannot be read or solved.
 """
@@ -40,6 +41,10 @@ class Options:
     """Output of all wind plants as a share of their capacity."""
     sun: float = 0.0
     """Output of all photovoltaic plants as a share of their capacity."""
+    outages: Path | None = None
+    """List to screen instead of single outages: one a line, elements lost at once joined by +, as 54-53 #2 + G11."""
+    pairs: bool = False
+    """Screen every pair of circuits (N-2) instead."""
     top: int = 20
     """Number of outages listed."""
     json: Path | None = None
@@ -57,6 +62,15 @@ class Options:
         for flag, share in (("--wind", self.wind), ("--sun", self.sun)):
             if not 0.0 <= share <= 1.0:
                 raise OptionError(f"{flag} {share}: expected a share of capacity from 0 to 1")
+        if self.outages is not None and self.pairs:
+            raise OptionError("--outages and --pairs are two lists: leave one out")
+        if self.outages is not None or self.pairs:
+            if self.engine not in ("newton", "pandapower"):
+                raise OptionError(
+                    f"--engine {self.engine} screens single outages only: expected newton or pandapower"
+                )
+            if self.plot is not None:
+                raise OptionError("--plot draws single outages: leave it out, or --outages and --pairs")
         if self.top < 0:
             raise OptionError(f"--top {self.top}: expected 0 or more")
 
@@ -71,7 +85,13 @@ def screen(options: Options) -> None:
     from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.security import contingency, report
-    from grid_model.security.outage import published_point, scaled_point
+    from grid_model.security.outage import (
+        UnknownOutage,
+        circuit_pairs,
+        outages_named,
+        published_point,
+        scaled_point,
+    )
 
     try:
         opened = open_grid(options.case or options.variant, options.dynamics)
@@ -83,7 +103,13 @@ def screen(options: Options) -> None:
             point = scaled_point(
                 opened.case, load_level=options.load_level, wind=options.wind, sun=options.sun
             )
-        screening = contingency.screen(opened.case, point, options.engine)
+        outages = circuit_pairs(opened.case) if options.pairs else None
+        if options.outages is not None:
+            try:
+                outages = outages_named(opened.case, options.outages.read_text(encoding="utf-8").splitlines())
+            except (UnknownOutage, UnicodeDecodeError) as error:
+                raise OptionError(f"{options.outages}: {error}") from error
+        screening = contingency.screen(opened.case, point, options.engine, outages)
     except (CaseDataError, EngineMismatch, PowerFlowDiverged) as error:
         raise OptionError(str(error)) from error
     print("\n".join(report.table_lines(screening, options.top)))
@@ -99,7 +125,8 @@ def screen(options: Options) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 the table is complete, 2 no case, no solution or wrong option, 130 stopped."""
     description = (
-        "Screens every single outage (N-1). Exit status: 0 the table is complete, 2 no case or no solution."
+        "Screens every single outage (N-1) or a list of others. Exit status: 0 the table is complete, 2 no case or no "
+        "solution."
     )
     options = command_line.parse(Options, program=PROGRAM, description=description, arguments=arguments)
     return command_line.attempt(PROGRAM, lambda: screen(options), refused=(OSError,), failed=())

@@ -1,4 +1,4 @@
-"""Proves the power flow: published solution, two engines, Kirchhoff's laws.
+"""Proves the power flow: published solution, pandapower, lightsim2grid, Kirchhoff's laws.
 
 python scripts/validate_power_flow.py
 python scripts/validate_power_flow.py --variant tr18 --buses --json validation.json

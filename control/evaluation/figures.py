@@ -103,7 +103,8 @@ def power_flow(result: Result) -> list[str]:
         [
             row("farthest from the published voltages [pu]", published("max_dv_pu")),
             row("farthest from the published angles [degree]", published("max_dva_degree")),
-            row("pandapower against lightsim2grid [pu]", lambda f: f"{f['engine_max_dv_pu']:.1e}"),
+            row("largest distance from pandapower [pu]", lambda f: f"{f['engine_max_dv_pu']:.1e}"),
+            row("largest distance from lightsim2grid [pu]", lambda f: f"{f['lightsim2grid_max_dv_pu']:.1e}"),
             row("load [MW]", lambda f: f"{f['total_load_mw']:,.1f}"),
             row("losses [MW]", lambda f: f"{f['losses_mw']:,.1f}"),
             row("slack machine [MW]", lambda f: f"{f['slack_p_mw']:,.1f}"),

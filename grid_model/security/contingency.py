@@ -1,4 +1,4 @@
-"""N-1: one result for every single outage, always.
+"""N-1 and any other list of outages: one result for each, always.
 
 Four engines stand behind `screen`: the batched Newton method (quick), lightsim2grid's contingency analysis (a
 second opinion), pandapower outage by outage (the oracle), and DC sensitivities (`sensitivity.LinearScreen`, the
@@ -9,10 +9,12 @@ without regard to their headroom. Verdicts are told in `verdict.py`.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
@@ -25,9 +27,11 @@ from grid_model.power_flow.solution import PowerFlowDiverged, governor_share
 from grid_model.security.newton_screen import NewtonScreen
 from grid_model.security.outage import (
     OperatingPoint,
+    Outage,
     bus_injection_mva,
     outage_power,
     outage_topology,
+    part_of,
     single_outages,
 )
 from grid_model.security.sensitivity import LinearScreen
@@ -37,6 +41,7 @@ EngineName = Literal["newton", "lightsim2grid", "pandapower", "dc"]
 
 MAX_ITERATION = 15  # a solvable outage takes 3 to 6 from the base case
 TOLERANCE_PU = 1e-9
+PART = 2048  # outages that are solved together; some 10 kB each
 BY_ENGINE, BY_SECOND_START, BY_PANDAPOWER, BY_NONE = "engine", "second start", "pandapower", "none"
 
 
@@ -50,8 +55,19 @@ class AcSolutions:
     solved_by: tuple[str, ...]  # [outage]
 
 
-def screen(case: Case, point: OperatingPoint, engine: EngineName = "newton") -> Screening:
-    """Screen every single outage of a case at one operating point.
+def screen(
+    case: Case,
+    point: OperatingPoint,
+    engine: EngineName = "newton",
+    outages: tuple[Outage, ...] | None = None,
+) -> Screening:
+    """Screen outages of a case at one operating point.
+
+    Args:
+        case: the grid.
+        point: the operating point.
+        engine: who solves.
+        outages: every single outage if None; another list goes through `newton` and `pandapower` only.
 
     Args:
         case: the grid.
@@ -63,18 +79,23 @@ def screen(case: Case, point: OperatingPoint, engine: EngineName = "newton") -> 
 
     Raises:
         PowerFlowDiverged: the grid has no solution even before any outage.
+        ValueError: the engine takes no list.
     """
+    if outages is not None and engine not in ("newton", "pandapower"):
+        raise ValueError(
+            f"engine {engine} screens single outages only, expected newton or pandapower for a list"
+        )
     if engine == "dc":
         return _screen_dc(case, point)
     ac: NewtonOutages | EngineScreen | PandapowerScreen
     if engine == "newton":
-        ac = NewtonOutages(case)
+        ac = NewtonOutages(case, outages)
         solutions = ac.solve(point)
     elif engine == "lightsim2grid":
         ac = EngineScreen(case)
         solutions = ac.confirm(point, ac.solve(point))
     else:
-        ac = PandapowerScreen(case)
+        ac = PandapowerScreen(case, outages)
         solutions = ac.solve(point)
     everything = np.ones((1, case.n_branch), dtype=np.bool_)
     base_flow_mva = _flows(case, ac.base_v_pu[None, :], everything)[0]
@@ -89,22 +110,29 @@ def screen(case: Case, point: OperatingPoint, engine: EngineName = "newton") -> 
         engine=engine,
         base=judge(case, ac.base_v_pu, base_flow_mva, everything[0], case.branch.rate_a_mva),
         results=outage_results(case, point, ac.outages, ac.topology, conditions, solutions.solved_by),
-        bridges=bridge_ends(case, ac.outages),
+        bridges=bridge_ends(case, single_outages(case)),
     )
 
 
 class NewtonOutages:
-    """Every single outage by the batched Newton method; what it leaves unsolved is asked of pandapower."""
+    """A list of outages by the batched Newton method; what it leaves unsolved is asked of pandapower.
 
-    def __init__(self, case: Case) -> None:
-        self.outages = single_outages(case)
+    Attributes:
+        outages: every single one, or the list given; topology: what each leaves in service.
+        base_v_pu: solution before any outage of the last point, [bus].
+    """
+
+    def __init__(self, case: Case, outages: tuple[Outage, ...] | None = None) -> None:
+        """Screens for the list are built, in parts that fit into memory for any length.
+
+        Args:
+            case: the grid.
+            outages: every single outage if None.
+        """
+        self.outages = single_outages(case) if outages is None else outages
         self.topology = outage_topology(case, self.outages)
-        self._case, self._newton = case, NewtonScreen(case, self.topology)
-
-    @property
-    def base_v_pu(self) -> ComplexArray:
-        """Solution before any outage, [bus]."""
-        return self._newton.base_v_pu
+        self._case = case
+        self.base_v_pu: ComplexArray = np.zeros(case.n_bus, dtype=np.complex128)
 
     def solve(self, point: OperatingPoint) -> AcSolutions:
         """Solve each outage from the base case, then from a flat start, then with pandapower.
@@ -112,16 +140,26 @@ class NewtonOutages:
         Raises:
             PowerFlowDiverged: the grid has no solution even before any outage.
         """
-        newton = self._newton
-        newton.solve(point)
-        newton.confirm(point)
-        v_pu, flow_mva, solved = newton.v_pu.copy(), newton.flow_mva.copy(), newton.solved.copy()
-        solved_by = [
-            BY_NONE if not found else BY_SECOND_START if second else BY_ENGINE
-            for found, second in zip(solved, newton.second_start, strict=True)
-        ]
+        n = len(self.outages)
+        v_pu = np.zeros((n, self._case.n_bus), dtype=np.complex128)
+        flow_mva = np.zeros((n, self._case.n_branch))
+        solved = np.zeros(n, dtype=np.bool_)
+        solved_by = [BY_NONE] * n
+        with tqdm(total=n, unit=" outages", leave=False, disable=n <= PART or not sys.stderr.isatty()) as bar:
+            for begin in range(0, n, PART):
+                part = slice(begin, min(begin + PART, n))
+                newton = NewtonScreen(self._case, part_of(self.topology, part))
+                newton.solve(point)
+                newton.confirm(point)
+                v_pu[part], flow_mva[part], solved[part] = newton.v_pu, newton.flow_mva, newton.solved
+                solved_by[part] = [
+                    BY_NONE if not found else BY_SECOND_START if second else BY_ENGINE
+                    for found, second in zip(newton.solved, newton.second_start, strict=True)
+                ]
+                self.base_v_pu = newton.base_v_pu
+                bar.update(part.stop - part.start)
         unsolved = np.flatnonzero(~solved & self.topology.machine_in_service.any(axis=1))
-        oracle = PandapowerScreen(self._case) if len(unsolved) else None
+        oracle = PandapowerScreen(self._case, self.outages) if len(unsolved) else None
         for k in unsolved:
             found = oracle.voltages(point, int(k)) if oracle else None
             if found is not None:
@@ -259,9 +297,9 @@ class EngineScreen:
 class PandapowerScreen:
     """AC screening with pandapower, outage by outage, each from its own DC start: slow, and the oracle."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, outages: tuple[Outage, ...] | None = None) -> None:
         self.case = case
-        self.outages = single_outages(case)
+        self.outages = single_outages(case) if outages is None else outages
         self.topology = outage_topology(case, self.outages)
         self._net = build_network(case)
         self._feeding = np.concatenate([case.resource.of_kind("gas"), case.resource.of_kind("dr")])

@@ -1,6 +1,7 @@
-"""Single outages of a grid: what can be lost, and what each loss means before any power flow is solved.
+"""Outages of a grid: what can be lost, and what each loss means before any power flow is solved.
 
-The list holds every circuit, transformer, machine, renewable plant and controllable plant, once each.
+The list of single outages holds every circuit, transformer, machine, renewable plant and controllable plant, once
+each; other lists join several of them, such as all pairs of circuits (N-2) or what somebody has written down.
 Losing a circuit may cut buses off; what stands on them is lost with it. What is lost in power is left to
 the remaining machines, which share it by governor gain. Left out: common-mode and busbar faults, and
 protection that trips more than the faulted element.
@@ -8,7 +9,9 @@ protection that trips more than the faulted element.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -18,6 +21,12 @@ from grid_model.network.admittance import ComplexArray
 from grid_model.network.topology import live_buses
 
 KINDS = ("line", "transformer", "machine", "renewable", "resource")
+COMBINATION = "combination"
+JOINED = " + "
+
+
+class UnknownOutage(ValueError):
+    """A list names an element that the grid does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +43,14 @@ class OperatingPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """One element that can be lost."""
+    """One element that can be lost, or several at once."""
 
-    kind: str  # one of KINDS
-    row: int  # in the case's table of that kind
+    kind: str  # one of KINDS, or COMBINATION
+    row: int  # in the case's table of that kind; of a combination its first element's
     name: str
     from_bus_number: int  # in the order in which the source names the ends
     to_bus_number: int | None  # None for a plant, which has one bus
+    parts: tuple[Outage, ...] = ()  # of a combination: what is lost at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +146,57 @@ def single_outages(case: Case) -> tuple[Outage, ...]:
     return tuple(found)
 
 
+def combined(parts: tuple[Outage, ...]) -> Outage:
+    """Several elements lost at once; a single one is itself."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    return Outage(
+        kind=COMBINATION,
+        row=first.row,
+        name=JOINED.join(part.name for part in parts),
+        from_bus_number=first.from_bus_number,
+        to_bus_number=first.to_bus_number,
+        parts=parts,
+    )
+
+
+def circuit_pairs(case: Case) -> tuple[Outage, ...]:
+    """Every pair of circuits lost at once (N-2), in table order."""
+    circuits = single_outages(case)[: case.n_branch]
+    return tuple(combined(pair) for pair in combinations(circuits, 2))
+
+
+def outages_named(case: Case, lines: Sequence[str]) -> tuple[Outage, ...]:
+    """Outages by the names of their elements, one a line, several at once joined by +; blank lines and # say nothing.
+
+    Raises:
+        UnknownOutage: an element is not in the grid, or stands twice in a line, or there is no outage at all.
+    """
+    known = {outage.name: outage for outage in single_outages(case)}
+    found = []
+    for number, line in enumerate(lines, start=1):
+        text = "" if line.lstrip().startswith("#") else line.strip()
+        if not text:
+            continue
+        names = [name.strip() for name in text.split("+")]
+        for name in names:
+            if name not in known:
+                near = [other for other in known if other.split(" ")[0] == name.split(" ")[0]]
+                hint = (
+                    f"circuits of that corridor: {', '.join(near)}"
+                    if near
+                    else "expected e.g. 54-53 #2 or G11"
+                )
+                raise UnknownOutage(f"line {number}: {name!r} is no element of case {case.name}; {hint}")
+        if len(set(names)) < len(names):
+            raise UnknownOutage(f"line {number}: {text!r} names an element twice")
+        found.append(combined(tuple(known[name] for name in names)))
+    if not found:
+        raise UnknownOutage("no outage in the list, expected one a line, its elements joined by +")
+    return tuple(found)
+
+
 def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
     """What each outage leaves in service; what stands on buses that are cut off goes with them."""
     n = len(outages)
@@ -147,10 +208,12 @@ def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
     }
     bus_live = np.ones((n, case.n_bus), dtype=np.bool_)
     for k, outage in enumerate(outages):
-        if outage.kind in plants:
-            plants[outage.kind][k, outage.row] = False
-        else:
-            branch[k, outage.row] = False
+        for part in outage.parts or (outage,):
+            if part.kind in plants:
+                plants[part.kind][k, part.row] = False
+            else:
+                branch[k, part.row] = False
+        if not branch[k].all():
             bus_live[k] = live_buses(case, branch[k])
     return OutageTopology(
         branch_in_service=branch & bus_live[:, case.branch.from_bus] & bus_live[:, case.branch.to_bus],
@@ -158,6 +221,17 @@ def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
         renewable_in_service=plants["renewable"] & bus_live[:, case.renewable.bus],
         resource_in_service=plants["resource"] & bus_live[:, case.resource.bus],
         bus_live=bus_live,
+    )
+
+
+def part_of(topology: OutageTopology, rows: slice) -> OutageTopology:
+    """Some outages of a list."""
+    return OutageTopology(
+        branch_in_service=topology.branch_in_service[rows],
+        machine_in_service=topology.machine_in_service[rows],
+        renewable_in_service=topology.renewable_in_service[rows],
+        resource_in_service=topology.resource_in_service[rows],
+        bus_live=topology.bus_live[rows],
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from grid_model.security.verdict import Condition, OutageResult, Screening
 
+LISTED = 20  # islanded outages whose rest is not secure
+
 
 def table_lines(screening: Screening, top: int) -> list[str]:
     """Base case, ranked outages (the first `top`), totals and bridges."""
@@ -25,7 +27,8 @@ def table_lines(screening: Screening, top: int) -> list[str]:
     lines.append(f"   totals: {totals}")
     rest = [result for result in ranked if result.verdict == "islanded" and result.rest != "secure"]
     if rest:
-        names = ", ".join(f"{result.outage.name} {result.rest}" for result in rest)
+        names = ", ".join(f"{result.outage.name} {result.rest}" for result in rest[:LISTED])
+        names += f" and {len(rest) - LISTED} more" if len(rest) > LISTED else ""
         lines.append(f"   of the islanded, not secure: {names}")
     lines.append("   bridges: " + ", ".join(f"{a}-{b}" for a, b in screening.bridges))
     return lines

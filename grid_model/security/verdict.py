@@ -85,7 +85,7 @@ class OutageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Screening:
-    """Every single outage of a case at one operating point, in the order of `outage.single_outages`."""
+    """A list of outages of a case at one operating point, in the list's order."""
 
     case: Case
     engine: str

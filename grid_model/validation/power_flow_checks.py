@@ -1,9 +1,10 @@
-"""How far the power flow can be trusted: a published solution, two engines, and Kirchhoff.
+"""How far the power flow can be trusted: a published solution, two oracles, and Kirchhoff.
 
 The case is solved as published: one slack machine, none of this project's own plants and reactors. Three
 questions are asked of the result. Does it agree with the printed table, where there is one? Do pandapower
-and the engine agree, with a single slack and with a distributed one? And do the voltages fulfil Kirchhoff's
-laws by an admittance matrix that is built from the case's tables alone, without either engine?
+and lightsim2grid agree with the engine, with a single slack and with a distributed one? And do the voltages
+fulfil Kirchhoff's laws by an admittance matrix that is built from the case's tables alone? pandapower must have a
+solution; a grid that lightsim2grid cannot solve is judged without it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from cases.ieee68 import DATA_DIRECTORY, load_ieee68, load_published_solution
 from grid_model.network.admittance import ComplexArray, bus_admittance
 from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.network.pandapower_net import build_network, set_reactor_share
+from grid_model.power_flow.lightsim import PowerFlowEngine
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
-from grid_model.power_flow.solution import governor_share
+from grid_model.power_flow.solution import PowerFlowDiverged, governor_share
 from grid_model.validation.check import Check
 
 PUBLISHED_LIMIT = 0.5e-4 + 1e-8
 PUBLISHED_REASON = "half a unit of the fourth decimal, the last one printed, and 1e-8 of solver mismatch"
 ENGINE_LIMIT_PU = 1e-8
-ENGINE_REASON = "both stop at 1e-9 pu of mismatch or less"
+ENGINE_REASON = "all stop at 1e-9 pu of mismatch or less"
 KIRCHHOFF_LIMIT_MVA = 1e-6
 KIRCHHOFF_REASON = "the engine stops at 1e-7 MVA; rounding at admittances of 1e3 pu adds less than that"
 
@@ -50,7 +52,8 @@ class ValidationReport:
     va_degree: FloatArray
     published: Published | None
     engine_dv_pu: FloatArray  # distance of the engine's voltages, larger of both slack modes, [bus]
-    mismatch_mva: FloatArray  # Kirchhoff, larger of both engines, [bus]
+    lightsim_dv_pu: FloatArray | None  # the same to lightsim2grid; None where that has no solution, [bus]
+    mismatch_mva: FloatArray  # Kirchhoff, largest of the programs, [bus]
     loading_percent: FloatArray  # of rate A, [branch]
     total_load_mw: float
     total_load_mvar: float
@@ -85,8 +88,10 @@ class ValidationReport:
         if self.dv_pu is not None and self.dva_degree is not None:
             figures["max_dv_pu"] = float(self.dv_pu.max())
             figures["max_dva_degree"] = float(self.dva_degree.max())
+        figures["engine_max_dv_pu"] = float(self.engine_dv_pu.max())
+        if self.lightsim_dv_pu is not None:
+            figures["lightsim2grid_max_dv_pu"] = float(self.lightsim_dv_pu.max())
         figures |= {
-            "engine_max_dv_pu": float(self.engine_dv_pu.max()),
             "kirchhoff_max_mva": float(self.mismatch_mva.max()),
             "total_load_mw": self.total_load_mw,
             "losses_mw": self.losses_mw,
@@ -105,13 +110,21 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
     single = case.machine.slack.astype(np.float64)
     shared = governor_share(case.machine)
     dv_pu, mismatch_mva = np.zeros(case.n_bus), np.zeros(case.n_bus)
+    lightsim_dv_pu: FloatArray | None = np.zeros(case.n_bus)
     for share in (shared, single):  # the single slack last: its solution is the one reported
         net = build_network(case, resources=False, renewables=False, distributed_slack=share is shared)
         set_reactor_share(net, case, case.base_reactor_share)
         oracle = solve_with_pandapower(net, distributed_slack=share is shared)
         engine = NewtonEngine(case, slack_share=share, reactor_share=case.base_reactor_share, check=False)
         dv_pu = np.maximum(dv_pu, np.abs(engine.v_pu[0] - oracle.v_pu))
-        for v_pu in (oracle.v_pu, engine.v_pu[0]):
+        solutions = [oracle.v_pu, engine.v_pu[0]]
+        second = _lightsim2grid(case, share)
+        if second is None or lightsim_dv_pu is None:
+            lightsim_dv_pu = None
+        else:
+            lightsim_dv_pu = np.maximum(lightsim_dv_pu, np.abs(engine.v_pu[0] - second))
+            solutions.append(second)
+        for v_pu in solutions:
             mismatch_mva = np.maximum(mismatch_mva, kirchhoff_mismatch_mva(case, v_pu, share))
     loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), case.branch.rate_a_mva)[
         0
@@ -120,11 +133,21 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
     vm_pu, va_degree = np.abs(oracle.v_pu), np.rad2deg(np.angle(oracle.v_pu))
     checks = [
         Check(
-            what="engines, largest distance",
+            what="pandapower, largest distance",
             value=float(dv_pu.max()),
             limit=ENGINE_LIMIT_PU,
             unit="pu",
             reason=ENGINE_REASON,
+        ),
+        *(
+            Check(
+                what="lightsim2grid, largest distance",
+                value=float(distance_pu.max()),
+                limit=ENGINE_LIMIT_PU,
+                unit="pu",
+                reason=ENGINE_REASON,
+            )
+            for distance_pu in (() if lightsim_dv_pu is None else (lightsim_dv_pu,))
         ),
         Check(
             what="Kirchhoff, largest mismatch",
@@ -159,6 +182,7 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
         va_degree=va_degree,
         published=published,
         engine_dv_pu=dv_pu,
+        lightsim_dv_pu=lightsim_dv_pu,
         mismatch_mva=mismatch_mva,
         loading_percent=loading,
         total_load_mw=float(case.load.p_mw.sum()),
@@ -167,6 +191,17 @@ def validate(case: Case, published: Published | None = None) -> ValidationReport
         slack_p_mw=float(oracle.machine_p_mw[slack]),
         slack_q_mvar=float(oracle.machine_q_mvar[slack]),
     )
+
+
+def _lightsim2grid(case: Case, slack_share: FloatArray) -> ComplexArray | None:
+    """Voltages by lightsim2grid, [bus]; None where it finds no solution."""
+    try:
+        engine = PowerFlowEngine(
+            case, slack_share=slack_share, reactor_share=case.base_reactor_share, check=False
+        )
+    except PowerFlowDiverged:
+        return None
+    return engine.v_pu[0]
 
 
 def kirchhoff_mismatch_mva(case: Case, v_pu: ComplexArray, slack_share: FloatArray) -> FloatArray:

@@ -127,3 +127,31 @@ def test_the_script_runs_from_anywhere(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "totals:" in done.stdout
+
+
+def test_a_list_of_ones_own_is_screened(tmp_path, call):
+    listed, out = tmp_path / "outages.txt", tmp_path / "found.json"
+    listed.write_text("18-49 + 46-38\nG12\n")
+    done = call("--outages", str(listed), "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())["outages"]
+    assert [outage["element"] for outage in found] == ["18-49 + 46-38", "G12"]
+    assert [outage["kind"] for outage in found] == ["combination", "machine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--pairs", "--engine", "dc"), "single outages only"),
+        (("--pairs", "--plot", "n2.png"), "--plot draws single outages"),
+        (("--pairs", "--outages", "list.txt"), "leave one out"),
+        (("--outages", "{list}"), "list.txt: line 1: 'G99' is no element"),
+        (("--outages", "none.txt"), "none.txt"),
+    ],
+)
+def test_a_list_that_cannot_be_screened_is_refused(tmp_path, call, arguments, words):
+    (tmp_path / "list.txt").write_text("G99\n")
+    done = call(*(argument.replace("{list}", str(tmp_path / "list.txt")) for argument in arguments))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

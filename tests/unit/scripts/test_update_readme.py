@@ -11,6 +11,7 @@ from control.evaluation import figures
 ROOT = Path(__file__).resolve().parents[3]
 FIGURES = {
     "engine_max_dv_pu": 1.66e-11,
+    "lightsim2grid_max_dv_pu": 2.5e-11,
     "total_load_mw": 17620.7,
     "losses_mw": 166.83,
     "slack_p_mw": 3379.53,
@@ -28,6 +29,7 @@ def test_a_block_holds_its_result_and_nothing_else_changes(tmp_path):
     after = figures.filled(TEXT, tmp_path, update_readme.BLOCKS)
     assert after.startswith("before\n<!-- figures:begin power_flow -->\n| power flow | tr18 | rogers |\n")
     assert "| farthest from the published voltages [pu] | 4.95e-05 | not published |\n" in after
+    assert "| largest distance from lightsim2grid [pu] | 2.5e-11 | 2.5e-11 |\n" in after
     assert "| lowest voltage [pu] | 0.8367 at bus 64 | 0.8367 at bus 64 |\n" in after
     assert after.endswith("<!-- figures:end power_flow -->\nafter\n")
     assert "old" not in after

@@ -12,6 +12,7 @@ from cases.ieee68 import load_ieee68
 from grid_model.network.topology import live_buses, multigraph
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
+from grid_model.security import contingency
 from grid_model.security.contingency import (
     BY_NONE,
     BY_PANDAPOWER,
@@ -22,7 +23,15 @@ from grid_model.security.contingency import (
     screen,
 )
 from grid_model.security.newton_screen import NewtonScreen
-from grid_model.security.outage import OutageTopology, bus_injection_mva, published_point, scaled_point
+from grid_model.security.outage import (
+    OutageTopology,
+    UnknownOutage,
+    bus_injection_mva,
+    circuit_pairs,
+    outages_named,
+    published_point,
+    scaled_point,
+)
 
 
 def result_of(screening, name):
@@ -307,3 +316,57 @@ def test_pairs_of_circuits_go_the_same_way():
             # Dead buses count as zero in both; the starts are the same, so are the bits.
             np.testing.assert_array_equal(alone.v_pu[0], screening.v_pu[k])
     assert screening.solved.any()
+
+
+def test_combinations_are_screened_like_single_outages_and_agree_with_pandapower(rogers):
+    """Two circuits, a circuit and a machine, a cut that islands: verdicts and loadings of both programs."""
+    outages = outages_named(rogers, ["18-49 + 46-38", "# why", "54-53 #2 + G11", "", "1-54", "19-68 + 68-67"])
+    assert [outage.name for outage in outages] == ["18-49 + 46-38", "54-53 #2 + G11", "1-54", "19-68 + 68-67"]
+    ours, theirs = (
+        screen(rogers, published_point(rogers), engine, outages) for engine in ("newton", "pandapower")
+    )
+    for mine, other in zip(ours.results, theirs.results, strict=True):
+        assert (mine.verdict, mine.rest, mine.islanded_bus_numbers) == (
+            other.verdict,
+            other.rest,
+            other.islanded_bus_numbers,
+        )
+        if mine.condition is not None:
+            # Two solves of 1e-8 pu at loadings near 100 %.
+            assert mine.condition.worst_loading_percent == pytest.approx(
+                other.condition.worst_loading_percent, abs=1e-4
+            )
+    assert ours.results[2].verdict == "islanded"
+    assert ours.bridges == theirs.bridges
+
+
+def test_all_pairs_of_circuits_are_in_the_list_once():
+    case = three_area()
+    pairs = circuit_pairs(case)
+    assert len(pairs) == case.n_branch * (case.n_branch - 1) // 2
+    assert len({frozenset(part.row for part in pair.parts) for pair in pairs}) == len(pairs)
+
+
+def test_a_long_list_is_screened_in_parts_with_the_same_results(rogers, monkeypatch):
+    whole = screen(rogers, published_point(rogers)).results
+    monkeypatch.setattr(contingency, "PART", 50)
+    assert screen(rogers, published_point(rogers)).results == whole
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["54-53 + G11"], r"line 1: '54-53' is no element of case .*54-53 #1"),
+        (["G11", "G99"], "line 2: 'G99' is no element"),
+        (["G11 + G11"], "line 1: .* names an element twice"),
+        (["# nothing"], "no outage in the list"),
+    ],
+)
+def test_a_list_that_names_what_is_not_there_is_refused(rogers, lines, words):
+    with pytest.raises(UnknownOutage, match=words):
+        outages_named(rogers, lines)
+
+
+def test_engines_for_single_outages_take_no_list(rogers):
+    with pytest.raises(ValueError, match="expected newton or pandapower"):
+        screen(rogers, published_point(rogers), "dc", outages_named(rogers, ["G11"]))
