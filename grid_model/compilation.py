@@ -1,8 +1,7 @@
 """How kernels are compiled, and how a user hears of it: once for a machine and a version of the sources.
 
 numba keeps what it has compiled beside the sources. What costs time at the first start is the number and the size of
-compiled functions, so a kernel says whether Python calls it (`compiled`) or only other kernels do (`compiled_part`):
-neither gets ways in that nobody takes, which saves a sixth of the time. Division by zero gives infinity or NaN, as in
+compiled functions, so no kernel gets the way in for C that nobody takes. Division by zero gives infinity or NaN, as in
 numpy, instead of a check and an exception.
 """
 
@@ -24,18 +23,16 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 OWN_PACKAGES = ("grid_model.", "control.")
 SECONDS_PER_KERNEL = 0.3  # of a processor of 2023
 _OPTIONS = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_njit: Any = numba.njit  # numba's type information leaves out two options
+_njit: Any = numba.njit  # numba's type information leaves out an option
 
 
 def compiled(function: Kernel) -> Kernel:
-    """A kernel that Python calls, and other kernels too."""
+    """A kernel, called by Python or by other kernels.
+
+    Args:
+        function: its source.
+    """
     dispatcher: Kernel = _njit(**_OPTIONS)(function)
-    return dispatcher
-
-
-def compiled_part(function: Kernel) -> Kernel:
-    """A part of kernels, which Python never calls."""
-    dispatcher: Kernel = _njit(no_cpython_wrapper=True, **_OPTIONS)(function)
     return dispatcher
 
 
@@ -105,5 +102,6 @@ def kernels() -> set[Any]:
 
 
 def _is_own(event: Any) -> bool:
-    name: str = event.data["dispatcher"].py_func.__module__
-    return name.startswith(OWN_PACKAGES)
+    # Functions that numba makes for its own types, such as constructors of structs, have no module.
+    name: str | None = event.data["dispatcher"].py_func.__module__
+    return name is not None and name.startswith(OWN_PACKAGES)

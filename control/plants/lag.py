@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import exp, log
 
-from grid_model.compilation import compiled, compiled_part
+from grid_model.compilation import compiled
 
 # A root is needed to the square root of the precision of an integral only: x is zero there.
 ROOT_ITERATIONS = 80
@@ -79,7 +79,7 @@ def lag_integral_by_sign(
     return up, down
 
 
-@compiled_part
+@compiled
 def _zero(
     offset: float, slope: float, fading: float, lag_s: float, a_s: float, b_s: float, x_a: float
 ) -> float:

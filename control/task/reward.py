@@ -17,7 +17,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.plants.fleet import Fleet
-from grid_model.compilation import compiled, compiled_part
+from grid_model.compilation import compiled
 
 __all__ = ["REWARD_TERMS", "RewardConfig", "RewardPrices", "interval_reward"]
 
@@ -84,7 +84,7 @@ def interval_reward(
     return total
 
 
-@compiled_part
+@compiled
 def _sum_row(values: FloatArray) -> float:
     """Sum of a row in the order in which numpy adds up to 128 numbers: eight sums side by side, then the rest."""
     whole = values.size - values.size % 8

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from grid_model.compilation import compiled, compiled_part
+from grid_model.compilation import compiled
 from grid_model.kernels.held import hold
 
 SYSTEM_FREQUENCY, NEIGHBOUR_FREQUENCY, FORECAST = range(3)
@@ -198,7 +198,7 @@ class Scada:
             mine[...] = given
 
 
-@compiled_part
+@compiled
 def _uniform(key: int, interval: int, signal: int, purpose: int) -> float:
     """A number in (0, 1) that depends on the four arguments and nothing else.
 
@@ -217,7 +217,7 @@ def _uniform(key: int, interval: int, signal: int, purpose: int) -> float:
     return (float(z >> np.uint64(11)) + 0.5) / 9007199254740992.0  # 2^53
 
 
-@compiled_part
+@compiled
 def _normal(key: int, interval: int, signal: int, radius: int, angle: int) -> float:
     """A standard normal number, by Box and Muller."""
     r = np.sqrt(-2.0 * np.log(_uniform(key, interval, signal, radius)))

@@ -8,14 +8,14 @@ method does not notice. Rows are those of `batch_rows`.
 
 from __future__ import annotations
 
-from grid_model.compilation import compiled_part
+from grid_model.compilation import compiled
 from grid_model.kernels.lanes import equal as same
 from grid_model.kernels.lanes import fma, fnma, load, select, spread, store
 from grid_model.power_flow.batch_rows import ACTIVE, GAUGE, ISLAND, N_BUS_ROW, Work
 from grid_model.power_flow.elimination import Elimination
 
 
-@compiled_part
+@compiled
 def factorise(plan: Elimination, work: Work) -> None:
     """Eliminate place after place; diagonal blocks become their inverses, right-hand sides go along."""
     first, later, base, target_first, target = (
@@ -73,7 +73,7 @@ def factorise(plan: Elimination, work: Work) -> None:
                 store(lu, to + 3, fnma(l3, u3, fnma(l2, u1, load(lu, to + 3))))
 
 
-@compiled_part
+@compiled
 def substitute(plan: Elimination, work: Work) -> None:
     """Solve back from the last place to the first, and move the voltages of environments that are active.
 

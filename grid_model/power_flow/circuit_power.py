@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from cases.arrays import IntArray
-from grid_model.compilation import compiled_part
+from grid_model.compilation import compiled
 from grid_model.kernels.lanes import fma, fnma, load, store
 from grid_model.power_flow.batch_rows import Work
 
 
-@compiled_part
+@compiled
 def circuit_power(branch_end: IntArray, work: Work) -> None:
     """S_f = V_f conj(y_ff V_f + y_ft V_t) and S_t = V_t conj(y_tf V_f + y_tt V_t) of every circuit, per unit."""
     v, flow, branch_y = work.v, work.flow, work.branch_y

@@ -20,7 +20,7 @@ van Ness & Griffin, Elimination methods for load-flow studies, AIEE Trans. 80, 1
 from __future__ import annotations
 
 from cases.arrays import FloatArray, IntArray
-from grid_model.compilation import compiled, compiled_part
+from grid_model.compilation import compiled
 from grid_model.kernels.lanes import equal as same
 from grid_model.kernels.lanes import fma, fnma, larger_size, load, root, select, spread, store
 from grid_model.power_flow.batch_rows import (
@@ -43,7 +43,7 @@ from grid_model.power_flow.batch_rows import (
 from grid_model.power_flow.elimination import Elimination
 
 
-@compiled_part
+@compiled
 def hold_voltages(held: IntArray, net: FloatArray, v: FloatArray) -> None:
     """Bring machines' buses to their set-points, angles kept."""
     for k in held:

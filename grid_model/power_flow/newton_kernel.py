@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
-from grid_model.compilation import compiled, compiled_part
+from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, store
 from grid_model.power_flow.batch_rows import (
     ACTIVE,
@@ -79,7 +79,7 @@ def solve_batch(plan: Elimination, room: Work, grids: Grids, asked: Question, an
         _answer(plan, work, envs, lane_of, asked, grids, answer)
 
 
-@compiled_part
+@compiled
 def _gather(source: FloatArray, envs: IntArray, rows: FloatArray) -> None:
     """Bring environments of several blocks together, [block, row, 8] to [row, 8]."""
     for lane in range(envs.size):
@@ -88,7 +88,7 @@ def _gather(source: FloatArray, envs: IntArray, rows: FloatArray) -> None:
             rows[row, lane] = source[block, row, column]
 
 
-@compiled_part
+@compiled
 def _begin(plan: Elimination, work: Work, envs: IntArray, lane_of: IntArray, asked: Question) -> None:
     """Powers and voltages of a block's environments, brought to their lanes."""
     state, net, law = work.state, work.net, work.law
@@ -115,7 +115,7 @@ def _begin(plan: Elimination, work: Work, envs: IntArray, lane_of: IntArray, ask
                 law[N_LAW_ROW * k + part, lane] = value if live else 0.0
 
 
-@compiled_part
+@compiled
 def _iterate(plan: Elimination, work: Work, tolerance_pu: float, max_iteration: int) -> None:
     """Newton's method on the active environments of a block, each until its own end.
 
@@ -144,7 +144,7 @@ def _iterate(plan: Elimination, work: Work, tolerance_pu: float, max_iteration: 
         substitute(plan, work)
 
 
-@compiled_part
+@compiled
 def _answer(
     plan: Elimination,
     work: Work,
