@@ -35,6 +35,8 @@ class Options:
     """File to write the figures to."""
     repeats: int = 5
     """Rounds; of speeds and times the fastest is reported, of ratios the median."""
+    large_grids: bool = False
+    """Power flow on 300 to 9,241 buses too, which takes minutes; naming a figure of theirs by --keys does the same."""
     learner: bool = True
     """Measure the learner too."""
     keys: tuple[str, ...] = ()
@@ -54,15 +56,29 @@ class Options:
 
 def measure(options: Options) -> dict[str, list[float]]:
     """All figures asked for, {key: its values, one or more a round}."""
-    from benchmarks import dynamics, learner, processes, security, simulator
+    from benchmarks import (
+        batch_size,
+        dynamics,
+        first_step,
+        learner,
+        power_flow,
+        processes,
+        security,
+        simulator,
+    )
 
     def once(figures: dict[str, float]) -> dict[str, list[float]]:
         return {key: [value] for key, value in figures.items() if key in WORDS}
 
+    large = set() if options.large_grids else set(map(power_flow.key, power_flow.LARGE_GRIDS))
+    wanted = set(options.keys or WORDS.keys() - large)
     parts: list[tuple[set[str], bool, Any]] = [
         (simulator.KEYS, False, lambda: simulator.measure(options.repeats)),
+        (batch_size.KEYS, False, lambda: batch_size.measure(options.repeats)),
+        (power_flow.KEYS, False, lambda: once(power_flow.measure(sorted(wanted)))),
+        (first_step.KEYS, False, lambda: first_step.measure(options.repeats)),
         (
-            {"n1_ac_ms", "n1_ratio_to_pandapower", "lodf_us_per_env"},
+            {"n1_ac_ms", "n1_ratio_to_lightsim2grid", "n1_ratio_to_pandapower", "lodf_us_per_env"},
             False,
             lambda: once(security.contingency_times()),
         ),
@@ -79,7 +95,6 @@ def measure(options: Options) -> dict[str, list[float]]:
             lambda: learner.measure(options.repeats),
         ),
     ]
-    wanted = set(options.keys or WORDS)
     found: dict[str, list[float]] = {}
     for keys, of_learner, work in parts:
         if keys & wanted and (options.learner or not of_learner):

@@ -38,6 +38,15 @@ class NewtonScreen:
             engine.set_topology(k, topology.branch_in_service[k], topology.machine_in_service[k])
         # Without a machine there is nothing to solve.
         self._powered: BoolArray = np.asarray(topology.machine_in_service.any(axis=1))
+        # Plants that each outage takes, as (outage, bus) and (plant).
+        self._lost: list[tuple[tuple[IntArray, IntArray], IntArray]] = []
+        for bus, left in (
+            (case.machine.bus, topology.machine_in_service),
+            (case.renewable.bus, topology.renewable_in_service),
+            (case.resource.bus, topology.resource_in_service),
+        ):
+            outage, plant = np.nonzero(~left)
+            self._lost.append(((outage, bus[plant]), plant))
         self._start_v_pu = engine.v_pu[n].copy()
         self.base_v_pu = self._start_v_pu
         self.v_pu: ComplexArray = np.zeros((n, case.n_bus), dtype=np.complex128)
@@ -104,13 +113,8 @@ class NewtonScreen:
 
         At dead buses it may be anything: the engine passes over what is injected there.
         """
-        case, topology = self.case, self.topology
-        injection = np.repeat(bus_injection_mva(case, point)[None, :], len(self._outages) + 1, axis=0)
-        for bus, p_mw, in_service in (
-            (case.machine.bus, point.p_machine_mw, topology.machine_in_service),
-            (case.renewable.bus, point.p_renewable_mw, topology.renewable_in_service),
-            (case.resource.bus, point.p_resource_mw, topology.resource_in_service),
-        ):
-            outage, plant = np.nonzero(~in_service)
-            np.subtract.at(injection, (outage, bus[plant]), p_mw[plant])
+        injection = np.repeat(bus_injection_mva(self.case, point)[None, :], len(self._outages) + 1, axis=0)
+        scheduled_mw = (point.p_machine_mw, point.p_renewable_mw, point.p_resource_mw)
+        for p_mw, (where, plant) in zip(scheduled_mw, self._lost, strict=True):
+            np.subtract.at(injection, where, p_mw[plant])
         return injection

@@ -7,11 +7,42 @@ from statistics import median_high as median
 
 WORDS = {
     "env_steps_per_s_64": ("environment steps a second, 64 environments", ",.0f"),
+    "env_steps_per_s_256": ("environment steps a second, 256 environments", ",.0f"),
     "env_steps_per_s_1": ("environment steps a second, 1 environment", ",.0f"),
     "pettingzoo_steps_per_s": ("steps a second through PettingZoo's dictionaries", ",.0f"),
     "ratio_to_runpp_64": ("a step of 64 environments, times faster than on runpp", ",.0f"),
     "ratio_to_runpp_1": ("a step of 1 environment, times faster than on runpp", ",.0f"),
     "power_flow_us": ("AC power flow, warm start, per environment [us]", ",.1f"),
+    "power_flow_ratio_to_lightsim2grid": (
+        "the same of 64 environments, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "power_flow_ratio_to_lightsim2grid_118": (
+        "AC power flow of 118 buses, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "power_flow_ratio_to_lightsim2grid_300": (
+        "AC power flow of 300 buses, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "power_flow_ratio_to_lightsim2grid_1354": (
+        "AC power flow of 1,354 buses, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "power_flow_ratio_to_lightsim2grid_2869": (
+        "AC power flow of 2,869 buses, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "power_flow_ratio_to_lightsim2grid_9241": (
+        "AC power flow of 9,241 buses, times faster than lightsim2grid",
+        ",.1f",
+    ),
+    "first_step_cold_cpu_s": (
+        "from a fresh clone to the third training step, compilation included [CPU s]",
+        ",.1f",
+    ),
+    "first_step_warm_cpu_s": ("the same at the next start [CPU s]", ",.2f"),
+    "memory_1024_envs_gb": ("memory of a process that plays 1,024 environments [GB]", ",.2f"),
     "series_load_s": ("start-up: the year of load, wind and sun from its cache [s]", ",.3f"),
     "runpp_us": ("the same with runpp, warm start [us]", ",.0f"),
     "dynamics_area_us": ("swing equations of an interval, level area, per environment [us]", ",.1f"),
@@ -41,11 +72,14 @@ WORDS = {
 
 
 # What the fastest round is told by: the largest of these speeds and the smallest of these times.
-SPEEDS = frozenset({"env_steps_per_s_64", "env_steps_per_s_1", "pettingzoo_steps_per_s"})
+SPEEDS = frozenset(
+    {"env_steps_per_s_64", "env_steps_per_s_256", "env_steps_per_s_1", "pettingzoo_steps_per_s"}
+)
 TIMES = frozenset(
     {
         "power_flow_us",
         "series_load_s",
+        "first_step_warm_cpu_s",
         "runpp_us",
         "dynamics_us",
         "observation_us",

@@ -1,8 +1,5 @@
 """Time of AC power flows: the batched Newton method against lightsim2grid, on one core, in one run.
 
-    python scripts/power_flow_times.py                                          68 and 118 buses
-    python scripts/power_flow_times.py case300 case1354pegase case2869pegase case9241pegase
-
 On the 68 buses both solve the same recorded power flows of 64 environments in training, warm-started, to a mismatch of
 1e-9 pu. On pandapower's grids active loads vary by half a per cent from one solve to the next; lightsim2grid solves one
 after the other, the batch 64 (16 above 1,000, 8 above 2,000 buses) at a time. Turns alternate, the best of each counts.
@@ -10,16 +7,12 @@ after the other, the batch 64 (16 above 1,000, 8 above 2,000 buses) at a time. T
 
 from __future__ import annotations
 
-import sys
 import time
-import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+GRIDS = ("case118",)
+LARGE_GRIDS = ("case300", "case1354pegase", "case2869pegase", "case9241pegase")  # minutes
 N_ENV = 64
 TOLERANCE_PU = 1e-9
 TURNS = 5
@@ -154,19 +147,22 @@ def ratio_on(name: str) -> dict[str, float]:
     return {
         f"power_flow_newton_us_{number}": newton_us,
         f"power_flow_lightsim2grid_us_{number}": lightsim_us,
-        f"power_flow_ratio_to_lightsim2grid_{number}": lightsim_us / newton_us,
+        key(name): lightsim_us / newton_us,
     }
 
 
-def main(names: list[str]) -> None:
-    """Print all figures."""
-    warnings.simplefilter("ignore")
-    figures = ratio_68()
-    for name in names or ["case118"]:
-        figures |= ratio_on(name)
-    for key, value in figures.items():
-        print(f"{key:45s} {value:12.4g}")
+def key(grid: str) -> str:
+    """The name of a grid's ratio."""
+    return f"power_flow_ratio_to_lightsim2grid_{''.join(c for c in grid if c.isdigit())}"
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+KEYS = {"power_flow_ratio_to_lightsim2grid", *map(key, (*GRIDS, *LARGE_GRIDS))}
+
+
+def measure(wanted: Sequence[str]) -> dict[str, float]:
+    """Ratios of the grids whose keys are wanted, and what they are made of."""
+    figures = ratio_68() if "power_flow_ratio_to_lightsim2grid" in wanted else {}
+    for grid in (*GRIDS, *LARGE_GRIDS):
+        if key(grid) in wanted:
+            figures |= ratio_on(grid)
+    return figures

@@ -1,10 +1,16 @@
 """The parts of the benchmark, shrunk."""
 
+<<<<<<< HEAD
 from dataclasses import replace
 
 from benchmarks import dynamics, learner, simulator
 from control.scenario.suites import SCENARIOS
 from marl.environment.batch import make_batch
+=======
+import pytest
+
+from benchmarks import batch_size, dynamics, figures, first_step, learner, power_flow
+>>>>>>> newton2
 
 
 def test_the_floor_and_the_learner_run_on_the_same_sizes():
@@ -20,6 +26,7 @@ def test_the_dynamics_are_timed_at_two_levels():
     assert min(found.values()) > 0.0
 
 
+<<<<<<< HEAD
 def test_the_parts_of_a_step_are_found_and_none_takes_no_time():
     """By their names in today's classes: a part that has moved would be missed, or counted to the rest."""
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=3), 2, check=False)
@@ -27,3 +34,33 @@ def test_the_parts_of_a_step_are_found_and_none_takes_no_time():
     found = simulator.parts_s(batch)
     assert sorted(found) == ["dynamics", "observation", "power_flow", "resources", "rest"]
     assert min(found.values()) > 0.0
+=======
+def test_power_flow_is_timed_beside_lightsim2grid():
+    """The keys have words, and those that are not wanted are not measured."""
+    assert power_flow.key("case9241pegase") == "power_flow_ratio_to_lightsim2grid_9241"
+    assert power_flow.measure([]) == {}
+    found = power_flow.ratio_68(n_step=1)
+    assert found["power_flow_ratio_to_lightsim2grid"] > 0.0
+    assert found["power_flow_max_dv_pu"] < 1e-7  # both stop at a mismatch of 1e-9 pu
+
+
+def test_large_batches_are_measured():
+    found = batch_size.measure(rounds=1, n_step=1, n_large=8)
+    assert set(found) == batch_size.KEYS
+    assert 0.05 < found["memory_1024_envs_gb"][0] < 4.0  # an interpreter with numba, in GB
+
+
+def test_a_start_is_measured_where_the_training_begins(monkeypatch, tmp_path):
+    """A program in the place of the training, which takes half a second of processor time."""
+    (tmp_path / "tree").mkdir()
+    busy = "import os, time\nwhile time.process_time() < 0.5: pass\nos._exit(42)"
+    monkeypatch.setattr(first_step, "STARTED", busy)
+    assert 0.5 <= first_step._start_cpu_s(tmp_path) < 1.5
+    monkeypatch.setattr(first_step, "STARTED", "raise SystemExit('no grid')")
+    with pytest.raises(RuntimeError, match="did not reach its step 3: no grid"):
+        first_step._start_cpu_s(tmp_path)
+
+
+def test_all_keys_have_words():
+    assert set(figures.WORDS) >= power_flow.KEYS | batch_size.KEYS | first_step.KEYS
+>>>>>>> newton2
