@@ -52,7 +52,11 @@ def measure(rounds: int = 1) -> dict[str, list[float]]:
 
 
 def _start_cpu_s(place: Path) -> float:
-    """Processor time of one start [s]."""
+    """Processor time of one start [s].
+
+    Raises:
+        RuntimeError: the training did not reach its step.
+    """
     tree = place / "tree"
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     environment |= {"PYTHONPATH": str(tree), "IEEE68_CACHE_DIR": str(place / "cache")}

@@ -1,16 +1,12 @@
 """The parts of the benchmark, shrunk."""
 
-<<<<<<< HEAD
 from dataclasses import replace
 
-from benchmarks import dynamics, learner, simulator
-from control.scenario.suites import SCENARIOS
-from marl.environment.batch import make_batch
-=======
 import pytest
 
-from benchmarks import batch_size, dynamics, figures, first_step, learner, power_flow
->>>>>>> newton2
+from benchmarks import batch_size, dynamics, figures, first_step, learner, power_flow, simulator
+from control.scenario.suites import SCENARIOS
+from marl.environment.batch import make_batch
 
 
 def test_the_floor_and_the_learner_run_on_the_same_sizes():
@@ -26,7 +22,6 @@ def test_the_dynamics_are_timed_at_two_levels():
     assert min(found.values()) > 0.0
 
 
-<<<<<<< HEAD
 def test_the_parts_of_a_step_are_found_and_none_takes_no_time():
     """By their names in today's classes: a part that has moved would be missed, or counted to the rest."""
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=3), 2, check=False)
@@ -34,7 +29,8 @@ def test_the_parts_of_a_step_are_found_and_none_takes_no_time():
     found = simulator.parts_s(batch)
     assert sorted(found) == ["dynamics", "observation", "power_flow", "resources", "rest"]
     assert min(found.values()) > 0.0
-=======
+
+
 def test_power_flow_is_timed_beside_lightsim2grid():
     """The keys have words, and those that are not wanted are not measured."""
     assert power_flow.key("case9241pegase") == "power_flow_ratio_to_lightsim2grid_9241"
@@ -63,4 +59,3 @@ def test_a_start_is_measured_where_the_training_begins(monkeypatch, tmp_path):
 
 def test_all_keys_have_words():
     assert set(figures.WORDS) >= power_flow.KEYS | batch_size.KEYS | first_step.KEYS
->>>>>>> newton2
