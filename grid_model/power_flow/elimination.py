@@ -54,7 +54,8 @@ def plan_elimination(n_bus: int, from_bus: IntArray, to_bus: IntArray, last: int
 
     Args:
         n_bus: number of buses.
-        from_bus, to_bus: ends of the circuits, [branch]; several may join the same buses.
+        from_bus: where each circuit begins, [branch]; several may join the same buses.
+        to_bus: where it ends, [branch].
         last: bus to eliminate last, where the angles refer to.
     """
     joined: list[set[int]] = [set() for _ in range(n_bus)]

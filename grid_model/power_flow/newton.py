@@ -171,7 +171,8 @@ class NewtonEngine:
 
         Args:
             env: the environment.
-            branch_in_service: [branch]; machine_in_service: [machine]; a machine on a dead bus is switched off too.
+            branch_in_service: which circuits are, [branch].
+            machine_in_service: which machines are, [machine]; one on a dead bus is switched off too.
         """
         case = self.case
         if self._n_island == 1:
@@ -330,7 +331,8 @@ def living_islands(
 
     Args:
         case: the grid.
-        branch_in_service: [branch]; machine_in_service: [machine]; an island without any machine is dead.
+        branch_in_service: which circuits are, [branch].
+        machine_in_service: which machines are, [machine]; an island without any machine is dead.
         n_island: most islands that live on.
     """
     label = islands(case, branch_in_service)
@@ -356,8 +358,11 @@ def load_law(
         S = S_I V + S_Z V^2 + P_E V^alpha + j Q_E V^beta         V in per unit of nominal
 
     Args:
-        s_current_mva, s_impedance_mva: drawn at 1 pu as constant current and constant impedance, [env, bus].
-        s_exponent_mva: drawn at 1 pu by the loads with exponents alpha (P) and beta (Q), [env, bus].
+        s_current_mva: drawn at 1 pu as constant current [MVA], [env, bus].
+        s_impedance_mva: drawn at 1 pu as constant impedance [MVA], [env, bus].
+        s_exponent_mva: drawn at 1 pu by loads with exponents [MVA], [env, bus].
+        alpha: exponent of their active power, [env, bus].
+        beta: exponent of their reactive power, [env, bus].
 
     Returns:
         [env, bus, 8].

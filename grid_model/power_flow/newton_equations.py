@@ -82,6 +82,8 @@ def evaluate(plan: Elimination, work: Work, begin: bool) -> None:
     """Mismatches, the largest of each environment, and the Jacobian at the present voltages.
 
     Args:
+        plan: order and pattern of the elimination.
+        work: arrays of one block of environments; mismatches and Jacobian are filled in.
         begin: choose lambda anew, so that each island's active power balances.
     """
     near_first, near, near_block, base = plan.near_first, plan.near, plan.near_block, plan.base
