@@ -46,7 +46,7 @@ def recorded_injections(n_step: int) -> tuple[Any, Any]:
     solve = engine.solve
 
     def solve_and_keep(injection_mva: Any, envs: Any = None) -> Any:
-        if envs is None:
+        if envs is None or len(envs) == N_ENV:  # not those of single environments after events
             record.append(injection_mva.copy())
         return solve(injection_mva, envs)
 
