@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -24,6 +25,25 @@ OWN_PACKAGES = ("grid_model.", "control.")
 SECONDS_PER_KERNEL = 0.3  # of a processor of 2023
 _OPTIONS = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _njit: Any = numba.njit  # numba's type information leaves out an option
+
+
+_load_index: Callable[[Any], dict[Any, Any]] = IndexDataCacheFile._load_index
+
+
+def _readable_index(file: Any) -> dict[Any, Any]:
+    """What numba has kept of a kernel; nothing where it names a type that is gone, so that it is compiled anew.
+
+    numba's index holds the types of arguments, our named tuples among them, by the names of their modules. After one
+    has been renamed, or where a kernel was once called with a tuple of somebody else's, it cannot be read any more,
+    and numba would end in an error at every start.
+    """
+    try:
+        return _load_index(file)
+    except (ImportError, AttributeError, TypeError, EOFError):
+        return {}
+
+
+setattr(IndexDataCacheFile, "_load_index", _readable_index)  # noqa: B010  numba offers no other way
 
 
 def compiled(function: Kernel) -> Kernel:
