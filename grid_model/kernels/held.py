@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 import numba
-
 from numba import types
 from numba.experimental import structref
 from numba.extending import overload
