@@ -144,8 +144,3 @@ def draw_from(environment: BatchedEnvironment, scenario: str) -> None:
             "it has no draw_from(scenario)"
         )
     environment.draw_from(scenario)
-
-
-def agent_names(groups: tuple[AgentGroup, ...]) -> tuple[str, ...]:
-    """All agents in the groups' order, which is the order of per-agent rewards and values."""
-    return tuple(agent for group in groups for agent in group.agents)

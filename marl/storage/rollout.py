@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from marl.protocol import AgentGroup, Observation, Transition
-from marl.storage.storage import Decision
+from marl.storage.storage import Decision, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class _Final:
     state: Tensor  # [state]
 
 
-class RolloutBuffer:
+class RolloutBuffer(Storage):
     """Filled one step of all environments at a time, given out as a whole, then cleared."""
 
     def __init__(
