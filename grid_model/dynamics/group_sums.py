@@ -6,15 +6,15 @@ and in any batch; a matrix product of a linear algebra library would not be.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
+from grid_model.compilation import compiled
 
 __all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_groups"]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def project(values: FloatArray, bus: IntArray, impact_share: FloatArray, out: FloatArray) -> None:
     """out[group, env] += sum_i values[env, i] Phi[env, bus_i, group], Phi the impact share."""
     n_env, n = values.shape
@@ -25,7 +25,7 @@ def project(values: FloatArray, bus: IntArray, impact_share: FloatArray, out: Fl
                 out[g, e] += values[e, i] * impact_share[e, bus[i], g]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
     """Sum over the members of each group, [env, n] -> [group, env]."""
     n_env, n = values.shape
@@ -36,7 +36,7 @@ def sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
     """out[env, i] = sum_g weights[env, i, g] of_group[g, env]."""
     n_env, n, n_group = weights.shape
@@ -48,7 +48,7 @@ def weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
     """out[env] = sum_ab gram[env, a, b] moment[a, b, env], with only the lower triangle of moment filled in."""
     n_env, n_group, _ = gram.shape
@@ -61,7 +61,7 @@ def sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def centre_of_inertia(df_hz: FloatArray, inertia: FloatArray) -> FloatArray:
     """out[step, env] = sum_g M_g f_g / sum_g M_g, from [step, group, env] and [group, env]."""
     n_step, n_group, n_env = df_hz.shape

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.compilation import compiled
 from grid_model.kernels.structs import GridArrays, Profile
 from grid_model.network.admittance import ComplexArray
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def between(start: float, end: float, at: float) -> float:
     """Straight line between two values, exact at both ends."""
     if at == 0.0:
@@ -31,7 +31,7 @@ def between(start: float, end: float, at: float) -> float:
     return start + (end - start) * at
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def resource_output(
     profile: Profile, env: int, resource: int, step: int, n_steps: int, interval_s: float
 ) -> float:
@@ -50,7 +50,7 @@ def resource_output(
     return u0_mw + slope * t_s - behind + (start_mw - u0_mw + behind) * profile.lag_decay[step, resource]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw: FloatArray) -> None:
     """What each machine sends out: its turbine's power less the part of its group's acceleration by inertia.
 
@@ -90,7 +90,7 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
             machine_mw[row, i] = mechanical[i] - by_inertia * accelerating[g]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) -> None:
     """Complex power into every bus at a step of the interval, loads at the frequency of their own bus.
 
@@ -147,7 +147,7 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
                 total_mva[e, machine_bus[i]] += machine_mw[row, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def split_injection(
     rows: IntArray,
     injection_mva: ComplexArray,
@@ -184,7 +184,7 @@ def split_injection(
             q_mvar[row, n_bus + bus] = np.float32(q - np.float64(q_mvar[row, bus]))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def served_load(
     load_mw: FloatArray,
     load_step_mw: FloatArray,
@@ -201,7 +201,7 @@ def served_load(
                 served_mw[e, i] = (load_mw[e, i] + load_step_mw[e, i]) * served_share[e, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def unserved_load(
     load_mw: FloatArray,
     load_step_mw: FloatArray,

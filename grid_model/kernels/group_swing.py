@@ -33,10 +33,10 @@ operation is re-associated, so a result does not depend on the size of its batch
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
 from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
@@ -44,7 +44,7 @@ from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, Sw
 __all__ = ["integrate_groups"]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def integrate_groups(
     n_env: int | None,
     n_steps: int,

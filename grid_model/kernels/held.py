@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-import numba
 from numba import types
 from numba.experimental import structref
 from numba.extending import overload
+
+from grid_model.compilation import compiled
 
 __all__ = ["hold"]
 
@@ -61,7 +62,7 @@ def _overload_filled(content):  # type: ignore[no-untyped-def]  # numba compares
     return names["fill"]
 
 
-@numba.njit(cache=True)
+@compiled
 def _hold(content: Any) -> Any:
     return _filled(content)
 

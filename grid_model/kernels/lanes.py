@@ -6,7 +6,7 @@ reads a row, `store` writes one, and between them the usual operators work on al
 lane by lane, none is reordered or fused unless `fma` says so; so the bits of a lane depend neither on its neighbours
 nor on its place, and a processor with narrower registers gets the same ones.
 
-Functions marked @numba.njit are kept compiled with these operations in them, so this file counts among their sources.
+Functions marked @compiled are kept compiled with these operations in them, so this file counts among their sources.
 numba's own loops would need the compiler to prove that arrays do not overlap, which it cannot here; hence a type.
 """
 

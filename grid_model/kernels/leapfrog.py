@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.compilation import compiled
 from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
 
 __all__ = ["DriveProfile", "compiled_width", "drive_profile", "drive_step", "gather_step", "trace_step"]
@@ -18,7 +18,7 @@ def compiled_width(n_env: int) -> int | None:
     return None if n_env == 1 else n_env
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _width(n_env: int | None, length: int) -> int:
     """Length of the last axis: known when compiling if n_env is None, so that loops over one environment vanish."""
     if n_env is None:
@@ -41,7 +41,7 @@ class DriveProfile(NamedTuple):
     half_lag: FloatArray  # over half a step, [lag]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def drive_profile(n_env: int | None, n_steps: int, drive: Drive, constants: SwingConstants) -> DriveProfile:
     """Split resources that follow straight lines into straight lines, added to what drives the groups, and gaps.
 
@@ -74,7 +74,7 @@ def drive_profile(n_env: int | None, n_steps: int, drive: Drive, constants: Swin
     )
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def drive_step(
     n_env: int | None,
     fraction: float,
@@ -120,7 +120,7 @@ def drive_step(
                 gap_mw[k, a, e] *= decay_lag[k]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _decays(lag_s: FloatArray, dt_s: float) -> FloatArray:
     """exp(-dt / T) of each lag; an array of its own, since a scalar loop and a vector one may round differently."""
     decay = np.empty(lag_s.size)
@@ -129,7 +129,7 @@ def _decays(lag_s: FloatArray, dt_s: float) -> FloatArray:
     return decay
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def trace_step(
     n_env: int | None, row: int, swing: SwingVariables, record: IntervalRecord, high_pressure_fraction: float
 ) -> None:
@@ -149,7 +149,7 @@ def trace_step(
                 trace_mechanical_mw[row, a, e] = f_high * valve_mw[a, e] + (1.0 - f_high) * reheat_mw[a, e]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def gather_step(n_env: int | None, df_hz: FloatArray, weight: float, record: IntervalRecord) -> None:
     """Take one step into extremes and second moments, of these the lower triangle."""
     second_moment_hz2, df_min_hz, df_max_hz = record.second_moment_hz2, record.df_min_hz, record.df_max_hz

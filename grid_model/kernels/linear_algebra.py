@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width
 
 # pi/2 in two parts (Cody and Waite): the first has 33 bits, so that its product with a whole number is exact.
@@ -14,7 +14,7 @@ _HALF_PI_HEAD = 1.57079632673412561417
 _HALF_PI_TAIL = 6.07710050650619224932e-11
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _inverse(n_env: int | None, matrix: FloatArray) -> FloatArray:
     """Inverse of a batch of small symmetric positive definite matrices, [row, column, env], by Gauss-Jordan."""
     n, width = matrix.shape[0], _width(n_env, matrix.shape[2])
@@ -47,7 +47,7 @@ def _inverse(n_env: int | None, matrix: FloatArray) -> FloatArray:
     return inverse
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _sine_and_cosine(n_env: int | None, angle_rad: FloatArray, sine: FloatArray, cosine: FloatArray) -> None:
     """Sine and cosine of a whole array [row, env] without a branch, so that it becomes vector instructions.
 
@@ -81,7 +81,7 @@ def _sine_and_cosine(n_env: int | None, angle_rad: FloatArray, sine: FloatArray,
             cosine[i, e] = -second if quarter == 1.0 or quarter == 2.0 else second
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _add_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out += matrix vector, three columns at a time: fewer passes over out."""
     n, width = out.shape[0], _width(n_env, out.shape[1])
@@ -100,7 +100,7 @@ def _add_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out:
                 out[a, e] += matrix[a, n - 1, e] * vector[n - 1, e]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _subtract_product(n_env: int | None, matrix: FloatArray, vector: FloatArray, out: FloatArray) -> None:
     """out -= matrix vector, three columns at a time: fewer passes over out."""
     n, width = out.shape[0], _width(n_env, out.shape[1])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import FloatArray
+from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _sine_and_cosine
 from grid_model.kernels.structs import (
@@ -20,7 +20,7 @@ from grid_model.kernels.structs import (
 __all__ = ["integrate_machines", "network_power"]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _accumulate_power(
     n_env: int | None,
     reduced: ReducedNetwork,
@@ -46,7 +46,7 @@ def _accumulate_power(
             power_mw[i, e] = cosine[i, e] * real[e] + sine[i, e] * imaginary[e]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def network_power(
     n_env: int | None,
     reduced: ReducedNetwork,
@@ -67,7 +67,7 @@ def network_power(
     _accumulate_power(n_env, reduced, sine, cosine, np.empty(width), np.empty(width), power_mw)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def integrate_machines(
     n_env: int | None,
     n_steps: int,

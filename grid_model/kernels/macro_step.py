@@ -10,10 +10,10 @@ environment, and so gives the same bits alone and in any batch. Steps are counte
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, inject, resource_output, share_among_machines
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.machine_swing import integrate_machines
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
     """A new interval, from where the last one ended to what is coming; moments to zero, extremes to the present.
 
@@ -68,7 +68,7 @@ def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
     return n_swinging
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _copy_injections(given: Injections, taken: Injections) -> None:
     taken.load_mw[:] = given.load_mw
     taken.load_mvar[:] = given.load_mvar
@@ -104,7 +104,7 @@ def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> Mac
     )
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def integrate_macro_step(
     n_env: int | None,
     grid: GridArrays,
@@ -160,14 +160,14 @@ def integrate_macro_step(
     return True
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def adopt_macro_step(grid: GridArrays, macro: MacroStep, envs: IntArray, step_b: int) -> None:
     """Take over what was integrated up to step_b, and fill in what the power flow there is to solve."""
     _adopt(grid, envs, macro)
     share_and_inject(grid, envs, step_b)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def share_and_inject(grid: GridArrays, envs: IntArray, step: int) -> None:
     """Share each group's electrical power among its machines at a step, and fill in what to solve there."""
     machine_mw = np.empty((envs.size, grid.placement.machine_bus.size))
@@ -175,7 +175,7 @@ def share_and_inject(grid: GridArrays, envs: IntArray, step: int) -> None:
     inject(grid, envs, machine_mw, step)
 
 
-@numba.njit(cache=True)
+@compiled
 def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArray) -> bool:
     """Whether no group has fallen below the highest stage of load shedding and no relay has picked up.
 
@@ -195,7 +195,7 @@ def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArr
     return not counting
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _begin(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
     """State and parameters of the environments named, to integrate on."""
     state, swing, record = grid.group_state, macro.swing, macro.record
@@ -221,7 +221,7 @@ def _begin(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
     _gather_network(grid, envs, macro, grid.reduced, macro.reduced)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _gather_network(
     grid: GridArrays,
     envs: IntArray,
@@ -237,7 +237,7 @@ def _gather_network(
         _gather(whole.susceptance_mw, envs, reduced.susceptance_mw)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _gather(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
     """taken[:, :, row] = values[:, :, envs[row]]."""
     for a in range(values.shape[0]):
@@ -246,7 +246,7 @@ def _gather(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
                 taken[a, b, row] = values[a, b, envs[row]]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _scatter(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
     """taken[:, :, envs[row]] = values[:, :, row]."""
     for a in range(values.shape[0]):
@@ -255,7 +255,7 @@ def _scatter(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
                 taken[a, b, envs[row]] = values[a, b, row]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _adopt(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
     """Make what was integrated the state; the groups' electrical power follows from what changed.
 
@@ -286,7 +286,7 @@ def _adopt(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
                 record.second_moment_hz2[g, h, e] += moved.second_moment_hz2[g, h, row]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _drive(grid: GridArrays, envs: IntArray, a: float, b: float, step_a: int, macro: MacroStep) -> None:
     """Powers that act on the groups at fractions a and b of an interval, between which they follow straight lines.
 

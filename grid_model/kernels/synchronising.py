@@ -6,10 +6,10 @@ S of what their internal voltages drive through the reduced network (`grid_model
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.compilation import compiled
 from grid_model.kernels.structs import GridArrays, Network, Placement, ReducedNetwork
 from grid_model.network.admittance import ComplexArray
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def adopt_power_flow(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
     """Start the next macro step from the last power flow: machines' powers, and what joins the groups there.
 
@@ -38,7 +38,7 @@ def adopt_power_flow(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) 
     _renew(grid, envs, grid.reduced)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
     """Machines' powers of the environments that found a solution, and their groups' sums."""
     converged, in_service = grid.power_flow.converged, grid.status.machine
@@ -57,7 +57,7 @@ def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArr
                 p_elec_mw[machine_group[i], e] += machine_mw[e, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _renew(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork | None) -> None:
     """What joins the groups of some environments, by the level; which one is known when this is compiled."""
     if reduced is None:
@@ -66,7 +66,7 @@ def _renew(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork | None) -> 
         _renew_coefficients(grid, envs, reduced)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
     """T + L at the operating points of some environments."""
     n_spring, n_group = grid.network.angle_sensitivity.shape[1:]
@@ -91,7 +91,7 @@ def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
                 synchronising_mw_per_rad[a, b, e] = matrix[a, b]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork) -> None:
     """C and S of the machines, losses included, in the environments that found a solution."""
     v_pu, machine, status, n = (
@@ -125,7 +125,7 @@ def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwor
                 reduced.susceptance_mw[i, j, e] = susceptance_mw[i, j, 0] - losses[i, j]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def spring_stiffness(
     v_pu: ComplexArray,
     machine_q_mvar: FloatArray,
@@ -167,7 +167,7 @@ def spring_stiffness(
             stiffness_mw_per_rad[k] = 0.0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def synchronising_matrix(
     stiffness_mw_per_rad: FloatArray, angle_sensitivity: FloatArray, matrix_mw_per_rad: FloatArray
 ) -> None:
@@ -193,7 +193,7 @@ def synchronising_matrix(
             total[b, a] = total[a, b]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def loss_matrix(
     v_pu: ComplexArray,
     network: Network,
@@ -234,7 +234,7 @@ def loss_matrix(
             matrix_mw_per_rad[a, b] += total[a, b]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def internal_voltages(
     v_pu: ComplexArray,
     machine_mw: FloatArray,
@@ -266,7 +266,7 @@ def internal_voltages(
     return e_pu
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def power_coefficients(
     e_pu: ComplexArray,
     y_reduced_pu: ComplexArray,
