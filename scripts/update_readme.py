@@ -1,7 +1,7 @@
-"""Fills the figures of README.md from the results kept in results/*.json, so that no number there is typed.
+"""Fills the figures of docs/results.md from the results kept in results/*.json, so that no number there is typed.
 
-python scripts/update_readme.py            write README.md anew
-python scripts/update_readme.py --check    write nothing; exit status 1 if README.md is not up to date
+python scripts/update_readme.py            write docs/results.md anew
+python scripts/update_readme.py --check    write nothing; exit status 1 if docs/results.md is not up to date
 
 A block stands between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->` and holds what the renderer
 of that name makes of results/NAME.json. Each result is written by the command that `BLOCKS` names.
@@ -26,7 +26,7 @@ PROGRAM = "update_readme.py"
 class Options:
     """What to fill."""
 
-    readme: Path = command_line.ROOT / "README.md"
+    readme: Path = command_line.ROOT / "docs" / "results.md"
     """File with the blocks."""
     results: Path = command_line.ROOT / "results"
     """Directory of the results, one JSON file a block."""

@@ -11,7 +11,7 @@ PresetName = Literal["recommended", "reference", "residual"]
 
 
 def recommended() -> TrainingConfig:
-    """What learns best on the 68-bus grid from nothing; the reasons stand in the README's ablation."""
+    """What learns best on the 68-bus grid from nothing; the reasons stand in docs/results.md."""
     return TrainingConfig()
 
 

@@ -1,4 +1,4 @@
-"""What the documents name exists, and the README's figures were made by the recipes of today."""
+"""What the documents name exists, and the figures of results were made by the recipes of today."""
 
 import dataclasses
 import importlib
@@ -66,6 +66,11 @@ def test_every_path_and_import_of_a_document_exists(document):
             assert hasattr(importlib.import_module(module), name), f"from {module} import {name}"
 
 
+def test_the_readme_is_read_in_a_minute():
+    """150 lines are what a newcomer reads before giving up; everything else has a document of its own."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
 @pytest.mark.parametrize("document", DOCUMENTS[2:], ids=lambda path: path.name)
 def test_every_document_begins_with_its_contents(document):
     text = document.read_text(encoding="utf-8")
@@ -88,7 +93,7 @@ def as_json(config) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def test_the_default_training_of_the_readme_is_the_default_recipe():
+def test_the_default_training_of_the_results_is_the_default_recipe():
     found = json.loads((ROOT / "results" / "training.json").read_text(encoding="utf-8"))["config"]
     assert found == as_json(recommended().validated_from(VALIDATION_SEEDS.first))
 

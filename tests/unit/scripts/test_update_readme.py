@@ -1,4 +1,4 @@
-"""The README's figures are what the results say."""
+"""The figures of the documents are what the results say."""
 
 import json
 from pathlib import Path
@@ -55,5 +55,5 @@ def test_what_does_not_fit_is_named(tmp_path, text, result, words):
         figures.filled(text, tmp_path, update_readme.BLOCKS)
 
 
-def test_the_readme_is_up_to_date():
+def test_the_results_are_up_to_date():
     assert update_readme.main(["--check"]) == 0
