@@ -1,8 +1,9 @@
 """How kernels are compiled, and how a user hears of it: once for a machine and a version of the sources.
 
 numba keeps what it has compiled beside the sources. What costs time at the first start is the number and the size of
-compiled functions, so no kernel gets the way in for C that nobody takes. Division by zero gives infinity or NaN, as in
-numpy, instead of a check and an exception.
+compiled functions. A kernel that others call would be compiled twice, into their machine code and into its own: here
+the second happens only where Python calls it too. None gets the way in for C that nobody takes. Division by zero gives
+infinity or NaN, as in numpy, instead of a check and an exception.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import numba
 from numba.core import event
 from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
@@ -23,8 +23,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 OWN_PACKAGES = ("grid_model.", "control.")
 SECONDS_PER_KERNEL = 0.3  # of a processor of 2023
-_OPTIONS = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_njit: Any = numba.njit  # numba's type information leaves out an option
+_OPTIONS = {"nopython": True, "boundscheck": None, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 _load_index: Callable[[Any], dict[Any, Any]] = IndexDataCacheFile._load_index
@@ -46,14 +45,56 @@ def _readable_index(file: Any) -> dict[Any, Any]:
 setattr(IndexDataCacheFile, "_load_index", _readable_index)  # noqa: B010  numba offers no other way
 
 
+class _Part(CPUDispatcher):
+    """A kernel inside other kernels: it ends up in their machine code and gets neither code of its own nor a file."""
+
+    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options)
+        compiler = vars(self)["_compiler"]
+        self._compile_whole = compiler._compile_core
+        compiler._customize_flags = self._without_entry
+        compiler._compile_core = self._compile_part
+
+    def add_overload(self, cres: Any) -> None:
+        """Kept for the kernels that call this one; Python never does."""
+        self.overloads[tuple(cres.signature.args)] = cres
+
+    def _without_entry(self, flags: Any) -> Any:
+        flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+        return flags
+
+    def _compile_part(self, args: Any, return_type: Any) -> Any:
+        result = self._compile_whole(args, return_type)
+        name = object()  # numba tells functions apart by their entry for Python
+        context: Any = self.targetctx
+        context.insert_user_function(name, result.fndesc, [result.library])
+        return result._replace(entry_point=name)
+
+
+class _Kernel(CPUDispatcher):
+    """A kernel that Python calls; where other kernels call it, its part is compiled into them."""
+
+    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options)
+        self.part = _Part(function, options)
+        self.enable_caching()
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """How a kernel that calls this one sees it."""
+        return self.part.get_call_template(args, kws)
+
+    def get_overload(self, signature: Any) -> Any:
+        """What such a kernel links."""
+        return self.part.get_overload(signature)
+
+
 def compiled(function: Kernel) -> Kernel:
     """A kernel, called by Python or by other kernels.
 
     Args:
         function: its source.
     """
-    dispatcher: Kernel = _njit(**_OPTIONS)(function)
-    return dispatcher
+    return cast(Kernel, _Kernel(function, _OPTIONS))
 
 
 class Announcement(event.Listener):

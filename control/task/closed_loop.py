@@ -42,7 +42,7 @@ from control.task.limits import (
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.compilation import compiled
 from grid_model.dynamics.events import Event
-from grid_model.dynamics.group_sums import centre_of_inertia, weigh_groups
+from grid_model.dynamics.group_sums import weigh_by_inertia, weigh_groups
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
@@ -474,12 +474,17 @@ def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple
         advance_plants(plants, action, loop.plants, change_mw)
         for e in range(interval.size):
             at = interval[e]
-            coming.load_mw[e] = episodes.load_mw[e, at]
-            coming.load_mvar[e] = episodes.load_mw[e, at] * episodes.mvar_per_mw
-            coming.renewable_mw[e] = episodes.renewable_mw[e, at]
-            coming.schedule_mw[e] = episodes.schedule_mw[e, at]
-            coming.set_point_mw[e] = plants.set_point_mw[e]
-            coming.resource_mw[e] = plants.output_mw[e]
+            # Numba takes a second to compile an assignment of arrays; a loop costs nothing.
+            for i in range(coming.load_mw.shape[1]):
+                coming.load_mw[e, i] = episodes.load_mw[e, at, i]
+                coming.load_mvar[e, i] = episodes.load_mw[e, at, i] * episodes.mvar_per_mw[i]
+            for i in range(coming.renewable_mw.shape[1]):
+                coming.renewable_mw[e, i] = episodes.renewable_mw[e, at, i]
+            for i in range(coming.schedule_mw.shape[1]):
+                coming.schedule_mw[e, i] = episodes.schedule_mw[e, at, i]
+            for i in range(coming.set_point_mw.shape[1]):
+                coming.set_point_mw[e, i] = plants.set_point_mw[e, i]
+                coming.resource_mw[e, i] = plants.output_mw[e, i]
     return over, due, dispatched
 
 
@@ -507,9 +512,9 @@ def _measure(grid: GridArrays, episodes: EpisodeArrays, measured: Measurement) -
     bus_df_hz, coi_df_hz, signals = measured.bus_df_hz, measured.coi_df_hz, measured.signals
     forecast_mw = episodes.forecast_deviation_mw
     n_env, n_bus = bus_df_hz.shape
-    bus_df_hz[:] = weigh_groups(grid.network.bus_frequency, df_hz)
+    weigh_groups(grid.network.bus_frequency, df_hz, bus_df_hz)
     inertia = grid.groups.inertia_mws_per_hz
-    coi_df_hz[:] = centre_of_inertia(df_hz.reshape((1, df_hz.shape[0], n_env)), inertia)[0]
+    weigh_by_inertia(df_hz, inertia, coi_df_hz)
     served_load(
         profile.end.load_mw,
         profile.load_step_mw,

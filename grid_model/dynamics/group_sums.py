@@ -11,7 +11,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 
-__all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_groups"]
+__all__ = ["centre_of_inertia", "project", "sum_groups", "sum_square", "weigh_by_inertia", "weigh_groups"]
 
 
 @compiled
@@ -37,15 +37,14 @@ def sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
 
 
 @compiled
-def weigh_groups(weights: FloatArray, of_group: FloatArray) -> FloatArray:
+def weigh_groups(weights: FloatArray, of_group: FloatArray, out: FloatArray) -> None:
     """out[env, i] = sum_g weights[env, i, g] of_group[g, env]."""
     n_env, n, n_group = weights.shape
-    out = np.zeros((n_env, n))
     for e in range(n_env):
         for i in range(n):
+            out[e, i] = 0.0
             for g in range(n_group):
                 out[e, i] += weights[e, i, g] * of_group[g, e]
-    return out
 
 
 @compiled
@@ -59,6 +58,18 @@ def sum_square(gram: FloatArray, moment: FloatArray) -> FloatArray:
                 out[e] += 2.0 * gram[e, a, b] * moment[a, b, e]
             out[e] += gram[e, a, a] * moment[a, a, e]
     return out
+
+
+@compiled
+def weigh_by_inertia(df_hz: FloatArray, inertia: FloatArray, out: FloatArray) -> None:
+    """out[env] = sum_g M_g f_g / sum_g M_g at one instant, both [group, env]."""
+    n_group, n_env = df_hz.shape
+    for e in range(n_env):
+        out[e], total = 0.0, 0.0
+        for g in range(n_group):
+            total += inertia[g, e]
+            out[e] += df_hz[g, e] * inertia[g, e]
+        out[e] /= total
 
 
 @compiled

@@ -317,7 +317,9 @@ class GridSimulator:
 
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
-        return weigh_groups(self.topology.bus_frequency, self.df_hz)
+        found = np.empty(self.topology.bus_frequency.shape[:2])
+        weigh_groups(self.topology.bus_frequency, self.df_hz, found)
+        return found
 
     def bus_extremes_hz(self, env: int) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest frequency deviation of each bus within the interval [Hz], two arrays [bus]."""

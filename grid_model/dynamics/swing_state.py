@@ -106,11 +106,29 @@ class SwingState:
         Returns:
             Whether the macro step has been adopted, as no relay of load shedding has anything to count.
         """
-        n = len(envs)
+        n, n_group, n_env = len(envs), *self.df_hz.shape
         macro = self.macro_step(n)
+        rows, mechanical_rows = slice(step_a, step_b + 1), slice(step_a, step_b + 1 if pause else step_a)
+        if n == n_env:  # straight into the interval's traces; a macro step cut short is written again
+            trace_hz, mechanical_mw = self.trace_hz[rows], self.trace_mechanical_mw[mechanical_rows]
+        else:
+            trace_hz = np.empty((step_b + 1 - step_a, n_group, n))
+            mechanical_mw = np.empty_like(trace_hz[: len(trace_hz) if pause else 0])
         adopted: bool = integrate_macro_step(
-            compiled_width(n), self._grid, macro, macro.reduced, envs, step_a, step_b, pause
+            compiled_width(n),
+            self._grid,
+            macro,
+            macro.reduced,
+            trace_hz,
+            mechanical_mw,
+            envs,
+            step_a,
+            step_b,
+            pause,
         )
+        if n < n_env:
+            self.trace_hz[rows, :, envs] = trace_hz
+            self.trace_mechanical_mw[mechanical_rows, :, envs] = mechanical_mw
         return adopted
 
     def adopt(self, envs: IntArray, step_b: int) -> None:

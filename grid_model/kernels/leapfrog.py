@@ -10,7 +10,15 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
 
-__all__ = ["DriveProfile", "compiled_width", "drive_profile", "drive_step", "gather_step", "trace_step"]
+__all__ = [
+    "DriveProfile",
+    "compiled_width",
+    "drive_profile",
+    "drive_step",
+    "end_lags",
+    "gather_step",
+    "trace_step",
+]
 
 
 def compiled_width(n_env: int) -> int | None:
@@ -118,6 +126,16 @@ def drive_step(
             for e in range(width):
                 p_mw[a, e] += gap_mw[k, a, e] * half_lag[k]
                 gap_mw[k, a, e] *= decay_lag[k]
+
+
+@compiled
+def end_lags(profile: DriveProfile, lagged_mw: FloatArray) -> None:
+    """Outputs of the resources at the macro step's end, lagged_mw [lag, group, n]."""
+    straight_end_mw, gap_mw = profile.straight_end_mw, profile.gap_mw
+    for k in range(lagged_mw.shape[0]):
+        for a in range(lagged_mw.shape[1]):
+            for e in range(lagged_mw.shape[2]):
+                lagged_mw[k, a, e] = straight_end_mw[k, a, e] + gap_mw[k, a, e]
 
 
 @compiled

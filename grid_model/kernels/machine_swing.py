@@ -6,7 +6,7 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from grid_model.compilation import compiled
-from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, gather_step, trace_step
+from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _sine_and_cosine
 from grid_model.kernels.structs import (
     Drive,
@@ -130,7 +130,7 @@ def integrate_machines(
                 theta_rad[a, e] += turn * df_hz[a, e]
         gather_step(n_env, df_hz, constants.mean_weight, record)
         trace_step(n_env, step + 1, swing, record, f_high)
-    lagged_mw[:] = profile.straight_end_mw + profile.gap_mw
+    end_lags(profile, drive.lagged_mw)
     network_power(n_env, reduced, theta_rad, synchronising_mw)
     for a in range(n_group):
         for e in range(width):

@@ -70,12 +70,20 @@ def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
 
 @compiled
 def _copy_injections(given: Injections, taken: Injections) -> None:
-    taken.load_mw[:] = given.load_mw
-    taken.load_mvar[:] = given.load_mvar
-    taken.renewable_mw[:] = given.renewable_mw
-    taken.schedule_mw[:] = given.schedule_mw
-    taken.set_point_mw[:] = given.set_point_mw
-    taken.resource_mw[:] = given.resource_mw
+    _copy(given.load_mw, taken.load_mw)
+    _copy(given.load_mvar, taken.load_mvar)
+    _copy(given.renewable_mw, taken.renewable_mw)
+    _copy(given.schedule_mw, taken.schedule_mw)
+    _copy(given.set_point_mw, taken.set_point_mw)
+    _copy(given.resource_mw, taken.resource_mw)
+
+
+@compiled
+def _copy(given: FloatArray, taken: FloatArray) -> None:
+    """Of two axes; numba takes seconds to compile an assignment of arrays, as it checks their shapes."""
+    for e in range(given.shape[0]):
+        for i in range(given.shape[1]):
+            taken[e, i] = given[e, i]
 
 
 def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> MacroStep:
@@ -110,22 +118,26 @@ def integrate_macro_step(
     grid: GridArrays,
     macro: MacroStep,
     reduced: ReducedNetwork | None,
+    trace_hz: FloatArray,
+    trace_mechanical_mw: FloatArray,
     envs: IntArray,
     step_a: int,
     step_b: int,
     pause: bool,
 ) -> bool:
-    """Integrate from one step of the interval to another; of the grid itself only the traces change.
+    """Integrate from one step of the interval to another; the grid itself changes only where it is adopted.
 
     Args:
         n_env: see `compiled_width`.
         grid: the grid.
         macro: working arrays of n environments.
         reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
+        trace_hz: filled with the groups' frequency deviations from step_a to step_b, [step, group, n].
+        trace_mechanical_mw: filled likewise with their governors' power, unless it has length 0.
         envs: environments, [n].
         step_a: step of the interval at which the macro step begins.
         step_b: step at which it ends.
-        pause: keep the governors' power at every step too, and leave it to the caller to adopt.
+        pause: leave it to the caller to adopt.
 
     Returns:
         Whether the macro step has been adopted, as no relay has anything to count.
@@ -133,26 +145,16 @@ def integrate_macro_step(
     n_steps = step_b - step_a
     _begin(grid, envs, macro)
     _drive(grid, envs, step_a / grid.n_steps, step_b / grid.n_steps, step_a, macro)
-    trace_hz, trace_mechanical_mw = grid.record.trace_hz, grid.record.trace_mechanical_mw
-    whole = envs.size == trace_hz.shape[2]
-    if whole:  # straight into the interval's traces; a macro step cut short is written again
-        trace = trace_hz[step_a : step_b + 1]
-        mechanical = trace_mechanical_mw[step_a : step_b + 1 if pause else step_a]
-    else:
-        shape = (n_steps + 1, trace_hz.shape[1], envs.size)
-        trace = np.empty(shape)
-        mechanical = np.empty((shape[0] if pause else 0, shape[1], shape[2]))
     moved = macro.record
-    record = IntervalRecord(moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace, mechanical)
+    record = IntervalRecord(
+        moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace_hz, trace_mechanical_mw
+    )
     swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
     if reduced is None:
         springs = macro.synchronising_mw_per_rad
         integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record)
     else:
         integrate_machines(n_env, n_steps, swing, drive, parameters, reduced, constants, record)
-    if not whole:
-        _scatter(trace, envs, trace_hz[step_a : step_b + 1])
-        _scatter(mechanical, envs, trace_mechanical_mw[step_a : step_b + 1])
     if pause or not nothing_to_count(moved.df_min_hz, grid.relay_threshold_hz, grid.relay_pending):
         return False
     _adopt(grid, envs, macro)
@@ -244,15 +246,6 @@ def _gather(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
         for b in range(values.shape[1]):
             for row in range(envs.size):
                 taken[a, b, row] = values[a, b, envs[row]]
-
-
-@compiled
-def _scatter(values: FloatArray, envs: IntArray, taken: FloatArray) -> None:
-    """taken[:, :, envs[row]] = values[:, :, row]."""
-    for a in range(values.shape[0]):
-        for b in range(values.shape[1]):
-            for row in range(envs.size):
-                taken[a, b, envs[row]] = values[a, b, row]
 
 
 @compiled

@@ -52,3 +52,25 @@ def test_all_kernels_in_use_are_known():
 
     found = compilation.kernels()
     assert {newton_kernel.solve_batch, newton_equations.evaluate} <= found
+
+
+@compilation.compiled
+def half(x: float) -> float:
+    """Of a number."""
+    return 0.5 * x
+
+
+@compilation.compiled
+def quarter(x: float) -> float:
+    """Of a number, by way of its half."""
+    return half(half(x))
+
+
+def test_a_kernel_inside_another_becomes_part_of_it_and_python_can_call_it_as_well():
+    """0.5 * 0.5 * 10 = 2.5; only what Python has called gets an entry for Python."""
+    assert quarter(10.0) == 2.5
+    assert quarter.signatures
+    if half.part.overloads:  # empty where `quarter` was kept from an earlier run
+        assert not half.signatures
+    assert half(10.0) == 5.0
+    assert half.signatures
