@@ -1,5 +1,6 @@
 # make train   train the whole configuration        (options: make train ARGS="--total-episodes 100")
 # make test    linter, types and tests
+# make demo    one outage, three controllers, a page to look at
 #
 # Both create .venv and install into it first, when .venv is missing or setup.cfg, pyproject.toml or
 # constraints.txt have changed since. Without such a change nothing is installed and no network is needed.
@@ -16,10 +17,11 @@ ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
 WORKERS ?= 2
 
-.PHONY: help setup train test test-slow lint format coverage constraints clean
+.PHONY: help setup demo train test test-slow lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
+	@echo "make demo       an outage in the evening under three controllers, as a page in the browser"
 	@echo "make test       linter, types and tests, in a few minutes"
 	@echo "make test-slow  the long tests as well"
 	@echo "make lint       linter and types only"
@@ -53,7 +55,12 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	echo "== installing into $(VENV); the first time this downloads several hundred MB and takes some minutes"; \
 	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt setuptools; \
 	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --no-build-isolation --editable '.[test]'; \
+	echo "== compiling the numerical kernels and reading the year of load, wind and sun, once"; \
+	$(PYTHON) -c 'from marl.environment import make_batch; [make_batch("training", n) for n in (1, 2)]'; \
 	touch $@
+
+demo: $(STAMP)
+	@$(PYTHON) scripts/demo.py $(ARGS)
 
 train: $(STAMP)
 	$(PYTHON) scripts/train_mappo.py $(ARGS)

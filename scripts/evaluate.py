@@ -1,7 +1,8 @@
 """Evaluates a trained policy on held-out episodes of the coupled 68-bus grid.
 
 Without further options it prints the policy's figures. --compare sets it beside random agents and agents that do
-nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal.
+nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal; --page makes
+a page of it for the browser, with the policy beside tuned AGC and nobody, or with those that --policies names.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Options:
     """Print the grid's condition live while the first episode is played."""
     out: Path = Path("evaluation")
     """Directory of the pictures."""
+    page: Path | None = None
+    """Write the first episode as one HTML page: the grid over time, with traces and controllers side by side."""
     json: Path | None = None
     """File to write the figures to."""
     suite: str | None = None
@@ -106,6 +109,32 @@ def one_policy(options: Options) -> None:
             print(f"Pictures of the episode: {options.out}/{', '.join(drawn)}")
 
 
+def episode_page(options: Options, path: Path) -> None:
+    """One held-out episode, played by the policy, tuned AGC and nobody or by those asked for, as a page."""
+    from control.evaluation.contender import resolve
+    from control.evaluation.suite_runner import evaluation_seeds
+    from marl.environment.contenders import learned
+    from marl.environment.episode_page import play_to_page
+
+    if options.policies is None:
+        load_policy(options.model_path)  # says where a model comes from if there is none
+    contenders = resolve(options.policies or f"{options.model_path},agc_forecast,do_nothing", learned)
+    seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
+    players = play_to_page(
+        path,
+        contenders,
+        options.scenario,
+        seed,
+        level=options.level,
+        title=f"Suite {options.scenario}, held-out episode {options.seed}",
+        subtitle=f"level {options.level}, seed {seed}",
+        progress=command_line.progress_bar,
+    )
+    for player in players:
+        print(f"{player.title:40s} return {float(player.record.returns[0]):12,.0f}")
+    print(f"Page: {path}")
+
+
 def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites.
 
@@ -145,6 +174,10 @@ def main(arguments: Sequence[str]) -> int:
         if (options.n_episodes is not None and options.n_episodes < 1) or options.seed < 0:
             raise ValueError("--n_episodes must be at least 1 and --seed at least 0")
         command_line.require_writable("json", options.json)
+        if options.page is not None:
+            command_line.require_writable("page", options.page)
+            episode_page(options, options.page)
+            return
         of_suites = options.suite is not None or options.policies is not None
         (suite_table if of_suites else one_policy)(options)
 

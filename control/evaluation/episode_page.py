@@ -1,0 +1,268 @@
+"""One episode as a page for a browser: the grid over time with its traces, in one HTML file that asks for nothing.
+
+    players = play(contenders, seed, make)          each in a batch of one that does not begin anew by itself
+    write_page(path, case, players, range_mw=..., limits_mhz=(200.0, 500.0), title=..., subtitle=...)
+
+Several controllers that have played the same episode stand on one page, any two side by side. Arrays are kept as
+16-bit integers (a step of a scale that is fine enough for what is drawn), as differences along time, compressed;
+500 intervals of three controllers on 68 buses are under one MB. Circuits' loading is in percent of rating A throughout,
+also after an outage, when rating B is the one that applies.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import FloatArray
+from cases.case import Case
+from control.evaluation.contender import BOUND, Contender
+from control.evaluation.grid_record import TERMS, ByPlant, GridEnvironment, Traces, reward_terms
+from control.evaluation.rollout import Record, Step, rollout
+from grid_model.picture.layout import bus_radius, place_badges
+
+__all__ = ["Frames", "PageError", "Player", "play", "write_page"]
+
+TEMPLATE = "episode.html"
+MISSING = -32768  # stands for NaN
+LARGEST = 32767
+
+
+class PageError(ValueError):
+    """These records cannot stand on one page; the message says why."""
+
+
+class Frames(Traces):
+    """All that the page shows of an interval, at its end; every array leads with [env].
+
+    `bus_df_hz` and `vm_pu`, [bus], NaN and 0 at buses without voltage; `loading_percent` of rating A, [branch];
+    `branch_on`, [branch]; `machine_mw`, [machine]; `plant_mw`, outputs around schedule, [resource]; `charge`, state of
+    charge, [bess]. The environment must not begin anew by itself: its grid is read after the interval.
+    """
+
+    def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
+        """The interval just played."""
+        environment, grid = self._environment, self._environment.loop.grid
+        end, case = environment.last_result, environment.case
+        assert end is not None
+        engine = grid.engine
+        carried_mva = np.maximum(np.abs(engine.s_from_mva), np.abs(engine.s_to_mva))
+        return {
+            "bus_df_hz": np.where(end.bus_live, end.bus_df_hz, np.nan),
+            "vm_pu": np.where(end.bus_live, end.vm_pu, 0.0),
+            "loading_percent": 100.0 * carried_mva / case.branch.rate_a_mva,
+            "branch_on": engine.branch_in_service.astype(np.float64),
+            "machine_mw": grid.machine_mw.copy(),
+            "plant_mw": end.resource_mw,
+            "charge": end.utilisation[:, case.resource.of_kind("bess")],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """A controller's episode, as the page names it."""
+
+    name: str  # in legends
+    title: str  # above its grid
+    record: Record  # with Frames, of one episode
+
+
+def play(
+    contenders: Sequence[Contender],
+    seed: int,
+    make: Callable[[str], GridEnvironment],
+    progress: Callable[[int], Any],
+) -> list[Player]:
+    """One episode by each contender.
+
+    Args:
+        contenders: who plays; of one with several policies the first.
+        seed: of the episode.
+        make: a batch of one environment for a kind of observation; it must not begin anew by itself.
+        progress: given the number of intervals in all, the progress bar (tqdm's `update` and `set_description`).
+
+    Raises:
+        PageError: the bound is among them, which plays nothing.
+    """
+    if any(contender.name == BOUND for contender in contenders):
+        raise PageError("the bound is a plan and plays no episode; leave it out")
+    players: list[Player] = []
+    environments: dict[str, GridEnvironment] = {}
+    for contender in contenders:
+        if contender.observation not in environments:
+            environments[contender.observation] = make(contender.observation)
+    n_intervals = next(iter(environments.values())).loop.scenario.n_intervals if environments else 0
+    with progress(len(contenders) * n_intervals) as bar:
+        for contender in contenders:
+            environment = environments[contender.observation]
+            bar.set_description(contender.title)
+            controller = contender.builders[0](environment)
+            record = rollout(controller, ByPlant(environment), np.array([seed]), Frames, bar.update)
+            players.append(Player(name=short(contender), title=contender.title, record=record))
+    return players
+
+
+def short(contender: Contender) -> str:
+    """A name for legends."""
+    return Path(contender.name).stem if contender.name.endswith(".pt") else contender.name
+
+
+def write_page(
+    path: Path,
+    case: Case,
+    players: Sequence[Player],
+    *,
+    range_mw: FloatArray,
+    limits_mhz: Sequence[float],
+    title: str,
+    subtitle: str = "",
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the HTML file.
+        case: the grid.
+        players: who has played the episode, at least one.
+        range_mw: largest output of each plant around its schedule [MW], [resource].
+        limits_mhz: deviations at which a line is drawn, beside their negatives [mHz].
+        title: of the page.
+        subtitle: what was played.
+
+    Raises:
+        PageError: nobody has played, or not the same episode.
+        OSError: the file cannot be written.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    if not players:
+        raise PageError("a page needs at least one record, there is none")
+    first = players[0].record
+    for player in players[1:]:
+        if player.record.seed[0] != first.seed[0] or player.record.n_intervals != first.n_intervals:
+            raise PageError(f"{player.name} has played another episode than {players[0].name}")
+    data = {
+        "n": first.n_intervals,
+        "interval_s": first.interval_s,
+        "marks": [[time_s, words] for time_s, words in (first.marks[0] if first.marks else ())],
+        "limits_mhz": list(limits_mhz),
+        "terms": list(TERMS),
+        "players": [_player(player) for player in players],
+        "worst": _farthest_bus(players),
+        **_grid(case, range_mw),
+    }
+    # In a script element only a tag could end the text early; JSON may write its signs as numbers.
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("control.evaluation"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = pages.get_template(TEMPLATE).render(
+        title=title, subtitle=subtitle, n_interval=first.n_intervals, data=Markup(text)
+    )
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(path)
+
+
+def _farthest_bus(players: Sequence[Player]) -> int:
+    """The bus with the largest deviation in any of the records."""
+    largest = np.max([np.nanmax(np.abs(p.record["bus_df_hz"][0]), axis=0) for p in players], axis=0)
+    return int(np.nanargmax(largest))
+
+
+def _player(player: Player) -> dict[str, Any]:
+    record = player.record
+    terms = reward_terms(record)[0].T
+    return {
+        "name": player.name,
+        "title": player.title,
+        "total": f"{float(record.returns[0]):,.0f}",
+        "arrays": {
+            "df": packed(1e3 * record["bus_df_hz"][0].T, step=0.1),
+            "vm": packed(record["vm_pu"][0].T, step=1e-4),
+            "loading": packed(record["loading_percent"][0].T, step=0.1),
+            "on": packed(record["branch_on"][0].T, step=1.0),
+            "machine": packed(record["machine_mw"][0].T, step=1.0),
+            "plant": packed(record["plant_mw"][0].T, step=0.05),
+            "charge": packed(record["charge"][0].T, step=1e-3),
+            "terms": packed(terms, step=0.05),
+        },
+    }
+
+
+def packed(values: FloatArray, *, step: float) -> dict[str, Any]:
+    """Rows [column, interval] as text: whole multiples of a scale, differences along time, compressed.
+
+    The scale is `step`, or coarser where 16 bits would not reach the largest value.
+    """
+    largest = float(np.nanmax(np.abs(values))) if values.size and np.isfinite(values).any() else 0.0
+    scale = max(step, largest / LARGEST)
+    whole = np.where(np.isfinite(values), np.rint(np.nan_to_num(values) / scale), MISSING).astype(np.int64)
+    changes = np.diff(whole, axis=1, prepend=0)  # modulo 2^16, as the page adds them up
+    wrapped = (changes & 0xFFFF).astype("<u2")
+    return {
+        "n": values.shape[0],
+        "scale": scale,
+        "z": base64.b64encode(zlib.compress(wrapped.tobytes(), 9)).decode("ascii"),
+    }
+
+
+def _grid(case: Case, range_mw: FloatArray) -> dict[str, Any]:
+    """Names and places of everything drawn."""
+    badges, branch = place_badges(case), case.branch
+    ends = [
+        tuple(sorted(pair)) for pair in zip(branch.from_bus.tolist(), branch.to_bus.tolist(), strict=True)
+    ]
+    offset = []
+    for k, pair in enumerate(ends):
+        # Parallel circuits side by side, on the same side whichever end is called the first.
+        side = 1.0 if branch.from_bus[k] == pair[0] else -1.0
+        offset.append(side * (2.0 * ends[:k].count(pair) - (ends.count(pair) - 1)) / 2.0)
+    b_percent = 100.0 * branch.rate_b_mva / branch.rate_a_mva
+    batteries = case.resource.of_kind("bess").tolist()
+    return {
+        "areas": list(case.area_names),
+        "radius": bus_radius(case),
+        "bus": {
+            "name": [str(number) for number in case.bus.bus_number],
+            "area": case.bus.area.tolist(),
+            "x": _rounded(case.bus.x),
+            "y": _rounded(case.bus.y),
+        },
+        "branch": {
+            "name": list(branch.name),
+            "from": branch.from_bus.tolist(),
+            "to": branch.to_bus.tolist(),
+            "offset": offset,
+            "b_percent": _rounded(b_percent),
+        },
+        "least_b_percent": round(float(b_percent.min()), 1),
+        "machine": {"name": list(case.machine.name)},
+        "renewable": {"name": list(case.renewable.name)},
+        "resource": {
+            "name": list(case.resource.name),
+            "kind": list(case.resource.kind),
+            "range": [max(float(x), 1e-6) for x in range_mw],
+        },
+        "battery": {str(row): k for k, row in enumerate(batteries)},
+        "badge": {
+            "kind": list(badges.kind),
+            "row": badges.row.tolist(),
+            "bus": badges.bus.tolist(),
+            "x": _rounded(badges.x),
+            "y": _rounded(badges.y),
+        },
+    }
+
+
+def _rounded(values: FloatArray) -> list[float]:
+    return [float(f"{x:.6g}") for x in values]

@@ -1,0 +1,68 @@
+"""A held-out episode of the grid, played by several controllers, as a page for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from control.evaluation import episode_page
+from control.evaluation.contender import Contender
+from control.evaluation.episode_page import Player
+from control.scenario.config import ScenarioConfig
+from grid_model.dynamics.parameters import Level
+from marl.environment.batch import GridBatch, make_batch
+
+__all__ = ["play_to_page"]
+
+NARROW_MHZ = 200.0  # of the aim of the task, beside the limit
+
+
+def play_to_page(
+    path: Path,
+    contenders: Sequence[Contender],
+    scenario: str | ScenarioConfig,
+    seed: int,
+    *,
+    level: Level = "area",
+    title: str,
+    subtitle: str = "",
+    progress: Callable[[int], Any],
+) -> list[Player]:
+    """Play an episode by each contender and write it as one page.
+
+    Args:
+        path: the HTML file.
+        contenders: who plays.
+        scenario: a suite by name, the path of a scenario file, or a configuration.
+        seed: of the episode.
+        level: of aggregation of the frequency model.
+        title: of the page.
+        subtitle: what is played.
+        progress: see `control.evaluation.episode_page.play`.
+
+    Returns:
+        Who has played, with the records.
+
+    Raises:
+        PageError: a contender plays nothing. ScenarioError: there is no such scenario.
+    """
+    make = partial(_still, scenario, level)
+    players = episode_page.play(contenders, seed, make, progress)
+    batch = make("default")
+    episode_page.write_page(
+        path,
+        batch.case,
+        players,
+        range_mw=batch.loop.fleet.range_mw,
+        limits_mhz=(NARROW_MHZ, 1e3 * batch.loop.limits.violation_hz),
+        title=title,
+        subtitle=subtitle,
+    )
+    return players
+
+
+def _still(scenario: str | ScenarioConfig, level: Level, observation: str) -> GridBatch:
+    """One environment that stands where its episode has ended."""
+    return make_batch(scenario, 1, observation=observation, level=level, auto_reset=False)
