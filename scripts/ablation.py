@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -62,7 +63,8 @@ def listed(names: str) -> tuple[str, ...]:
 
 def study_of(arguments: Arguments) -> Study:
     """The study that is asked for."""
-    from marl.training.study import VARIANTS, Study
+    from marl.training.study import Study
+    from marl.training.variants import VARIANTS
 
     return Study(
         names=listed(arguments.variants) or tuple(VARIANTS),
@@ -87,48 +89,32 @@ def compare(arguments: Arguments) -> None:
     """
     from marl.environment.study_world import grid_world
     from marl.training import study as engine
+    from marl.training.study_report import draw, report, table
 
     study, world = study_of(arguments), grid_world()
     plot, copy = (Path(file) if file else None for file in (arguments.plot, arguments.json))
     if plot is not None and plot.suffix not in command_line.PICTURES:
         expected = ", ".join(command_line.PICTURES)
         raise command_line.OptionError(f"--plot {plot}, expected a file ending in {expected}")
-    for option, path in (("out", study.out / "ablation.json"), ("json", copy), ("plot", plot)):
+    own = study.out / "ablation.json"
+    for option, path in (("out", own), ("json", copy), ("plot", plot)):
         command_line.require_writable(option, path)
     engine.check(study, world)
-    results = []
-    for result in engine.runs(study, world):
-        results.append(result)
-        judged = ", ".join(
-            f"{s} {result['judged'][s]['final']['return']:,.0f}" for s in study.judge_scenarios
-        )
-        print(
-            f"{result['variant']} seed {result['seed']}, trained in {result['elapsed_s']:.0f} s: {judged}",
-            flush=True,
-        )
-    if not results:
-        raise engine.ResultError(f"{study.out} holds none of these runs; without --no-train they are done")
-    results.sort(key=lambda result: (study.names.index(result["variant"]), result["seed"]))
-    rows = engine.table(results, study.judge_scenarios)
-    for path in (study.out / "ablation.json", copy):
-        if path is not None:
-            command_line.write_json(path, rows)
+    results = engine.results(study, world, partial(print, flush=True))
+    rows = table(results, study.judge_scenarios)
+    for path in (own, copy):
+        command_line.write_json(path, rows)
     if plot is not None:
-        engine.draw(results, plot)
-    print("\n".join(engine.report(rows)))
+        draw(results, plot)
+    print("\n".join(report(rows)))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 failed, 2 wrong option, 130 stopped."""
-    parsed = command_line.parse(
-        Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-    )
-    command_line.one_thread()  # runs share the cores
-
-    return command_line.attempt(
-        PROGRAM,
-        lambda: compare(parsed),
-        stopped="stopped; the same command goes on with the runs that are missing",
+    stopped = "stopped; the same command goes on with the runs that are missing"
+    # Runs share the cores, so a thread each.
+    return command_line.run(
+        PROGRAM, Arguments, compare, arguments, about=__doc__, single_thread=True, stopped=stopped
     )
 
 

@@ -16,13 +16,13 @@ ratios are medians over rounds of ours over theirs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import command_line
-from benchmarks.figures import MEDIANS, WORDS, rows, summary
+from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_LEARNER, rows, summary
 
 PROGRAM = "benchmark.py"
 
@@ -45,13 +45,16 @@ class Options:
     """A git revision to compare with, round by round."""
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise command_line.OptionError(f"--repeats {self.repeats}, expected at least 1")
-        unknown = [key for key in self.keys if key not in WORDS]
-        if unknown:
-            raise command_line.OptionError(
-                f"no figure is called {unknown[0]}, expected of {', '.join(WORDS)}"
-            )
+        command_line.require_at_least(self, repeats=1)
+        for key in self.keys:
+            if key not in FIGURES:
+                raise command_line.OptionError(f"no figure is called {key}, expected of {', '.join(FIGURES)}")
+
+
+def wanted_of(options: Options) -> set[str]:
+    """Keys of the figures that are asked for."""
+    wanted = set(options.keys or FIGURES.keys() - (set() if options.large_grids else LARGE_GRIDS))
+    return wanted if options.learner else wanted - OF_LEARNER
 
 
 def measure(options: Options) -> dict[str, list[float]]:
@@ -67,38 +70,24 @@ def measure(options: Options) -> dict[str, list[float]]:
         simulator,
     )
 
-    def once(figures: dict[str, float]) -> dict[str, list[float]]:
-        return {key: [value] for key, value in figures.items() if key in WORDS}
-
-    large = set() if options.large_grids else set(map(power_flow.key, power_flow.LARGE_GRIDS))
-    wanted = set(options.keys or WORDS.keys() - large)
-    parts: list[tuple[set[str], bool, Any]] = [
-        (simulator.KEYS, False, lambda: simulator.measure(options.repeats)),
-        (batch_size.KEYS, False, lambda: batch_size.measure(options.repeats)),
-        (power_flow.KEYS, False, lambda: once(power_flow.measure(sorted(wanted)))),
-        (first_step.KEYS, False, lambda: first_step.measure(options.repeats)),
-        (
-            {"n1_ac_ms", "n1_ratio_to_lightsim2grid", "n1_ratio_to_pandapower", "lodf_us_per_env"},
-            False,
-            lambda: once(security.contingency_times()),
-        ),
-        ({"dynamics_area_us", "dynamics_machine_us"}, False, lambda: once(dynamics.measure())),
-        ({"two_process_ratio", "two_process_ratio_same_batch"}, False, lambda: once(processes.measure())),
-        (
-            {"training_steps_per_s", "training_one_worker_ratio", "training_two_workers_ratio"},
-            True,
-            lambda: once(processes.measure_training()),
-        ),
-        (
-            {"update_s", "update_ratio_to_floor", "act_64_ms", "act_ratio_to_floor"},
-            True,
-            lambda: learner.measure(options.repeats),
-        ),
-    ]
+    wanted = wanted_of(options)
+    parts: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "simulator": lambda: simulator.measure(options.repeats),
+        "batch_size": lambda: batch_size.measure(options.repeats),
+        "power_flow": lambda: power_flow.measure(sorted(wanted)),
+        "first_step": lambda: first_step.measure(options.repeats),
+        "security": security.contingency_times,
+        "dynamics": dynamics.measure,
+        "processes": processes.measure,
+        "training": processes.measure_training,
+        "learner": lambda: learner.measure(options.repeats),
+    }
     found: dict[str, list[float]] = {}
-    for keys, of_learner, work in parts:
-        if keys & wanted and (options.learner or not of_learner):
-            found |= {key: values for key, values in work().items() if key in wanted}
+    for part, measured in parts.items():
+        keys = {key for key in wanted if FIGURES[key].part == part}
+        if keys:
+            values = measured()
+            found |= {key: v if isinstance(v, list) else [v] for key, v in values.items() if key in keys}
     return found
 
 
@@ -108,9 +97,7 @@ def compare(options: Options, revision: str) -> dict[str, Any]:
 
     from benchmarks import revisions
 
-    keys = [
-        key for key in options.keys or revisions.KEYS if options.learner or key not in revisions.LEARNER_KEYS
-    ]
+    keys = [key for key in options.keys or revisions.KEYS if options.learner or key not in OF_LEARNER]
     with revisions.checked_out(revision) as other:
         print(f"{revision} is played by {other.environment}", flush=True)
         with revisions.probes(revisions.here(), other) as (mine, theirs):
@@ -119,7 +106,7 @@ def compare(options: Options, revision: str) -> dict[str, Any]:
     print(f"{'medians of the rounds':68s}{'here':>12}{revision[:12]:>14}{'ratio':>9}")
     ours = {key: median(a for a, _ in values) for key, values in found.items()}
     for key, values in found.items():
-        text, form = WORDS[key]
+        text, form = FIGURES[key].words, FIGURES[key].form
         better = "faster" if (ratios[key] > 1.0) == ("_per_s" in key) else "slower"
         print(
             f"{text:68s}{ours[key]:>12{form}}{median(b for _, b in values):>14{form}}{ratios[key]:>9.3f} {better}"
@@ -130,27 +117,24 @@ def compare(options: Options, revision: str) -> dict[str, Any]:
     return ours | {"against": {"revision": revision, "ratios": ratios}}
 
 
+def work(options: Options) -> None:
+    """Measures, prints and writes."""
+    if options.against is not None:
+        found = compare(options, options.against)
+    else:
+        figures, medians = summary(measure(options))
+        print(f"{'':68s}{'figure':>14}{'median':>14}")
+        for text, figure, middle in rows(figures, medians):
+            print(f"{text:68s}{figure:>14}{middle:>14}")
+        found = figures | {MEDIANS: medians}
+    command_line.write_json(options.json, found)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    return command_line.run(
+        PROGRAM, Options, work, arguments, about=__doc__, writes=["json"], single_thread=True
     )
-
-    def work() -> None:
-        command_line.require_writable("json", options.json)
-        if options.against is not None:
-            found = compare(options, options.against)
-        else:
-            figures, medians = summary(measure(options))
-            print(f"{'':68s}{'figure':>14}{'median':>14}")
-            for text, figure, middle in rows(figures, medians):
-                print(f"{text:68s}{figure:>14}{middle:>14}")
-            found = figures | {MEDIANS: medians}
-        if options.json is not None:
-            command_line.write_json(options.json, found)
-
-    command_line.one_thread()
-    return command_line.attempt(PROGRAM, work)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Proves that the task can be solved: what perfect information could reach in each suite's held-out episodes.
 
 For every episode the imbalance is recorded, the perfect-information program over one mass is solved for it, and its
-plan is played in the full simulator; `control/evaluation/feasibility.py` states the model. Violations that
-occur whatever the
-fleet does are counted apart. Exit status 1 if the plan misses what is asked of suite `normal`: within 0.2 Hz for
-99 % of the time and never beyond 0.5 Hz.
+plan is played in the full simulator; `control/evaluation/feasibility.py` states the model. Violations that occur
+whatever the fleet does are counted apart. Exit status 1 if the plan misses what is asked of suite `normal`: within
+0.2 Hz for 99 % of the time and never beyond 0.5 Hz.
 """
 
 from __future__ import annotations
@@ -37,70 +36,52 @@ class Options:
     def __post_init__(self) -> None:
         if not self.suites:
             raise command_line.OptionError("--suites names none, expected at least one")
-        for name in ("episodes", "intervals"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise command_line.OptionError(f"--{name} {value}, expected at least 1")
+        command_line.require_at_least(self, episodes=1, intervals=1)
 
 
 def check(options: Options) -> dict[str, dict[str, Any]]:
     """Figures of every suite asked for, {suite: figures}."""
     from dataclasses import replace
+    from functools import partial
 
     from cases.ieee68 import load_ieee68
-    from control.controllers.simple import RandomActions
-    from control.evaluation.feasibility import CORRECTIONS, certify, report, suite_figures
-    from control.evaluation.grid_record import ByPlant, Figures
-    from control.evaluation.rollout import rollout
-    from control.evaluation.suite_runner import EPISODES_OF_A_FILE, evaluation_seeds
+    from control.evaluation.feasibility import check_suite, n_tick, report
+    from control.evaluation.suite_runner import seeds_there_are
     from control.scenario.file import scenario_named
-    from control.scenario.suites import HELD_OUT
     from marl.environment.batch import make_batch
 
     found, case = {}, load_ieee68()
     # All of them first: a wrong one is told before any is played.
     for suite, scenario in {suite: scenario_named(suite, case) for suite in options.suites}.items():
         # The same episodes as scripts/evaluate.py plays.
-        held = HELD_OUT[suite].count if suite in HELD_OUT else None
-        n_episode = options.episodes or held or EPISODES_OF_A_FILE
-        seeds = evaluation_seeds(suite, n_episode if held is None else min(n_episode, held))
+        seeds = seeds_there_are(suite, options.episodes)
         if options.intervals is not None:
             scenario = replace(scenario, n_intervals=options.intervals)
-        batch = make_batch(scenario, len(seeds))
-        # Random and no actions, each plan solved and played; the ends of the range come on top where they are needed.
-        steps = (3 + CORRECTIONS) * scenario.n_intervals + (1 + CORRECTIONS) * len(seeds)
-        with command_line.progress_bar(steps, desc=suite) as bar:
-
-            def tick(bar: Any = bar) -> None:
-                bar.update()
-
-            actor = RandomActions(batch.loop.fleet, batch.n_env)
-            random = rollout(actor, ByPlant(batch), seeds, Figures, tick)
-            found[suite] = suite_figures(certify(batch, seeds, tick), random)
+        with command_line.progress_bar(n_tick(scenario.n_intervals, len(seeds)), desc=suite) as bar:
+            batch = make_batch(scenario, len(seeds))
+            found[suite] = check_suite(batch, seeds, partial(bar.update, 1))
         print(report(suite, found[suite]), flush=True)
     return found
 
 
+def work(options: Options) -> int:
+    """Checks and writes; the exit status."""
+    found = check(options)
+    command_line.write_json(options.json, found)
+    from control.evaluation.feasibility import solvable
+
+    if "normal" not in found or solvable(found["normal"]):
+        return 0
+    print("normal: the plan misses 0.2 Hz for 99 % of the time or leaves 0.5 Hz.", file=sys.stderr)
+    return 1
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 the task can be solved, 1 it cannot or could not be checked, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
-    )
-    command_line.one_thread()
-
-    def work() -> int:
-        command_line.require_writable("json", options.json)
-        found = check(options)
-        if options.json is not None:
-            command_line.write_json(options.json, found)
-        from control.evaluation.feasibility import solvable
-
-        if "normal" not in found or solvable(found["normal"]):
-            return 0
-        print("normal: the plan misses 0.2 Hz for 99 % of the time or leaves 0.5 Hz.", file=sys.stderr)
-        return 1
-
-    return command_line.attempt(PROGRAM, work, stopped="stopped, nothing was written")
+    return command_line.run(
+        PROGRAM, Options, work, arguments, about=__doc__, writes=["json"], single_thread=True,
+        stopped=command_line.NOTHING_WRITTEN,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

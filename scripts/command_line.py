@@ -1,8 +1,9 @@
 """Command lines from dataclasses: every field a flag, `_` and `-` alike, a wrong option one clear line.
 
-Files that a script is to write are looked at before the work begins, so that no result is lost for want of a place.
-Scripts import this module first, and it says in one line what to do where the project is not installed. They import
-what does their work after parsing, so that --help and a wrong option are answered at once.
+Scripts hand their options and their work to `run`. Files that are to be written are looked at before the work begins,
+so that no result is lost for want of a place. Scripts import this module first, and it says in one line what to do
+where the project is not installed. They import what does their work after parsing, so that --help and a wrong option
+are answered at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
 PICTURES = (".png", ".svg", ".pdf")
+NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing is kept for going on
 
 
 class OptionError(ValueError):
@@ -96,6 +98,47 @@ def attempt(
             raise
         print(f"{program}: error: {error}", file=sys.stderr)
         return 2 if wrong else 1
+
+
+def run(
+    program: str,
+    options_type: type[T],
+    work: Callable[[T], int | None],
+    arguments: Sequence[str],
+    *,
+    about: str | None,
+    writes: Sequence[str] = (),
+    single_thread: bool = False,
+    **ends: Any,
+) -> int:
+    """What the main of a script does: parses, looks at the places of its results, and works.
+
+    Args:
+        program: name of the script, for messages.
+        options_type: dataclass whose fields are the options.
+        work: given the options; its status, or None for 0.
+        arguments: of the command line.
+        about: for --help.
+        writes: options that name files to be written.
+        single_thread: see `one_thread`.
+        ends: keywords of `attempt`.
+
+    Returns:
+        Exit status of `attempt`.
+
+    Raises:
+        SystemExit: see `parse`.
+    """
+    options = parse(options_type, program=program, description=(about or "").strip(), arguments=arguments)
+    if single_thread:
+        one_thread()
+
+    def write_and_work() -> int | None:
+        for name in writes:
+            require_writable(name, getattr(options, name))
+        return work(options)
+
+    return attempt(program, write_and_work, **ends)
 
 
 def progress_bar(total: int, unit: str = " intervals", **options: Any) -> Any:
@@ -186,6 +229,22 @@ def one_line(box: str) -> str:
     return message.rstrip(".") + (f" (perhaps you meant {guess.group(1)})" if guess else "")
 
 
+def require_at_least(options: object, **lowest: int) -> None:
+    """Refuse options that are too small; None is none.
+
+    Args:
+        options: dataclass that has them.
+        lowest: what each may be at least.
+
+    Raises:
+        OptionError: one is smaller.
+    """
+    for name, least in lowest.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise OptionError(f"--{name.replace('_', '-')} {value}, expected at least {least}")
+
+
 def require_writable(name: str, path: Path | None) -> None:
     """Refuse a path to which no file can be written; what is there stays, directories may be missing.
 
@@ -244,17 +303,19 @@ def require_directory(name: str, path: Path | None) -> None:
         raise OptionError(f"--{name} {path}: its directory does not exist")
 
 
-def write_json(path: Path, content: Any, indent: int = 2) -> None:
+def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
     """Replaces a file of figures in one step.
 
     Args:
-        path: of the file.
+        path: of the file, None where nothing is to be written.
         content: what JSON can hold.
         indent: blanks a level.
 
     Raises:
         OutputError: it cannot be written.
     """
+    if path is None:
+        return
     from marl.checkpoint import CheckpointError, write_atomically
 
     try:

@@ -50,10 +50,7 @@ class Options:
     """File to write the hashes to."""
 
     def __post_init__(self) -> None:
-        for name, lowest in (("steps", 1), ("n_envs", 1), ("training", 0)):
-            if getattr(self, name) < lowest:
-                flag = name.replace("_", "-")
-                raise command_line.OptionError(f"--{flag} {getattr(self, name)}, expected at least {lowest}")
+        command_line.require_at_least(self, steps=1, n_envs=1, training=0)
         if self.against is None and (self.training or not self.training_full):
             raise command_line.OptionError("--against names the revision to compare with")
 
@@ -111,23 +108,14 @@ def compare(options: Options) -> int:
                 "weights", path=str(command_line.ROOT / "marl" / "data" / "recommended_seed0.pt")
             )
             hold("default training, recommended_seed0.pt", both[0].ask("train", episodes=1000), kept)
-    if options.json is not None:
-        command_line.write_json(options.json, hashes)
+    command_line.write_json(options.json, hashes)
     print(f"{sum(equal)} of {len(equal)} equal to the bit")
     return 0 if all(equal) else 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 equal, 1 different or not done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-    )
-
-    def work() -> int:
-        command_line.require_writable("json", options.json)
-        return compare(options)
-
-    return command_line.attempt(PROGRAM, work)
+    return command_line.run(PROGRAM, Options, compare, arguments, about=__doc__, writes=["json"])
 
 
 if __name__ == "__main__":

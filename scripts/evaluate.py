@@ -11,13 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import command_line
-
-if TYPE_CHECKING:
-    from marl.environment.policy_report import PolicyReport
-    from marl.networks.policy import Policy
 
 PROGRAM = "evaluate.py"
 DEFAULT_EPISODES = 20
@@ -62,44 +58,23 @@ class Options:
     cache: Path = Path("runs/evaluation")
     """Where finished parts of the table are kept for going on later."""
 
-
-def load_policy(path: Path) -> Policy:
-    """The policy of a model file, or an error that says where one comes from."""
-    from marl.environment import policy_report
-
-    return policy_report.load_policy(path)
-
-
-def compare(options: Options, report: PolicyReport) -> dict[str, Any]:
-    """Figures of everyone who plays, {name: figures}, with progress on the terminal."""
-    return report.figures(
-        options.n_episodes or DEFAULT_EPISODES,
-        beside_others=options.compare,
-        progress=command_line.progress_bar,
-    )
+    def __post_init__(self) -> None:
+        command_line.require_at_least(self, n_episodes=1, seed=0)
 
 
 def one_policy(options: Options) -> None:
     """The figures of a policy, and one of its episodes to look at."""
-    from marl.environment.policy_report import PolicyReport, table
+    from marl.environment.policy_report import PolicyReport, load_policy, table
 
     if options.visualize:
         command_line.require_writable("out", options.out / "frequency.png")
-    report = PolicyReport(
-        policy=load_policy(options.model_path),
-        scenario=options.scenario,
-        first=options.seed,
-        level=options.level,
-    )
-    figures = compare(options, report)
-    print(
-        f"Suite {options.scenario}, {options.n_episodes or DEFAULT_EPISODES} held-out episodes "
-        f"from number {options.seed} on."
-    )
+    policy, n_episodes = load_policy(options.model_path), options.n_episodes or DEFAULT_EPISODES
+    report = PolicyReport(policy=policy, scenario=options.scenario, first=options.seed, level=options.level)
+    figures = report.figures(n_episodes, beside_others=options.compare, progress=command_line.progress_bar)
+    print(f"Suite {options.scenario}, {n_episodes} held-out episodes from number {options.seed} on.")
     print(table(figures))
-    if options.json is not None:
-        content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
-        command_line.write_json(options.json, content)
+    content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
+    command_line.write_json(options.json, content)
     if options.visualize or options.render:
         title = f"suite {options.scenario}, held-out episode {options.seed}, {options.model_path.name}"
         drawn = report.show(
@@ -115,6 +90,7 @@ def episode_page(options: Options, path: Path) -> None:
     from control.evaluation.suite_runner import evaluation_seeds
     from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_page
+    from marl.environment.policy_report import load_policy
 
     if options.policies is None:
         load_policy(options.model_path)  # says where a model comes from if there is none
@@ -146,7 +122,6 @@ def suite_table(options: Options) -> None:
     from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
     from marl.environment.contenders import learned, make_grid
 
-    command_line.require_writable("report", options.report)
     contenders = resolve(options.policies or "all", learned)
     names = [contender.name for contender in contenders]
     suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed)
@@ -157,31 +132,27 @@ def suite_table(options: Options) -> None:
     found = compare(contenders, suites, make=make_grid, cache=options.cache, workers=options.workers)
     table = tabulate(found, contenders, suites, options.reference)
     print(table_text(table, suites))
-    if options.json is not None:
-        command_line.write_json(options.json, table, indent=1)
+    command_line.write_json(options.json, table, indent=1)
     if options.report is not None:
         write_report(options.report, table, found, suites, contenders, make_grid)
         print(f"Report: {options.report}")
 
 
+def work(options: Options) -> None:
+    """A page of one episode, the table of suites, or the figures of one policy."""
+    if options.page is not None:
+        episode_page(options, options.page)
+        return
+    of_suites = options.suite is not None or options.policies is not None
+    (suite_table if of_suites else one_policy)(options)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
-    )
-
-    def work() -> None:
-        if (options.n_episodes is not None and options.n_episodes < 1) or options.seed < 0:
-            raise ValueError("--n_episodes must be at least 1 and --seed at least 0")
-        command_line.require_writable("json", options.json)
-        if options.page is not None:
-            command_line.require_writable("page", options.page)
-            episode_page(options, options.page)
-            return
-        of_suites = options.suite is not None or options.policies is not None
-        (suite_table if of_suites else one_policy)(options)
-
-    return command_line.attempt(PROGRAM, work, stopped="stopped, nothing was written")
+    return command_line.run(
+        PROGRAM, Options, work, arguments, about=__doc__, writes=["json", "report", "page"],
+        stopped=command_line.NOTHING_WRITTEN,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -119,10 +119,8 @@ def draw(options: Options) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 drawn, 2 wrong option or no solution, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
-    )
-    return command_line.attempt(PROGRAM, lambda: draw(options), failed=(OSError,))
+    first_line = str(__doc__).splitlines()[0]
+    return command_line.run(PROGRAM, Options, draw, arguments, about=first_line, failed=(OSError,))
 
 
 if __name__ == "__main__":

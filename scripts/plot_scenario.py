@@ -38,8 +38,7 @@ class Options:
     def __post_init__(self) -> None:
         command_line.require_picture("out", self.out)
         command_line.require_directory("json", self.json)
-        if self.seed < 0:
-            raise OptionError(f"--seed {self.seed}, expected 0 or more")
+        command_line.require_at_least(self, seed=0)
         if not 2 <= self.episodes <= 10_000:
             raise OptionError(f"--episodes {self.episodes}, expected 2 to 10000")
 
@@ -69,8 +68,7 @@ def show(options: Options) -> None:
     except ScenarioError as error:
         raise OptionError(str(error)) from error
     print("\n".join(table(found)))
-    if options.json is not None:
-        command_line.write_json(options.json, found.summary())
+    command_line.write_json(options.json, found.summary())
     # As an environment that is reset from this seed plays it: random outages that the grid could not stand drawn again.
     loop.reset(np.array([0]), [np.random.default_rng(options.seed)])
     draw(options.out, series, loop, found)
@@ -79,16 +77,8 @@ def show(options: Options) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
-    )
-
-    def work() -> None:
-        command_line.require_writable("out", options.out)
-        command_line.require_writable("json", options.json)
-        show(options)
-
-    return command_line.attempt(PROGRAM, work)
+    first_line = str(__doc__).splitlines()[0]
+    return command_line.run(PROGRAM, Options, show, arguments, about=first_line, writes=["out", "json"])
 
 
 if __name__ == "__main__":

@@ -45,19 +45,13 @@ class Options:
     def __post_init__(self) -> None:
         if not self.suites:
             raise command_line.OptionError("--suites names none, expected at least one")
-        for name, lowest in (("steps", 1), ("n_envs", 1), ("intervals", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise command_line.OptionError(
-                    f"--{name.replace('_', '-')} {value}, expected at least {lowest}"
-                )
+        command_line.require_at_least(self, steps=1, n_envs=1, intervals=1, seed=0)
         if not self.max_growth_mb > 0.0:
             raise command_line.OptionError(f"--max-growth-mb {self.max_growth_mb:g}, expected > 0")
 
 
 def run(options: Options) -> dict[str, Any]:
     """Plays every suite; figures by suite and of memory and time."""
-
     from cases.ieee68 import load_ieee68
     from control.evaluation import soak
     from control.scenario.file import scenario_named
@@ -87,18 +81,10 @@ def run(options: Options) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 nothing found, 1 something found or not done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
-    )
-    command_line.one_thread()
-
-    def work() -> None:
-        command_line.require_writable("json", options.json)
-        found = run(options)
-        if options.json is not None:
-            command_line.write_json(options.json, found)
-
-    return command_line.attempt(PROGRAM, work, stopped="stopped, nothing was written")
+    return command_line.run(
+        PROGRAM, Options, lambda options: command_line.write_json(options.json, run(options)), arguments,
+        about=__doc__, writes=["json"], single_thread=True, stopped=command_line.NOTHING_WRITTEN,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -30,18 +30,16 @@ class Options:
             raise command_line.OptionError(f"no metrics.csv in {self.run}, expected a run's directory")
 
 
+def draw(options: Options) -> None:
+    """Draws the picture and says where it is."""
+    from marl.training.curves import draw_training_curves
+
+    print(draw_training_curves(options.run))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 drawn, 1 metrics that are broken or no place for the picture, 2 no run, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-    )
-
-    def work() -> None:
-        from marl.training.curves import draw_training_curves
-
-        print(draw_training_curves(options.run))
-
-    return command_line.attempt(PROGRAM, work)
+    return command_line.run(PROGRAM, Options, draw, arguments, about=__doc__)
 
 
 if __name__ == "__main__":

@@ -70,11 +70,10 @@ def search(options: Options) -> None:
     plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan)})
     pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
     try:
+        total = sum(plan.n_generation(name) for name in chosen)
         from tqdm import tqdm
 
-        with tqdm(
-            total=sum(plan.n_generation(name) for name in chosen), unit="generation", mininterval=5.0
-        ) as bar:
+        with tqdm(total=total, unit="generation", mininterval=5.0) as bar:  # in a log as well: hours
 
             def tell(n: int, text: str) -> None:
                 bar.set_postfix_str(text)
@@ -89,12 +88,10 @@ def search(options: Options) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
-    )
-    command_line.one_thread()  # processes share the work, not threads
-    return command_line.attempt(
-        PROGRAM, lambda: search(options), stopped="stopped; the same command goes on from here"
+    stopped = "stopped; the same command goes on from here"
+    # Processes share the work, not threads.
+    return command_line.run(
+        PROGRAM, Options, search, arguments, about=__doc__, single_thread=True, stopped=stopped
     )
 
 

@@ -113,10 +113,8 @@ def update(options: Options) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 up to date, 1 not up to date, 2 wrong option or a result that is not what its command writes."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
-    )
-    return command_line.attempt(PROGRAM, lambda: update(options), refused=(figures.FiguresError, OSError))
+    first_line, refused = str(__doc__).splitlines()[0], (figures.FiguresError, OSError)
+    return command_line.run(PROGRAM, Options, update, arguments, about=first_line, refused=refused)
 
 
 if __name__ == "__main__":

@@ -74,20 +74,16 @@ def validate(options: Options) -> int:
         raise command_line.OptionError(str(error)) from error
     for variant, result in reports.items():
         print("\n".join(report_lines(variant, result, buses=options.buses)))
-    if options.json is not None:
-        command_line.write_json(
-            options.json, {variant: result.summary() for variant, result in reports.items()}
-        )
+    command_line.write_json(options.json, {variant: result.summary() for variant, result in reports.items()})
     return 0 if all(result.all_hold for result in reports.values()) else 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 every check holds, 1 one does not, 2 no case, no solution or wrong option, 130 stopped."""
-    description = (
+    about = (
         "Proves the power flow. Exit status: 0 every check holds, 1 one does not, 2 no case or no solution."
     )
-    options = command_line.parse(Options, program=PROGRAM, description=description, arguments=arguments)
-    return command_line.attempt(PROGRAM, lambda: validate(options), refused=(OSError,), failed=())
+    return command_line.run(PROGRAM, Options, validate, arguments, about=about, refused=(OSError,), failed=())
 
 
 if __name__ == "__main__":

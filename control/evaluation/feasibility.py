@@ -29,6 +29,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.controllers.one_mass import OneMass, one_mass
 from control.controllers.quadratic_program import Program, perfect_information
+from control.controllers.simple import RandomActions
 from control.evaluation.grid_record import (
     ByPlant,
     Figures,
@@ -48,6 +49,8 @@ __all__ = [
     "adequacy",
     "better",
     "certify",
+    "check_suite",
+    "n_tick",
     "report",
     "solvable",
     "suite_figures",
@@ -210,6 +213,35 @@ def certify(
         program_return=program_return,
         unavoidable=unavoidable,
     )
+
+
+def n_tick(n_intervals: int, n_episode: int) -> int:
+    """How often `check_suite` calls `on_interval`; the ends of the range come on top where they are needed.
+
+    Args:
+        n_intervals: of an episode.
+        n_episode: each is a program to solve.
+    """
+    # Random and no actions, each plan solved and played.
+    return (3 + CORRECTIONS) * n_intervals + (1 + CORRECTIONS) * n_episode
+
+
+def check_suite(
+    environment: GridEnvironment, seeds: IntArray, on_interval: Callable[[], None] | None = None
+) -> dict[str, Any]:
+    """Figures of the episodes of these seeds: what `suite_figures` says of their certificate and of random actions.
+
+    Args:
+        environment: with one episode per seed at once.
+        seeds: of the episodes, [episode].
+        on_interval: called after each interval of every run, and after each program solved.
+
+    Raises:
+        ValueError: the environment has not one episode for each seed.
+    """
+    actor = RandomActions(environment.loop.fleet, environment.n_env)
+    random = rollout(actor, ByPlant(environment), seeds, Figures, on_interval)
+    return suite_figures(certify(environment, seeds, on_interval), random)
 
 
 def unexplained_mw(model: OneMass, played: Record, planned_hz: FloatArray) -> FloatArray:

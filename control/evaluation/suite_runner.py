@@ -40,6 +40,7 @@ __all__ = [
     "play_record",
     "rows",
     "seeds_of",
+    "seeds_there_are",
     "table_text",
     "tabulate",
 ]
@@ -91,13 +92,25 @@ def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[i
             raise ScenarioError(
                 f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
             )
-        count = n_episodes or (HELD_OUT[name].count if name in HELD_OUT else EPISODES_OF_A_FILE)
-        if name in HELD_OUT:
-            count = min(count, HELD_OUT[name].count - first)
-        if count < 1:
-            raise ComparisonError(f"suite {name} has no episode number {first}")
-        found[name] = [int(s) for s in evaluation_seeds(name, count, first)]
+        found[name] = seeds_there_are(name, n_episodes, first).tolist()
     return found
+
+
+def seeds_there_are(scenario: str, n_episodes: int | None, first: int = 0) -> IntArray:
+    """Held-out seeds of a scenario, as many as are asked for or there are, [episode].
+
+    Args:
+        scenario: a suite by name, or any other scenario.
+        n_episodes: all of a suite and EPISODES_OF_A_FILE of others if None.
+        first: number of the first episode.
+
+    Raises:
+        ComparisonError: there is no episode of this number.
+    """
+    there = HELD_OUT[scenario].count - first if scenario in HELD_OUT else n_episodes or EPISODES_OF_A_FILE
+    if there < 1:
+        raise ComparisonError(f"suite {scenario} has no episode number {first}")
+    return evaluation_seeds(scenario, min(n_episodes or there, there), first)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import t
 
 from marl.algorithms.mappo import MAPPO
 from marl.checkpoint import CheckpointError, write_atomically
-from marl.config.presets import PresetName, preset
+from marl.config.presets import preset
 from marl.config.training import ConfigError, TrainingConfig
 from marl.networks.policy import Policy
-from marl.training.curves import GRID, legend_above, new_figure, read_metrics, save, style
+from marl.training.curves import read_metrics
 from marl.training.evaluator import Judge
 from marl.training.run_directory import BEST, CHECKPOINT, FINAL, read_config, write_config
 from marl.training.trainer import Trainer
+from marl.training.variants import VARIANTS, Variant
 
 GOES_ON = "the same command goes on with the runs that are missing"
 
@@ -63,75 +63,6 @@ class Study:
     out: Path  # directory of the runs
     workers: int = 1  # runs at a time, one thread each
     train: bool = True  # what is missing; without it only runs that are done are told of
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One switch: the fields it changes, by part of the configuration, and where the idea comes from."""
-
-    source: str
-    network: dict[str, Any] = dataclasses.field(default_factory=dict)
-    ppo: dict[str, Any] = dataclasses.field(default_factory=dict)
-    training: dict[str, Any] = dataclasses.field(default_factory=dict)
-    preset: PresetName = "recommended"
-
-
-VARIANTS: dict[str, Variant] = {
-    "recommended": Variant("the preset as it is"),
-    "reference": Variant("the specification's table", preset="reference"),
-    "residual": Variant(
-        "from the linear policy, 18 numbers; Silver et al. 2018",
-        preset="residual",
-        training={"observation": "extended"},
-    ),
-    "no_value_normalisation": Variant(
-        "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
-    ),
-    "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
-    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": True}),
-    "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
-    "large_last_layer": Variant(
-        "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}
-    ),
-    "squared_value_loss": Variant("against Huber 1964", ppo={"value_loss": "squared"}),
-    "clipped_value_loss": Variant("Yu et al. 2022, eq. 3", ppo={"clip_value": True}),
-    "no_advantage_normalisation": Variant("against Yu et al. 2022", ppo={"normalize_advantages": False}),
-    "kl_early_stop": Variant("Achiam, Spinning Up, 2018", ppo={"target_kl": 0.01}),
-    "constant_learning_rate": Variant("against linear decay", ppo={"lr_final_fraction": 1.0}),
-    "entropy_bonus": Variant("Schulman et al. 2017, eq. 9", ppo={"entropy_coef": 0.01}),
-    "entropy_bonus_decaying": Variant(
-        "entropy schedule", ppo={"entropy_coef": 0.01, "entropy_final_fraction": 0.0}
-    ),
-    "initial_spread_one": Variant("the usual log-std of zero", network={"log_std_init": 0.0}),
-    "independent_noise": Variant("against noise shared in a type", ppo={"noise_correlation": 0.0}),
-    "no_dead_zone": Variant("the mean action as it is", network={"dead_zone": 0.0}),
-    "plain_reward": Variant("against the robust reward", ppo={"robust_reward": 0.0}),
-    "agents_critic": Variant("agent-specific state, Yu et al. 2022, sec. 5.2", network={"critic": "agent"}),
-    "local_critic": Variant("IPPO, de Witt et al. 2020", network={"critic": "local"}),
-    "one_actor_for_all": Variant("Gupta et al. 2017, with agent id", network={"sharing": "all"}),
-    "one_actor_each": Variant("no sharing", network={"sharing": "agent"}),
-    "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
-    "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
-    "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
-    "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
-    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
-    "tight_reward": Variant("robust reward from 20 on, not 60", ppo={"robust_reward": 20.0}),
-    "rooted_reward": Variant("root instead of logarithm", ppo={"robust_shape": "root"}),
-    "magnified_inputs": Variant("x + asinh(10 x)", network={"magnify_inputs": 10.0}),
-    "rooted_magnified_far": Variant(
-        "both, with gamma 0.97, lambda 0.93",
-        network={"magnify_inputs": 10.0},
-        ppo={"robust_reward": 20.0, "robust_shape": "root", "gamma": 0.97, "gae_lambda": 0.93},
-    ),
-    "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
-    "explored_dead_zone": Variant("small exploring actions left out", ppo={"explore_dead_zone": True}),
-    "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
-    "large_buffer": Variant(
-        "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
-    ),
-    "no_layer_norm": Variant("against Ba et al. 2016", network={"layer_norm": False}),
-    "extended_observation": Variant("own recent past", training={"observation": "extended"}),
-}
 
 
 def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
@@ -344,75 +275,6 @@ def run(name: str, study: Study, seed: int, world: World) -> dict[str, Any]:
     return result
 
 
-def interval(values: Any) -> tuple[float, float]:
-    """95 % interval of the mean over seeds by Student's t; lowest and highest where there are fewer than three."""
-    x = np.asarray(values, dtype=np.float64)
-    if len(x) < 3:
-        return float(x.min()), float(x.max())
-    reach = float(t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return float(x.mean()) - reach, float(x.mean()) + reach
-
-
-def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere."""
-    rows = []
-    for name in dict.fromkeys(r["variant"] for r in results):
-        mine = [r for r in results if r["variant"] == name]
-
-        def over_seeds(scenario: str, which: str, term: str, mine: Any = mine) -> Any:
-            return np.array([r["judged"][scenario][which].get(term, np.nan) for r in mine])
-
-        final = over_seeds(scenarios[0], "final", "return")
-        behind = [r["last_behind_best_percent"] for r in mine]
-        low, high = interval(final)
-        rows.append(
-            {
-                "variant": name,
-                "source": VARIANTS[name].source,
-                "seeds": len(mine),
-                "episodes": mine[0]["config"]["total_episodes"],
-                "observation": mine[0]["config"]["observation"],
-                "scenario": scenarios[0],
-                "return_final": float(final.mean()),
-                "return_final_low": low,
-                "return_final_high": high,
-                "return_final_min": float(final.min()),
-                "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
-                "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
-                "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
-                "last_behind_best_percent": float(np.mean(behind)),
-                "last_behind_best_percent_max": float(np.max(behind)),
-            }
-        )
-    return rows
-
-
-def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Held-out cost over training, every variant's mean over seeds with its interval."""
-    title = "Held-out cost while training: geometric mean over seeds, shaded its 95 % interval"
-    figure = new_figure(9.0, 5.5, title)
-    axes = figure.subplots()
-    for position, name in enumerate(dict.fromkeys(r["variant"] for r in results)):
-        curves = [r["curve"] for r in results if r["variant"] == name]
-        steps = np.array(curves[0]["steps"]) / 1000.0
-        # On a logarithmic axis the interval is one of logarithms: symmetric there, and never below zero.
-        log_cost = np.log(-np.array([c["return"] for c in curves]))  # [seed, evaluation]
-        low, high = np.exp([interval(column) for column in log_cost.T]).T
-        look = style(position)
-        mean = np.exp(log_cost.mean(axis=0))
-        axes.plot(steps, mean, label=f"{name} ({len(curves)})", linewidth=1.6, **look)
-        axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
-    axes.set_yscale("log")
-    for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis_format(lambda value, _: f"{value:,.0f}")
-    axes.set_xlabel("environment steps [1000]")
-    axes.set_ylabel("cost of a held-out episode, minus its return [1]")
-    axes.grid(which="both", color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    legend_above(axes, 6)
-    save(figure, path)
-
-
 def is_done(name: str, study: Study, seed: int, world: World) -> bool:
     """Whether this run stands in --out, with the settings that it would have today."""
     known = earlier_result(directory_of(name, study, seed)).get("config")
@@ -438,6 +300,23 @@ def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
         raise ResultError(f"the process of a run was killed; {GOES_ON}") from error
 
 
+def results(study: Study, world: World, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """What every run came to, by variant and seed; `tell` is given a line as each ends.
+
+    Raises:
+        ResultError: no run is done and none is to be trained; see also `runs`.
+    """
+    found = []
+    for result in runs(study, world):
+        found.append(result)
+        returns = {s: result["judged"][s]["final"]["return"] for s in study.judge_scenarios}
+        judged = ", ".join(f"{scenario} {value:,.0f}" for scenario, value in returns.items())
+        tell(f"{result['variant']} seed {result['seed']}, trained in {result['elapsed_s']:.0f} s: {judged}")
+    if not found:
+        raise ResultError(f"{study.out} holds none of these runs; without --no-train they are done")
+    return sorted(found, key=lambda result: (study.names.index(result["variant"]), result["seed"]))
+
+
 def _side_by_side(todo: Iterator[tuple[str, Study, int, World]], workers: int) -> Iterator[dict[str, Any]]:
     """Runs in processes of their own, as they end."""
     with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
@@ -447,18 +326,3 @@ def _side_by_side(todo: Iterator[tuple[str, Study, int, World]], workers: int) -
             done, going = wait(going, return_when=FIRST_COMPLETED)
             yield from (job.result() for job in done)
             going |= {pool.submit(run, *job) for job in islice(todo, len(done))}
-
-
-def report(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as lines of text."""
-    elsewhere = "".join(f"{scenario:>10s}" for scenario in rows[0]["elsewhere"])
-    head = f"{'variant':28s} {rows[0]['scenario']:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
-    lines = [f"{head} {'last behind best':>17s}"]
-    for row in rows:
-        spread = f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}"
-        others = "".join(f"{value:10,.0f}" for value in row["elsewhere"].values())
-        lines.append(
-            f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {row['return_best']:11,.0f}{others} "
-            f"{row['last_behind_best_percent_max']:15.1f} %"
-        )
-    return lines

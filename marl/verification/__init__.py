@@ -1,1 +1,1 @@
-"""Tasks that are not ours, on which the learner is proven beside published results."""
+"""What the learner is proven beside: a task that is not ours with published results, and plain torch."""

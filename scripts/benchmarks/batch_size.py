@@ -9,7 +9,6 @@ from pathlib import Path
 from benchmarks.simulator import step_time_s
 from marl.environment.batch import make_batch
 
-KEYS = {"env_steps_per_s_256", "memory_1024_envs_gb"}
 ROOT = Path(__file__).resolve().parents[2]
 PLAYED = """
 import resource, sys

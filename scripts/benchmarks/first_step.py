@@ -14,7 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-KEYS = {"first_step_cold_cpu_s", "first_step_warm_cpu_s"}
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("cases", "grid_model", "control", "marl", "scripts")
 N_STEP = 3
@@ -62,16 +61,8 @@ def _start_cpu_s(place: Path) -> float:
     environment |= {"PYTHONPATH": str(tree), "IEEE68_CACHE_DIR": str(place / "cache")}
     run = tempfile.mkdtemp(dir=place)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [
-        sys.executable,
-        "-c",
-        STARTED,
-        str(N_STEP),
-        "--out",
-        f"{run}/run",
-        "--checkpoints",
-        f"{run}/models",
-    ]
+    options = ["--out", f"{run}/run", "--checkpoints", f"{run}/models"]
+    command = [sys.executable, "-c", STARTED, str(N_STEP), *options]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 42:

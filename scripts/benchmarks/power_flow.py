@@ -9,10 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-GRIDS = ("case118",)
-LARGE_GRIDS = ("case300", "case1354pegase", "case2869pegase", "case9241pegase")  # minutes
+import numpy as np
+import pandapower
+import pandapower.networks
+from lightsim2grid.network import init_from_pandapower
+
+from cases.ieee68 import load_ieee68
+from control.scenario.suites import SCENARIOS
+from grid_model.power_flow.lightsim import PowerFlowEngine
+from grid_model.power_flow.newton import NewtonEngine
+from grid_model.power_flow.solved_network import solved_network
+from marl.environment.batch import make_batch
+from marl.environment.held_out import RandomAgents
+
+GRIDS = ("case118", "case300", "case1354pegase", "case2869pegase", "case9241pegase")
 N_ENV = 64
 TOLERANCE_PU = 1e-9
 TURNS = 5
@@ -31,14 +44,6 @@ def best_s(works: list[Callable[[], object]], turns: int = TURNS) -> list[float]
 
 def recorded_injections(n_step: int) -> tuple[Any, Any]:
     """Bus injections of 64 environments in training without outages [MVA], [step, env, bus]; their reactors."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    from control.scenario.suites import SCENARIOS
-    from marl.environment import make_batch
-    from marl.environment.held_out import RandomAgents
-
     batch = make_batch(replace(SCENARIOS["training"], outage_rate_per_h=0.0), N_ENV, check=False)
     batch.reset()
     engine = batch.loop.grid.engine
@@ -59,12 +64,6 @@ def recorded_injections(n_step: int) -> tuple[Any, Any]:
 
 def ratio_68(n_step: int = 20) -> dict[str, float]:
     """Both engines on recorded power flows of this project's grid."""
-    import numpy as np
-
-    from cases.ieee68 import load_ieee68
-    from grid_model.power_flow.lightsim import PowerFlowEngine
-    from grid_model.power_flow.newton import NewtonEngine
-
     injections, share = recorded_injections(n_step)
     case = load_ieee68()
     newton, lightsim = NewtonEngine(case, N_ENV, check=False), PowerFlowEngine(case, N_ENV, check=False)
@@ -93,13 +92,6 @@ def ratio_68(n_step: int = 20) -> dict[str, float]:
 
 def ratio_on(name: str) -> dict[str, float]:
     """Both programs on one of pandapower's grids."""
-    import numpy as np
-    import pandapower
-    import pandapower.networks
-    from lightsim2grid.network import init_from_pandapower
-
-    from grid_model.power_flow.solved_network import solved_network
-
     net = getattr(pandapower.networks, name)()
     net.trafo["tap_dependency_table"] = False
     pandapower.runpp(net, numba=False, lightsim2grid=False, init="dc", calculate_voltage_angles=True)
@@ -142,27 +134,23 @@ def ratio_on(name: str) -> dict[str, float]:
 
     best_s([solve_newton, solve_lightsim], 1)
     newton_s, lightsim_s = best_s([solve_newton, solve_lightsim])
-    number = "".join(c for c in name if c.isdigit())
     newton_us, lightsim_us = 1e6 * newton_s / (len(changes) * n_env), 1e6 * lightsim_s / n_solve
     return {
-        f"power_flow_newton_us_{number}": newton_us,
-        f"power_flow_lightsim2grid_us_{number}": lightsim_us,
+        key(name, "power_flow_newton_us"): newton_us,
+        key(name, "power_flow_lightsim2grid_us"): lightsim_us,
         key(name): lightsim_us / newton_us,
     }
 
 
-def key(grid: str) -> str:
-    """The name of a grid's ratio."""
-    return f"power_flow_ratio_to_lightsim2grid_{''.join(c for c in grid if c.isdigit())}"
-
-
-KEYS = {"power_flow_ratio_to_lightsim2grid", *map(key, (*GRIDS, *LARGE_GRIDS))}
+def key(grid: str, figure: str = "power_flow_ratio_to_lightsim2grid") -> str:
+    """The name of a figure of a grid, by its number of buses."""
+    return f"{figure}_{''.join(c for c in grid if c.isdigit())}"
 
 
 def measure(wanted: Sequence[str]) -> dict[str, float]:
     """Ratios of the grids whose keys are wanted, and what they are made of."""
     figures = ratio_68() if "power_flow_ratio_to_lightsim2grid" in wanted else {}
-    for grid in (*GRIDS, *LARGE_GRIDS):
+    for grid in GRIDS:
         if key(grid) in wanted:
             figures |= ratio_on(grid)
     return figures

@@ -21,11 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-for variable in THREADS:
-    os.environ[variable] = "1"  # before numpy is imported anywhere
-
-import numpy as np  # noqa: E402
+import numpy as np
 
 ACTION_SEED = 5
 # Where the parts of the benchmark stand, today and in older revisions.
@@ -33,6 +29,37 @@ LEARNER = ("scripts/benchmarks/learner.py", "scripts/learner_floor.py")
 SECURITY = ("scripts/benchmarks/security.py", "scripts/contingency_times.py")
 DYNAMICS = ("scripts/benchmarks/dynamics.py", "scripts/benchmark_dynamics.py")
 SIMULATOR = ("scripts/benchmarks/simulator.py", "scripts/benchmark.py")
+
+
+def random_actions(batch: Any, n: int = 8) -> list[dict[str, Any]]:
+    """Random actions of all agents for `n` steps of a batch, {group: [env, agent, 1]}."""
+    rng = np.random.default_rng(0)
+    shapes = {g.name: (batch.n_env, g.n_agent, 1) for g in batch.groups}
+    return [
+        {name: rng.uniform(-1.0, 1.0, shape).astype(np.float32) for name, shape in shapes.items()}
+        for _ in range(n)
+    ]
+
+
+def steps_s(batch: Any, actions: list[dict[str, Any]], n_step: int) -> float:
+    """Wall time of steps of a batch, resets at the ends of episodes included [s]."""
+    began = time.perf_counter()
+    for k in range(n_step):
+        batch.step(dict(actions[k % len(actions)]))
+    return time.perf_counter() - began
+
+
+def zoo_steps_s(zoo: Any, n_step: int) -> float:
+    """Wall time of steps through PettingZoo's dictionaries from the beginning of one episode on [s]."""
+    zoo.reset(seed=0)
+    rng = np.random.default_rng(0)
+    actions = [{a: rng.uniform(-1.0, 1.0, 1).astype(np.float32) for a in zoo.agents} for _ in range(8)]
+    began = time.perf_counter()
+    for k in range(n_step):
+        if not zoo.agents:
+            zoo.reset()
+        zoo.step(actions[k % 8])
+    return time.perf_counter() - began
 
 
 class Speeds:
@@ -44,7 +71,7 @@ class Speeds:
         """
         self._root, self._steps, self._episodes = root, steps, episodes
         self._batches: dict[int, tuple[Any, list[dict[str, Any]]]] = {}
-        self._zoo: tuple[Any, list[dict[str, Any]]] | None = None
+        self._zoo: Any = None
         self._modules: dict[tuple[str, ...], Any] = {}
         self._of: dict[str, Callable[[], dict[str, float]]] = {
             "env_steps_per_s_64": lambda: {"env_steps_per_s_64": self._steps_per_s(64, self._steps)},
@@ -67,45 +94,22 @@ class Speeds:
             from marl.environment import make_batch
 
             batch = make_batch("training", n_env, check=False, stagger=True)
-            rng = np.random.default_rng(0)
-            actions = [
-                {
-                    g.name: rng.uniform(-1.0, 1.0, (n_env, g.n_agent, 1)).astype(np.float32)
-                    for g in batch.groups
-                }
-                for _ in range(8)
-            ]
-            self._batches[n_env] = batch, actions
+            self._batches[n_env] = batch, random_actions(batch)
         return self._batches[n_env]
 
     def _steps_per_s(self, n_env: int, steps: int) -> float:
         """Steps a second from the beginning of the same episodes."""
         batch, actions = self._batch(n_env)
         batch.reset(np.arange(n_env))
-        began = time.perf_counter()
-        for k in range(steps):
-            batch.step(dict(actions[k % 8]))
-        return n_env * steps / (time.perf_counter() - began)
+        return n_env * steps / steps_s(batch, actions, steps)
 
     def _zoo_steps_per_s(self) -> dict[str, float]:
         if self._zoo is None:
             from marl.environment import parallel_env
 
-            made = parallel_env(scenario="training", check=False)
-            made.reset(seed=0)
-            rng = np.random.default_rng(0)
-            self._zoo = (
-                made,
-                [{a: rng.uniform(-1.0, 1.0, 1).astype(np.float32) for a in made.agents} for _ in range(8)],
-            )
-        zoo, actions = self._zoo
-        zoo.reset(seed=0)
-        began = time.perf_counter()
-        for k in range(2 * self._steps):
-            if not zoo.agents:
-                zoo.reset()
-            zoo.step(actions[k % 8])
-        return {"pettingzoo_steps_per_s": 2 * self._steps / (time.perf_counter() - began)}
+            self._zoo = parallel_env(scenario="training", check=False)
+        n_step = 2 * self._steps
+        return {"pettingzoo_steps_per_s": n_step / zoo_steps_s(self._zoo, n_step)}
 
     def _parts(self) -> dict[str, float]:
         """Where the time of a step goes, by the revision's own benchmark."""

@@ -10,7 +10,6 @@ say nothing.
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.probe import random_actions, steps_s
 from marl.algorithms.mappo import MAPPO
 from marl.config.presets import recommended
 from marl.environment.batch import make_batch
@@ -30,15 +30,7 @@ WARM_UP_STEPS = 5
 
 def steps_per_s(batch: WorkerBatch, n_step: int) -> float:
     """Environment steps a second over n_step steps of the whole batch."""
-    rng = np.random.default_rng(0)
-    actions = [
-        {g.name: rng.uniform(-1.0, 1.0, (batch.n_env, g.n_agent, 1)).astype(np.float32) for g in batch.groups}
-        for _ in range(4)
-    ]
-    began = time.perf_counter()
-    for k in range(n_step):
-        batch.step(actions[k % len(actions)])
-    return n_step * batch.n_env / (time.perf_counter() - began)
+    return n_step * batch.n_env / steps_s(batch, random_actions(batch), n_step)
 
 
 def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str, float]:

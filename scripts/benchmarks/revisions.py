@@ -35,11 +35,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "security": ("n1_ac_ms", "lodf_us_per_env"),
     "dynamics": ("dynamics_area_us", "dynamics_machine_us"),
 }
-LEARNER_KEYS = frozenset({*PARTS["learner"], *PARTS["training"]})
 KEYS = tuple(key for keys in PARTS.values() for key in keys)
 # Of one round: steps of a batch, episodes of a training; some seconds each.
 ROUND_STEPS = 250
 ROUND_EPISODES = 25
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
 
 
 class RevisionError(RuntimeError):
@@ -186,7 +188,7 @@ class Probe:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env=os.environ | {"PYTHONPATH": f"{tree.root}{os.pathsep}{tree.root / 'scripts'}"},
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": f"{tree.root}{os.pathsep}{tree.root / 'scripts'}"},
             cwd=tree.root,
             text=True,
             start_new_session=True,

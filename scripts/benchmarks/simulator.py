@@ -14,6 +14,7 @@ import numpy as np
 import pandapower
 from tqdm import tqdm
 
+from benchmarks.probe import random_actions, steps_s, zoo_steps_s
 from cases.series import load_series
 from control.scenario.episode import SCENARIOS
 from grid_model.network.pandapower_net import build_network
@@ -21,42 +22,12 @@ from grid_model.power_flow.oracle import solve_with_pandapower
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.pettingzoo_env import parallel_env
 
-KEYS = {
-    "env_steps_per_s_64",
-    "env_steps_per_s_1",
-    "pettingzoo_steps_per_s",
-    "ratio_to_runpp_64",
-    "ratio_to_runpp_1",
-    "power_flow_us",
-    "runpp_us",
-    "dynamics_us",
-    "series_load_s",
-    "observation_us",
-    "resources_us",
-    "rest_us",
-    "outage_speed_ratio",
-}
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call [s]."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
 
 def step_time_s(batch: GridBatch, n_step: int) -> float:
     """Time of one step of one environment in a batch [s], automatic resets included."""
-    rng = np.random.default_rng(0)
-    actions = [
-        {g.name: rng.uniform(-1.0, 1.0, (batch.n_env, g.n_agent, 1)).astype(np.float32) for g in batch.groups}
-        for _ in range(8)
-    ]
+    actions = random_actions(batch)
     batch.step(dict(actions[0]))
-    began = time.perf_counter()
-    for k in range(n_step):
-        batch.step(dict(actions[k % 8]))
-    return (time.perf_counter() - began) / (n_step * batch.n_env)
+    return steps_s(batch, actions, n_step) / (n_step * batch.n_env)
 
 
 def parts_s(batch: GridBatch) -> dict[str, float]:
@@ -107,20 +78,24 @@ def parts_s(batch: GridBatch) -> dict[str, float]:
 
 def outage_batches() -> tuple[GridBatch, GridBatch]:
     """64 environments without outages, and 64 with 20 times the outages of the training scenario."""
-
     training = SCENARIOS["training"]
+    rate_per_h = 20.0 * training.outage_rate_per_h
     quiet = make_batch(replace(training, outage_rate_per_h=0.0), 64, check=False)
-    stormy = make_batch(
-        replace(training, outage_rate_per_h=20.0 * training.outage_rate_per_h), 64, check=False
-    )
+    stormy = make_batch(replace(training, outage_rate_per_h=rate_per_h), 64, check=False)
     quiet.reset()
     stormy.reset()
     return quiet, stormy
 
 
+def series_s() -> float:
+    """Wall time of loading the year of load, wind and sun [s]."""
+    began = time.perf_counter()
+    load_series(progress=False)
+    return time.perf_counter() - began
+
+
 def runpp_s(batch: GridBatch, n: int) -> float:
     """Time of one power flow of the same grid with pandapower, warm-started, loads changing [s]."""
-
     net = build_network(batch.case)
     net.shunt["q_mvar"] = 0.0
     solve_with_pandapower(net)
@@ -137,24 +112,11 @@ def runpp_s(batch: GridBatch, n: int) -> float:
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """All figures of the simulator, {key: its value of every round}."""
-
     warnings.simplefilter("ignore", DeprecationWarning)
     # Episodes end one after the other, so that resets come in their true proportion.
     many, one = make_batch("training", 64, stagger=True), make_batch("training", 1, check=False)
     zoo = parallel_env(scenario="training", check=False)
-    rng = np.random.default_rng(0)
-    zoo.reset(seed=0)
-    actions = [
-        {agent: rng.uniform(-1.0, 1.0, 1).astype(np.float32) for agent in zoo.agents} for _ in range(8)
-    ]
     n_step = many.scenario.n_intervals
-
-    def zoo_steps() -> None:
-        zoo.reset(seed=0)
-        for k in range(n_step):
-            if not zoo.agents:
-                zoo.reset()
-            zoo.step(actions[k % len(actions)])
 
     def again(batch: GridBatch) -> GridBatch:
         """Every round plays the same episodes; within one, each environment begins one anew."""
@@ -163,7 +125,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
 
     step_time_s(again(one), 20)  # the first rounds compile
     parts_s(again(many))
-    zoo_steps()
+    zoo_steps_s(zoo, n_step)
     quiet, stormy = outage_batches()
     found: dict[str, list[float]] = {}
     for _ in tqdm(range(rounds), unit=" rounds", disable=not sys.stderr.isatty()):
@@ -173,13 +135,13 @@ def measure(rounds: int) -> dict[str, list[float]]:
         for key, value in {
             "env_steps_per_s_64": 1.0 / step_64,
             "env_steps_per_s_1": 1.0 / step_1,
-            "pettingzoo_steps_per_s": n_step / seconds(zoo_steps),
+            "pettingzoo_steps_per_s": n_step / zoo_steps_s(zoo, n_step),
             "ratio_to_runpp_64": (step_64 - parts["power_flow"] + runpp) / step_64,
             "ratio_to_runpp_1": (step_1 - parts["power_flow"] + runpp) / step_1,
             "power_flow_us": 1e6 * parts["power_flow"],
             "runpp_us": 1e6 * runpp,
             "dynamics_us": 1e6 * parts["dynamics"],
-            "series_load_s": seconds(lambda: load_series(progress=False)),
+            "series_load_s": series_s(),
             "observation_us": 1e6 * parts["observation"],
             "resources_us": 1e6 * parts["resources"],
             "rest_us": 1e6 * parts["rest"],

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,15 +47,10 @@ def test_the_episodes_are_those_that_evaluate_plays(monkeypatch, tmp_path, episo
     path = tmp_path / "short.toml"
     path.write_text("n_intervals = 2\n")
     played = []
-    batch = SimpleNamespace(n_env=0, loop=SimpleNamespace(fleet=None))
-    monkeypatch.setattr("marl.environment.make_batch", lambda scenario, n_env: batch)
-    monkeypatch.setattr("control.controllers.simple.RandomActions", lambda fleet, n_env: None)
-    monkeypatch.setattr("control.evaluation.grid_record.ByPlant", lambda batch: batch)
-    monkeypatch.setattr("control.evaluation.rollout.rollout", lambda *arguments: None)
+    monkeypatch.setattr("marl.environment.batch.make_batch", lambda scenario, n_env: None)
     monkeypatch.setattr(
-        "control.evaluation.feasibility.certify", lambda batch, seeds, tick: played.append(seeds)
+        "control.evaluation.feasibility.check_suite", lambda batch, seeds, tick: played.append(seeds)
     )
-    monkeypatch.setattr("control.evaluation.feasibility.suite_figures", lambda found, random: {})
     monkeypatch.setattr("control.evaluation.feasibility.report", lambda suite, figures: suite)
     check_feasibility.check(check_feasibility.Options(suites=("n1", str(path)), episodes=episodes))
     np.testing.assert_array_equal(played[0], evaluation_seeds("n1", of_suite))

@@ -105,7 +105,7 @@ def test_a_scenario_that_nobody_knows_is_a_wrong_option(call, script, option):
     [
         (check_feasibility, "--json", "check"),
         (soak, "--json", "run"),
-        (evaluate, "--json", "load_policy"),
+        (evaluate, "--json", "one_policy"),
         (random_rollout, "--out", "run"),
         (plot_scenario, "--json", "show"),
         (plot_scenario, "--out", "show"),
@@ -136,7 +136,7 @@ def test_the_place_of_the_results_is_looked_at_before_the_work(
     [
         (check_feasibility, "check"),
         (soak, "run"),
-        (evaluate, "compare"),
+        (evaluate, "one_policy"),
         (random_rollout, "run"),
         (plot_scenario, "show"),
     ],

@@ -11,8 +11,9 @@ import pytest
 
 from marl.environment.held_out import HeldOut
 from marl.networks.policy import Policy
-from marl.training import study
+from marl.training import study, study_report
 from marl.training.trainer import Trainer
+from marl.training.variants import VARIANTS
 from unit.marl.toys import make_batch
 
 TOY = study.World(
@@ -41,9 +42,7 @@ def a_study(**changed) -> study.Study:
 
 
 def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_preset():
-    recipes = {
-        name: study.configuration(variant, a_study(), seed=3) for name, variant in study.VARIANTS.items()
-    }
+    recipes = {name: study.configuration(variant, a_study(), seed=3) for name, variant in VARIANTS.items()}
     same = [name for name, recipe in recipes.items() if recipe == recipes["recommended"]]
     assert same == ["recommended"]
     assert all(recipe.seed == 3 for recipe in recipes.values())
@@ -51,7 +50,7 @@ def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_p
 
 def test_a_shorter_run_averages_over_the_same_share_of_its_updates():
     """0.98 averages 50 of 245 updates; of the 49 of 200 episodes 10 are the same share, which is 0.9."""
-    recommended = study.VARIANTS["recommended"]
+    recommended = VARIANTS["recommended"]
     for episodes, average in ((200, 0.9), (1000, 0.98), (2000, 0.98)):
         config = study.configuration(recommended, a_study(total_episodes=episodes), seed=0)
         assert config.ppo.policy_average == pytest.approx(average, abs=1e-9)
@@ -59,7 +58,7 @@ def test_a_shorter_run_averages_over_the_same_share_of_its_updates():
 
 def small_recipe():
     """Of the recommended recipe, with 16 updates of 64 steps."""
-    config = study.configuration(study.VARIANTS["recommended"], a_study(), seed=0)
+    config = study.configuration(VARIANTS["recommended"], a_study(), seed=0)
     return replace(
         config,
         n_envs=4,
@@ -166,7 +165,7 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
                     "n1": {"final": {"return": 3.0 * r}, "best": {"return": r}}}}
         for k, r in enumerate(returns)
     ]  # fmt: skip
-    (row,) = study.table(results, ["normal", "n1"])
+    (row,) = study_report.table(results, ["normal", "n1"])
     assert (row["return_final"], row["return_final_min"]) == (-30.0, -60.0)
     reach = 4.3027 * 26.4575 / 3**0.5
     assert row["return_final_low"] == pytest.approx(-30.0 - reach, rel=1e-4)
@@ -175,9 +174,9 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
     assert row["elsewhere"] == {"n1": -90.0}
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
     picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
-    study.draw(results, picture)
+    study_report.draw(results, picture)
     assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
 
 
 def test_two_seeds_have_a_range_and_no_interval():
-    assert study.interval([-3.0, -1.0]) == (-3.0, -1.0)
+    assert study_report.interval([-3.0, -1.0]) == (-3.0, -1.0)

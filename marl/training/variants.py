@@ -1,0 +1,79 @@
+"""The switches that a study changes one at a time, each with where the idea comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from marl.config.presets import PresetName
+
+__all__ = ["VARIANTS", "Variant"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One switch: the fields it changes, by part of the configuration, and where the idea comes from."""
+
+    source: str
+    network: dict[str, Any] = field(default_factory=dict)
+    ppo: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    preset: PresetName = "recommended"
+
+
+VARIANTS: dict[str, Variant] = {
+    "recommended": Variant("the preset as it is"),
+    "reference": Variant("the specification's table", preset="reference"),
+    "residual": Variant(
+        "from the linear policy, 18 numbers; Silver et al. 2018",
+        preset="residual",
+        training={"observation": "extended"},
+    ),
+    "no_value_normalisation": Variant(
+        "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
+    ),
+    "input_normalisation": Variant("Engstrom et al. 2020", network={"normalize_inputs": True}),
+    "compressed_inputs": Variant("asinh, for rare large deviations", network={"compress_inputs": True}),
+    "uniform_init": Variant("against Saxe et al. 2014", network={"orthogonal_init": False}),
+    "large_last_layer": Variant(
+        "against Andrychowicz et al. 2021, sec. 3.2", network={"actor_last_gain": 1.0}
+    ),
+    "squared_value_loss": Variant("against Huber 1964", ppo={"value_loss": "squared"}),
+    "clipped_value_loss": Variant("Yu et al. 2022, eq. 3", ppo={"clip_value": True}),
+    "no_advantage_normalisation": Variant("against Yu et al. 2022", ppo={"normalize_advantages": False}),
+    "kl_early_stop": Variant("Achiam, Spinning Up, 2018", ppo={"target_kl": 0.01}),
+    "constant_learning_rate": Variant("against linear decay", ppo={"lr_final_fraction": 1.0}),
+    "entropy_bonus": Variant("Schulman et al. 2017, eq. 9", ppo={"entropy_coef": 0.01}),
+    "entropy_bonus_decaying": Variant(
+        "entropy schedule", ppo={"entropy_coef": 0.01, "entropy_final_fraction": 0.0}
+    ),
+    "initial_spread_one": Variant("the usual log-std of zero", network={"log_std_init": 0.0}),
+    "independent_noise": Variant("against noise shared in a type", ppo={"noise_correlation": 0.0}),
+    "no_dead_zone": Variant("the mean action as it is", network={"dead_zone": 0.0}),
+    "plain_reward": Variant("against the robust reward", ppo={"robust_reward": 0.0}),
+    "agents_critic": Variant("agent-specific state, Yu et al. 2022, sec. 5.2", network={"critic": "agent"}),
+    "local_critic": Variant("IPPO, de Witt et al. 2020", network={"critic": "local"}),
+    "one_actor_for_all": Variant("Gupta et al. 2017, with agent id", network={"sharing": "all"}),
+    "one_actor_each": Variant("no sharing", network={"sharing": "agent"}),
+    "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
+    "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
+    "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
+    "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
+    "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
+    "tight_reward": Variant("robust reward from 20 on, not 60", ppo={"robust_reward": 20.0}),
+    "rooted_reward": Variant("root instead of logarithm", ppo={"robust_shape": "root"}),
+    "magnified_inputs": Variant("x + asinh(10 x)", network={"magnify_inputs": 10.0}),
+    "rooted_magnified_far": Variant(
+        "both, with gamma 0.97, lambda 0.93",
+        network={"magnify_inputs": 10.0},
+        ppo={"robust_reward": 20.0, "robust_shape": "root", "gamma": 0.97, "gae_lambda": 0.93},
+    ),
+    "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
+    "explored_dead_zone": Variant("small exploring actions left out", ppo={"explore_dead_zone": True}),
+    "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
+    "large_buffer": Variant(
+        "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
+    ),
+    "no_layer_norm": Variant("against Ba et al. 2016", network={"layer_norm": False}),
+    "extended_observation": Variant("own recent past", training={"observation": "extended"}),
+}
