@@ -17,7 +17,6 @@ import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray
+from cases.whole_file import replacing
 
 SAMPLE_MIN = 5.0  # minutes from one sample to the next
 YEAR_FIRST_WEEKDAY = 2  # 1 January 2020 was a Wednesday; Monday is 0
@@ -309,23 +309,17 @@ def _read_cache(path: Path) -> Series | None:
 
 
 def _write_cache(path: Path, series: Series) -> None:
-    """Write the cache under a temporary name and move it into place, so that no reader sees half a file."""
+    """Write the cache; one that cannot be written is a warning."""
     arrays: dict[str, npt.NDArray[Any]] = {
         "load_mw": series.load_mw,
         "renewable_pu": series.renewable_pu,
         "renewable_names": np.array(series.renewable_names),
     }
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(NOTICE, path.parent / "RTS_GMLC_NOTICE.md")
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, allow_pickle=False, **arrays)
-        os.replace(temporary, path)
+        with replacing(path) as part:
+            shutil.copyfile(NOTICE, path.parent / "RTS_GMLC_NOTICE.md")
+            np.savez(part, allow_pickle=False, **arrays)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         import warnings
 
         warnings.warn(

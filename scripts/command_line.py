@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import json
 import os
 import re
 import sys
@@ -28,10 +27,6 @@ NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing 
 
 class OptionError(ValueError):
     """An option names something that does not exist or cannot be; `parse` tells those that constructors raise."""
-
-
-class OutputError(OSError):
-    """A file cannot be written where it is asked for."""
 
 
 class WorkFailed(RuntimeError):
@@ -56,6 +51,9 @@ def what_is_not_installed() -> str:
 if __name__ != "__main__" and (missing := what_is_not_installed()):
     print(f"{Path(sys.argv[0]).name}: error: {missing}", file=sys.stderr)
     raise SystemExit(2)
+
+from cases.whole_file import OutputError as OutputError  # noqa: E402, that it is ours is known only now
+from cases.whole_file import write_json as write_json  # noqa: E402
 
 
 def one_thread() -> None:
@@ -301,24 +299,3 @@ def require_directory(name: str, path: Path | None) -> None:
     """
     if path is not None and not path.resolve().parent.is_dir():
         raise OptionError(f"--{name} {path}: its directory does not exist")
-
-
-def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
-    """Replaces a file of figures in one step.
-
-    Args:
-        path: of the file, None where nothing is to be written.
-        content: what JSON can hold.
-        indent: blanks a level.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    if path is None:
-        return
-    from marl.checkpoint import CheckpointError, write_atomically
-
-    try:
-        write_atomically(path, (json.dumps(content, indent=indent) + "\n").encode("utf-8"))
-    except CheckpointError as error:
-        raise OutputError(str(error)) from error

@@ -9,18 +9,16 @@ not needed for anything else here: it is in the extra `verify`. BenchMARL's MAPP
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import command_line
 
 PROGRAM = "verify_learner.py"
-BENCHMARL_RETURN = 0.96
 AIM = 0.9
 
 
@@ -33,50 +31,34 @@ class Arguments:
     # Environment steps of each run.
     frames: int = 150_000
     # Write the result to this file.
-    json: str = ""
+    json: Path | None = None
+
+    def __post_init__(self) -> None:
+        command_line.require_at_least(self, seeds=1, frames=1)
+
+
+def prove(options: Arguments) -> int:
+    """Trains, prints and writes; 0 if the aim is reached.
+
+    Raises:
+        OptionError: VMAS is not installed.
+    """
+    if importlib.util.find_spec("vmas") is None:
+        raise command_line.OptionError("VMAS is not installed; pip install -e '.[verify]'")
+    from control.scenario.suites import VALIDATION_SEEDS
+    from marl.environment.held_out import HeldOut
+    from marl.verification.run import in_words, verify
+
+    tell = partial(print, flush=True)
+    found = verify(options.frames, options.seeds, VALIDATION_SEEDS.first, HeldOut, tell)
+    print(f"{in_words(found)}, aim {AIM}")
+    command_line.write_json(options.json, found)
+    return 0 if found["iqm"] >= AIM else 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status 0 if the aim is reached, 1 if not, 2 for a wrong option or a missing library."""
-    parsed = command_line.parse(
-        Arguments, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments
-    )
-    if importlib.util.find_spec("vmas") is None:
-        print(f"{PROGRAM}: error: VMAS is not installed; pip install -e '.[verify]'", file=sys.stderr)
-        return 2
-    import numpy as np
-
-    from control.scenario.suites import VALIDATION_SEEDS
-    from marl.environment.held_out import HeldOut
-    from marl.verification.run import bootstrap_interval, configuration, interquartile_mean, train
-
-    scores = []
-    for seed in range(parsed.seeds):
-        began = time.perf_counter()
-        scores.append(train(parsed.frames, seed, VALIDATION_SEEDS.first, HeldOut))
-        spent = time.perf_counter() - began
-        print(
-            f"seed {seed}: evaluation return {scores[-1]:.3f} after {parsed.frames:,} frames, {spent:.0f} s",
-            flush=True,
-        )
-    x = np.array(scores)
-    iqm, (low, high) = interquartile_mean(x), bootstrap_interval(x)
-    print(
-        f"VMAS navigation: interquartile mean {iqm:.3f} [{low:.3f}, {high:.3f}], aim {AIM}, "
-        f"BenchMARL {BENCHMARL_RETURN}"
-    )
-    if parsed.json:
-        content = {
-            "task": "vmas navigation, 3 agents, continuous, own rewards",
-            "frames": parsed.frames,
-            "returns": scores,
-            "iqm": iqm,
-            "iqm_ci95": [low, high],
-            "benchmarl": BENCHMARL_RETURN,
-            "config": dataclasses.asdict(configuration(parsed.frames, 0, VALIDATION_SEEDS.first)),
-        }
-        command_line.write_json(Path(parsed.json), content)
-    return 0 if iqm >= AIM else 1
+    """Exit status: 0 the aim is reached, 1 it is not, 2 wrong option or a missing library, 130 stopped."""
+    return command_line.run(PROGRAM, Arguments, prove, arguments, about=__doc__, writes=["json"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cases.arrays import FloatArray
+from cases.whole_file import replacing
 from control.evaluation.comparison import BIN_MHZ
 from control.evaluation.contender import ALL, BOUND, Contender
 from control.evaluation.suite_runner import Found, Make, play_record, rows
@@ -310,9 +311,8 @@ def write_report(
     text = pages.from_string(MARKDOWN if is_markdown else PAGE).render(
         note=NOTE, parts=parts, pictures=pictures
     )
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
     if not is_markdown:
         for drawn in pictures:
             drawn.path.unlink()

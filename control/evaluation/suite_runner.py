@@ -23,6 +23,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.ieee68 import load_ieee68
+from cases.whole_file import replacing
 from control.evaluation.comparison import Figures, paired, summary
 from control.evaluation.contender import BOUND, MPC, Build, ComparisonError, Contender
 from control.evaluation.fingerprint import fingerprint
@@ -155,9 +156,8 @@ def play(job: Job, make: Make) -> Figures:
 def _play_and_keep(job: Job, make: Make, path: Path) -> Path:
     """Play a job and write its figures in one go."""
     figures = play(job, make)
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, **figures)  # type: ignore[arg-type]
-    part.replace(path)
+    with replacing(path) as part:
+        np.savez_compressed(part, **figures)  # type: ignore[arg-type]
     return path
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import FloatArray
+from cases.whole_file import write_json
 from control.controllers.registry import BASELINES, make_baseline
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.rollout import rollout
@@ -292,7 +293,7 @@ def tune(
         )
         cost = candidate_cost(played)
         search.tell(cost)
-        _write(path, search.get_state())
+        write_json(path, search.get_state(), indent=1)
         usual = np.median(played[cost < LOST]) if np.any(cost < LOST) else np.nan
         lost = _lost(int(np.sum(cost >= LOST)), plan.candidates)
         on_generations(1, f"{name}: median return {usual:,.0f}, step {spread:.2f}{lost}")
@@ -311,7 +312,7 @@ def tune(
     # Noise may have led the search astray; what it started from is kept then.
     chosen = "tuned" if score["tuned"] >= score["start"] else "start"
     best = search.best if chosen == "tuned" else problem.start
-    _write(
+    write_json(
         plan.out / f"{name}.json",
         {
             "parameters": {key: _plain(value) for key, value in problem.decode(best).items()},
@@ -334,6 +335,7 @@ def tune(
                 "validation_return_tuned": _rounded(score["tuned"]),
             },
         },
+        indent=1,
     )
     return (
         f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
@@ -356,11 +358,3 @@ def _plain(value: Any) -> Any:
     """Numbers and arrays as JSON knows them, to six digits."""
     array = np.asarray(value, dtype=np.float64)
     return np.array([float(f"{x:.6g}") for x in array.ravel()]).reshape(array.shape).tolist()
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file in one go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)

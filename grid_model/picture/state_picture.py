@@ -12,6 +12,7 @@ from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.network.limits import apparent_power_mva, applicable_rating_mva, loading_percent
 from grid_model.picture import network_picture as picture
+from grid_model.picture.style import save
 from grid_model.power_flow.newton import NewtonEngine
 
 __all__ = ["draw_state"]
@@ -74,7 +75,7 @@ def draw_state(
         machine_in_service=machine_in_service,
         title=f"{case.name}{without}: {what} at {100 * load_level:.0f} % of nominal load",
     )
-    figure.savefig(path, dpi=dpi)
+    save(figure, path, dpi)
 
     number = case.bus.bus_number
     low, high, worst = int(np.nanargmin(shown)), int(np.nanargmax(shown)), int(np.nanargmax(loading))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cases.whole_file import replacing
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -56,6 +58,5 @@ def legend_above(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     """Write the picture whole or not at all: a reader never finds half a file."""
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(partial, dpi=dpi)
-    partial.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=dpi)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -17,11 +20,12 @@ from marl.training.evaluator import Judge
 from marl.training.trainer import Trainer
 from marl.verification.navigation import EPISODE_STEPS, Navigation
 
-__all__ = ["bootstrap_interval", "configuration", "interquartile_mean", "train"]
+__all__ = ["bootstrap_interval", "configuration", "in_words", "interquartile_mean", "train", "verify"]
 
 EVALUATION_EPISODES = 100
 FIRST_EVALUATION_SEED = 10_000
 RESAMPLES = 2000
+BENCHMARL_RETURN = 0.96  # of its MAPPO on this task, within 120,000 to 300,000 frames
 
 
 def configuration(frames: int, seed: int, first_validation_seed: int) -> TrainingConfig:
@@ -85,6 +89,53 @@ def train(
     seeds = np.arange(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + EVALUATION_EPISODES)
     terms = held_out(lambda: Navigation(EVALUATION_EPISODES))(trainer.algorithm.evaluation_policy, seeds)
     return float(terms["return"].mean())
+
+
+def verify(
+    frames: int,
+    n_seed: int,
+    first_validation_seed: int,
+    held_out: Callable[[Callable[[], Navigation]], Judge],
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Runs with seeds 0, 1, ..., and what they come to, as JSON can hold it.
+
+    Args:
+        frames: environment steps of each run.
+        n_seed: how many.
+        first_validation_seed: training draws its seeds below.
+        held_out: a judge, from what builds the environment of its episodes.
+        tell: given a line of text after each run.
+
+    Returns:
+        `returns` of the runs, their interquartile mean `iqm` with its 95 % interval `iqm_ci95`, BenchMARL's return
+        `benchmarl`, and what was run: `task`, `frames` and `config`.
+    """
+    returns = []
+    for seed in range(n_seed):
+        began = time.perf_counter()
+        returns.append(train(frames, seed, first_validation_seed, held_out))
+        spent_s = time.perf_counter() - began
+        tell(f"seed {seed}: evaluation return {returns[-1]:.3f} after {frames:,} frames, {spent_s:.0f} s")
+    x = np.array(returns)
+    return {
+        "task": "vmas navigation, 3 agents, continuous, own rewards",
+        "frames": frames,
+        "returns": returns,
+        "iqm": interquartile_mean(x),
+        "iqm_ci95": list(bootstrap_interval(x)),
+        "benchmarl": BENCHMARL_RETURN,
+        "config": asdict(configuration(frames, 0, first_validation_seed)),
+    }
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """What `verify` found in one line."""
+    low, high = found["iqm_ci95"]
+    return (
+        f"VMAS navigation: interquartile mean {found['iqm']:.3f} [{low:.3f}, {high:.3f}], "
+        f"BenchMARL {found['benchmarl']}"
+    )
 
 
 def interquartile_mean(x: FloatArray) -> float:

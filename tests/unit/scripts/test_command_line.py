@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import command_line
-from marl import checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +62,3 @@ def test_a_file_system_that_takes_no_files_is_found_out():
     """Its permissions say that root may write."""
     with pytest.raises(command_line.OutputError, match="--json /proc/x.json cannot be written: "):
         command_line.require_writable("json", Path("/proc/x.json"))
-
-
-def test_figures_replace_the_file_or_the_failure_is_explained(tmp_path: Path, monkeypatch):
-    path = tmp_path / "found.json"
-    command_line.write_json(path, {"worst": 1.5})
-    assert json.loads(path.read_text()) == {"worst": 1.5}
-
-    def full(*arguments: object) -> None:
-        raise checkpoint.CheckpointError("cannot write found.json: No space left on device")
-
-    monkeypatch.setattr(checkpoint, "write_atomically", full)
-    with pytest.raises(command_line.OutputError, match="No space left on device"):
-        command_line.write_json(path, {})

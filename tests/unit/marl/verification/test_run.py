@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from marl.verification import run
 from marl.verification.run import bootstrap_interval, interquartile_mean
 
 
@@ -16,3 +17,20 @@ def test_runs_that_agree_leave_nothing_open():
     low, high = bootstrap_interval(np.full(5, 0.9))
     assert low == pytest.approx(0.9)
     assert high == pytest.approx(0.9)
+
+
+def test_runs_are_told_of_one_by_one_and_summed_up(monkeypatch):
+    """The middle half of 0.5, 0.9, 1.0 and 9.0 has the mean 0.95, and no resampled mean leaves their range."""
+    scores = [0.9, 9.0, 0.5, 1.0]
+    monkeypatch.setattr(run, "train", lambda frames, seed, first, held_out: scores[seed])
+    said: list[str] = []
+    found = run.verify(30_000, 4, 1_000_000, None, said.append)
+    assert [line.split()[:5] for line in said] == [
+        ["seed", f"{seed}:", "evaluation", "return", f"{score:.3f}"] for seed, score in enumerate(scores)
+    ]
+    assert found["returns"] == scores
+    assert found["iqm"] == pytest.approx(0.95)
+    low, high = found["iqm_ci95"]
+    assert 0.5 <= low <= 0.95 <= high <= 9.0
+    assert found["config"]["total_episodes"] == 300  # of 100 steps each
+    assert "0.950" in run.in_words(found)

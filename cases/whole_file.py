@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all: no reader finds half of one, and a failure leaves the one before."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+__all__ = ["OutputError", "replacing", "write_json"]
+
+
+class OutputError(OSError):
+    """A file cannot be written where it is asked for."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside a file to write to, which takes the file's own when the block ends and goes when it fails.
+
+    Its name ends as the file's does, which tells a library of the format; its directory is made.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: the directory cannot be made, or the file cannot be put in its place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        with open(part, "rb") as written:
+            os.fsync(written.fileno())  # before its name: a machine that loses power keeps one of the two
+        os.replace(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
+    """Replaces a file of figures.
+
+    Args:
+        path: of the file, None where nothing is to be written.
+        content: what JSON can hold.
+        indent: blanks a level.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path is None:
+        return
+    text = json.dumps(content, indent=indent) + "\n"
+    try:
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
