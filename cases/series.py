@@ -113,14 +113,6 @@ class Series:
             )
         return np.array([self.renewable_names.index(name) for name in names], dtype=np.int64)
 
-    def load_at(self, minute: FloatArray) -> FloatArray:
-        """Load of the regions at any minutes of the year [MW], shape [time, region]."""
-        return _interpolate(self.load_mw, minute)
-
-    def renewable_at(self, minute: FloatArray) -> FloatArray:
-        """Wind and sun at any minutes of the year [per unit of capacity], shape [time, renewable]."""
-        return _interpolate(self.renewable_pu, minute)
-
     @cached_property
     def load_step_percent(self) -> FloatArray:
         """Change of total load from each sample to the next [% of load], shape [sample]."""
@@ -276,16 +268,6 @@ def _nameplate_mw(root: Path, plants: tuple[str, ...]) -> FloatArray:
     if missing:
         raise SeriesDataError(f"{path}: no plant {missing[0]}, expected the plants of RTS-GMLC.")
     return np.array([rating_mw[plant] for plant in plants])
-
-
-def _interpolate(values: npt.NDArray[np.float32], minute: FloatArray) -> FloatArray:
-    """Linear interpolation between samples; the last sample of the year is followed by the first."""
-    position = np.asarray(minute, dtype=np.float64) / SAMPLE_MIN
-    before = np.floor(position)
-    weight = (position - before)[:, None]
-    index = before.astype(np.int64) % len(values)
-    result: FloatArray = (1.0 - weight) * values[index] + weight * values[(index + 1) % len(values)]
-    return result
 
 
 def _any_within(flag: BoolArray, length_min: float) -> BoolArray:

@@ -10,13 +10,13 @@ from scipy import linalg
 from cases.arrays import FloatArray
 from control.controllers.base import CLASSES
 from control.plants.battery import S_PER_H
-from control.plants.fleet import BESS, DR, GAS
+from control.plants.fleet import DR, GAS
 from control.task.description import TaskDescription
 from control.task.reward import RewardConfig
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
 
-__all__ = ["OneMass", "Start", "advance_one_mass", "one_mass"]
+__all__ = ["OneMass", "Start", "one_mass"]
 
 # Variables of a stage. Frequency [mHz], reheater, outputs [MW], energies [MWh], commands and DR set-point [MW], and
 # the rise and fall of each command.
@@ -142,47 +142,3 @@ class Start:
 def dead_band_side(df_mhz: FloatArray, dead_band_hz: float) -> FloatArray:
     """-1, 0 or 1: below, inside or above the governors' dead band."""
     return np.sign(df_mhz) * (np.abs(df_mhz) > MHZ * dead_band_hz)
-
-
-def advance_one_mass(
-    model: OneMass, start: Start, command_mw: FloatArray, d0_mw: float, d1_mw: float, n_sub: int = 40
-) -> tuple[Start, float]:
-    """One interval of the one-mass model itself, governors taken in or out of their dead band n_sub times.
-
-    Args:
-        model: the grid as one mass.
-        start: state at the interval's beginning.
-        command_mw: of each class at the interval's end [MW], [class].
-        d0_mw: disturbance at the interval's beginning [MW].
-        d1_mw: disturbance at its end, with a straight line between [MW].
-        n_sub: parts of the interval.
-
-    Returns:
-        State at the end, and the mean of Df^2 over the interval [Hz^2].
-    """
-    span_s = model.interval_s / n_sub
-    off, on = discretise(model, span_s, False), discretise(model, span_s, True)
-    y = start.vector()
-    dr_mw = command_mw[DR] - start.owed_mwh * S_PER_H / model.rebound_s
-    v_begin = np.array([start.command_mw[BESS], start.command_mw[GAS], start.dr_set_point_mw, d0_mw])
-    v_end = np.array([command_mw[BESS], command_mw[GAS], dr_mw, d1_mw])
-    state, square = y[:N_STATE], 0.0
-    for i in range(n_sub):
-        side = float(dead_band_side(state[F : F + 1], model.governor.dead_band_hz)[0])
-        step = on if side else off
-        v0 = v_begin + (v_end - v_begin) * (i / n_sub)
-        v1 = v_begin + (v_end - v_begin) * ((i + 1) / n_sub)
-        after = step.phi @ state + step.gamma0 @ v0 + step.gamma1 @ v1 + side * step.constant
-        square += (state[F] ** 2 + state[F] * after[F] + after[F] ** 2) / 3.0 / n_sub
-        state = after
-    end = Start(
-        df_hz=state[F] / MHZ,
-        reheat_mw=state[X],
-        gas_mw=state[PG],
-        dr_mw=state[PD],
-        energy_mwh=state[EB],
-        owed_mwh=state[ED],
-        command_mw=(float(command_mw[0]), float(command_mw[1]), float(command_mw[2])),
-        dr_set_point_mw=dr_mw,
-    )
-    return end, float(square) / MHZ**2

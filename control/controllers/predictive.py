@@ -181,6 +181,10 @@ class PredictiveController:
         change_mw = np.where(np.abs(change_mw) < 0.01, 0.0, change_mw)
         return self._set_points.towards(self._set_points.command_mw + change_mw[:, fleet.kind])
 
+    def tell(self) -> dict[str, FloatArray]:
+        """`unsolved`: intervals of the episode without a solution so far, [env]; a rollout's record keeps it."""
+        return {"unsolved": self.unsolved.astype(np.float64)}
+
     def _go_on(self, env: int) -> FloatArray:
         """Commands at the end of the coming interval by the last plan, which stands still beyond its horizon, [class].
 

@@ -67,7 +67,8 @@ def episode_figures(record: Record, case: Case) -> Figures:
     Returns:
         `return`, `cost` (movement and effort), the reward's terms, `mean_square_mhz2`, `p95_mhz`, shares of time,
         `nadir_mhz`, `rocof_mhz_per_s`, violations by kind, `unserved_mwh`, `lost`, MW moved and MWh by class,
-        `cps1_percent` (mean of the areas), `soc_end`, and `histogram` of |Df| over BIN_MHZ.
+        `cps1_percent` (mean of the areas), `soc_end`, `histogram` of |Df| over BIN_MHZ, and `unsolved` of a controller
+        that tells of it: intervals in which its program had no solution.
     """
     h, n_episode = record.interval_s, len(record.seed)
     df_hz = record["df_hz"].reshape(n_episode, -1)  # sample after sample
@@ -101,6 +102,10 @@ def episode_figures(record: Record, case: Case) -> Figures:
     else:
         found["cps1_percent"] = np.full(n_episode, np.nan)
     found["soc_end"] = record["soc"][np.arange(n_episode), np.maximum(record.n_played - 1, 0)]
+    if (
+        "unsolved" in record.arrays
+    ):  # of a controller that solves programs; counted from the episode's beginning on
+        found["unsolved"] = np.nanmax(record["unsolved"], axis=1)
     found["histogram"] = _histogram(df_hz)
     return found
 
@@ -177,7 +182,7 @@ def summary(figures: Mapping[str, FloatArray], seeds: IntArray) -> dict[str, Any
         "terms": {name: mean[f"reward_{name}"] for name in TERMS},
     }
     for name in (
-        "cps1_percent", "nadir_mhz", "rocof_mhz_per_s", "unserved_mwh", "lost", "soc_end",
+        "cps1_percent", "nadir_mhz", "rocof_mhz_per_s", "unserved_mwh", "lost", "soc_end", "unsolved",
         *(f"violations_{kind}" for kind in KINDS),
         *(f"{what}_{kind}" for what in ("moved_mw", "energy_mwh") for kind in RESOURCE_KINDS),
     ):  # fmt: skip

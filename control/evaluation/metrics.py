@@ -4,9 +4,7 @@ Arrays are time series of one or many episodes with time last, unless said other
 played are NaN and count for nothing, except where a function says so. Frequencies are deviations from nominal in Hz,
 powers in MW.
 
-Sources: NERC Reliability Standards BAL-001-2 (control performance) and BAL-003-2, attachment A (frequency response);
-B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993; R. Agarwal et al., Deep reinforcement learning at
-the edge of the statistical precipice, NeurIPS 2021 (interquartile mean).
+Source: NERC Reliability Standard BAL-001-2 (control performance).
 """
 
 from __future__ import annotations
@@ -21,10 +19,8 @@ __all__ = [
     "control_performance_1",
     "control_performance_1_percent",
     "energy_mwh",
-    "frequency_response_mw_per_decihertz",
     "mileage_mw",
     "percentile_hz",
-    "rms_hz",
     "unserved_mwh",
 ]
 
@@ -33,15 +29,6 @@ EPSILON_EASTERN_HZ = 0.018
 EPSILON_WESTERN_HZ = 0.0228
 S_PER_H = 3600.0
 S_PER_MIN = 60.0
-# BAL-003: A is the mean of the 16 s before the event, B that from 20 to 52 s after it.
-POINT_A_S = 16.0
-POINT_B_S = (20.0, 52.0)
-
-
-def rms_hz(df_hz: FloatArray) -> FloatArray:
-    """Root of the mean square of the deviation over time [Hz], [..., time] -> [...]."""
-    mean: FloatArray = np.sqrt(np.nanmean(np.square(df_hz), axis=-1))
-    return mean
 
 
 def percentile_hz(df_hz: FloatArray, percent: float = 95.0) -> FloatArray:
@@ -93,32 +80,6 @@ def control_performance_1(
 def control_performance_1_percent(compliance_factor: FloatArray) -> FloatArray:
     """CPS1 = 100 (2 - CF) %; 100 % complies, 200 % is without fault."""
     return 100.0 * (2.0 - compliance_factor)
-
-
-def frequency_response_mw_per_decihertz(
-    df_hz: FloatArray, dt_s: float, event_s: float, lost_mw: float
-) -> float:
-    """Response of all areas together to a loss of generation, between points A and B [MW/0.1 Hz].
-
-        FRM = lost / (10 (B - A)),   A = mean of the 16 s before,   B = mean from 20 to 52 s after
-
-    Negative as the bias is: frequency falls when power is lost.
-
-    Args:
-        df_hz: deviation [Hz], [time], sample k taken at (k + 1) dt_s.
-        dt_s: between samples [s].
-        event_s: time of the loss [s].
-        lost_mw: power lost [MW], positive.
-
-    Raises:
-        ValueError: the trace has no samples in one of the two windows.
-    """
-    time_s = dt_s * np.arange(1, len(df_hz) + 1)
-    before = (time_s > event_s - POINT_A_S) & (time_s <= event_s)
-    after = (time_s >= event_s + POINT_B_S[0]) & (time_s <= event_s + POINT_B_S[1])
-    if not before.any() or not after.any():
-        raise ValueError(f"event at {event_s} s: no samples in the 16 s before or 20 to 52 s after it.")
-    return float(lost_mw / (10.0 * (df_hz[after].mean() - df_hz[before].mean())))
 
 
 def mileage_mw(moved_mw: FloatArray) -> FloatArray:

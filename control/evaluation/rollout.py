@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["Actor", "Detail", "Environment", "Plain", "Record", "Step", "rollout"]
+__all__ = ["Actor", "Detail", "Environment", "Plain", "Record", "Step", "Telling", "rollout"]
 
 # Longer than any episode here: an environment that never ends one is a mistake, not patience to be had.
 MOST_INTERVALS = 1_000_000
@@ -43,6 +43,14 @@ class Actor(Protocol[SeenIn, ActionOut]):
 
     def act(self, observation: SeenIn) -> ActionOut:
         """What to do in all environments, from what they show."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An actor that tells of itself: where a program it solves had no solution, say."""
+
+    def tell(self) -> Mapping[str, FloatArray]:
+        """Arrays about the action just taken, {name: [env, ...]}; they stand in the record beside the detail's."""
 
 
 class Step(Protocol[SeenOut]):
@@ -122,7 +130,7 @@ class Record:
     terms: Mapping[str, FloatArray]  # as the environment logs them, each [episode, T]
     arrays: Mapping[str, FloatArray] = field(
         default_factory=dict
-    )  # of the detail asked for, each [episode, T, ...]
+    )  # of the detail asked for and of actors that tell of themselves, each [episode, T, ...]
     interval_s: float = 1.0
     marks: tuple[
         tuple[tuple[float, str], ...], ...
@@ -271,6 +279,8 @@ def _batch(
         interval = {("reward", ""): reward if reward.ndim == 1 else reward.mean(axis=1)}
         interval |= {("terms", name): x for name, x in step.terms.items()}
         interval |= {("arrays", name): x for name, x in keeper.measure(step).items()}
+        if isinstance(controller, Telling):
+            interval |= {("arrays", name): x for name, x in controller.tell().items()}
         for key, value in interval.items():
             row = np.full(np.shape(value), np.nan)
             row[alive] = np.asarray(value)[alive]

@@ -298,4 +298,7 @@ def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Se
         for row in chosen:
             rest = [x.rjust(w) for x, w in zip(row[1:], width[1:], strict=True)]
             found.append("  ".join([row[0].ljust(width[0]), *rest]))
+        for f in table[suite].values():
+            if f.get("unsolved", 0.0) > 0.0:
+                found.append(f"{f['title']}: no solution in {f['unsolved']:.2f} intervals an episode")
     return "\n".join(found)

@@ -41,7 +41,7 @@ from marl.training.run_state import Progress, RunState, TrainingFailed, Training
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
 
-__all__ = ["FIRST_VALIDATION_SEED", "Trainer", "TrainingFailed", "choose_device", "load_policy_of_run"]
+__all__ = ["FIRST_VALIDATION_SEED", "Trainer", "TrainingFailed", "choose_device"]
 
 # Of an environment that keeps no seeds of its own: the lower half of 32 bits for training, validation from here on.
 FIRST_VALIDATION_SEED = 2**31
@@ -424,9 +424,3 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingFailed("--device cuda: torch finds no CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-def load_policy_of_run(directory: Path) -> Policy:
-    """The policy of a run's last checkpoint."""
-    content = checkpoint.load(directory / CHECKPOINT, "run")
-    return Policy.from_content(content["policy"])

@@ -76,16 +76,6 @@ def test_a_spike_of_two_samples_is_removed_and_a_ramp_is_kept() -> None:
     np.testing.assert_array_equal(clean_load(ramp), ramp)
 
 
-def test_values_between_samples_lie_on_the_straight_line() -> None:
-    series = three_samples()
-    np.testing.assert_allclose(series.load_at(np.array([0.0, 2.5, 5.0]))[:, 0], [100.0, 105.0, 110.0])
-    np.testing.assert_allclose(series.renewable_at(np.array([6.0]))[:, 0], [0.6])
-
-
-def test_the_last_sample_is_followed_by_the_first() -> None:
-    assert three_samples().renewable_at(np.array([12.5]))[0, 0] == 0.5
-
-
 def test_starts_avoid_windows_with_a_load_step() -> None:
     load = np.full((20, 1), 100.0, dtype=np.float32)
     load[10:] = 110.0  # a step of 10 % between samples 9 and 10, and back at the turn of the year

@@ -7,11 +7,32 @@ import numpy as np
 import pytest
 
 from builders import described, with_plants
+from cases.arrays import FloatArray
 from control.controllers.base import DF_HZ, NEAREST_DF, OWN_DF, OWN_OUTPUT, SYSTEM_DF, UTILISATION
-from control.controllers.one_mass import F, Start, advance_one_mass, discretise, one_mass
+from control.controllers.one_mass import (
+    EB,
+    ED,
+    MHZ,
+    N_STATE,
+    PD,
+    PG,
+    F,
+    OneMass,
+    Start,
+    X,
+    dead_band_side,
+    discretise,
+    one_mass,
+)
 from control.controllers.predictive import PredictiveConfig, PredictiveController
 from control.controllers.quadratic_program import Program, Unsolved, perfect_information
 from control.controllers.registry import make_baseline
+from control.evaluation.comparison import episode_figures, summary
+from control.evaluation.grid_record import ByPlant, Figures
+from control.evaluation.rollout import rollout
+from control.evaluation.suite_runner import table_text
+from control.plants.battery import S_PER_H
+from control.plants.fleet import BESS, DR, GAS
 from control.scenario.episode import SCENARIOS
 from control.task.reward import RewardConfig
 from marl.environment.batch import make_batch
@@ -32,6 +53,50 @@ def case(task):
 @pytest.fixture(scope="module")
 def model(task):
     return one_mass(task)
+
+
+def advance_one_mass(
+    model: OneMass, start: Start, command_mw: FloatArray, d0_mw: float, d1_mw: float, n_sub: int = 40
+) -> tuple[Start, float]:
+    """One interval of the one-mass model itself, governors taken in or out of their dead band n_sub times.
+
+    Args:
+        model: the grid as one mass.
+        start: state at the interval's beginning.
+        command_mw: of each class at the interval's end [MW], [class].
+        d0_mw: disturbance at the interval's beginning [MW].
+        d1_mw: disturbance at its end, with a straight line between [MW].
+        n_sub: parts of the interval.
+
+    Returns:
+        State at the end, and the mean of Df^2 over the interval [Hz^2].
+    """
+    span_s = model.interval_s / n_sub
+    off, on = discretise(model, span_s, False), discretise(model, span_s, True)
+    y = start.vector()
+    dr_mw = command_mw[DR] - start.owed_mwh * S_PER_H / model.rebound_s
+    v_begin = np.array([start.command_mw[BESS], start.command_mw[GAS], start.dr_set_point_mw, d0_mw])
+    v_end = np.array([command_mw[BESS], command_mw[GAS], dr_mw, d1_mw])
+    state, square = y[:N_STATE], 0.0
+    for i in range(n_sub):
+        side = float(dead_band_side(state[F : F + 1], model.governor.dead_band_hz)[0])
+        step = on if side else off
+        v0 = v_begin + (v_end - v_begin) * (i / n_sub)
+        v1 = v_begin + (v_end - v_begin) * ((i + 1) / n_sub)
+        after = step.phi @ state + step.gamma0 @ v0 + step.gamma1 @ v1 + side * step.constant
+        square += (state[F] ** 2 + state[F] * after[F] + after[F] ** 2) / 3.0 / n_sub
+        state = after
+    end = Start(
+        df_hz=state[F] / MHZ,
+        reheat_mw=state[X],
+        gas_mw=state[PG],
+        dr_mw=state[PD],
+        energy_mwh=state[EB],
+        owed_mwh=state[ED],
+        command_mw=(float(command_mw[0]), float(command_mw[1]), float(command_mw[2])),
+        dr_set_point_mw=dr_mw,
+    )
+    return end, float(square) / MHZ**2
 
 
 def cost_of_interval(model, before, after, square_hz2) -> float:
@@ -239,6 +304,29 @@ def test_without_a_solution_the_commands_go_on_along_the_last_plan_and_it_is_cou
     action = controller.act(observation_of(task, -0.05, 2))
     np.testing.assert_array_equal(action[0], 0.0)
     assert controller.unsolved.tolist() == [1, 0]
+
+
+def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monkeypatch):
+    """The program of the second of two episodes finds nothing from its third interval on, in four of six."""
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=6), 2, check=False)
+    controller = PredictiveController(batch.description, 2)
+    solve, called = controller._program[1].solve, []
+
+    def at_first_only(*arguments, **options):
+        called.append(1)
+        if len(called) > 2:
+            raise Unsolved("osqp: maximum iterations reached")
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(controller._program[1], "solve", at_first_only)
+    record = rollout(controller, ByPlant(batch), np.array([5, 6]), Figures)
+    np.testing.assert_array_equal(record["unsolved"], [[0, 0, 0, 0, 0, 0], [0, 0, 1, 2, 3, 4]])
+    figures = episode_figures(record, batch.case)
+    assert figures["unsolved"].tolist() == [0.0, 4.0]
+    row = {"title": "causal MPC", "information": "", **summary(figures, record.seed)}
+    assert row["unsolved"] == 2.0
+    told = table_text({"normal": {"mpc": row}}, {"normal": [5, 6]}).splitlines()
+    assert told[-1] == "causal MPC: no solution in 2.00 intervals an episode"
 
 
 @pytest.mark.parametrize("missing", ["bess", "gas", "dr"])

@@ -6,11 +6,8 @@ import pytest
 from control.evaluation import metrics, statistics
 
 
-def test_rms_and_percentile_of_a_short_series():
-    df_hz = np.array([[0.03, -0.04, 0.0, 0.0], [0.01, np.nan, np.nan, np.nan]])
-    # sqrt((9 + 16) / 4) = 2.5 in units of 10 mHz; NaN never happened.
-    np.testing.assert_allclose(metrics.rms_hz(df_hz), [0.025, 0.01], rtol=1e-12)
-    # Magnitudes 0, 1, .. 100 mHz: 95 % lie below 95.
+def test_percentile_of_a_short_series():
+    """Magnitudes 0, 1, .. 100 mHz: 95 % lie below 95."""
     np.testing.assert_allclose(metrics.percentile_hz(-np.arange(101) / 1000.0), 0.095, rtol=1e-12)
 
 
@@ -40,13 +37,6 @@ def test_cps1_averages_each_factor_over_the_minute_first():
     assert metrics.control_performance_1(ace_mw, df_hz, -50.0, 3.0) == pytest.approx(0.0, abs=1e-15)
     with pytest.raises(ValueError, match="whole number"):
         metrics.control_performance_1(ace_mw, df_hz, -50.0, 7.0)
-
-
-def test_frequency_response_between_points_a_and_b():
-    """A = -10 mHz, B = -110 mHz after 600 MW: 600 / (10 x -0.1) = -600 MW/0.1 Hz."""
-    time_s = 0.5 * np.arange(1, 401)
-    df_hz = np.where(time_s <= 100.0, -0.01, np.where(time_s < 120.0, -0.3, -0.11))
-    assert metrics.frequency_response_mw_per_decihertz(df_hz, 0.5, 100.0, 600.0) == pytest.approx(-600.0)
 
 
 def test_mileage_and_energies_by_hand():

@@ -253,7 +253,8 @@ def test_the_schedule_makes_good_an_outage_from_the_mark_after_it(case: Case, se
 def test_more_sun_and_wind_than_the_grid_can_take_is_curtailed(case: Case, series: Series) -> None:
     config = replace(NOISELESS, start_minute=100 * 1440.0 + 720.0, renewable_scale=8.0)
     episode = build(case, series, config, 1)
-    available = series.renewable_at(np.array([100 * 1440.0 + 720.0]))[0] @ (8.0 * case.renewable.p_max_mw)
+    sample = (100 * 1440 + 720) // 5  # of five minutes each
+    available = series.renewable_pu[sample].astype(np.float64) @ (8.0 * case.renewable.p_max_mw)
     assert episode.p_renewable_mw[0].sum() < available
     np.testing.assert_allclose(episode.p_schedule_mw[0], 0.1 * case.machine.p_mw, rtol=1e-9)
     np.testing.assert_allclose(imbalance_mw(episode)[0], 0.0, atol=1e-6)

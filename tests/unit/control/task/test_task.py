@@ -21,7 +21,7 @@ from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
 from marl.environment.batch import GridBatch
 from marl.environment.pettingzoo_env import parallel_env
-from marl.environment.render import describe
+from marl.environment.render import describe, describe_task
 
 CASE = load_ieee68()
 SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=8)
@@ -138,9 +138,10 @@ def test_a_grid_without_some_kinds_of_plants_is_played_and_described(kinds):
     step = task.step(np.full((1, case.n_resource), 0.5))
     assert np.isfinite(step.observation.agents).all()
     assert np.isfinite(step.observation.state).all()
-    text = describe(task, 0)
+    text, agents = describe(task, 0), describe_task(task)
     for kind in ("bess", "gas", "dr"):
         assert (f"{kind} +" in text) == (kind in kinds)
+        assert (f"\n  {kind} " in agents) == (kind in kinds)
     assert ("state of charge" in text) == ("bess" in kinds)
 
 

@@ -28,7 +28,7 @@ from marl.protocol import AgentGroup
 from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import training_seeds
 from marl.training.dump import replay_dump
-from marl.training.trainer import FIRST_VALIDATION_SEED, Trainer, TrainingFailed, load_policy_of_run
+from marl.training.trainer import FIRST_VALIDATION_SEED, Trainer, TrainingFailed
 from unit.marl.toys import Drift, Target
 
 OPPOSITE = tuple(
@@ -305,7 +305,8 @@ def test_a_loaded_policy_acts_as_the_saved_one(tmp_path):
     trainer.run()
     observed = environment.reset(np.arange(8))
     expected = trainer.algorithm.evaluation_policy.act(observed.observations)
-    for loaded in (Policy.load(tmp_path / "final_model.pt"), load_policy_of_run(tmp_path)):
+    kept = Policy.from_content(load(tmp_path / "checkpoint_last.pt", "run")["policy"])
+    for loaded in (Policy.load(tmp_path / "final_model.pt"), kept):
         found = loaded.act(observed.observations)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
