@@ -66,53 +66,38 @@ def draw(options: Options) -> None:
         OptionError: the grid cannot be read, or an element is unknown.
     """
     from cases.arrays import CaseDataError
-    from grid_model.picture.state_picture import draw_state
+    from grid_model.picture.state_picture import draw_outages
     from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import PowerFlowDiverged
-    from grid_model.security import outage_state
+    from grid_model.security.outage_state import UnknownElement
 
     try:
         opened = open_grid(options.case or options.variant, options.dynamics)
     except (CaseDataError, OSError) as error:
         raise OptionError(str(error)) from error
-    case = opened.case
     for note in opened.notes:
         print(f"assumed   {note}")
-    try:
-        branches, machines = outage_state.in_service(case, options.outage)
-    except outage_state.UnknownElement as error:
-        raise OptionError(f"--outage {error}") from error
     # As a re-dispatch would begin to set the reactors at this load; all of an own grid's.
-    share = case.base_reactor_share if options.case else min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
-    load = {"load_level": options.load_level, "reactor_share": share}
-    df_hz = None
+    at_level = min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
     try:
-        if options.color == "frequency":
-            engine, df_hz = outage_state.after_outages(
-                case, branches, machines, **load, time_s=options.time_s
-            )
-        else:
+        lines = draw_outages(
+            options.out,
+            opened.case,
+            options.outage,
+            load_level=options.load_level,
+            reactor_share=opened.case.base_reactor_share if options.case else at_level,
+            time_s=options.time_s if options.color == "frequency" else None,
             # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
-            single = options.variant == "tr18" and not options.case
-            engine = outage_state.steady_state(case, branches, machines, **load, single_slack=single)
+            single_slack=options.variant == "tr18" and not options.case,
+            whose="its" if options.case else "this project's",
+            dpi=options.dpi,
+        )
+    except UnknownElement as error:
+        raise OptionError(f"--outage {error}") from error
     except PowerFlowDiverged as error:
         raise OptionError(f"{error}: {', '.join(options.outage) or 'nothing'}") from error
     except ValueError as error:
         raise OptionError(f"--time-s: {error}") from error
-
-    lines = draw_state(
-        options.out,
-        case,
-        engine,
-        branch_in_service=branches,
-        machine_in_service=machines,
-        outages=options.outage,
-        load_level=options.load_level,
-        df_hz=df_hz,
-        time_s=options.time_s,
-        whose="its" if options.case else "this project's",
-        dpi=options.dpi,
-    )
     print("\n".join(lines))
     print(f"wrote     {options.out}")
 

@@ -40,7 +40,8 @@ def draw_episode(directory: Path, record: Record, case: Case, title: str) -> tup
     """
     from matplotlib.figure import Figure
 
-    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale
+    from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
+    from grid_model.picture.network_symbols import frequency_scale
 
     n = int(record.n_played[0])
     time_s, marks = record.time_s(), [Mark(at_s, words) for at_s, words in record.happened()]
@@ -385,8 +386,7 @@ def _finish(axes: Axes, label: str, *, marks: Sequence[Mark] = (), with_legend: 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds / 60.0:g}"))
     for mark in marks:
         axes.axvline(mark.time_s, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    if with_legend:
-        for mark in marks:
+        if with_legend:
             axes.annotate(
                 mark.label,
                 (mark.time_s, 1.0),

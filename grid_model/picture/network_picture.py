@@ -1,9 +1,9 @@
 """The grid as a picture: buses, circuits, areas and plants, drawn with networkx and matplotlib.
 
 What is drawn where is data of the case (`BusTable.x`, `BusTable.y`); what is drawn how depends on the state
-handed in: buses by voltage or frequency, circuits by loading. Every distinction is made twice, by colour and
-by shape, width or pattern, so that a grey print says the same. Badges beside a bus mark what is connected
-there; `layout.py` finds places for them.
+handed in: buses by voltage or frequency, circuits by loading; `network_symbols.py` says by which mark, and
+`network_legend.py` tells the reader. Badges beside a bus mark what is connected there; `layout.py` finds places for
+them.
 
     figure = Figure(figsize=NETWORK_FIGSIZE)
     draw_network(case, figure, buses=voltage_scale(case, vm_pu), loading_percent=loading_percent)
@@ -14,118 +14,36 @@ Left out: direction of flows, transformers' winding symbols, reactors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import networkx as nx
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Polygon
-from matplotlib.path import Path
+from matplotlib.patches import Polygon
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.network.topology import multigraph, ties
 from grid_model.picture.layout import Badges, bus_radius, distance_to_segments, place_badges
+from grid_model.picture.network_legend import draw_keys
+from grid_model.picture.network_symbols import (
+    AREA_MARKER_SCALE,
+    AREA_MARKERS,
+    AREA_TINTS,
+    BADGES,
+    BUS_COLORS,
+    DEAD,
+    INK,
+    LOADING_COLORS,
+    LOADING_MAX_PERCENT,
+    TIE_BAND,
+    BusScale,
+)
+
+__all__ = ["NETWORK_FIGSIZE", "draw_network"]
 
 NETWORK_FIGSIZE = (16.0, 8.5)  # inches; the proportions of the 68-bus drawing with its legend
-
-# One marker per area, in the order of Case.area_names; shapes with room for a number inside.
-_AREA_MARKERS = ("o", "s", "D", "h", "8", "p")
-# Area of each marker relative to the circle of the same nominal size, evened out by eye.
-_AREA_MARKER_SCALE = {"o": 1.0, "s": 0.88, "D": 0.72, "h": 1.08, "8": 1.0, "p": 1.1}
-_AREA_TINTS = ("#dbe9f6", "#fdebd3", "#e3f1dd", "#f0e2f1", "#f9e0e0", "#ececec")
-_INK = "#222222"
-_DEAD = "#bbbbbb"  # a bus without a value
-# Loading from hardly visible to nearly black: lightness falls all the way, so grey prints keep the order.
-_LOADING_COLORS = LinearSegmentedColormap.from_list(
-    "loading", [(0.0, "#b9c2c9"), (0.5, "#e0913a"), (0.8, "#bb2a1c"), (1.0, "#3c0508")]
-)
-_LOADING_MAX_PERCENT = 100.0
-# Lightness rises all the way, for the same reason.
-_BUS_COLORS = colormaps["viridis"]
-_TIE_BAND = "#5d6770"  # outline of the white band under the circuits of a tie
-
-
-@dataclass(frozen=True)
-class _Badge:
-    """How one kind of plant is marked: matplotlib marker, fill, words for the legend."""
-
-    marker: str | Path
-    color: str
-    legend: str
-    size: float = 1.0  # relative to the other badges, evened out by eye
-
-
-def _sun() -> Path:
-    """A star with twelve short rays."""
-    return Path.unit_regular_star(12, innerCircle=0.62)
-
-
-def _turbine() -> Path:
-    """Three slender blades, one upright."""
-    blade = np.array([[-0.10, 0.0], [-0.26, 0.28], [0.0, 1.05], [0.12, 0.30], [0.10, 0.0]])
-    vertices: list[FloatArray] = []
-    codes: list[int] = []
-    for angle in np.radians([0.0, 120.0, 240.0]):
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        vertices.extend([*(blade @ turn.T), np.zeros(2)])
-        codes.extend([int(Path.MOVETO), *[int(Path.LINETO)] * 4, int(Path.CLOSEPOLY)])
-    return Path(np.array(vertices), codes)
-
-
-_BADGES = {
-    "machine": _Badge("o", "white", "synchronous machine"),
-    "bess": _Badge("s", "#0072b2", "battery (bess)", 0.8),
-    "gas": _Badge("^", "#d55e00", "gas plant (gas)", 1.0),
-    "dr": _Badge("D", "#f0e442", "demand response (dr)", 0.7),
-    "wind": _Badge(_turbine(), "#009e73", "wind plant", 1.5),
-    "pv": _Badge(_sun(), "#ffb000", "photovoltaic plant", 1.3),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BusScale:
-    """What the colour of the buses means: one value a bus, and the range of the colour bar."""
-
-    values: FloatArray  # [bus]
-    label: str  # with the unit
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"range of the bus colours is {self.low} to {self.high}, expected low < high")
-
-
-def voltage_scale(case: Case, vm_pu: FloatArray) -> BusScale:
-    """Colours over the voltage band of the case, widened where a bus lies outside it."""
-    low = min(float(case.bus.vm_min_pu.min()), float(np.nanmin(vm_pu)))
-    high = max(float(case.bus.vm_max_pu.max()), float(np.nanmax(vm_pu)))
-    return BusScale(values=vm_pu, label="bus voltage [pu of nominal]", low=low, high=high)
-
-
-def frequency_scale(df_hz: FloatArray, min_span_hz: float = 0.002) -> BusScale:
-    """Colours over exactly the deviations that occur, at least `min_span_hz` apart.
-
-    Buses differ by a millihertz while all move by twenty together: over a fixed band such as
-    +-0.2 Hz every bus would look alike.
-    """
-    low, high = 1e3 * float(np.nanmin(df_hz)), 1e3 * float(np.nanmax(df_hz))
-    missing = max(0.0, 1e3 * min_span_hz - (high - low))
-    return BusScale(
-        values=1e3 * df_hz,
-        label="frequency deviation of the bus [mHz]",
-        low=low - missing / 2,
-        high=high + missing / 2,
-    )
 
 
 def draw_network(
@@ -180,14 +98,14 @@ def draw_network(
     axes.apply_aspect()
     points_per_unit = _points_per_unit(axes)
     if title:
-        figure.text(0.5, 0.975, title, ha="center", va="center", fontsize=14, color=_INK)
+        figure.text(0.5, 0.975, title, ha="center", va="center", fontsize=14, color=INK)
 
     _draw_areas(case, axes, radius)
     _draw_branches(case, axes, graph, radius, points_per_unit, loading_percent, in_service)
     _draw_buses(case, axes, graph, radius, points_per_unit, buses)
     badges = place_badges(case)
     _draw_badges(axes, badges, radius, points_per_unit, running)
-    _draw_keys(
+    draw_keys(
         case,
         figure,
         badges,
@@ -223,7 +141,7 @@ def _draw_areas(case: Case, axes: Axes, radius: float) -> None:
             Polygon(
                 outline,
                 closed=True,
-                facecolor=_AREA_TINTS[area % len(_AREA_TINTS)],
+                facecolor=AREA_TINTS[area % len(AREA_TINTS)],
                 edgecolor="#9aa3ab",
                 linewidth=0.8,
                 zorder=0,
@@ -237,7 +155,7 @@ def _draw_areas(case: Case, axes: Axes, radius: float) -> None:
         room = np.minimum(distance_to_segments(spots, start, end).min(axis=1), 2.0 * radius)
         aside = np.abs(spots[:, 0] - xy[inside, 0].mean())
         spot = spots[int(np.argmax(room + np.where(above, 0.5 * radius, 0.0) - 0.05 * aside))]
-        axes.text(spot[0], spot[1], name, ha="center", va="center", fontsize=12, color=_INK)
+        axes.text(spot[0], spot[1], name, ha="center", va="center", fontsize=12, color=INK)
 
 
 def _parallel_offsets(graph: nx.MultiGraph, row_ends: tuple[int, int], spacing: float) -> dict[int, float]:
@@ -265,18 +183,18 @@ def _draw_branches(
         shift = _parallel_offsets(graph, (low, high), 0.36 * radius)[row] * sideways
         segments[row] = xy[low] + shift, xy[high] + shift
     loading = np.zeros(case.n_branch) if loading_percent is None else np.nan_to_num(loading_percent)
-    share = np.clip(loading / _LOADING_MAX_PERCENT, 0.0, 1.2)
+    share = np.clip(loading / LOADING_MAX_PERCENT, 0.0, 1.2)
     unit = points_per_unit * radius  # radius of a bus in points
     width = unit * (0.09 + 0.16 * share)
     color = (
         np.tile(to_rgba("#66707a"), (case.n_branch, 1))
         if loading_percent is None
-        else np.asarray(_LOADING_COLORS(np.clip(share, 0.0, 1.0)))
+        else np.asarray(LOADING_COLORS(np.clip(share, 0.0, 1.0)))
     )
 
     ends = np.sort(np.column_stack([case.branch.from_bus, case.branch.to_bus]), axis=1)
     bands = list(xy[np.unique(ends[ties(case)], axis=0)])
-    for line_width, band_color in ((0.95, _TIE_BAND), (0.75, "white")):
+    for line_width, band_color in ((0.95, TIE_BAND), (0.75, "white")):
         axes.add_collection(
             LineCollection(bands, colors=band_color, linewidths=line_width * unit, capstyle="butt", zorder=1)
         )
@@ -289,7 +207,7 @@ def _draw_branches(
     if out.any():
         axes.add_collection(
             LineCollection(
-                list(segments[out]), colors=_INK, linewidths=0.07 * unit, linestyles=[(0, (1, 2.5))], zorder=2
+                list(segments[out]), colors=INK, linewidths=0.07 * unit, linestyles=[(0, (1, 2.5))], zorder=2
             )
         )
         middle = segments[out].mean(axis=1)
@@ -299,7 +217,7 @@ def _draw_branches(
             marker="X",
             s=(0.75 * unit) ** 2,
             c="white",
-            edgecolors=_INK,
+            edgecolors=INK,
             linewidths=0.09 * unit,
             zorder=6,
         )
@@ -319,23 +237,23 @@ def _draw_buses(
         fill = np.tile(np.array(to_rgba("white")), (case.n_bus, 1))
     else:
         norm = Normalize(buses.low, buses.high)
-        fill = np.asarray(_BUS_COLORS(norm(np.nan_to_num(buses.values, nan=buses.low))))
-        fill[np.isnan(buses.values)] = to_rgba(_DEAD)
+        fill = np.asarray(BUS_COLORS(norm(np.nan_to_num(buses.values, nan=buses.low))))
+        fill[np.isnan(buses.values)] = to_rgba(DEAD)
     diameter = 2.0 * radius * points_per_unit
     for area in range(len(case.area_names)):
         members = [int(bus) for bus in np.flatnonzero(case.bus.area == area)]
         if not members:
             continue
-        marker = _AREA_MARKERS[area % len(_AREA_MARKERS)]
+        marker = AREA_MARKERS[area % len(AREA_MARKERS)]
         nodes = nx.draw_networkx_nodes(
             graph,
             position,
             ax=axes,
             nodelist=members,
             node_shape=marker,
-            node_size=_AREA_MARKER_SCALE[marker] ** 2 * diameter**2,
+            node_size=AREA_MARKER_SCALE[marker] ** 2 * diameter**2,
             node_color=fill[members],
-            edgecolors=_INK,
+            edgecolors=INK,
             linewidths=0.9,
         )
         nodes.set_zorder(4)
@@ -359,7 +277,7 @@ def _draw_badges(
 ) -> None:
     """Marks of what is connected; a machine is a circle with the sine of an alternator."""
     size = 1.05 * radius * points_per_unit
-    for kind, badge in _BADGES.items():
+    for kind, badge in BADGES.items():
         chosen = np.array([k == kind for k in badges.kind])
         if not chosen.any():
             continue
@@ -369,7 +287,7 @@ def _draw_badges(
             marker=badge.marker,
             s=(badge.size * size) ** 2,
             c=badge.color,
-            edgecolors=_INK,
+            edgecolors=INK,
             linewidths=0.7,
             zorder=4,
         )
@@ -379,7 +297,7 @@ def _draw_badges(
                 badges.y[chosen],
                 marker="$\\sim$",
                 s=(0.62 * size) ** 2,
-                c=_INK,
+                c=INK,
                 linewidths=0.2,
                 zorder=5,
             )
@@ -391,104 +309,7 @@ def _draw_badges(
                 marker="X",
                 s=(1.1 * size) ** 2,
                 c="white",
-                edgecolors=_INK,
+                edgecolors=INK,
                 linewidths=0.8,
                 zorder=6,
             )
-
-
-def _draw_keys(
-    case: Case,
-    figure: Figure | SubFigure,
-    badges: Badges,
-    buses: BusScale | None,
-    loading_label: str | None,
-    with_outage: bool,
-) -> None:
-    """Legend and colour bars in the strip under the drawing."""
-    areas = []
-    for area, name in enumerate(case.area_names):
-        marker = _AREA_MARKERS[area % len(_AREA_MARKERS)]
-        tint = _AREA_TINTS[area % len(_AREA_TINTS)]
-        areas.append(_mark(marker, tint, f"bus of {name}", 9.0 * _AREA_MARKER_SCALE[marker]))
-    plants = [
-        _mark(badge.marker, badge.color, badge.legend, 8.0 * badge.size**0.5)
-        for kind, badge in _BADGES.items()
-        if kind in badges.kind
-    ]
-    lines: list[Any] = [
-        Patch(facecolor="white", edgecolor=_TIE_BAND, linewidth=1.0, label="tie between areas")
-    ]
-    if loading_label is not None:
-        lines += [
-            Line2D(
-                [],
-                [],
-                color=_LOADING_COLORS(share),
-                linewidth=1.0 + 3.0 * share,
-                label=f"{100 * share:.0f} %",
-            )
-            for share in (0.25, 0.5, 0.75, 1.0)
-        ]
-    if with_outage:
-        lines.append(_mark("X", "white", "out of service", 8.0))
-    if buses is not None and np.isnan(buses.values).any():
-        lines.append(_mark("o", _DEAD, "bus cut off", 9.0))
-    for height, handles in ((0.072, areas), (0.042, plants), (0.012, lines)):
-        figure.legend(
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(0.015, height),
-            ncols=len(handles),
-            fontsize=9,
-            frameon=False,
-            borderpad=0.0,
-            borderaxespad=0.0,
-            handletextpad=0.5,
-            columnspacing=1.6,
-        )
-    if buses is not None:
-        _color_bar(figure, (0.735, 0.088, 0.235, 0.016), _BUS_COLORS, buses.low, buses.high, buses.label)
-    if loading_label is not None:
-        _color_bar(
-            figure,
-            (0.735, 0.026, 0.235, 0.016),
-            _LOADING_COLORS,
-            0.0,
-            _LOADING_MAX_PERCENT,
-            loading_label,
-        )
-
-
-def _mark(marker: str | Path, color: str, label: str, size: float) -> Line2D:
-    """Legend entry of a marker without a line."""
-    shape: Any = marker
-    return Line2D(
-        [],
-        [],
-        linestyle="none",
-        marker=shape,
-        markersize=size,
-        markerfacecolor=color,
-        markeredgecolor=_INK,
-        markeredgewidth=0.7,
-        label=label,
-    )
-
-
-def _color_bar(
-    figure: Figure | SubFigure,
-    place: Sequence[float],
-    colormap: Colormap,
-    low: float,
-    high: float,
-    label: str,
-) -> None:
-    """A horizontal colour bar with its label to the left."""
-    axes = figure.add_axes((place[0], place[1], place[2], place[3]))
-    bar = axes.figure.colorbar(
-        ScalarMappable(Normalize(low, high), colormap), cax=axes, orientation="horizontal"
-    )
-    bar.outline.set_linewidth(0.6)
-    axes.tick_params(labelsize=9, length=2, pad=1)
-    axes.set_title(label, fontsize=9, pad=2, color=_INK)

@@ -8,48 +8,60 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.network.limits import apparent_power_mva, applicable_rating_mva, loading_percent
-from grid_model.picture import network_picture as picture
+from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
+from grid_model.picture.network_symbols import frequency_scale, voltage_scale
 from grid_model.picture.style import save
-from grid_model.power_flow.newton import NewtonEngine
+from grid_model.security.outage_state import after_outages, in_service, steady_state
 
-__all__ = ["draw_state"]
+__all__ = ["draw_outages"]
 
 
-def draw_state(
+def draw_outages(
     path: Path,
     case: Case,
-    engine: NewtonEngine,
-    *,
-    branch_in_service: BoolArray,
-    machine_in_service: BoolArray,
     outages: Sequence[str],
+    *,
     load_level: float,
-    df_hz: FloatArray | None,
-    time_s: float,
-    whose: str,
-    dpi: int,
+    reactor_share: float,
+    time_s: float | None = None,
+    single_slack: bool = False,
+    whose: str = "its",
+    dpi: int = 150,
 ) -> list[str]:
-    """Draws the state of an engine's first environment.
+    """Solves the grid without what is lost and draws it.
 
     Args:
         path: of the picture.
         case: the grid.
-        engine: solved for it.
-        branch_in_service: which circuits are, [branch].
-        machine_in_service: which machines are, [machine].
-        outages: names of what is out.
-        load_level: share of nominal load, for the title.
-        df_hz: deviation from nominal frequency some time after the outages [Hz], [bus]; None draws voltages.
-        time_s: that time [s].
+        outages: names of circuits and machines that are lost.
+        load_level: share of nominal load and machine power.
+        reactor_share: share of the shunt reactors in service.
+        time_s: draws the buses' frequency this long after the outages [s]; None draws voltages in the steady state.
+        single_slack: in the steady state the imbalance goes to the slack machine alone, else to all by rating.
         whose: ratings the loadings are of, in a word.
         dpi: resolution of a PNG.
 
     Returns:
         What the picture shows, in lines of text: the buses' extremes, the heaviest circuit, buses that are cut off.
+
+    Raises:
+        UnknownElement: there is no circuit or machine of a name.
+        PowerFlowDiverged: there is no solution.
+        ValueError: the time is no multiple of the integration step.
     """
+    branch_in_service, machine_in_service = in_service(case, tuple(outages))
+    left = case, branch_in_service, machine_in_service
+    df_hz = None
+    if time_s is None:
+        engine = steady_state(
+            *left, load_level=load_level, reactor_share=reactor_share, single_slack=single_slack
+        )
+    else:
+        engine, df_hz = after_outages(
+            *left, load_level=load_level, reactor_share=reactor_share, time_s=time_s
+        )
     live = engine.bus_live[0]
     vm_pu = np.where(live, np.abs(engine.v_pu[0]), np.nan)
     lost = np.array([bool(outages)])
@@ -57,15 +69,15 @@ def draw_state(
     loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), rating_mva)[0]
     without = f" without {', '.join(outages)}" if outages else ""
     if df_hz is None:
-        buses, what = picture.voltage_scale(case, vm_pu), "AC power flow"
+        buses, what = voltage_scale(case, vm_pu), "AC power flow"
         color, shown, unit = "voltage", vm_pu, "pu"
     else:
         df_hz = np.where(live, df_hz, np.nan)
-        buses = picture.frequency_scale(df_hz)
+        buses = frequency_scale(df_hz)
         what, without = f"{time_s:g} s after the loss of {', '.join(outages)}", ""
         color, shown, unit = "frequency", 1e3 * df_hz, "mHz"
-    figure = Figure(figsize=picture.NETWORK_FIGSIZE)
-    picture.draw_network(
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    draw_network(
         case,
         figure,
         buses=buses,

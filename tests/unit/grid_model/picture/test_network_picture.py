@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from cases.ieee68 import load_ieee68
 from grid_model.picture.layout import bus_radius, place_badges
-from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network, frequency_scale, voltage_scale
+from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
+from grid_model.picture.network_symbols import frequency_scale, voltage_scale
 
 
 @pytest.fixture(scope="module")
