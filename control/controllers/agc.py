@@ -154,9 +154,9 @@ class AgcParameters:
         0.0  # all batteries, for a whole charge too much
     )
     # Smaller changes of the set-point of a plant are not made [MW].
-    zone_bess_mw: Annotated[Tunable, Within(0.0, 3.0)] = 0.0
-    zone_gas_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.0
-    zone_dr_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.0
+    dead_zone_bess_mw: Annotated[Tunable, Within(0.0, 3.0)] = 0.0
+    dead_zone_gas_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.0
+    dead_zone_dr_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.0
     # Feed-forward of the forecast.
     forecast_gain: Annotated[Tunable, Within(0.0, 1.2)] = 0.0  # G
     forecast_filter_s: Annotated[Tunable, Within(10.0, 600.0, log=True)] = 150.0
@@ -228,7 +228,10 @@ class PiAgc:
         target_mw = (
             by_class(fleet, demand_mw - gas_mw - dr_mw + surplus_mw, gas_mw - surplus_mw, dr_mw) * self._part
         )
-        zone_mw = by_class(
-            fleet, np.asarray(p.zone_bess_mw), np.asarray(p.zone_gas_mw), np.asarray(p.zone_dr_mw)
+        dead_zone_mw = by_class(
+            fleet,
+            np.asarray(p.dead_zone_bess_mw),
+            np.asarray(p.dead_zone_gas_mw),
+            np.asarray(p.dead_zone_dr_mw),
         )
-        return self._set_points.towards(target_mw, zone_mw)
+        return self._set_points.towards(target_mw, dead_zone_mw)

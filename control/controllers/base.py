@@ -134,12 +134,12 @@ class SetPoints:
         slipped = np.abs(self.command_mw[:, rows] - behind_mw - output_mw) > SLIPPED_MW
         self.command_mw[:, rows] = np.where(slipped, output_mw, self.command_mw[:, rows])
 
-    def towards(self, target_mw: FloatArray, zone_mw: FloatArray | float = 0.0) -> FloatArray:
+    def towards(self, target_mw: FloatArray, dead_zone_mw: FloatArray | float = 0.0) -> FloatArray:
         """Actions that take the commands to their targets as fast as ramps and ranges allow.
 
         Args:
             target_mw: commands aimed at [MW], [env, resource].
-            zone_mw: smaller changes than this are not worth making, [env or 1, resource].
+            dead_zone_mw: smaller changes than this are not worth making [MW], [env or 1, resource].
 
         Returns:
             Actions, [env, resource].
@@ -147,7 +147,7 @@ class SetPoints:
         fleet = self.fleet
         target_mw = np.clip(target_mw, fleet.low_mw, fleet.high_mw)
         change_mw = np.clip(target_mw - self.command_mw, -fleet.step_mw, fleet.step_mw)
-        change_mw = np.where(np.abs(target_mw - self.command_mw) <= zone_mw, 0.0, change_mw)
+        change_mw = np.where(np.abs(target_mw - self.command_mw) <= dead_zone_mw, 0.0, change_mw)
         self.command_mw = self.command_mw + change_mw
         self._change_mw = change_mw
         return change_mw / fleet.step_mw

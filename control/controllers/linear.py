@@ -18,7 +18,7 @@ class LinearParameters:
     """One row of weights a class, and the smallest action worth making."""
 
     weight: FloatArray  # by bess, gas, dr; the last is the constant: [class, observation + 1], or [env, ...]
-    zone: FloatArray  # [class], or [env, class]
+    dead_zone: FloatArray  # [class], or [env, class]
 
 
 class LinearPolicy:
@@ -30,16 +30,16 @@ class LinearPolicy:
         Raises:
             BaselineError: the weights are for another observation than the task's.
         """
-        weight, zone = np.asarray(parameters.weight), np.asarray(parameters.zone)
+        weight, dead_zone = np.asarray(parameters.weight), np.asarray(parameters.dead_zone)
         if weight.ndim == 2:
-            weight, zone = weight[None], zone[None]
+            weight, dead_zone = weight[None], dead_zone[None]
         if weight.shape[2] != task.observation_size + 1:
             raise BaselineError(
                 f"the linear policy has {weight.shape[2] - 1} weights, the observation "
                 f"{task.observation_size} numbers; choose the environment's observation to match"
             )
         self._weight = weight[:, task.fleet.kind]  # [env or 1, resource, observation + 1]
-        self._zone = zone[:, task.fleet.kind]
+        self._dead_zone = dead_zone[:, task.fleet.kind]
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Nothing is remembered."""
@@ -48,4 +48,4 @@ class LinearPolicy:
     def act(self, observation: FloatArray) -> FloatArray:
         """w x + b of each agent's own observation, zero in the dead zone; [env, resource]."""
         action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
-        return np.where(np.abs(action) <= self._zone, 0.0, np.clip(action, -1.0, 1.0))
+        return np.where(np.abs(action) <= self._dead_zone, 0.0, np.clip(action, -1.0, 1.0))

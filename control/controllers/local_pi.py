@@ -29,9 +29,9 @@ class LocalPiParameters:
     leak_gas_s: Annotated[Tunable, Within(100.0, 20000.0, log=True)] = 3000.0
     leak_dr_s: Annotated[Tunable, Within(50.0, 10000.0, log=True)] = 1000.0
     soc_recovery_mw: Annotated[Tunable, Within(0.0, 80.0)] = 5.0  # of a battery, for a whole charge too much
-    zone_bess_mw: Annotated[Tunable, Within(0.0, 3.0)] = 0.2
-    zone_gas_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.2
-    zone_dr_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.2
+    dead_zone_bess_mw: Annotated[Tunable, Within(0.0, 3.0)] = 0.2
+    dead_zone_gas_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.2
+    dead_zone_dr_mw: Annotated[Tunable, Within(0.0, 4.0)] = 0.2
 
 
 class LocalPi:
@@ -52,7 +52,9 @@ class LocalPi:
         self._rate = by_class(fleet, *map(np.asarray, (p.integral_bess, p.integral_gas, p.integral_dr)))
         leak_s = by_class(fleet, *map(np.asarray, (p.leak_bess_s, p.leak_gas_s, p.leak_dr_s)))
         self._keep = np.exp(-fleet.interval_s / leak_s)
-        self._zone_mw = by_class(fleet, *map(np.asarray, (p.zone_bess_mw, p.zone_gas_mw, p.zone_dr_mw)))
+        self._dead_zone_mw = by_class(
+            fleet, *map(np.asarray, (p.dead_zone_bess_mw, p.dead_zone_gas_mw, p.dead_zone_dr_mw))
+        )
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Forget the integrals of these environments."""
@@ -70,4 +72,4 @@ class LocalPi:
         target_mw = self._integral_mw - self._gain * df_hz
         surplus = state_of_charge(observation, fleet) - 0.5
         target_mw[:, fleet.bess] += np.atleast_1d(self.parameters.soc_recovery_mw)[:, None] * surplus
-        return self._set_points.towards(target_mw, self._zone_mw)
+        return self._set_points.towards(target_mw, self._dead_zone_mw)

@@ -37,7 +37,7 @@ class Baseline:
 
 
 def _linear(numbers: dict[str, Any]) -> LinearParameters:
-    return LinearParameters(weight=np.array(numbers["weight"]), zone=np.array(numbers["zone"]))
+    return LinearParameters(weight=np.array(numbers["weight"]), dead_zone=np.array(numbers["dead_zone"]))
 
 
 BASELINES: dict[str, Baseline] = {

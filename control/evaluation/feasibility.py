@@ -118,7 +118,7 @@ class FollowPlan:
         self._loop = environment.loop
         fleet = self._loop.fleet
         count = np.array([np.count_nonzero(fleet.kind == code) for code in (BESS, GAS, DR)])
-        self._wish_mw = (command_mw / np.maximum(count, 1))[:, :, fleet.kind]
+        self._planned_mw = (command_mw / np.maximum(count, 1))[:, :, fleet.kind]
         self._bess, self._gas = fleet.of_kind(BESS), fleet.of_kind(GAS)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
@@ -127,10 +127,10 @@ class FollowPlan:
     def act(self, observation: FloatArray) -> FloatArray:
         """[env, resource]."""
         loop = self._loop
-        env, at = np.arange(loop.n_env), np.minimum(loop.interval, self._wish_mw.shape[1] - 1)
+        env, at = np.arange(loop.n_env), np.minimum(loop.interval, self._planned_mw.shape[1] - 1)
         command_mw = loop.resources.command_mw
-        target_mw = self._wish_mw[env, at]
-        undone_mw = self._wish_mw[env, np.maximum(at - 1, 0)] * (at > 0)[:, None] - command_mw
+        target_mw = self._planned_mw[env, at]
+        undone_mw = self._planned_mw[env, np.maximum(at - 1, 0)] * (at > 0)[:, None] - command_mw
         target_mw[:, self._gas] += undone_mw[:, self._bess].sum(axis=1, keepdims=True) / len(self._gas)
         action: FloatArray = np.clip((target_mw - command_mw) / loop.fleet.step_mw, -1.0, 1.0)
         return action

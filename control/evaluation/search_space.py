@@ -110,9 +110,9 @@ def problem_of(name: str, out: Path) -> Problem:
                 slow_gas=0.6,
                 slow_dr=0.2,
                 soc_recovery_mw=20.0,
-                zone_bess_mw=0.2,
-                zone_gas_mw=0.3,
-                zone_dr_mw=0.5,
+                dead_zone_bess_mw=0.2,
+                dead_zone_gas_mw=0.3,
+                dead_zone_dr_mw=0.5,
             )
         )
         if name == "agc_forecast":
@@ -140,7 +140,7 @@ def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
     spread = np.full((3, size + 1), 0.05)
     spread[:, OWN_DF], spread[:, SYSTEM_DF], spread[:, NEAREST_DF] = 0.4, 0.3, 0.15
     spread[:, OWN_OUTPUT] = spread[:, UTILISATION] = spread[:, FORECAST] = 0.1
-    zone = np.zeros(3)
+    dead_zone = np.zeros(3)
     for code, kind in zip(CLASSES, ("bess", "gas", "dr"), strict=True):
         i = int(np.flatnonzero(fleet.kind == code)[0])
         per_step = DF_HZ / fleet.step_mw[i]
@@ -155,22 +155,22 @@ def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
         weight[code, OWN_OUTPUT] = (
             -fleet.interval_s / local_pi[f"leak_{kind}_s"] * fleet.range_mw[i] / fleet.step_mw[i]
         )
-        zone[code] = min(local_pi[f"zone_{kind}_mw"] / fleet.step_mw[i], 0.5)
+        dead_zone[code] = min(local_pi[f"dead_zone_{kind}_mw"] / fleet.step_mw[i], 0.5)
     n = len(free)
-    start = np.concatenate([weight[free].ravel(), zone[free]])
+    start = np.concatenate([weight[free].ravel(), dead_zone[free]])
     sigma = np.concatenate([spread[free].ravel(), np.full(n, 0.05)])
     # Large weights may be off by a part of themselves.
     sigma = np.maximum(sigma, 0.1 * np.abs(start))
 
     def decode(position: FloatArray) -> dict[str, Any]:
         shape = position.shape[:-1]
-        weights, zones = np.zeros((*shape, 3, size + 1)), np.ones((*shape, 3))
+        weights, dead_zones = np.zeros((*shape, 3, size + 1)), np.ones((*shape, 3))
         weights[..., free, :] = position[..., :-n].reshape(*shape, n, size + 1)
-        zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
-        return {"weight": weights, "zone": zones}
+        dead_zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
+        return {"weight": weights, "dead_zone": dead_zones}
 
     def encode(parameters: dict[str, Any]) -> FloatArray:
-        weights, zones = np.array(parameters["weight"]), np.array(parameters["zone"])
-        return np.concatenate([weights[free].ravel(), zones[free]])
+        weights, dead_zones = np.array(parameters["weight"]), np.array(parameters["dead_zone"])
+        return np.concatenate([weights[free].ravel(), dead_zones[free]])
 
     return Problem(start=start, sigma=sigma, decode=decode, encode=encode)

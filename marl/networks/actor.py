@@ -1,4 +1,4 @@
-"""Actors with their Gaussian, and the critics.
+"""Actors, and the Gaussian that their actions are drawn from.
 
 A network serves one agent or many: an actor shared by a type is one perceptron run over [step, agent] rows,
 and actors of their own are the same layers with a leading [network] axis, run as one batched product. Types

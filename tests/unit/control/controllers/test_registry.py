@@ -42,9 +42,9 @@ def test_random_actions_belong_to_the_seed_not_to_the_batch(fleet):
 
 
 def test_a_linear_policy_by_hand(task, extended, fleet):
-    weight, zone = np.zeros((3, 16)), np.array([0.1, 0.1, 0.1])
+    weight, dead_zone = np.zeros((3, 16)), np.array([0.1, 0.1, 0.1])
     weight[0, layout.OWN_DF], weight[1, -1], weight[2, layout.OWN_DF] = -2.0, 0.05, -0.5
-    policy = LinearPolicy(task, 1, LinearParameters(weight=weight, zone=zone))
+    policy = LinearPolicy(task, 1, LinearParameters(weight=weight, dead_zone=dead_zone))
     seen = np.zeros((1, fleet.n_resource, 15))
     seen[:, :, layout.OWN_DF] = 0.3
     action = policy.act(seen)[0]
@@ -52,7 +52,7 @@ def test_a_linear_policy_by_hand(task, extended, fleet):
     np.testing.assert_allclose(action[fleet.kind == 1], 0.0)  # 0.05 is not worth moving for
     np.testing.assert_allclose(action[fleet.kind == 2], -0.15)
     with pytest.raises(BaselineError, match="18 numbers"):
-        LinearPolicy(extended, 1, LinearParameters(weight=weight, zone=zone))
+        LinearPolicy(extended, 1, LinearParameters(weight=weight, dead_zone=dead_zone))
 
 
 @pytest.mark.parametrize(("build", "parameters"), [(PiAgc, AgcParameters), (LocalPi, LocalPiParameters)])

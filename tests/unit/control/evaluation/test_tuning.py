@@ -21,7 +21,7 @@ from control.evaluation.tuning import (
 
 @pytest.mark.parametrize("name", ORDER)
 def test_parameters_survive_the_way_into_the_search_and_back(name):
-    """Stored to six digits, so half a unit of the sixth; a zone beyond its range is cut to it."""
+    """Stored to six digits, so half a unit of the sixth; a dead zone beyond its range is cut to it."""
     search = problem_of(name, tune_baselines.ROOT / "control" / "data")
     stored = stored_parameters(name)["parameters"]
     back = search.decode(search.encode(stored))
@@ -37,14 +37,14 @@ def test_batteries_alone_leave_gas_and_demand_response_on_schedule():
     assert found["weight"].shape == (4, 3, 19)
     assert np.any(found["weight"][:, 0] != 0.0)
     np.testing.assert_array_equal(found["weight"][:, 1:], 0.0)
-    np.testing.assert_array_equal(found["zone"][:, 1:], 1.0)
+    np.testing.assert_array_equal(found["dead_zone"][:, 1:], 1.0)
 
 
 def test_a_space_maps_its_ends_and_back():
     space = Space.of(LocalPiParameters)
     low, high = space.decode(np.zeros(len(space.name))), space.decode(np.ones(len(space.name)))
     assert (low["gain_bess"], high["gain_bess"]) == pytest.approx((10.0, 3000.0))
-    assert (low["zone_dr_mw"], high["zone_dr_mw"]) == (0.0, 4.0)
+    assert (low["dead_zone_dr_mw"], high["dead_zone_dr_mw"]) == (0.0, 4.0)
     unit = np.linspace(0.05, 0.95, len(space.name))
     np.testing.assert_allclose(space.encode(space.decode(unit)), unit, rtol=1e-12)
 

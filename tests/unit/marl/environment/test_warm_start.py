@@ -30,7 +30,7 @@ GROUPS = tuple(
 )
 NUMBERS = stored_parameters("linear_extended")["parameters"]
 LINEAR = NetworkConfig(
-    actor_hidden=(8,), critic_hidden=(8,), actor_linear=True, dead_zones=tuple(NUMBERS["zone"])
+    actor_hidden=(8,), critic_hidden=(8,), actor_linear=True, dead_zones=tuple(NUMBERS["dead_zone"])
 )
 
 
@@ -51,7 +51,7 @@ def test_a_linear_start_acts_as_the_linear_policy_does():
     controller = LinearPolicy(
         described(observation_size=EXTENDED_SIZE),
         16,
-        LinearParameters(weight=np.array(NUMBERS["weight"]), zone=np.array(NUMBERS["zone"])),
+        LinearParameters(weight=np.array(NUMBERS["weight"]), dead_zone=np.array(NUMBERS["dead_zone"])),
     )
     by_plant = np.concatenate([seen[g.name] for g in GROUPS], axis=1).astype(np.float64)
     expected = controller.act(by_plant)
