@@ -173,8 +173,12 @@ def parse(
     options: dict[str, Any] = {} if default is None else {"default": default}
     if others_follow:
         options |= {"return_unknown_args": True, "add_help": False}
-
-    def attempt(complaint: io.StringIO) -> T:
+    complaint, before = io.StringIO(), os.environ.get("COLUMNS")
+    if not {"-h", "--help"} & set(arguments):
+        os.environ["COLUMNS"] = (
+            "10000"  # a complaint is on a wide page: a long path must not be broken in two
+        )
+    try:
         with contextlib.redirect_stderr(complaint):
             result: Any = tyro.cli(
                 tyro.conf.OmitArgPrefixes[config_type],  # type: ignore[valid-type, misc]
@@ -183,26 +187,17 @@ def parse(
                 args=list(arguments),
                 **options,
             )
-        built: T = result[0] if others_follow else result
-        return built
-
-    try:
-        return attempt(io.StringIO())
     except SystemExit as error:
         if error.code in (0, None):
             raise
-    complaint, before = io.StringIO(), os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"  # once more on a wide page: a long path must not be broken in two
-    try:
-        return attempt(complaint)
-    except SystemExit:
         print(f"{program}: error: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
     finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
+        os.environ.pop("COLUMNS", None)
+        if before is not None:
             os.environ["COLUMNS"] = before
+    built: T = result[0] if others_follow else result
+    return built
 
 
 def one_line(box: str) -> str:

@@ -13,12 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import command_line
-
-if TYPE_CHECKING:
-    from grid_model.validation.power_flow_checks import ValidationReport
 
 PROGRAM = "validate_power_flow.py"
 
@@ -42,17 +39,6 @@ class Options:
         command_line.require_directory("json", self.json)
 
 
-def report_own(source: str) -> ValidationReport:
-    """Validate a grid of the user's own, after saying what had to be assumed for it."""
-    from grid_model.power_flow.open_case import open_grid
-    from grid_model.validation.power_flow_checks import validate
-
-    opened = open_grid(source)
-    for note in opened.notes:
-        print(f"assumed: {note}")
-    return validate(opened.case)
-
-
 def validate(options: Options) -> int:
     """Checks, prints and writes; the exit status.
 
@@ -60,16 +46,20 @@ def validate(options: Options) -> int:
         OptionError: there is no such case, or it has no solution.
     """
     from cases.arrays import CaseDataError
+    from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
-    from grid_model.validation.power_flow_checks import validate_variant
+    from grid_model.validation import power_flow_checks
     from grid_model.validation.power_flow_report import report_lines
 
     try:
         if options.case is not None:
-            reports = {options.case: report_own(options.case)}
+            opened = open_grid(options.case)
+            for note in opened.notes:
+                print(f"assumed: {note}")
+            reports = {options.case: power_flow_checks.validate(opened.case)}
         else:
             variants = ("tr18", "rogers") if options.variant == "all" else (options.variant,)
-            reports = {variant: validate_variant(variant, options.data) for variant in variants}
+            reports = {name: power_flow_checks.validate_variant(name, options.data) for name in variants}
     except (CaseDataError, EngineMismatch, PowerFlowDiverged) as error:
         raise command_line.OptionError(str(error)) from error
     for variant, result in reports.items():
