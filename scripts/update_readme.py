@@ -4,13 +4,14 @@ python scripts/update_readme.py            write docs/results.md anew
 python scripts/update_readme.py --check    write nothing; exit status 1 if docs/results.md is not up to date
 
 A block stands between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->` and holds what the renderer
-of that name makes of results/NAME.json. Each result is written by the command that `BLOCKS` names.
+of that name makes of results/NAME.json. Each result is written by the command that results/commands.toml names.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,57 +41,18 @@ def benchmark(result: figures.Result) -> list[str]:
     return figures.table(["one core", "figure", "median of rounds"], rows(result, medians))
 
 
-BLOCKS: Mapping[str, Block] = {
-    "power_flow": Block(
-        "python scripts/validate_power_flow.py --json results/power_flow.json", figures.power_flow
-    ),
-    "security": Block(
-        "python scripts/screen_contingencies.py --json results/security.json", figures.security
-    ),
-    "feasibility": Block(
-        "python scripts/check_feasibility.py --json results/feasibility.json", figures.feasibility
-    ),
-    "soak": Block("python scripts/soak.py --json results/soak.json", figures.soak),
-    "frequency": Block(
-        "python scripts/validate_frequency.py --json results/frequency.json", figures.frequency
-    ),
-    "comparison": Block(
-        "python scripts/evaluate.py --model_path marl/data/recommended_seed0.pt --n_episodes 20 --compare "
-        "--json results/comparison.json",
-        figures.comparison,
-    ),
-    "controllers": Block(
-        "python scripts/evaluate.py --suite all --policies all,marl/data/recommended_seed0.pt,"
-        "marl/data/extended_seed0.pt,marl/data/residual_seed0.pt,runs/presets/recommended-seed*/final_model.pt,"
-        "runs/presets/reference-seed*/final_model.pt --json results/controllers.json --report docs/controllers.md",
-        figures.controllers,
-    ),
-    "presets": Block(
-        "python scripts/ablation.py --variants recommended,reference --seeds 5 --total-episodes 1000 "
-        "--out runs/presets --json results/presets.json --plot docs/learning_curves.png",
-        figures.recipes,
-    ),
-    "residual": Block(
-        "python scripts/ablation.py --variants residual --seeds 3 --total-episodes 1000 --out runs/presets "
-        "--json results/residual.json",
-        figures.recipes,
-    ),
-    "ablation": Block(
-        "python scripts/ablation.py --variants recommended,tight_reward,rooted_reward,plain_reward,"
-        "no_value_normalisation,independent_noise,initial_spread_one,one_actor_for_all,one_actor_each,local_critic,"
-        "input_normalisation,compressed_inputs,uniform_init,clipped_value_loss,squared_value_loss,"
-        "no_advantage_normalisation,kl_early_stop,constant_learning_rate,entropy_bonus,entropy_bonus_decaying,"
-        "no_dead_zone --seeds 2 --total-episodes 200 --out runs/ablation --json results/ablation.json",
-        figures.recipes,
-    ),
-    "verify_learner": Block(
-        "python scripts/verify_learner.py --json results/verify_learner.json", figures.verify_learner
-    ),
-    "training": Block(
-        "make train, then cp checkpoints/training_stats.json results/training.json", figures.training
-    ),
-    "benchmark": Block("python scripts/benchmark.py --json results/benchmark.json", benchmark),
-}
+def blocks(commands: Path) -> dict[str, Block]:
+    """How each block comes about, {name: block}; the words of `benchmark` are those of the benchmark itself."""
+    named = tomllib.loads(commands.read_text(encoding="utf-8"))
+    return {
+        name: Block(
+            entry["command"], benchmark if name == "benchmark" else getattr(figures, entry.get("table", name))
+        )
+        for name, entry in named.items()
+    }
+
+
+BLOCKS = blocks(command_line.ROOT / "results" / "commands.toml")
 
 
 def update(options: Options) -> int:
