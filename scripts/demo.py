@@ -78,15 +78,9 @@ def show(options: Options) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=(__doc__ or "").strip(), arguments=arguments, default=Options()
+    return command_line.run(
+        PROGRAM, Options, show, arguments, about=__doc__, writes=["out"], stopped=command_line.NOTHING_WRITTEN
     )
-
-    def work() -> None:
-        command_line.require_writable("out", options.out)
-        show(options)
-
-    return command_line.attempt(PROGRAM, work, stopped="stopped, nothing was written")
 
 
 if __name__ == "__main__":

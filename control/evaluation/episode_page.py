@@ -23,6 +23,7 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from cases.case import Case
+from cases.whole_file import replacing
 from control.evaluation.contender import BOUND, Contender
 from control.evaluation.grid_record import TERMS, ByPlant, GridEnvironment, Traces, reward_terms
 from control.evaluation.rollout import Record, Step, rollout
@@ -168,9 +169,8 @@ def write_page(
     page = pages.get_template(TEMPLATE).render(
         title=title, subtitle=subtitle, n_interval=first.n_intervals, data=Markup(text)
     )
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as part:
+        part.write_text(page, encoding="utf-8")
 
 
 def _farthest_bus(players: Sequence[Player]) -> int:
