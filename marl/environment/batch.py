@@ -17,7 +17,9 @@ from control.scenario.config import ScenarioConfig
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.limits import LimitCheck
+from control.task.reward import RewardConfig
 from control.task.task import ActionError, Task, TaskObservation, make_task
+from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 
 __all__ = ["ActionError", "GridBatch", "make_batch", "numbers"]
@@ -179,7 +181,14 @@ def make_batch(
     n_env: int = 1,
     seed: int = 0,
     observation: str = "default",
-    **options: Any,
+    *,
+    variant: str = "rogers",
+    level: Level | None = None,
+    swing: SwingConfig | None = None,
+    reward: RewardConfig | None = None,
+    stagger: bool = False,
+    auto_reset: bool = True,
+    check: bool = True,
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system.
 
@@ -188,14 +197,33 @@ def make_batch(
         n_env: episodes at once.
         seed: environment k draws its episodes from child k of this seed.
         observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
-        options: `variant`, `level`, `swing`, `reward`, `stagger`, `auto_reset`, `check`; see
-            `control.task.task.make_task`.
+        variant: of the case, `rogers` or `tr18`.
+        level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
+        swing: frequency model; the default one if None.
+        reward: weights; the default ones if None.
+        stagger: truncate each first episode after a length that follows from its seed, see `control.task.task.Task`.
+        auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
+        check: let pandapower confirm the power-flow engine.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
         ValueError: an option has a value that it cannot have.
     """
-    return GridBatch(make_task(scenario, n_env, seed, observation, **options))
+    return GridBatch(
+        make_task(
+            scenario,
+            n_env,
+            seed,
+            observation,
+            variant=variant,
+            level=level,
+            swing=swing,
+            reward=reward,
+            stagger=stagger,
+            auto_reset=auto_reset,
+            check=check,
+        )
+    )
 
 
 def _as_slice(rows: IntArray) -> slice | IntArray:

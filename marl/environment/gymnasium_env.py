@@ -3,7 +3,8 @@
 One action of twenty numbers moves all plants, in the order of the case's resource table (`names`). What the agent
 sees is either all that the agents see, one after the other (`view="agents"`, 20 x 15 numbers), or the critic's view of
 the grid (`view="state"`, 140 numbers, which nobody could measure in time). Episodes, rewards and random numbers
-are those of the other interfaces: the same seed gives the same episode.
+are those of the other interfaces: the same seed gives the same episode. `gymnasium.make("FrequencyControl-v0")` builds
+one too.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
+from control.scenario.config import ScenarioConfig
+from control.task.reward import RewardConfig
 from control.task.task import ActionError
-from marl.environment.pettingzoo_env import GridParallelEnv, parallel_env
+from grid_model.dynamics.parameters import Level, SwingConfig
+from marl.environment.pettingzoo_env import LARGEST, GridParallelEnv
 
 __all__ = ["GridJointEnv", "joint_env"]
 
@@ -33,32 +37,63 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
     # Declared by Gymnasium as an instance variable, so ClassVar would contradict it.
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"]}  # noqa: RUF012
 
-    def __init__(self, *, view: str = "agents", render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        scenario: str | ScenarioConfig = "training",
+        *,
+        view: str = "agents",
+        seed: int | None = None,
+        observation: str = "default",
+        variant: str = "rogers",
+        level: Level | None = None,
+        swing: SwingConfig | None = None,
+        reward: RewardConfig | None = None,
+        check: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
         """Build the environment.
 
         Args:
+            scenario: see `GridParallelEnv`, as for all that follow but the next.
             view: what is observed, `agents` or `state`.
+            seed: see `GridParallelEnv`.
+            observation: see `GridParallelEnv`.
+            variant: see `GridParallelEnv`.
+            level: see `GridParallelEnv`.
+            swing: see `GridParallelEnv`.
+            reward: see `GridParallelEnv`.
+            check: see `GridParallelEnv`.
             render_mode: None, `ansi` or `human`.
-            options: see `marl.environment.batch.make_batch`.
 
         Raises:
-            ValueError: there is no such view or render mode, or see `make_batch`.
+            ScenarioError: there is no such scenario, or it contradicts itself.
+            ValueError: there is no such view, render mode or observation, or the seed is negative.
         """
         if view not in VIEWS:
             raise ValueError(f"view = {view!r}, expected one of {', '.join(VIEWS)}")
-        self._parallel: GridParallelEnv = parallel_env(render_mode=render_mode, **options)
+        self._parallel = GridParallelEnv(
+            scenario,
+            seed=seed,
+            observation=observation,
+            variant=variant,
+            level=level,
+            swing=swing,
+            reward=reward,
+            check=check,
+            render_mode=render_mode,
+        )
         self.render_mode = render_mode
         self._view = view
         self.names: tuple[str, ...] = tuple(self._parallel.possible_agents)
         per_agent = self._parallel.observation_spaces[self.names[0]].shape[0]
         size = len(self.names) * per_agent if view == "agents" else self._parallel.state_space.shape[0]
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-LARGEST, LARGEST, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.names),), np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32Array, dict[str, Any]]:
-        """Start the episode of this seed, or the next one of the environment's generator."""
+        """Start the episode of this seed, or the next one; see `GridParallelEnv.reset`."""
         super().reset(seed=seed)
         observations, _ = self._parallel.reset(seed=seed)
         return self._observation(observations), {}
@@ -91,6 +126,4 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         return np.concatenate([of_agent[name] for name in self.names])
 
 
-def joint_env(**options: Any) -> GridJointEnv:
-    """The Gymnasium environment; options: see `GridJointEnv`."""
-    return GridJointEnv(**options)
+joint_env = GridJointEnv

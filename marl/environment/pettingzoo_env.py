@@ -10,13 +10,18 @@ import numpy as np
 from pettingzoo import ParallelEnv
 
 from cases.arrays import FloatArray
+from control.scenario.config import ScenarioConfig
+from control.task.reward import RewardConfig
 from control.task.task import ActionError, TaskObservation, make_task
+from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
 from marl.environment.render import describe
 from marl.protocol import Float32Array
 
 __all__ = ["GridParallelEnv", "parallel_env"]
 
+# Every number is scaled to order one; the grid is lost, and the episode over, long before one comes near this.
+LARGEST = 1000.0
 ROUNDING = 1e-6  # by which an action computed in float32 may miss the ends of its range
 
 
@@ -33,21 +38,68 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         "is_parallelizable": True,
     }
 
-    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        scenario: str | ScenarioConfig = "training",
+        *,
+        seed: int | None = None,
+        observation: str = "default",
+        variant: str = "rogers",
+        level: Level | None = None,
+        swing: SwingConfig | None = None,
+        reward: RewardConfig | None = None,
+        check: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
         """Build the environment.
 
         Args:
+            scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
+            seed: of the environment's own generator, which unseeded resets draw from; from the system's entropy if
+                None, so that copies play different episodes.
+            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
+            variant: of the case, `rogers` or `tr18`.
+            level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
+            swing: frequency model; the default one if None.
+            reward: weights; the default ones if None.
+            check: let pandapower confirm the power-flow engine.
             render_mode: None, `ansi` (render returns text) or `human` (prints it).
-            options: see `marl.environment.batch.make_batch`.
 
         Raises:
-            ValueError: there is no such render mode, or see `make_batch`.
+            ScenarioError: there is no such scenario, or it contradicts itself.
+            ValueError: there is no such render mode or observation, or the seed is negative.
         """
         if render_mode not in (None, "ansi", "human"):
             raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
+        if seed is not None and seed < 0:
+            raise ValueError(f"seed = {seed}, expected None or a number from 0 on")
         self.render_mode = render_mode
-        self._options = dict(options)
-        self._task = make_task(n_env=1, auto_reset=False, **options)
+        self._options = {
+            "scenario": scenario,
+            "seed": seed,
+            "observation": observation,
+            "variant": variant,
+            "level": level,
+            "swing": swing,
+            "reward": reward,
+            "check": check,
+        }
+        self._seed = seed
+        # Draws the seeds of what follows a seeded reset, where the environment has a seed of its own.
+        self._following: np.random.Generator | None = None
+        own_seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0]) if seed is None else seed
+        self._task = make_task(
+            scenario,
+            1,
+            own_seed,
+            observation,
+            variant=variant,
+            level=level,
+            swing=swing,
+            reward=reward,
+            auto_reset=False,
+            check=check,
+        )
         name = self._task.case.resource.name
         columns = [int(column) for rows in self._task.of_kind.values() for column in rows]
         self._column = {name[column]: column for column in columns}
@@ -55,13 +107,13 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         self.agents: list[str] = []
         size = self._task.observation_size
         self.observation_spaces = {
-            agent: gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+            agent: gymnasium.spaces.Box(-LARGEST, LARGEST, (size,), np.float32)
             for agent in self.possible_agents
         }
         self.action_spaces = {
             agent: gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents
         }
-        self.state_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._task.state_size,), np.float32)
+        self.state_space = gymnasium.spaces.Box(-LARGEST, LARGEST, (self._task.state_size,), np.float32)
         self._observed: TaskObservation | None = None
 
     @property
@@ -80,8 +132,22 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Float32Array], dict[str, dict[str, Any]]]:
-        """Start an episode: the one of this seed, or the next one of the environment's generator."""
-        self._observed = self._task.reset(None if seed is None else np.array([seed]))
+        """Start an episode.
+
+        Args:
+            seed: plays the episode of this seed. None goes on to the next one of the environment's generator. After a
+                seeded reset that is the generator of that seed; where the environment was built with a seed, of both
+                together, so that copies which a library has all reset alike (RLlib's checker does) part again.
+            options: none are known.
+        """
+        if seed is not None:
+            self._following = None if self._seed is None else np.random.default_rng([seed, self._seed])
+            start = np.array([seed])
+        elif self._following is not None:
+            start = self._following.integers(2**63, size=1)
+        else:
+            start = None
+        self._observed = self._task.reset(start)
         self.agents = list(self.possible_agents)
         return self._by_agent(self._observed), {agent: {} for agent in self.agents}
 
@@ -165,7 +231,13 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         return self._observed.state[0].copy()
 
     def render(self) -> str | None:
-        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`)."""
+        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`).
+
+        Raises:
+            RuntimeError: no episode has begun.
+        """
+        if self._observed is None:
+            raise RuntimeError("there is nothing to show before the first episode: call reset first")
         text = describe(self._task, 0)
         if self.render_mode == "human":
             print(text)
@@ -186,16 +258,18 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "render_mode": self.render_mode,
             "agents": list(self.agents),
             "observed": self._observed,
+            "following": None if self._following is None else self._following.bit_generator.state,
             "task": self._task.get_state() if self._observed is not None else None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(render_mode=state["render_mode"], **state["options"])  # type: ignore[misc]
         self.agents, self._observed = state["agents"], state["observed"]
+        if state["following"] is not None:
+            self._following = np.random.default_rng()
+            self._following.bit_generator.state = state["following"]
         if self._observed is not None:
             self._task.set_state(state["task"])
 
 
-def parallel_env(**options: Any) -> GridParallelEnv:
-    """The PettingZoo environment; options are those of `make_batch` without n_env, and `render_mode`."""
-    return GridParallelEnv(**options)
+parallel_env = GridParallelEnv  # PettingZoo's name for what builds one
