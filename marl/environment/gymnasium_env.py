@@ -20,6 +20,7 @@ from control.task.reward import RewardConfig
 from control.task.task import ActionError
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.pettingzoo_env import LARGEST, GridParallelEnv
+from marl.registration import register
 
 __all__ = ["GridJointEnv", "joint_env"]
 
@@ -127,3 +128,4 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
 
 
 joint_env = GridJointEnv
+register()  # also where the package was not installed with its entry points
