@@ -49,7 +49,7 @@ def emergency_text(case: Case) -> str:
     percent = 100.0 * case.branch.rate_b_mva / case.branch.rate_a_mva
     low, high = round(float(percent.min()), 1), round(float(percent.max()), 1)
     if low == high == 100.0:
-        return "rate A of every circuit, no higher one is known"
+        return "rate A of every circuit"
     return f"{low:g} % of rate A" if low == high else f"{low:g} to {high:g} % of rate A"
 
 

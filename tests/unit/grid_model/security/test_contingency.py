@@ -1,5 +1,6 @@
 """N-1: verdicts on grids whose outages can be worked by hand, and three engines on the 68 buses."""
 
+import sys
 from dataclasses import replace
 
 import networkx as nx
@@ -357,6 +358,16 @@ def test_a_long_list_is_screened_in_parts_with_the_same_results(rogers, monkeypa
     whole = screen(rogers, published_point(rogers)).results
     monkeypatch.setattr(contingency, "PART", 50)
     assert screen(rogers, published_point(rogers)).results == whole
+
+
+def test_a_long_list_shows_a_bar_on_a_terminal(monkeypatch, capsys):
+    case = three_area()
+    monkeypatch.setattr(contingency, "PART", 8)
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        screening = screen(case, published_point(case))
+        assert len(screening.results) > 8
+        assert (f"/{len(screening.results)} " in capsys.readouterr().err) == terminal
 
 
 @pytest.mark.parametrize(

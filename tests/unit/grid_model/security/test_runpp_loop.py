@@ -37,7 +37,9 @@ class RunppLoop:
     def __post_init__(self) -> None:
         net = getattr(pandapower.networks, self.name)()
         if "tap_dependency_table" not in net.trafo:
-            net.trafo["tap_dependency_table"] = False  # without this column every solve warns that it is missing
+            net.trafo["tap_dependency_table"] = (
+                False  # without this column every solve warns that it is missing
+            )
         self.solve(net, distributed_slack=False)
         for (
             index
