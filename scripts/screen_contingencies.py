@@ -5,6 +5,7 @@ python scripts/screen_contingencies.py --variant tr18 --engine pandapower --top 
 python scripts/screen_contingencies.py --load-level 0.6 --wind 0.5 --sun 0.3 --plot n1.png
 python scripts/screen_contingencies.py --case case118 --pairs
 python scripts/screen_contingencies.py --outages outages.txt
+python scripts/screen_contingencies.py --case case39 --emergency-rating-percent 110 --reactive-limits on
 
 Exit status 0 once the table is complete, whatever it says; 2 if the case cannot be read or solved.
 """
@@ -41,6 +42,11 @@ class Options:
     """Output of all wind plants as a share of their capacity."""
     sun: float = 0.0
     """Output of all photovoltaic plants as a share of their capacity."""
+    emergency_rating_percent: float | None = None
+    """Rating after an outage as a share of rate A, the normal one; else the case's rate B, or A where it has none."""
+    reactive_limits: Literal["auto", "on", "off"] = "auto"
+    """Hold machines to their reactive limits, and tell what that moves: auto does so on the 68-bus system and leaves a
+    grid of your own as its own solver does, without; newton and pandapower only."""
     outages: Path | None = None
     """List to screen instead of single outages: one a line, elements lost at once joined by +, as 54-53 #2 + G11."""
     pairs: bool = False
@@ -51,6 +57,13 @@ class Options:
     """Write every outage to this file."""
     plot: Path | None = None
     """Draw the grid with its insecure outages marked: .png, .svg or .pdf."""
+
+    @property
+    def holds_reactive_limits(self) -> bool:
+        """Files' own solvers, `runpp` and `runpf`, enforce none unless asked to; a grid is taken as it solves there."""
+        if self.reactive_limits == "auto":
+            return self.case is None and self.engine in ("newton", "pandapower")
+        return self.reactive_limits == "on"
 
     def __post_init__(self) -> None:
         command_line.require_directory("json", self.json)
@@ -71,6 +84,15 @@ class Options:
                 )
             if self.plot is not None:
                 raise OptionError("--plot draws single outages: leave it out, or --outages and --pairs")
+        percent = self.emergency_rating_percent
+        if percent is not None and not 100.0 <= percent < 1000.0:
+            raise OptionError(
+                f"--emergency-rating-percent {percent:g}: expected a share of the normal rating, 100 or more"
+            )
+        if self.reactive_limits == "on" and self.engine not in ("newton", "pandapower"):
+            raise OptionError(
+                f"--engine {self.engine} knows no reactive limits: expected newton or pandapower for them"
+            )
         if self.top < 0:
             raise OptionError(f"--top {self.top}: expected 0 or more")
 
@@ -82,6 +104,7 @@ def screen(options: Options) -> None:
         OptionError: the case cannot be read, or has no solution before any outage.
     """
     from cases.arrays import CaseDataError
+    from grid_model.network.limits import with_emergency_rating
     from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.security import contingency, report
@@ -97,24 +120,35 @@ def screen(options: Options) -> None:
         opened = open_grid(options.case or options.variant, options.dynamics)
         for note in opened.notes:
             print(f"assumed: {note}")
-        if (options.load_level, options.wind, options.sun) == (1.0, 0.0, 0.0):
-            point = published_point(opened.case)
-        else:
-            point = scaled_point(
-                opened.case, load_level=options.load_level, wind=options.wind, sun=options.sun
+        case = opened.case
+        if not options.holds_reactive_limits:
+            print(
+                "assumed: machines give any reactive power, as runpp and runpf let them; see --reactive-limits"
             )
-        outages = circuit_pairs(opened.case) if options.pairs else None
+        if options.emergency_rating_percent is not None:
+            case = with_emergency_rating(case, options.emergency_rating_percent)
+        if (options.load_level, options.wind, options.sun) == (1.0, 0.0, 0.0):
+            point = published_point(case)
+        else:
+            point = scaled_point(case, load_level=options.load_level, wind=options.wind, sun=options.sun)
+        outages = circuit_pairs(case) if options.pairs else None
         if options.outages is not None:
             try:
-                outages = outages_named(opened.case, options.outages.read_text(encoding="utf-8").splitlines())
+                outages = outages_named(case, options.outages.read_text(encoding="utf-8").splitlines())
             except (UnknownOutage, UnicodeDecodeError) as error:
                 raise OptionError(f"{options.outages}: {error}") from error
-        screening = contingency.screen(opened.case, point, options.engine, outages)
+        free = contingency.screen(case, point, options.engine, outages)
+        screening = free
+        if options.holds_reactive_limits:
+            screening = contingency.screen(case, point, options.engine, outages, opened.reactive_limits)
     except (CaseDataError, EngineMismatch, PowerFlowDiverged) as error:
         raise OptionError(str(error)) from error
     print("\n".join(report.table_lines(screening, options.top)))
+    if screening is not free:
+        print("\n".join(report.moved_lines(screening, free, options.top)))
     if options.json is not None:
-        command_line.write_json(options.json, report.as_json(screening))
+        written = report.as_json(screening, free if screening is not free else None)
+        command_line.write_json(options.json, written)
     if options.plot is not None:
         from grid_model.picture.outage_picture import draw_outages
 

@@ -115,22 +115,51 @@ def power_flow(result: Result) -> list[str]:
 
 
 def security(result: Result) -> list[str]:
-    """N-1 of the published state: how many outages end in which verdict, and the ones that are not secure."""
+    """N-1 of the published state: how many outages come to what, and the ones that are not secure."""
     words = {
         "secure": "every limit kept",
         "violated": "a rating (B) or a voltage band broken",
-        "islanded": "buses cut off",
+        "islanded_secure": "buses cut off, the rest keeps every limit",
+        "islanded_violated": "buses cut off, the rest breaks a limit",
+        "islanded_diverged": "buses cut off, the rest has no AC solution",
         "diverged": "no AC solution, confirmed by pandapower",
     }
-    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in words}
+    by_outcome: dict[str, list[Result]] = {outcome: [] for outcome in words}
     for outage in result["outages"]:
-        by_verdict[outage["verdict"]].append(outage["element"])
+        by_outcome[outage["outcome"]].append(outage)
     rows = []
-    for verdict, text in words.items():
-        elements = by_verdict[verdict]
-        shown = "" if verdict == "secure" else ", ".join(elements)
-        rows.append([f"{verdict}: {text}", str(len(elements)), shown])
-    return table(["verdict", "outages", "elements"], rows)
+    for outcome, text in words.items():
+        outages = by_outcome[outcome]
+        shown = "" if outcome == "secure" else ", ".join(_lost(outage) for outage in outages)
+        rows.append([f"{outcome.replace('_', ', ')}: {text}", str(len(outages)), shown])
+    lines = table(["what an outage comes to", "outages", "elements (MW of generation / load cut off)"], rows)
+    if result["moved_by_reactive_limits"] is None:
+        return lines
+    moved = [
+        [
+            one["element"],
+            *(f"{one[side]['outcome'].replace('_', ', ')}, {_lowest(one[side])}" for side in SIDES),
+        ]
+        for one in result["moved_by_reactive_limits"]
+    ]
+    held = f"Reactive limits hold: {result['reactive_limits']}. What they move:"
+    return [*lines, "", held, "", *table(["outage", "without limits", "within them"], moved)]
+
+
+SIDES = ("without_limits", "with_limits")
+
+
+def _lost(outage: Result) -> str:
+    """Name of an outage, with what is cut off."""
+    if not outage["islanded_buses"]:
+        return str(outage["element"])
+    return (
+        f"{outage['element']} ({outage['islanded_generation_mw']:,.0f} / {outage['islanded_load_mw']:,.0f})"
+    )
+
+
+def _lowest(fate: Result) -> str:
+    return "no voltages" if fate["vm_min_pu"] is None else f"lowest voltage {fate['vm_min_pu']:.4f} pu"
 
 
 def feasibility(result: Result) -> list[str]:

@@ -16,7 +16,13 @@ from grid_model.compilation import compiled
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
 from grid_model.kernels.bus_injection import unserved_load
 from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus
-from grid_model.network.limits import Violations, branch_violations, voltage_violations
+from grid_model.network.limits import (
+    LOADING_TOLERANCE_PERCENT,
+    VOLTAGE_TOLERANCE_PU,
+    Violations,
+    branch_violations,
+    voltage_violations,
+)
 
 __all__ = [
     "FrequencyLimits",
@@ -135,12 +141,13 @@ def judge_limits(
             a, b = s_from_mva[e, k], s_to_mva[e, k]
             square = max(a.real * a.real + a.imag * a.imag, b.real * b.real + b.imag * b.imag)
             loading_percent[e, k] = 100.0 * np.sqrt(square) / rating[k]
-            if loading_percent[e, k] > 100.0:
+            if loading_percent[e, k] > 100.0 + LOADING_TOLERANCE_PERCENT:
                 overloaded[e] = True
         for k in range(v_pu.shape[1]):
             v = v_pu[e, k]
             vm_pu[e, k] = np.sqrt(v.real * v.real + v.imag * v.imag)
-            if status.bus[e, k] and (vm_pu[e, k] > vm_max_pu[k] or vm_pu[e, k] < vm_min_pu[k]):
+            excess_pu = max(vm_pu[e, k] - vm_max_pu[k], vm_min_pu[k] - vm_pu[e, k])
+            if status.bus[e, k] and excess_pu > VOLTAGE_TOLERANCE_PU:
                 out_of_band[e] = True
 
 

@@ -29,6 +29,9 @@ class SwingConfig:
     )
     renewal_s: float = 0.5  # the power flow is renewed this often
     inertia_to_mws: float | None = None  # scale all H so that sum H S is this; None: as published
+    # Machines keep to typical reactive limits in the power flow, see `power_flow.reactive_limits`; else they give what
+    # their voltage takes.
+    reactive_limits: bool = False
     governor: GovernorConfig = field(default_factory=GovernorConfig)
     load_shedding: LoadSheddingConfig | None = field(default_factory=LoadSheddingConfig)  # None: no relays
 

@@ -70,6 +70,7 @@ from grid_model.kernels.structs import (
 )
 from grid_model.kernels.synchronising import adopt_power_flow
 from grid_model.power_flow.newton import NewtonEngine
+from grid_model.power_flow.reactive_limits import typical_limits
 
 __all__ = ["GridSimulator"]
 
@@ -124,7 +125,8 @@ class GridSimulator:
         self.config = config
         self.interval_s = interval_s
         self.n_steps = n_steps
-        self.engine = NewtonEngine(case, n_env, check=check)
+        limits = typical_limits(case.machine) if config.reactive_limits else None
+        self.engine = NewtonEngine(case, n_env, check=check, limits=limits)
         if config.level == "area":
             self.group_of_machine = case.bus.area[case.machine.bus]
             self.n_group = case.n_area

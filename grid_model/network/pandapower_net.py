@@ -289,6 +289,11 @@ def solved_tables(net: Any) -> tuple[GridTables, FloatArray, FloatArray]:
     if "max_p_mw" in net.ext_grid:
         for index, p_mw in net.ext_grid["max_p_mw"].dropna().items():
             gen[int(lookup["ext_grid"][index]), 8] = p_mw
+    # pandapower leaves 0 where it does not look at the limits of an external grid.
+    for column, name, unlimited in ((3, "max_q_mvar", 1e9), (4, "min_q_mvar", -1e9)):
+        for index in net.ext_grid.index[net.ext_grid["in_service"]]:
+            q_mvar = float(net.ext_grid.at[index, name]) if name in net.ext_grid else np.nan
+            gen[int(lookup["ext_grid"][index]), column] = unlimited if np.isnan(q_mvar) else q_mvar
     gen[:, 0] = [label[int(b)] for b in gen[:, 0]]
     branch[:, 0], branch[:, 1] = ([label[int(b)] for b in branch[:, end]] for end in (0, 1))
     bus[:, 0] = [label[row] for row in range(len(bus))]
@@ -300,13 +305,14 @@ def solved_tables(net: Any) -> tuple[GridTables, FloatArray, FloatArray]:
         bus=bus,
         gen=gen,
         branch=branch,
+        notes=_limited_notes(net),
         xy=_net_positions(net, [first_of.get(int(row)) for row in np.flatnonzero(in_service)]),
     )
     return tables, vm_pu[in_service], va_degree[in_service]
 
 
 def _net_rating_mva(net: Any, element: str) -> FloatArray:
-    """Thermal rating of each line or transformer of a net [MVA], zero where none is given."""
+    """What each line or transformer may carry, `max_loading_percent` of its rating [MVA]; zero where none is given."""
     table = net[element]
     if element == "line":
         vn_kv = net.bus["vn_kv"].loc[table["from_bus"]].to_numpy()
@@ -314,7 +320,23 @@ def _net_rating_mva(net: Any, element: str) -> FloatArray:
     else:
         rating = table["sn_mva"].to_numpy(np.float64)
     rating = rating * table["parallel"].to_numpy(np.float64) * table["df"].to_numpy(np.float64)
-    return np.nan_to_num(rating, nan=0.0)
+    return np.nan_to_num(rating * _loading_limit(table), nan=0.0)
+
+
+def _loading_limit(table: Any) -> FloatArray:
+    """Share of their rating that lines or transformers may be loaded with, all of it where nothing is said."""
+    if "max_loading_percent" not in table:
+        return np.ones(len(table))
+    percent = table["max_loading_percent"].to_numpy(np.float64)
+    return np.where(percent > 0.0, percent, 100.0) / 100.0  # no number and 0 say nothing
+
+
+def _limited_notes(net: Any) -> tuple[str, ...]:
+    """What is said of elements that may not carry all of their rating, or more than that."""
+    n = sum(int(np.count_nonzero(_loading_limit(net[element]) != 1.0)) for element in ("line", "trafo"))
+    return (
+        (f"{n} circuits have a max_loading_percent other than 100: rate A is that share of it",) if n else ()
+    )
 
 
 def _net_positions(net: Any, indices: list[int | None]) -> FloatArray | None:

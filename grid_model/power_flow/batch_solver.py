@@ -127,10 +127,16 @@ class BatchSolver:
             self._branch_y = np.repeat(self._branch_y, len(self._net), axis=0)
         self._branch_y[env // N_LANE, :, env % N_LANE] = two_ports.rows()
 
-    def regulate(self, env: int, bus: int, holds: bool) -> None:
-        """Let a machine's bus hold its voltage or have its reactive power given; `switch` lets all hold again."""
-        row = N_BUS_ROW * self.plan.place[bus] + PQ
-        self._net[env // N_LANE, row, env % N_LANE] = 0.0 if holds else 1.0
+    def regulate(self, rows: IntArray, bus: IntArray, given: BoolArray) -> None:
+        """Let machines' buses hold their voltages or have their reactive powers given; `switch` lets all hold again.
+
+        Args:
+            rows: environments, [n].
+            bus: buses, [m]; a dead one must not be given any.
+            given: whether the reactive power is given, [n, m].
+        """
+        at = N_BUS_ROW * self.plan.place[bus] + PQ
+        self._net[rows[:, None] // N_LANE, at[None, :], rows[:, None] % N_LANE] = given
 
     def solve(
         self,

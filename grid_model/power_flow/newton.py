@@ -163,7 +163,7 @@ class NewtonEngine:
         if self._limits is None:
             self._solve(names, injection_mva, again)
         else:
-            self._solve_within_limits(names, injection_mva, self._limits)
+            self._solve_within_limits(names, injection_mva, self._limits, again)
         return self.converged
 
     def set_topology(self, env: int, branch_in_service: BoolArray, machine_in_service: BoolArray) -> None:
@@ -268,26 +268,29 @@ class NewtonEngine:
             self._solver.find_flows(failed)
 
     def _solve_within_limits(
-        self, names: IntArray, injection_mva: ComplexArray, limits: ReactiveLimits
+        self, names: IntArray, injection_mva: ComplexArray, limits: ReactiveLimits, again: bool
     ) -> None:
         """Solve, give machines at their limits fixed reactive powers, and again until all agree."""
-        for env in names.tolist():
-            self._switch(env)  # all machines regulate at first, so that no earlier solve shows
+        held = np.unique(self.case.machine.bus)
+        at_limit = np.zeros((len(names), len(held)), dtype=np.bool_)
+        self._regulate(names, held, at_limit)  # all machines at first, so that no earlier solve shows
         record = limits.begin(self.n_env)
         given = injection_mva.copy()
         remaining = names
         while len(remaining):
-            self._solve(remaining, given)
+            self._solve(remaining, given, again)
             solved = remaining[self.converged[remaining]]
             remaining = solved[limits.switch(record, self, solved, injection_mva)]
-            for env in remaining.tolist():
-                given[env] = injection_mva[env] + 1j * record.fixed_mvar[env]
-                for bus in np.unique(self.case.machine.bus).tolist():
-                    self._solver.regulate(env, bus, self._holds(env, bus) and record.side[env, bus] == 0)
+            given[remaining] = injection_mva[remaining] + 1j * record.fixed_mvar[remaining]
+            self._regulate(remaining, held, record.side[np.ix_(remaining, held)] != 0)
         self.converged[names] &= ~record.gave_up[names]
 
-    def _holds(self, env: int, bus: int) -> bool:
-        return bool(np.any(self.machine_in_service[env] & (self.case.machine.bus == bus)))
+    def _regulate(self, names: IntArray, held: IntArray, at_limit: BoolArray) -> None:
+        """Machines that are in service and not at a limit hold their buses' voltages; held [m], at_limit [n, m]."""
+        holds = np.zeros((len(names), self.case.n_bus), dtype=np.bool_)
+        for machine, bus in enumerate(self.case.machine.bus.tolist()):
+            holds[:, bus] |= self.machine_in_service[names, machine]
+        self._solver.regulate(names, held, self.bus_live[np.ix_(names, held)] & (at_limit | ~holds[:, held]))
 
     def _switch(self, env: int) -> None:
         """Hand over what is in service of one environment."""

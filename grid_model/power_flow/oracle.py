@@ -19,6 +19,7 @@ def solve_with_pandapower(
     *,
     distributed_slack: bool = True,
     tolerance_mva: float = 1e-8,
+    enforce_q_lims: bool = False,
 ) -> Solution:
     """Solve a network of `grid_model.network.pandapower_net.build_network` with pandapower's Newton method.
 
@@ -26,6 +27,7 @@ def solve_with_pandapower(
         net: network, elements in the order of the case tables; its result tables are filled.
         distributed_slack: share the imbalance by `slack_weight`, or leave it to the slack machine.
         tolerance_mva: largest mismatch of power at any bus [MVA].
+        enforce_q_lims: turn machines beyond `min_q_mvar` and `max_q_mvar` into fixed powers; none ever turns back.
 
     Raises:
         PowerFlowDiverged: no solution within 30 iterations.
@@ -45,6 +47,7 @@ def solve_with_pandapower(
                 tolerance_mva=tolerance_mva / net.sn_mva,
                 max_iteration=30,
                 trafo_model="pi",
+                enforce_q_lims=enforce_q_lims,
                 numba=False,
                 lightsim2grid=False,  # the oracle must not be the engine in disguise
             )

@@ -7,6 +7,8 @@ lower limit, below it) can hold the set-point again and does. What is found sati
     V = V_set and Q_min <= Q <= Q_max,     or  Q = Q_max and V <= V_set,     or  Q = Q_min and V >= V_set.
 
 pandapower's `enforce_q_lims` never goes back, so its answer can hold a machine at a limit it need not be at.
+
+Nobody has published limits of the machines of the 68-bus system; `typical_limits` derives them from the ratings.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import MachineTable
 from grid_model.network.admittance import ComplexArray
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ MAX_ROUND = 30  # a bus that is still switching then has no state that satisfies
 MAX_RELEASE = 3  # times that a bus may return to its set-point; more would be a circle
 MARGIN_MVAR = 1e-6  # ten times the mismatch of a solution
 MARGIN_PU = 1e-9
+ORACLE_MVAR, ORACLE_PU = 1e-4, 1e-7  # how closely another solver's answer has to satisfy the conditions
+# Power factors at which generators are usually built to give their rating (IEEE Std C50.13: 0.85 to 0.90 lagging,
+# 0.95 leading); that these machines are so built is this project's assumption.
+LAGGING_POWER_FACTOR, LEADING_POWER_FACTOR = 0.85, 0.95
 
 
 @dataclass(kw_only=True)
@@ -45,6 +52,29 @@ class ReactiveLimits:
 
     q_min_mvar: FloatArray
     q_max_mvar: FloatArray
+    source: str = ""  # where they come from, in words
+
+    def are_met(
+        self, machine: MachineTable, in_service: BoolArray, q_mvar: FloatArray, vm_pu: FloatArray
+    ) -> bool:
+        """Whether a solution of any solver satisfies the conditions above, bus by bus.
+
+        Args:
+            machine: table of the machines.
+            in_service: which of them are, [machine].
+            q_mvar: what they give, [machine].
+            vm_pu: voltages, [bus].
+        """
+        for bus in np.unique(machine.bus[in_service]).tolist():
+            at = in_service & (machine.bus == bus)
+            q, low, high = q_mvar[at].sum(), self.q_min_mvar[at].sum(), self.q_max_mvar[at].sum()
+            above_pu = vm_pu[bus] - machine.vm_set_pu[at][-1]
+            held = abs(above_pu) <= ORACLE_PU and low - ORACLE_MVAR <= q <= high + ORACLE_MVAR
+            at_high = abs(q - high) <= ORACLE_MVAR and above_pu <= ORACLE_PU
+            at_low = abs(q - low) <= ORACLE_MVAR and above_pu >= -ORACLE_PU
+            if not (held or at_high or at_low):
+                return False
+        return True
 
     def begin(self, n_env: int) -> LimitRecord:
         """Nothing at a limit yet."""
@@ -100,3 +130,19 @@ class ReactiveLimits:
             changed = np.zeros_like(changed)
         record.gave_up[envs] = stuck & ~changed
         return changed
+
+
+def typical_limits(machine: MachineTable) -> ReactiveLimits:
+    """Limits of machines of which only the rating S is known, by usual power factors.
+
+        Q_max = S sin(acos 0.85) = 0.527 S,   Q_min = -S sin(acos 0.95) = -0.312 S
+
+    A machine below its rated active power could give somewhat more (its rotor's heat is the limit, not its
+    stator's); that is left out.
+    """
+    return ReactiveLimits(
+        q_min_mvar=-machine.rating_mva * np.sqrt(1.0 - LEADING_POWER_FACTOR**2),
+        q_max_mvar=machine.rating_mva * np.sqrt(1.0 - LAGGING_POWER_FACTOR**2),
+        source=f"the machines' ratings at power factors of {LAGGING_POWER_FACTOR} lagging and "
+        f"{LEADING_POWER_FACTOR} leading, typical values: none are published",
+    )

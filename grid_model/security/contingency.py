@@ -4,12 +4,14 @@ Four engines stand behind `screen`: the batched Newton method (quick), lightsim2
 second opinion), pandapower outage by outage (the oracle), and DC sensitivities (`sensitivity.LinearScreen`, the
 quickest, blind to voltages and losses). An outage that a quick one leaves unsolved is never dropped: it is tried
 from a second start, then by pandapower. Power that is lost is picked up by the remaining machines by governor gain,
-without regard to their headroom. Verdicts are told in `verdict.py`.
+without regard to their headroom. The Newton method and pandapower can hold the machines to reactive limits; then an
+outage has a solution only within them. Verdicts are told in `verdict.py`.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,10 +21,11 @@ from tqdm import tqdm
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows
-from grid_model.network.limits import apparent_power_mva
+from grid_model.network.limits import LOADING_TOLERANCE_PERCENT, apparent_power_mva
 from grid_model.network.pandapower_net import build_network, set_reactor_share
 from grid_model.power_flow.lightsim import PowerFlowEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
+from grid_model.power_flow.reactive_limits import ReactiveLimits
 from grid_model.power_flow.solution import PowerFlowDiverged, governor_share
 from grid_model.security.newton_screen import NewtonScreen
 from grid_model.security.outage import (
@@ -35,13 +38,22 @@ from grid_model.security.outage import (
     single_outages,
 )
 from grid_model.security.sensitivity import LinearScreen
-from grid_model.security.verdict import Condition, Screening, Violation, bridge_ends, judge, outage_results
+from grid_model.security.verdict import (
+    Condition,
+    OutageResult,
+    Screening,
+    Violation,
+    bridge_ends,
+    judge,
+    outage_results,
+)
 
 EngineName = Literal["newton", "lightsim2grid", "pandapower", "dc"]
 
 MAX_ITERATION = 15  # a solvable outage takes 3 to 6 from the base case
 TOLERANCE_PU = 1e-9
-PART = 2048  # outages that are solved together; some 10 kB each
+PART = 2048  # outages that are solved together at most
+PART_BYTES = 256 * 2**20  # what they may take
 BY_ENGINE, BY_SECOND_START, BY_PANDAPOWER, BY_NONE = "engine", "second start", "pandapower", "none"
 
 
@@ -60,27 +72,26 @@ def screen(
     point: OperatingPoint,
     engine: EngineName = "newton",
     outages: tuple[Outage, ...] | None = None,
+    limits: ReactiveLimits | None = None,
 ) -> Screening:
     """Screen outages of a case at one operating point.
 
     Args:
         case: the grid.
-        point: the operating point.
-        engine: who solves.
-        outages: every single outage if None; another list goes through `newton` and `pandapower` only.
-
-    Args:
-        case: the grid.
         point: loads, plants, machines and reactors before any outage.
         engine: that solves the outages, `newton`, `lightsim2grid`, `pandapower` or `dc`.
+        outages: every single outage if None; another list goes through `newton` and `pandapower` only.
+        limits: reactive powers that the machines keep to, before any outage too; `newton` and `pandapower` only.
 
     Returns:
         One result for every outage, and the state before any.
 
     Raises:
         PowerFlowDiverged: the grid has no solution even before any outage.
-        ValueError: the engine takes no list.
+        ValueError: the engine takes no list, or no limits.
     """
+    if limits is not None and engine not in ("newton", "pandapower"):
+        raise ValueError(f"engine {engine} knows no reactive limits, expected newton or pandapower for them")
     if outages is not None and engine not in ("newton", "pandapower"):
         raise ValueError(
             f"engine {engine} screens single outages only, expected newton or pandapower for a list"
@@ -89,28 +100,33 @@ def screen(
         return _screen_dc(case, point)
     ac: NewtonOutages | EngineScreen | PandapowerScreen
     if engine == "newton":
-        ac = NewtonOutages(case, outages)
-        solutions = ac.solve(point)
+        ac = NewtonOutages(case, outages, limits)
+        parts = ac.parts(point)
     elif engine == "lightsim2grid":
         ac = EngineScreen(case)
-        solutions = ac.confirm(point, ac.solve(point))
+        parts = iter([(slice(None), ac.confirm(point, ac.solve(point)))])
     else:
-        ac = PandapowerScreen(case, outages)
-        solutions = ac.solve(point)
+        ac = PandapowerScreen(case, outages, limits)
+        parts = iter([(slice(None), ac.solve(point))])
+    results: list[OutageResult] = []
+    for part, solutions in parts:  # only one part's voltages and flows are kept at a time
+        topology = part_of(ac.topology, part)
+        conditions = [
+            judge(case, solutions.v_pu[k], solutions.flow_mva[k], on, case.branch.rate_b_mva)
+            if solutions.solved[k]
+            else None
+            for k, on in enumerate(topology.branch_in_service)
+        ]
+        results += outage_results(case, point, ac.outages[part], topology, conditions, solutions.solved_by)
     everything = np.ones((1, case.n_branch), dtype=np.bool_)
     base_flow_mva = _flows(case, ac.base_v_pu[None, :], everything)[0]
-    conditions = [
-        judge(case, solutions.v_pu[k], solutions.flow_mva[k], on, case.branch.rate_b_mva)
-        if solutions.solved[k]
-        else None
-        for k, on in enumerate(ac.topology.branch_in_service)
-    ]
     return Screening(
         case=case,
         engine=engine,
         base=judge(case, ac.base_v_pu, base_flow_mva, everything[0], case.branch.rate_a_mva),
-        results=outage_results(case, point, ac.outages, ac.topology, conditions, solutions.solved_by),
+        results=tuple(results),
         bridges=bridge_ends(case, single_outages(case)),
+        reactive_limits=limits.source if limits is not None else None,
     )
 
 
@@ -122,16 +138,24 @@ class NewtonOutages:
         base_v_pu: solution before any outage of the last point, [bus].
     """
 
-    def __init__(self, case: Case, outages: tuple[Outage, ...] | None = None) -> None:
-        """Screens for the list are built, in parts that fit into memory for any length.
+    def __init__(
+        self,
+        case: Case,
+        outages: tuple[Outage, ...] | None = None,
+        limits: ReactiveLimits | None = None,
+    ) -> None:
+        """The list is solved in parts that fit into memory for any length and any grid.
 
         Args:
             case: the grid.
             outages: every single outage if None.
+            limits: reactive powers that the machines keep to; None for any.
         """
+        self._limits = limits
         self.outages = single_outages(case) if outages is None else outages
         self.topology = outage_topology(case, self.outages)
         self._case = case
+        self._oracle: PandapowerScreen | None = None  # built when it is first needed
         self.base_v_pu: ComplexArray = np.zeros(case.n_bus, dtype=np.complex128)
 
     def solve(self, point: OperatingPoint) -> AcSolutions:
@@ -140,32 +164,59 @@ class NewtonOutages:
         Raises:
             PowerFlowDiverged: the grid has no solution even before any outage.
         """
-        n = len(self.outages)
-        v_pu = np.zeros((n, self._case.n_bus), dtype=np.complex128)
-        flow_mva = np.zeros((n, self._case.n_branch))
-        solved = np.zeros(n, dtype=np.bool_)
-        solved_by = [BY_NONE] * n
-        with tqdm(total=n, unit=" outages", leave=False, disable=n <= PART or not sys.stderr.isatty()) as bar:
-            for begin in range(0, n, PART):
-                part = slice(begin, min(begin + PART, n))
-                newton = NewtonScreen(self._case, part_of(self.topology, part))
+        parts = [solutions for _, solutions in self.parts(point)]
+        return AcSolutions(
+            v_pu=np.concatenate([part.v_pu for part in parts]),
+            flow_mva=np.concatenate([part.flow_mva for part in parts]),
+            solved=np.concatenate([part.solved for part in parts]),
+            solved_by=tuple(by for part in parts for by in part.solved_by),
+        )
+
+    def parts(self, point: OperatingPoint) -> Iterator[tuple[slice, AcSolutions]]:
+        """The same in parts of the list, one after the other, with a bar on a terminal where there are several.
+
+        Raises:
+            PowerFlowDiverged: the grid has no solution even before any outage.
+        """
+        n, size = len(self.outages), part_size(self._case)
+        newton: NewtonScreen | None = None
+        with tqdm(total=n, unit=" outages", leave=False, disable=n <= size or not sys.stderr.isatty()) as bar:
+            for begin in range(0, n, size):
+                part = slice(begin, min(begin + size, n))
+                topology = part_of(self.topology, part)
+                if newton is not None and len(newton.solved) == part.stop - begin:
+                    newton.take(topology)
+                else:
+                    newton = NewtonScreen(self._case, topology, self._limits)
                 newton.solve(point)
                 newton.confirm(point)
-                v_pu[part], flow_mva[part], solved[part] = newton.v_pu, newton.flow_mva, newton.solved
-                solved_by[part] = [
-                    BY_NONE if not found else BY_SECOND_START if second else BY_ENGINE
-                    for found, second in zip(newton.solved, newton.second_start, strict=True)
-                ]
                 self.base_v_pu = newton.base_v_pu
-                bar.update(part.stop - part.start)
-        unsolved = np.flatnonzero(~solved & self.topology.machine_in_service.any(axis=1))
-        oracle = PandapowerScreen(self._case, self.outages) if len(unsolved) else None
-        for k in unsolved:
-            found = oracle.voltages(point, int(k)) if oracle else None
-            if found is not None:
-                v_pu[k], solved[k], solved_by[k] = found, True, BY_PANDAPOWER
-                flow_mva[k] = _flows(self._case, found[None], self.topology.branch_in_service[k : k + 1])[0]
+                yield part, self._confirmed(point, begin, newton)
+                bar.update(part.stop - begin)
+
+    def _confirmed(self, point: OperatingPoint, begin: int, newton: NewtonScreen) -> AcSolutions:
+        """What pandapower makes of the rest; the list's part begins at this outage."""
+        v_pu, flow_mva, solved = newton.v_pu.copy(), newton.flow_mva.copy(), newton.solved.copy()
+        solved_by = [
+            BY_NONE if not found else BY_SECOND_START if second else BY_ENGINE
+            for found, second in zip(solved, newton.second_start, strict=True)
+        ]
+        topology = newton.topology
+        for k in np.flatnonzero(~solved & topology.machine_in_service.any(axis=1)):
+            if self._oracle is None:
+                self._oracle = PandapowerScreen(self._case, self.outages, self._limits)
+            found_v_pu = self._oracle.voltages(point, begin + int(k))
+            if found_v_pu is not None:
+                v_pu[k], solved[k], solved_by[k] = found_v_pu, True, BY_PANDAPOWER
+                flow_mva[k] = _flows(self._case, found_v_pu[None], topology.branch_in_service[k : k + 1])[0]
         return AcSolutions(v_pu=v_pu, flow_mva=flow_mva, solved=solved, solved_by=tuple(solved_by))
+
+
+def part_size(case: Case) -> int:
+    """How many outages of a grid are solved together."""
+    # Voltages, powers and starts at buses, flows at circuits' ends, and the rows of `batch_rows.Grids`.
+    outage_bytes = 8 * (22 * case.n_bus + 12 * case.n_branch)
+    return max(min(PART, PART_BYTES // outage_bytes), 8)
 
 
 class EngineScreen:
@@ -297,11 +348,22 @@ class EngineScreen:
 class PandapowerScreen:
     """AC screening with pandapower, outage by outage, each from its own DC start: slow, and the oracle."""
 
-    def __init__(self, case: Case, outages: tuple[Outage, ...] | None = None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        outages: tuple[Outage, ...] | None = None,
+        limits: ReactiveLimits | None = None,
+    ) -> None:
         self.case = case
         self.outages = single_outages(case) if outages is None else outages
         self.topology = outage_topology(case, self.outages)
         self._net = build_network(case)
+        self._limits = limits
+        if (
+            limits is not None
+        ):  # pandapower knows no infinite limits, but leaves those open that are no number
+            for column, q_mvar in (("min_q_mvar", limits.q_min_mvar), ("max_q_mvar", limits.q_max_mvar)):
+                self._net.gen[column] = np.where(np.isfinite(q_mvar), q_mvar, np.nan)
         self._feeding = np.concatenate([case.resource.of_kind("gas"), case.resource.of_kind("dr")])
         self._storage = case.resource.of_kind("bess")
         self.base_v_pu: ComplexArray = np.zeros(case.n_bus, dtype=np.complex128)
@@ -327,16 +389,25 @@ class PandapowerScreen:
         )
 
     def voltages(self, point: OperatingPoint, outage: int | None) -> ComplexArray | None:
-        """Voltages after one outage, or before any; dead buses at zero. None if there is no solution."""
+        """Voltages after one outage, or before any; dead buses at zero. None if there is no solution.
+
+        With reactive limits pandapower's answer is one only if it satisfies the conditions of `ReactiveLimits`.
+        """
         if outage is not None and not self.topology.machine_in_service[outage].any():
             return None
         self._set_power(point)
         self._set_topology(outage)
+        limits = self._limits
         try:
-            v_pu = solve_with_pandapower(self._net).v_pu
+            found = solve_with_pandapower(self._net, enforce_q_lims=limits is not None)
         except PowerFlowDiverged:
             return None
-        return np.where(np.isnan(v_pu), 0.0, v_pu)
+        v_pu = np.where(np.isnan(found.v_pu), 0.0, found.v_pu)
+        if limits is not None:
+            machine_on = _after(self.topology.machine_in_service, outage)
+            if not limits.are_met(self.case.machine, machine_on, found.machine_q_mvar, np.abs(v_pu)):
+                return None
+        return v_pu
 
     def _set_power(self, point: OperatingPoint) -> None:
         net = self._net
@@ -411,7 +482,9 @@ def _screen_dc(case: Case, point: OperatingPoint) -> Screening:
         name = case.branch.name[branch]
         over = Violation(limit="loading_percent", element=name, value=loading, allowed=100.0)
         return Condition(
-            worst_branch=name, worst_loading_percent=loading, violations=(over,) if loading > 100.0 else ()
+            worst_branch=name,
+            worst_loading_percent=loading,
+            violations=(over,) if loading > 100.0 + LOADING_TOLERANCE_PERCENT else (),
         )
 
     conditions: list[Condition | None] = [

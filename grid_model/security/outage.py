@@ -80,6 +80,15 @@ class OutagePower:
     lost_generation_mw: FloatArray  # [outage], machines, wind, sun and plants that fed in
 
 
+@dataclass(frozen=True, kw_only=True)
+class LostPower:
+    """What each outage takes [MW], [outage]."""
+
+    load_mw: FloatArray  # on buses that are cut off
+    generation_mw: FloatArray  # machines, wind, sun and plants that fed in
+    islanded_generation_mw: FloatArray  # the part of it that stood on buses that are cut off
+
+
 def published_point(case: Case) -> OperatingPoint:
     """Loads, machines and shunts as published; plants of this project's own at zero."""
     return OperatingPoint(
@@ -235,6 +244,21 @@ def part_of(topology: OutageTopology, rows: slice) -> OutageTopology:
     )
 
 
+def lost_power(case: Case, point: OperatingPoint, topology: OutageTopology) -> LostPower:
+    """What each outage takes of the scheduled powers."""
+    dead = ~topology.bus_live
+    machine_mw, resource_mw = np.maximum(point.p_machine_mw, 0.0), np.maximum(point.p_resource_mw, 0.0)
+    return LostPower(
+        load_mw=dead[:, case.load.bus] @ point.p_load_mw,
+        generation_mw=~topology.machine_in_service @ machine_mw
+        + ~topology.renewable_in_service @ point.p_renewable_mw
+        + ~topology.resource_in_service @ resource_mw,
+        islanded_generation_mw=dead[:, case.machine.bus] @ machine_mw
+        + dead[:, case.renewable.bus] @ point.p_renewable_mw
+        + dead[:, case.resource.bus] @ resource_mw,
+    )
+
+
 def outage_power(case: Case, point: OperatingPoint, topology: OutageTopology) -> OutagePower:
     """What each outage leaves of the scheduled powers, and what it takes."""
     load_in_service = topology.bus_live[:, case.load.bus]
@@ -248,10 +272,9 @@ def outage_power(case: Case, point: OperatingPoint, topology: OutageTopology) ->
         at_bus = np.zeros((len(bus), case.n_bus))
         at_bus[np.arange(len(bus)), bus] = 1.0
         injection += (in_service * s_mva) @ at_bus
+    lost = lost_power(case, point, topology)
     return OutagePower(
         injection_mva=injection,
-        lost_load_mw=~load_in_service @ point.p_load_mw,
-        lost_generation_mw=~topology.machine_in_service @ np.maximum(point.p_machine_mw, 0.0)
-        + ~topology.renewable_in_service @ point.p_renewable_mw
-        + ~topology.resource_in_service @ np.maximum(point.p_resource_mw, 0.0),
+        lost_load_mw=lost.load_mw,
+        lost_generation_mw=lost.generation_mw,
     )

@@ -5,6 +5,11 @@
     islanded   buses are cut off; the result says which, what is lost with them and how the rest fares
     diverged   there is no solution
 
+That buses are cut off says nothing about the grid that is left, so an outcome tells both: `islanded_secure`,
+`islanded_violated` and `islanded_diverged` are islanded, with what is left secure, violated or without a solution.
+The part that is left has to make up for what it lost: the imbalance, lost generation less lost load and the change of
+losses, is shared by its machines by governor gain (in proportion to rating), as everywhere, whatever their headroom.
+
 Every outage has a result: one that is missing from the table would make the grid look safer than it is.
 """
 
@@ -12,18 +17,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.network.admittance import ComplexArray
-from grid_model.network.limits import loading_percent
+from grid_model.network.limits import LOADING_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PU, loading_percent
 from grid_model.network.topology import bridges
-from grid_model.security.outage import OperatingPoint, Outage, OutageTopology, outage_power
+from grid_model.security.outage import OperatingPoint, Outage, OutageTopology, lost_power
 
 Verdict = Literal["secure", "violated", "islanded", "diverged"]
+Rest = Literal["secure", "violated", "diverged"]
+Outcome = Literal[
+    "secure", "violated", "diverged", "islanded_secure", "islanded_violated", "islanded_diverged"
+]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +75,24 @@ class OutageResult:
     islanded_bus_numbers: tuple[int, ...]
     lost_load_mw: float
     lost_generation_mw: float
+    islanded_load_mw: float  # the part of what is lost that stood on the buses cut off
+    islanded_generation_mw: float
     solved_by: str  # engine, second start, pandapower or none
 
     @property
-    def rest(self) -> Literal["secure", "violated", "diverged"]:
+    def outcome(self) -> Outcome:
+        """Whether buses are cut off and how the rest fares, in one word."""
+        if self.verdict != "islanded":
+            return self.rest
+        cut_off: dict[Rest, Outcome] = {
+            "secure": "islanded_secure",
+            "violated": "islanded_violated",
+            "diverged": "islanded_diverged",
+        }
+        return cut_off[self.rest]
+
+    @property
+    def rest(self) -> Rest:
         """How the part of the grid that is left fares."""
         if self.condition is None:
             return "diverged"
@@ -92,10 +116,15 @@ class Screening:
     base: Condition  # before any outage, against rate A
     results: tuple[OutageResult, ...]
     bridges: tuple[tuple[int, int], ...]  # bus numbers of the circuits whose loss alone cuts buses off
+    reactive_limits: str | None = None  # where those come from that the machines kept to; None: to none
 
     def count(self) -> Counter[str]:
         """Number of outages by verdict."""
         return Counter(result.verdict for result in self.results)
+
+    def outcomes(self) -> Counter[str]:
+        """Number of outages by outcome."""
+        return Counter(result.outcome for result in self.results)
 
     def ranked(self) -> list[OutageResult]:
         """Worst first."""
@@ -122,23 +151,19 @@ def judge(
     low, high = int(live[vm_pu[live].argmin()]), int(live[vm_pu[live].argmax()])
     violations = [
         Violation(limit="loading_percent", element=name[k], value=float(loading[k]), allowed=100.0)
-        for k in np.flatnonzero(loading > 100.0)
+        for k in np.flatnonzero(loading > 100.0 + LOADING_TOLERANCE_PERCENT)
     ]
-    for k in live:
-        if vm_pu[k] > case.bus.vm_max_pu[k]:
-            allowed = float(case.bus.vm_max_pu[k])
-            violations.append(
-                Violation(
-                    limit="vm_max_pu", element=f"bus {number[k]}", value=float(vm_pu[k]), allowed=allowed
-                )
+    bands: tuple[tuple[Literal["vm_max_pu", "vm_min_pu"], FloatArray, FloatArray], ...] = (
+        ("vm_max_pu", case.bus.vm_max_pu, vm_pu - case.bus.vm_max_pu),
+        ("vm_min_pu", case.bus.vm_min_pu, np.where(vm_pu > 0.0, case.bus.vm_min_pu - vm_pu, 0.0)),
+    )
+    for limit, allowed, excess_pu in bands:
+        violations += [
+            Violation(
+                limit=limit, element=f"bus {number[k]}", value=float(vm_pu[k]), allowed=float(allowed[k])
             )
-        elif vm_pu[k] < case.bus.vm_min_pu[k]:
-            allowed = float(case.bus.vm_min_pu[k])
-            violations.append(
-                Violation(
-                    limit="vm_min_pu", element=f"bus {number[k]}", value=float(vm_pu[k]), allowed=allowed
-                )
-            )
+            for k in np.flatnonzero(excess_pu > VOLTAGE_TOLERANCE_PU)
+        ]
     return Condition(
         worst_branch=name[worst],
         worst_loading_percent=float(loading[worst]),
@@ -159,7 +184,7 @@ def outage_results(
     solved_by: tuple[str, ...],
 ) -> tuple[OutageResult, ...]:
     """One result for each outage: its condition joined with what is islanded and lost."""
-    power = outage_power(case, point, topology)
+    lost = lost_power(case, point, topology)
     results = []
     for k, (outage, condition) in enumerate(zip(outages, conditions, strict=True)):
         dead = case.bus.bus_number[~topology.bus_live[k]]
@@ -176,8 +201,10 @@ def outage_results(
                 verdict=verdict,
                 condition=condition,
                 islanded_bus_numbers=tuple(int(number) for number in dead),
-                lost_load_mw=float(power.lost_load_mw[k]),
-                lost_generation_mw=float(power.lost_generation_mw[k]),
+                lost_load_mw=float(lost.load_mw[k]),
+                lost_generation_mw=float(lost.generation_mw[k]),
+                islanded_load_mw=float(lost.load_mw[k]),
+                islanded_generation_mw=float(lost.islanded_generation_mw[k]),
                 solved_by=solved_by[k],
             )
         )

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "screen_contingencies.py"
 KEYS = {
     "element", "kind", "from_bus", "to_bus", "verdict", "worst_branch", "worst_loading_percent",
-    "vm_min_pu", "vm_min_bus", "lost_load_mw", "lost_generation_mw",
+    "vm_min_pu", "vm_min_bus", "lost_load_mw", "lost_generation_mw", "outcome", "rest_solves", "rest_keeps_limits",
+    "islanded_load_mw", "islanded_generation_mw",
 }  # fmt: skip
 
 
@@ -72,6 +73,17 @@ def test_every_outage_is_in_the_file_and_the_islanding_ones_are_the_bridges(tmp_
         by_name["40-41"]["verdict"] == "diverged"
     )  # the tie without which the published loads find no solution
 
+    # Losing a step-up is losing its machine; G12, G13 and G16 leave the grid without a solution, G11 with low voltages.
+    outcome = {"12-36": "islanded_diverged", "11-32": "islanded_violated", "1-54": "islanded_secure"}
+    assert {name: by_name[name]["outcome"] for name in outcome} == outcome
+    assert [by_name["12-36"][key] for key in ("rest_solves", "rest_keeps_limits")] == [False, None]
+    assert by_name["20-19"]["islanded_load_mw"] == 680.0
+    assert by_name["G12"]["islanded_generation_mw"] == 0.0  # lost, and not cut off
+    assert sum(found["outcomes"].values()) == len(names)
+    assert found["emergency_rating"] == "120 % of rate A"
+    assert "typical values" in found["reactive_limits"]
+    assert {one["element"] for one in found["moved_by_reactive_limits"]} <= set(names)
+
     ranks = [line.split()[:2] for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]
     assert [int(rank) for rank, _ in ranks] == [1, 2, 3, 4, 5]
     assert picture.stat().st_size > 50_000
@@ -92,6 +104,8 @@ def test_a_grid_of_ones_own_is_screened_and_drawn_and_what_was_assumed_is_listed
     done = call("--case", "case39", "--json", str(out), "--plot", str(picture), "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "assumed: 10 machines have no dynamic data" in done.stdout
+    assert "assumed: 46 circuits have no rate B: rate A holds after an outage too" in done.stdout
+    assert "assumed: machines give any reactive power" in done.stdout
     assert len(json.loads(out.read_text())["outages"]) == 56
     assert b"<svg" in picture.read_bytes()[:2000]
 
@@ -105,6 +119,8 @@ def test_a_grid_of_ones_own_is_screened_and_drawn_and_what_was_assumed_is_listed
         (("--plot", "grid.gif"), "expected one of .png, .svg, .pdf"),
         (("--wind", "1.5"), "--wind 1.5: expected a share of capacity from 0 to 1"),
         (("--load-level", "-1"), "expected a share of nominal load"),
+        (("--emergency-rating-percent", "90"), "expected a share of the normal rating, 100 or more"),
+        (("--engine", "dc", "--reactive-limits", "on"), "--engine dc knows no reactive limits"),
         (("--load-level", "1.6"), "no solution before any outage"),
         (("--case", "no_such_grid.json"), "no_such_grid.json: no such file, expected a pandapower net"),
     ],
@@ -155,3 +171,29 @@ def test_a_list_that_cannot_be_screened_is_refused(tmp_path, call, arguments, wo
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_emergency_rating_and_reactive_limits_are_the_users(tmp_path, call):
+    """Rate B of 120 % against 100: loadings after an outage rise by 1.2; case39's own Q limits move its outages."""
+    worst = []
+    (tmp_path / "one.txt").write_text("54-53 #1\n")
+    for extra in ((), ("--emergency-rating-percent", "100")):
+        out = tmp_path / "found.json"
+        done = call("--outages", str(tmp_path / "one.txt"), "--json", str(out), *extra)
+        assert done.returncode == 0, done.stderr
+        worst.append(json.loads(out.read_text())["outages"][0]["worst_loading_percent"])
+    assert worst[1] == pytest.approx(1.2 * worst[0], rel=1e-12)
+    (tmp_path / "one.txt").write_text("G36\n")
+    done = call(
+        "--case",
+        "case39",
+        "--outages",
+        str(tmp_path / "one.txt"),
+        "--reactive-limits",
+        "on",
+        "--json",
+        str(out),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["reactive_limits"] == "case39, which gives them for 10 of 10 machines"

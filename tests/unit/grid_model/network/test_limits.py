@@ -1,13 +1,16 @@
 """Counts, severities and flags of broken limits, worked by hand."""
 
 import numpy as np
+import pytest
 
+from builders import two_bus
 from grid_model.network.limits import (
     apparent_power_mva,
     applicable_rating_mva,
     branch_violations,
     loading_percent,
     voltage_violations,
+    with_emergency_rating,
 )
 
 
@@ -59,3 +62,26 @@ def test_a_batch_of_eight_equals_eight_runs_of_one():
         alone = branch_violations(loading[env : env + 1])
         assert alone.count[0] == together.count[env]
         assert alone.severity[0] == together.severity[env]
+
+
+def test_what_stands_exactly_at_a_limit_keeps_it_and_rounding_decides_nothing():
+    """100 MVA on 100 MVA, with the last bits of a double off: kept; 1e-3 % and 1e-5 pu more are not."""
+    off = 100.0 * (1.0 + 1e-13)
+    np.testing.assert_array_equal(branch_violations(np.array([[100.0, off, 100.0 + 1e-3]])).count, [1])
+    vm_pu = np.array([[1.10, 1.1000000000000003, 1.10001, 0.95, 0.9499999999999997, 0.94999]])
+    low, high, live = np.full(6, 0.95), np.full(6, 1.10), np.ones((1, 6), np.bool_)
+    np.testing.assert_array_equal(voltage_violations(vm_pu, low, high, live).count, [2])
+
+
+def test_an_emergency_rating_is_a_share_of_the_normal_one_and_never_below_it():
+    """500 MVA at 130 %: 650 MVA; the short-time rating of 700 stays, and rises with it at 150 %."""
+    case = two_bus()
+    rated = with_emergency_rating(case, 130.0)
+    np.testing.assert_array_equal(rated.branch.rate_b_mva, [650.0] * case.n_branch)
+    np.testing.assert_array_equal(rated.branch.rate_c_mva, [700.0] * case.n_branch)
+    np.testing.assert_array_equal(
+        with_emergency_rating(case, 150.0).branch.rate_c_mva, [750.0] * case.n_branch
+    )
+    np.testing.assert_array_equal(rated.branch.rate_a_mva, case.branch.rate_a_mva)
+    with pytest.raises(ValueError, match="90 % of rate A, expected at least 100"):
+        with_emergency_rating(case, 90.0)

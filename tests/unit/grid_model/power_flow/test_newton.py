@@ -331,6 +331,26 @@ def test_a_machine_at_its_limit_goes_back_when_it_can():
             assert held or limited
 
 
+@pytest.mark.parametrize(
+    ("q_mvar", "vm_pu", "met"),
+    [
+        ((30.0, 10.0), 1.0, True),  # held, within 100 Mvar together
+        ((60.0, 40.0), 0.97, True),  # at the upper limit, and the voltage below its set-point
+        ((60.0, 40.0), 1.02, False),  # at the upper limit with a voltage above it: it could go back
+        ((-50.0, -50.0), 1.02, True),  # at the lower limit, the voltage above
+        ((70.0, 40.0), 1.0, False),  # held beyond the limit
+        ((30.0, 10.0), 0.97, False),  # neither held nor at a limit
+    ],
+)
+def test_what_meets_reactive_limits_is_told_bus_by_bus(q_mvar, vm_pu, met):
+    """Two machines at one bus, 60 and 40 Mvar at most and -50 each at least: together 100 and -100."""
+    case = grid(branches=[(1, 2, 0.1)], machines={1: 50.0, 2: 50.0}, loads={2: (100.0, 0.0)})
+    machine = replace(case.machine, bus=np.zeros(2, dtype=np.int64))
+    limits = ReactiveLimits(q_min_mvar=np.full(2, -50.0), q_max_mvar=np.array([60.0, 40.0]))
+    on = np.ones(2, np.bool_)
+    assert limits.are_met(machine, on, np.array(q_mvar), np.array([vm_pu, 1.0])) == met
+
+
 def test_two_buses_are_as_by_hand():
     """100 MW over x = 0.1 pu at 1 pu: sin of twice the angle is 0.2 for a load without reactive power.
 

@@ -122,3 +122,65 @@ def test_a_bad_file_is_named(tmp_path, name, text, message):
 def test_the_68_buses_open_by_the_name_of_their_variant():
     opened = open_grid("tr18")
     assert (opened.case.name, opened.notes) == ("ieee68-tr18", ())
+
+
+def test_reactive_limits_are_the_files_in_the_order_of_the_machines(tmp_path):
+    """case9 gives 300 and -300 Mvar; changed for one machine, left open for another as files do."""
+    path = tmp_path / "case9.m"
+    path.write_text(
+        CASE9.replace("2 163 0 300 -300", "2 163 0 55 -44").replace("3 85 0 300 -300", "3 85 0 9999 -9999")
+    )
+    opened = open_grid(str(path))
+    assert opened.case.machine.name == ("G1", "G2", "G3")
+    np.testing.assert_array_equal(opened.reactive_limits.q_max_mvar, [300.0, 55.0, np.inf])
+    np.testing.assert_array_equal(opened.reactive_limits.q_min_mvar, [-300.0, -44.0, -np.inf])
+    assert opened.reactive_limits.source == "case9.m, which gives them for 2 of 3 machines"
+
+
+def test_reactive_limits_of_an_external_grid_are_read_where_the_net_has_them():
+    """pandapower's case39: -100 to 300 Mvar at the external grid of bus 31, 150 to 300 Mvar of G32."""
+    opened = open_grid("case39")
+    limits, name = opened.reactive_limits, opened.case.machine.name
+    for machine, low, high in (("G31", -100.0, 300.0), ("G32", 150.0, 300.0)):
+        k = name.index(machine)
+        # pandapower widens limits by 1e-10.
+        assert limits.q_min_mvar[k] == pytest.approx(low, abs=1e-9)
+        assert limits.q_max_mvar[k] == pytest.approx(high, abs=1e-9)
+
+
+def test_rate_a_holds_after_an_outage_too_where_a_file_gives_no_rate_b(tmp_path):
+    """Rates B of case9 are 250 and 150 MVA as rates A; one of 0 and one below rate A are none."""
+    path = tmp_path / "case9.m"
+    text = CASE9.replace("4 5 0.017 0.092 0.158 250 250", "4 5 0.017 0.092 0.158 250 0")
+    text = text.replace("5 6 0.039 0.17 0.358 150 150", "5 6 0.039 0.17 0.358 150 120")
+    text = text.replace("7 8 0.0085 0.072 0.149 250 250 250", "7 8 0.0085 0.072 0.149 250 275 300")
+    path.write_text(text)
+    opened = open_grid(str(path))
+    expected = opened.case.branch.rate_a_mva.copy()
+    expected[opened.case.branch.name.index("7-8")] = 275.0
+    np.testing.assert_array_equal(opened.case.branch.rate_b_mva, expected)
+    assert "2 circuits have no rate B: rate A holds after an outage too" in opened.notes
+
+
+def test_a_net_says_how_much_of_a_rating_may_be_used(tmp_path):
+    """80 % of 345 kV x sqrt(3) x 1 kA = 478.05 MVA of a line, 110 % of 200 MVA of a transformer."""
+    import pandapower as pp
+
+    net = pp.create_empty_network()
+    high, middle, low = (pp.create_bus(net, vn_kv=vn_kv) for vn_kv in (345.0, 345.0, 345.0))
+    pp.create_ext_grid(net, high)
+    pp.create_line_from_parameters(
+        net, high, middle, 1.0, r_ohm_per_km=1.0, x_ohm_per_km=10.0, c_nf_per_km=0.0, max_i_ka=1.0,
+        max_loading_percent=80.0,
+    )  # fmt: skip
+    pp.create_transformer_from_parameters(
+        net, middle, low, sn_mva=200.0, vn_hv_kv=345.0, vn_lv_kv=345.0, vkr_percent=0.0, vk_percent=10.0, pfe_kw=0.0,
+        i0_percent=0.0, max_loading_percent=110.0,
+    )  # fmt: skip
+    pp.create_load(net, low, p_mw=50.0)
+    path = tmp_path / "grid.json"
+    pp.to_json(net, str(path))
+    opened = open_grid(str(path))
+    # Products of a few doubles.
+    np.testing.assert_allclose(opened.case.branch.rate_a_mva, [0.8 * 345.0 * np.sqrt(3.0), 220.0], rtol=1e-14)
+    assert any(note.startswith("2 circuits have a max_loading_percent") for note in opened.notes)

@@ -1,5 +1,6 @@
 """N-1: verdicts on grids whose outages can be worked by hand, and three engines on the 68 buses."""
 
+import sys
 from dataclasses import replace
 
 import networkx as nx
@@ -9,8 +10,11 @@ import pytest
 from builders import grid, one_area, three_area, two_bus
 from cases.case import Case
 from cases.ieee68 import load_ieee68
-from grid_model.network.topology import live_buses, multigraph
+from grid_model.network.admittance import bus_admittance
+from grid_model.network.pandapower_net import build_network
+from grid_model.network.topology import bridges, live_buses, multigraph
 from grid_model.power_flow.newton import NewtonEngine
+from grid_model.power_flow.reactive_limits import typical_limits
 from grid_model.power_flow.solution import PowerFlowDiverged
 from grid_model.security import contingency
 from grid_model.security.contingency import (
@@ -28,9 +32,12 @@ from grid_model.security.outage import (
     UnknownOutage,
     bus_injection_mva,
     circuit_pairs,
+    outage_topology,
     outages_named,
+    part_of,
     published_point,
     scaled_point,
+    single_outages,
 )
 
 
@@ -353,6 +360,16 @@ def test_a_long_list_is_screened_in_parts_with_the_same_results(rogers, monkeypa
     assert screen(rogers, published_point(rogers)).results == whole
 
 
+def test_a_long_list_shows_a_bar_on_a_terminal(monkeypatch, capsys):
+    case = three_area()
+    monkeypatch.setattr(contingency, "PART", 8)
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        screening = screen(case, published_point(case))
+        assert len(screening.results) > 8
+        assert (f"/{len(screening.results)} " in capsys.readouterr().err) == terminal
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -370,3 +387,198 @@ def test_a_list_that_names_what_is_not_there_is_refused(rogers, lines, words):
 def test_engines_for_single_outages_take_no_list(rogers):
     with pytest.raises(ValueError, match="expected newton or pandapower"):
         screen(rogers, published_point(rogers), "dc", outages_named(rogers, ["G11"]))
+
+
+def test_a_branch_exactly_at_its_rating_is_secure_in_every_engine(rogers):
+    """Ratings set to the very flow that one engine finds, and a voltage band to the very voltage.
+
+    The engines' flows differ in their last digits, some above and some below; none may call it broken.
+    """
+    outages = outages_named(rogers, ["54-53 #1"])
+    state = NewtonOutages(rogers, outages).solve(published_point(rogers))
+    flow_mva, vm_pu = state.flow_mva[0], np.abs(state.v_pu[0])
+    rated = np.maximum(flow_mva, 1.0)  # the lost circuit carries nothing
+    at_limit = replace(
+        rogers,
+        branch=replace(rogers.branch, rate_a_mva=rated, rate_b_mva=rated, rate_c_mva=rated),
+        bus=replace(rogers.bus, vm_min_pu=vm_pu, vm_max_pu=np.full(rogers.n_bus, 1.10)),
+    )
+    below = replace(at_limit, branch=replace(at_limit.branch, rate_a_mva=rated * (1.0 - 1e-4),
+                                             rate_b_mva=rated * (1.0 - 1e-4)))  # fmt: skip
+    for engine in ("newton", "pandapower"):
+        (result,) = screen(at_limit, published_point(at_limit), engine, outages).results
+        assert result.outcome == "secure", result.condition
+        (result,) = screen(below, published_point(below), engine, outages).results
+        assert result.outcome == "violated"
+
+
+def rest_by_pandapower(case, circuit):
+    """Outcome of what the loss of one circuit leaves, from a net that the lost part is cut out of.
+
+    The main part keeps its schedule; what it lost is shared by the machines left, in proportion to rating, which is
+    what pandapower's slack weights do.
+    """
+    import pandapower as pp
+
+    net = build_network(case, resources=False, renewables=False, reactors=False)
+    table, index = ("line", circuit) if circuit < case.n_line else ("trafo", circuit - case.n_line)
+    net[table] = net[table].drop(index)
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(net.bus.index)
+    graph.add_edges_from(zip(net.line["from_bus"], net.line["to_bus"], strict=True))
+    graph.add_edges_from(zip(net.trafo["hv_bus"], net.trafo["lv_bus"], strict=True))
+    main = max(nx.connected_components(graph), key=len)
+    lost_mw = (
+        net.gen["p_mw"][~net.gen["bus"].isin(main)].sum(),
+        net.load["p_mw"][~net.load["bus"].isin(main)].sum(),
+    )
+    pp.toolbox.drop_buses(net, [bus for bus in net.bus.index if bus not in main])
+    net.gen["slack_weight"] = net.gen["sn_mva"] / net.gen["sn_mva"].sum()
+    net.gen["slack"] = net.gen.index == (
+        net.gen.index[net.gen["slack"]][0] if net.gen["slack"].any() else net.gen["sn_mva"].idxmax()
+    )
+    try:
+        pp.runpp(
+            net, init="dc", distributed_slack=True, calculate_voltage_angles=True, trafo_model="pi",
+            tolerance_mva=1e-8, max_iteration=30, numba=False, lightsim2grid=False,
+        )  # fmt: skip
+    except pp.LoadflowNotConverged:
+        return "islanded_diverged", lost_mw, None
+    vm_pu = net.res_bus["vm_pu"]
+    broken = (vm_pu > 1.10).any() or (vm_pu < 0.95).any()
+    worst = 0.0
+    for result, ends, first in (
+        (net.res_line, ("from", "to"), 0),
+        (net.res_trafo, ("hv", "lv"), case.n_line),
+    ):
+        s_mva = np.max([np.hypot(result[f"p_{end}_mw"], result[f"q_{end}_mvar"]) for end in ends], axis=0)
+        worst = max(worst, (100.0 * s_mva / case.branch.rate_b_mva[first + result.index.to_numpy()]).max())
+    return (
+        ("islanded_violated" if broken or worst > 100.0 else "islanded_secure"),
+        lost_mw,
+        (vm_pu.min(), worst),
+    )
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 6], ids=["all", "every sixth"])
+def test_what_an_islanding_outage_leaves_is_what_pandapower_makes_of_the_rest(rogers, every):
+    """Whether the rest solves, keeps its limits, and how much load and generation is lost."""
+    circuits = single_outages(rogers)
+    outages = tuple(circuits[row] for row in bridges(rogers)[::every])
+    islanded = screen(rogers, published_point(rogers), "newton", outages).results
+    assert len(islanded) == 18 // every
+    for result in islanded:
+        outcome, (generation_mw, load_mw), state = rest_by_pandapower(rogers, result.outage.row)
+        assert result.outcome == outcome, result.outage.name
+        assert result.islanded_generation_mw == pytest.approx(
+            generation_mw, abs=1e-9
+        )  # sums of published figures
+        assert result.islanded_load_mw == pytest.approx(load_mw, abs=1e-9)
+        if state is not None:
+            assert result.condition.vm_min_pu == pytest.approx(state[0], abs=1e-8)  # what engines are held to
+            # Two solves of 1e-8 pu at loadings near 100 %.
+            assert result.condition.worst_loading_percent == pytest.approx(state[1], abs=1e-4)
+
+
+def test_what_is_lost_on_an_island_is_told_apart_from_what_is_lost_elsewhere():
+    """Bus 4 with 80 MW is cut off and G1 with its 100 MW stays on the main part, lost at once with it."""
+    case = one_area()
+    name = case.machine.name[-1]
+    lost_mw = float(case.machine.p_mw[-1])
+    assert case.machine.bus[-1] != 3
+    (result,) = screen(
+        case, published_point(case), "newton", outages_named(case, [f"3-4 #1 + {name}"])
+    ).results
+    assert result.islanded_bus_numbers == (4,)
+    assert (result.islanded_load_mw, result.islanded_generation_mw) == (80.0, 0.0)
+    assert (result.lost_load_mw, result.lost_generation_mw) == (80.0, lost_mw)
+
+
+def test_outages_keep_their_results_wherever_they_are_solved(rogers):
+    """From the second solve on outages stand in another order; a list turned round is the same too, bit for bit."""
+    topology = outage_topology(rogers, single_outages(rogers))
+    point = scaled_point(rogers, load_level=0.9, wind=0.4)
+    screening = NewtonScreen(rogers, topology)
+    found, n = [], rogers.n_branch
+    for rows in (None, None, np.arange(n), None):
+        screening.solve(point, rows)
+        found.append((screening.v_pu.copy(), screening.flow_mva.copy(), screening.solved.copy()))
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(mine[:n], theirs[:n])
+    for mine, theirs in zip(found[0], found[3], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    screening.take(part_of(topology, slice(None, None, -1)))
+    screening.solve(point)
+    np.testing.assert_array_equal(screening.v_pu[::-1], found[0][0])
+    np.testing.assert_array_equal(screening.flow_mva[::-1], found[0][1])
+
+
+def complementary(limits, machine, q_mvar, vm_pu):
+    """Each machine holds its set-point within its limits, or gives a limit on the right side of it."""
+    # 1e-9 pu of mismatch on 100 MVA is 1e-7 Mvar; voltages follow by 1e-9 pu.
+    held = (np.abs(vm_pu - machine.vm_set_pu) < 1e-8) & (q_mvar < limits.q_max_mvar + 1e-5)
+    held &= q_mvar > limits.q_min_mvar - 1e-5
+    high = (np.abs(q_mvar - limits.q_max_mvar) < 1e-5) & (vm_pu <= machine.vm_set_pu + 1e-8)
+    low = (np.abs(q_mvar - limits.q_min_mvar) < 1e-5) & (vm_pu >= machine.vm_set_pu - 1e-8)
+    return held | high | low
+
+
+def test_outages_within_reactive_limits_satisfy_them_machine_by_machine(rogers):
+    """Reactive power from the currents in the network alone; one machine stands at each bus."""
+    limits = typical_limits(rogers.machine)
+    outages = single_outages(rogers)[: rogers.n_branch + rogers.n_machine]
+    point = published_point(rogers)
+    solutions = NewtonScreen(rogers, outage_topology(rogers, outages), limits)
+    solutions.solve(point)
+    at_limit = 0
+    for k in np.flatnonzero(solutions.solved):
+        on = solutions.topology.branch_in_service[k]
+        y_pu = bus_admittance(rogers, on, rogers.base_reactor_share)
+        s_mva = 100.0 * solutions.v_pu[k] * np.conj(y_pu @ solutions.v_pu[k])
+        np.add.at(s_mva, rogers.load.bus, 1j * rogers.load.q_mvar)
+        bus = rogers.machine.bus
+        left = solutions.topology.machine_in_service[k]
+        q_mvar, vm_pu = s_mva[bus].imag, np.abs(solutions.v_pu[k][bus])
+        assert complementary(limits, rogers.machine, q_mvar, vm_pu)[left].all(), outages[k].name
+        at_limit += np.count_nonzero(np.abs(q_mvar - limits.q_max_mvar)[left] < 1e-5)
+    assert at_limit > 0  # the loss of G2, G3 and G11 among them
+
+
+def test_machines_with_a_dead_bus_are_passed_over_within_reactive_limits(rogers):
+    """What the loss of a step-up leaves is what the loss of its machine leaves, less an idle transformer."""
+    limits = typical_limits(rogers.machine)
+    outages = outages_named(rogers, ["2-58", "G2"])
+    cut, lost = screen(rogers, published_point(rogers), "newton", outages, limits).results
+    assert (cut.outcome, lost.verdict) == ("islanded_secure", "violated")
+    # An idle transformer without charging draws nothing.
+    assert cut.condition.worst_loading_percent == pytest.approx(
+        lost.condition.worst_loading_percent, abs=1e-5
+    )
+
+
+def test_pandapower_agrees_on_outages_within_reactive_limits(rogers):
+    """Where no machine has to go back, pandapower's own enforcement finds the same."""
+    limits = typical_limits(rogers.machine)
+    outages = outages_named(rogers, ["G3", "G11", "16-18", "18-49"])
+    ours, theirs = (
+        screen(rogers, published_point(rogers), engine, outages, limits)
+        for engine in ("newton", "pandapower")
+    )
+    for mine, other in zip(ours.results, theirs.results, strict=True):
+        assert mine.outcome == other.outcome
+        if mine.condition is not None:
+            assert mine.condition.vm_min_pu == pytest.approx(other.condition.vm_min_pu, abs=1e-7)
+
+
+def test_engines_without_reactive_limits_say_so(rogers):
+    with pytest.raises(ValueError, match="dc knows no reactive limits"):
+        screen(rogers, published_point(rogers), "dc", limits=typical_limits(rogers.machine))
+
+
+def test_typical_reactive_limits_follow_from_power_factors(rogers):
+    """800 MVA: sin(acos 0.85) = 0.52678 and sin(acos 0.95) = 0.31225 of it."""
+    limits = typical_limits(rogers.machine)
+    k = rogers.machine.name.index("G2")
+    assert limits.q_max_mvar[k] == pytest.approx(800.0 * 0.52678, abs=0.005)  # half a digit of the sine
+    assert limits.q_min_mvar[k] == pytest.approx(-800.0 * 0.31225, abs=0.005)
