@@ -39,7 +39,7 @@ __all__ = [
 
 SAMPLES_PER_INTERVAL = 8  # of the centre of inertia's frequency: every 0.5 s
 TERMS = REWARD_TERMS
-KINDS = ("frequency", "branch", "voltage")
+KINDS = ("frequency", "branch", "voltage", "unserved")  # of limits
 
 
 class Observed(Protocol):
@@ -199,7 +199,7 @@ class Figures(_OfGrid):
             + damping * grid.coi_df_hz()
             - grid.injections.resource_mw.sum(axis=1)
         )
-        violation = np.stack([end.frequency_violation, end.branch_violation, end.voltage_violation], axis=1)
+        violation = np.stack([getattr(end, f"{kind}_violation") for kind in KINDS], axis=1)
         return {
             "df_hz": grid.coi_trace_hz()[self._sample].T,
             "sum_bus_square_hz2": end.sum_bus_square_hz2,

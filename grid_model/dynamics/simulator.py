@@ -51,6 +51,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
 from grid_model.dynamics.injections import InjectionProfile, Injections
+from grid_model.dynamics.interruption import Interruptions
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
@@ -85,6 +86,7 @@ class GridSimulator:
         swing_state: states and traces of the groups.
         synchronising_power: what flows between them as they turn against each other.
         relays: load shedding.
+        interruptions: dark buses and load not served, as means over the last interval.
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
@@ -143,6 +145,7 @@ class GridSimulator:
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.interruptions = Interruptions(self.engine.bus_live, self.profile.served_share, case.load.bus)
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
             total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
@@ -287,6 +290,7 @@ class GridSimulator:
         for recorder in self._recorders.values():
             recorder.next_interval()
         self.profile.announce(injections)
+        self.interruptions.begin()
         swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
         if eventful:
@@ -527,6 +531,7 @@ class GridSimulator:
             fresh = returned & ~live_was[case.machine.bus]
             np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
             self.swing_state.redistribute(env, share_was, empty_was)
+            self.interruptions.change(env, at)
         self._meet(env, demand, step, met)
 
     def _shed(self, env: int, stages: BoolArray, step: int) -> None:
@@ -534,6 +539,7 @@ class GridSimulator:
         case, profile, only, at = self.case, self.profile, np.array([env]), step / self.n_steps
         before = profile.load_mw(only, at)
         profile.shed(env, self.relays.operate(env, stages))
+        self.interruptions.change(env, at)
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0

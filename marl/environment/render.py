@@ -34,6 +34,7 @@ def describe(task: Task, env: int) -> str:
                 ("frequency", result.frequency_violation),
                 ("branch", result.branch_violation),
                 ("voltage", result.voltage_violation),
+                ("unserved load", result.unserved_violation),
             )
             if flag[env]
         ]

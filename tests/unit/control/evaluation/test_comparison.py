@@ -49,7 +49,7 @@ def two_minutes(n: int = 30) -> Record:
             "output_mw": np.tile(np.array([90.0, 45.0, -45.0]), (1, n, 1)),
             "moved_mw": np.tile(np.array([1.0, 2.0, 0.0]), (1, n, 1)),
             "soc": 0.4 * ones,
-            "violation": np.tile(np.array([0.0, 1.0, 0.0]), (1, n, 1)),
+            "violation": np.tile(np.array([0.0, 1.0, 0.0, 0.0]), (1, n, 1)),
             "unserved_mw": 30.0 * ones,
             "imbalance_mw": 0.0 * ones,
         },

@@ -67,6 +67,7 @@ def test_limits_broken_are_counted_and_weighed():
         frequency_violation=np.zeros(1, bool),
         branch_violation=np.ones(1, bool),
         voltage_violation=np.ones(1, bool),
+        unserved_violation=np.zeros(1, bool),
         violations=np.array([2]),
         grid_lost=np.zeros(1, bool),
         max_abs_df_hz=np.zeros(1),
