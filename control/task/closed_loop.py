@@ -83,6 +83,7 @@ class LoopArrays(NamedTuple):
     plant_state: FleetState
     plant_bus: IntArray  # [resource]
     bus_live: BoolArray  # [env, bus]
+    interruption: Interruption  # of the last interval
     coming: Injections  # the grid's arrays for what acts at the end of the next interval
     limits: GridLimits
 
@@ -179,6 +180,7 @@ class ClosedLoop:
                 plant_state=self.resources,
                 plant_bus=case.resource.bus,
                 bus_live=self.grid.engine.bus_live,
+                interruption=self.grid.interruptions.mean,
                 coming=self.grid.coming_injections,
                 limits=GridLimits(
                     rate_a_mva=case.branch.rate_a_mva,
@@ -195,6 +197,7 @@ class ClosedLoop:
         )
         self._all = np.arange(n_env)
         self._elements_out = np.zeros(n_env, dtype=np.int64)
+        self._rebound_mw = np.zeros((n_env, case.n_resource))  # at the interval's beginning
         self._measure()
 
     @property
@@ -350,7 +353,8 @@ class ClosedLoop:
 
     def _begin_interval(self, action: FloatArray) -> tuple[int, bool, bool, FloatArray]:
         """Move the plants, and look up what acts at the interval's end, see `_begin`; with the plants' changes [MW]."""
-        change_mw = np.empty_like(self.resources.command_mw)
+        change_mw, plants = np.empty_like(self.resources.command_mw), self.resources
+        self._rebound_mw = plants.set_point_mw - plants.command_mw
         wanted = np.ascontiguousarray(action, dtype=np.float64)
         over, due, dispatched = _begin(self._arrays, wanted, change_mw)
         return over, due, dispatched, change_mw
@@ -369,13 +373,13 @@ class ClosedLoop:
         grid, case, n_env, limits = self.grid, self.case, self.n_env, self.limits
         measured, found = self._new_measurement(), empty_judgement(n_env, case.n_branch, case.n_bus)
         utilisation = np.empty_like(change_mw)
+        rebound_change_mw = self.resources.set_point_mw - self.resources.command_mw - self._rebound_mw
         n_beyond = _end(
             grid.arrays,
             self._arrays,
             limits.violation_hz,
             limits.lost_hz,
             solved,
-            grid.interruptions.mean,
             measured,
             found,
             utilisation,
@@ -397,6 +401,7 @@ class ClosedLoop:
         return LimitCheck(
             sum_bus_square_hz2=found.sum_bus_square_hz2,
             set_point_change_mw=change_mw,
+            rebound_change_mw=rebound_change_mw,
             frequency_violation=frequency,
             branch_violation=branch,
             voltage_violation=voltage,
@@ -505,7 +510,6 @@ def _end(
     violation_hz: float,
     lost_hz: float,
     solved: BoolArray,
-    interruption: Interruption,
     measured: Measurement,
     judgement: Judgement,
     utilisation: FloatArray,
@@ -519,7 +523,7 @@ def _end(
     disconnect_plants(loop.plant_state, loop.plant_bus, loop.bus_live, injected, change_mw)
     _measure(grid, loop.episodes, measured)
     utilisation_of(loop.plant_state, loop.plants, utilisation)
-    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, interruption, judgement)
+    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, loop.interruption, judgement)
 
 
 @compiled

@@ -54,7 +54,8 @@ class LimitCheck:
     sum_bus_square_hz2: (
         FloatArray  # sum over buses of the interval's mean of Df^2; dark ones as at the limit, [env]
     )
-    set_point_change_mw: FloatArray  # dP of the resources, [env, resource]
+    set_point_change_mw: FloatArray  # dP of the resources: change of their commands, [env, resource]
+    rebound_change_mw: FloatArray  # what rebound moved their set-points by besides, [env, resource]
     frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
     branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
     voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]

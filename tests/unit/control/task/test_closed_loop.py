@@ -247,3 +247,23 @@ def test_a_blackout_is_charged_and_the_plants_in_it_stand_still():
     assert [value == 0.0 for value in output] == [False, True, True, True, False]
     # What it gave until it tripped is gone from it; in the dark it keeps what it has.
     assert [value == 0.0 for value in energy] == [False, False, True, True, False]
+
+
+def test_what_rebound_moves_is_told_apart_from_what_was_commanded():
+    """u = c - E / 1800 s: after one command of 0.333 MW the set-points drift by -dE / 1800 s and nothing is charged."""
+    loop = make_loop()
+    dr = loop.fleet.kind == 2
+    first = loop.step(np.ones((1, 20)))
+    assert not first.rebound_change_mw.any()  # nothing is owed at the beginning
+    np.testing.assert_allclose(first.set_point_change_mw[0, dr], 1.0 / 3.0, rtol=1e-12)
+    before_mws, owed_mws = 0.0, 3600.0 * loop.resources.energy_mwh[0, dr]
+    for _ in range(3):
+        result = loop.step(idle(loop))
+        assert not result.set_point_change_mw.any()
+        assert not result.rebound_change_mw[0, ~dr].any()
+        # A difference of numbers near 0.3 MW.
+        np.testing.assert_allclose(
+            result.rebound_change_mw[0, dr], -(owed_mws - before_mws) / 1800.0, rtol=0.0, atol=1e-15
+        )
+        assert (result.rebound_change_mw[0, dr] < 0.0).all()
+        before_mws, owed_mws = owed_mws, 3600.0 * loop.resources.energy_mwh[0, dr]

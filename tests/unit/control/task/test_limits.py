@@ -64,6 +64,7 @@ def test_limits_broken_are_counted_and_weighed():
     result = LimitCheck(
         sum_bus_square_hz2=np.zeros(1),
         set_point_change_mw=n,
+        rebound_change_mw=n,
         frequency_violation=np.zeros(1, bool),
         branch_violation=np.ones(1, bool),
         voltage_violation=np.ones(1, bool),

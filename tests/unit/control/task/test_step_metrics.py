@@ -18,6 +18,7 @@ def test_measurements_of_two_environments():
     result = LimitCheck(
         sum_bus_square_hz2=np.array([4e-4, 1.0]),  # 10 mHz and 500 mHz at each of four buses
         set_point_change_mw=np.array([[1.0, -2.0, 4.0], [0.0, 0.0, -8.0]]),
+        rebound_change_mw=np.zeros((2, 3)),
         violations=np.array([0, 3]),
         max_abs_df_hz=np.array([0.012, 0.75]),
         within_36_mhz=np.array([1.0, 0.25]),
