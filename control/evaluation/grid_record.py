@@ -194,11 +194,8 @@ class Figures(_OfGrid):
         assert end is not None
         self._k += 1
         over = np.asarray(step.terminated | step.truncated)
-        area_df_hz = (
-            grid.df_hz.T
-            if grid.df_hz.shape[0] == case.n_area
-            else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
-        )
+        own_area = grid.config.level == "area" and grid.config.spare_groups == 0
+        area_df_hz = grid.df_hz.T if own_area else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
         flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
         on = grid.engine.machine_in_service
         damping = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
