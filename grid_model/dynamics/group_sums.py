@@ -69,7 +69,7 @@ def weigh_by_inertia(df_hz: FloatArray, inertia: FloatArray, out: FloatArray) ->
         for g in range(n_group):
             total += inertia[g, e]
             out[e] += df_hz[g, e] * inertia[g, e]
-        out[e] /= total
+        out[e] /= total if total > 0.0 else 1.0
 
 
 @compiled

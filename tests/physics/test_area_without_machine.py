@@ -22,7 +22,7 @@ def test_an_area_that_goes_dark_and_comes_back_leaves_no_trace(level):
     reason = NO_GROUP
     if level != "system":  # which has one frequency, so that G15 cannot keep another
         out.append(Event(time_s=2.0, kind="machine_out", index=unit))
-        back.append(Event(time_s=2.5, kind="machine_in", index=unit))
+        back.insert(0, Event(time_s=0.5, kind="machine_in", index=unit))
         reason = "no machine in service"
     assert grid.advance(inputs, {0: out}).all()
     load_mw = inputs.load_mw[0, CASE.bus.area[CASE.load.bus] == AREA].sum()
