@@ -19,7 +19,6 @@ from control.controllers.quadratic_program import Program, perfect_information
 from control.evaluation import metrics, statistics
 from control.evaluation.grid_record import (
     KINDS,
-    SAMPLES_PER_INTERVAL,
     TERMS,
     return_by_terms,
     reward_terms,
@@ -29,7 +28,6 @@ from control.task.description import mean_load_share
 from control.task.task import published_series
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.power_flow.solution import governor_share
-from grid_model.validation import response
 
 __all__ = [
     "BIN_MHZ",
@@ -66,9 +64,11 @@ def episode_figures(record: Record, case: Case) -> Figures:
 
     Returns:
         `return`, `cost` (movement and effort), the reward's terms, `mean_square_mhz2`, `p95_mhz`, shares of time,
-        `nadir_mhz`, `rocof_mhz_per_s`, violations by kind, `unserved_mwh`, `lost`, MW moved and MWh by class,
-        `cps1_percent` (mean of the areas), `soc_end`, `histogram` of |Df| over BIN_MHZ, and `unsolved` of a controller
-        that tells of it: intervals in which its program had no solution.
+        `nadir_mhz` (largest deviation by size) beside `lowest_mhz` and `highest_mhz`, `rocof_mhz_per_s` over any 0.5 s,
+        `alert_s` (a lost grid is in alert to the end), violations by kind, `unserved_mwh` as far as the episode was
+        played, `lost`, MW moved by command and MWh by class, `rebound_mw_dr`, `cps1_percent` (mean of the areas),
+        `soc_end`, `histogram` of |Df| over BIN_MHZ, and `unsolved` of a controller that tells of it: intervals in which
+        its program had no solution.
     """
     h, n_episode = record.interval_s, len(record.seed)
     df_hz = record["df_hz"].reshape(n_episode, -1)  # sample after sample
@@ -82,8 +82,11 @@ def episode_figures(record: Record, case: Case) -> Figures:
     # A grid that is lost is outside for the rest of its episode.
     found["within_36_mhz"] = np.nan_to_num(record["within_36_mhz"], nan=0.0).mean(axis=1)
     found["within_200_mhz"] = np.nan_to_num(record["within_200_mhz"], nan=0.0).mean(axis=1)
-    found["nadir_mhz"] = 1e3 * response.nadir_hz(df_hz.T)
-    found["rocof_mhz_per_s"] = 1e3 * response.largest_rocof_hz_per_s(df_hz.T, h / SAMPLES_PER_INTERVAL)
+    found["lowest_mhz"] = 1e3 * np.nanmin(record["lowest_hz"], axis=1)
+    found["highest_mhz"] = 1e3 * np.nanmax(record["highest_hz"], axis=1)
+    found["nadir_mhz"] = np.maximum(-found["lowest_mhz"], found["highest_mhz"])
+    found["rocof_mhz_per_s"] = 1e3 * np.nanmax(record["rocof_hz_per_s"], axis=1)
+    found["alert_s"] = h * np.nan_to_num(record["alert"], nan=1.0).sum(axis=1)
     for i, kind in enumerate(KINDS):
         found[f"violations_{kind}"] = np.nansum(violation[:, :, i], axis=1)
     found["violations"] = np.nansum(violation, axis=(1, 2))
@@ -92,6 +95,7 @@ def episode_figures(record: Record, case: Case) -> Figures:
     for i, kind in enumerate(RESOURCE_KINDS):
         found[f"moved_mw_{kind}"] = metrics.mileage_mw(record["moved_mw"][:, :, i])
         found[f"energy_mwh_{kind}"] = metrics.energy_mwh(record["output_mw"][:, :, i], h)
+    found["rebound_mw_dr"] = metrics.mileage_mw(record["rebound_mw"])
     if record.n_intervals * h >= metrics.S_PER_MIN:
         bias = area_bias_mw_per_decihertz(case)
         ace = area_control_error_mw(record["interchange_mw"], 0.0, record["area_df_hz"], bias)
@@ -182,7 +186,8 @@ def summary(figures: Mapping[str, FloatArray], seeds: IntArray) -> dict[str, Any
         "terms": {name: mean[f"reward_{name}"] for name in TERMS},
     }
     for name in (
-        "cps1_percent", "nadir_mhz", "rocof_mhz_per_s", "unserved_mwh", "lost", "soc_end", "unsolved",
+        "cps1_percent", "nadir_mhz", "lowest_mhz", "highest_mhz", "rocof_mhz_per_s", "alert_s", "unserved_mwh", "lost",
+        "soc_end", "rebound_mw_dr", "unsolved",
         *(f"violations_{kind}" for kind in KINDS),
         *(f"{what}_{kind}" for what in ("moved_mw", "energy_mwh") for kind in RESOURCE_KINDS),
     ):  # fmt: skip

@@ -16,12 +16,14 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
 from control.controllers.base import CLASSES
+from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step
 from control.scenario.suites import event_words
 from control.task.closed_loop import ClosedLoop, LimitCheck
 from control.task.description import TaskDescription
 from control.task.reward import REWARD_TERMS
 from grid_model.network.topology import ties
+from grid_model.validation.response import largest_rocof_hz_per_s
 
 __all__ = [
     "KINDS",
@@ -38,8 +40,9 @@ __all__ = [
 ]
 
 SAMPLES_PER_INTERVAL = 8  # of the centre of inertia's frequency: every 0.5 s
+ROCOF_WINDOW_S = 0.5  # as relays measure it
 TERMS = REWARD_TERMS
-KINDS = ("frequency", "branch", "voltage")
+KINDS = ("frequency", "branch", "voltage", "unserved")  # of limits
 
 
 class Observed(Protocol):
@@ -156,11 +159,14 @@ class _OfGrid:
 class Figures(_OfGrid):
     """Arrays that `comparison.episode_figures` makes tables of; all lead with [env].
 
-    `df_hz` of the centre of inertia, [sample]; `sum_bus_square_hz2`; `max_abs_df_hz` of any bus at any step;
-    `within_36_mhz` and `within_200_mhz`, shares of the interval; `area_df_hz` at the interval's end, [area];
-    `interchange_mw`, export of each area over its ties less its schedule, [area]; `output_mw` and `moved_mw`, sums of
-    P and |dP| by class, [class]; `soc`, mean of the batteries; `violation`, 0 or 1 by kind of limit, [kind];
-    `unserved_mw`; `imbalance_mw`, schedule and renewables less load at 60 Hz and losses.
+    `df_hz` of the centre of inertia, [sample]; its extremes `lowest_hz` and `highest_hz` at any step of the interval;
+    `rocof_hz_per_s`, its largest rate of change over any 0.5 s that end in the interval; `alert`, share of the interval
+    in alert (`metrics.alert_share`); `sum_bus_square_hz2`; `max_abs_df_hz` of any bus at any step; `within_36_mhz` and
+    `within_200_mhz`, shares of the interval; `area_df_hz` at the interval's end, [area]; `interchange_mw`, export of
+    each area over its ties less its schedule, [area]; `output_mw` and `moved_mw`, sums of P and |dP| by class, [class];
+    `rebound_mw`, |dP| by which rebound moved demand response besides; `soc`, mean of the batteries; `violation`, 0 or 1
+    by kind of limit, [kind];
+    `unserved_mw`, mean over the interval; `imbalance_mw`, schedule and renewables less load at 60 Hz and losses.
     """
 
     def __init__(self, environment: Grid) -> None:
@@ -178,6 +184,8 @@ class Figures(_OfGrid):
         planned_mw = np.stack([e.p_load_schedule_mw for e in loop.episode if e is not None])
         self._schedule_mw = tie_schedule_mw(case, planned_mw)
         self._before: dict[str, FloatArray] = {}
+        # Of the last window of the interval before; an episode begins at rest.
+        self._tail_hz = np.zeros((max(round(ROCOF_WINDOW_S / grid.config.dt_s), 1), loop.n_env))
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
         """The interval just played; environments that ended in it may have begun anew already."""
@@ -186,11 +194,8 @@ class Figures(_OfGrid):
         assert end is not None
         self._k += 1
         over = np.asarray(step.terminated | step.truncated)
-        area_df_hz = (
-            grid.df_hz.T
-            if grid.df_hz.shape[0] == case.n_area
-            else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
-        )
+        own_area = grid.config.level == "area" and grid.config.spare_groups == 0
+        area_df_hz = grid.df_hz.T if own_area else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
         flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
         on = grid.engine.machine_in_service
         damping = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
@@ -199,9 +204,16 @@ class Figures(_OfGrid):
             + damping * grid.coi_df_hz()
             - grid.injections.resource_mw.sum(axis=1)
         )
-        violation = np.stack([end.frequency_violation, end.branch_violation, end.voltage_violation], axis=1)
+        violation = np.stack([getattr(end, f"{kind}_violation") for kind in KINDS], axis=1)
+        trace_hz = grid.coi_trace_hz()
+        joined_hz = np.concatenate([self._tail_hz, trace_hz])
+        self._tail_hz = joined_hz[-len(self._tail_hz) :]
         return {
-            "df_hz": grid.coi_trace_hz()[self._sample].T,
+            "df_hz": trace_hz[self._sample].T,
+            "lowest_hz": trace_hz.min(axis=0),
+            "highest_hz": trace_hz.max(axis=0),
+            "rocof_hz_per_s": largest_rocof_hz_per_s(joined_hz, grid.config.dt_s, ROCOF_WINDOW_S),
+            "alert": metrics.alert_share(trace_hz.T, np.any(violation, axis=1)),
             "sum_bus_square_hz2": end.sum_bus_square_hz2,
             "max_abs_df_hz": end.max_abs_df_hz,
             "within_36_mhz": end.within_36_mhz,
@@ -212,6 +224,7 @@ class Figures(_OfGrid):
             ),
             "output_mw": end.resource_mw @ self._class,
             "moved_mw": np.abs(end.set_point_change_mw) @ self._class,
+            "rebound_mw": np.abs(end.rebound_change_mw).sum(axis=1),
             "soc": end.utilisation[:, loop.fleet.bess].mean(axis=1),
             "violation": violation.astype(np.float64),
             "unserved_mw": end.unserved_mw,

@@ -4,18 +4,21 @@ Arrays are time series of one or many episodes with time last, unless said other
 played are NaN and count for nothing, except where a function says so. Frequencies are deviations from nominal in Hz,
 powers in MW.
 
-Source: NERC Reliability Standard BAL-001-2 (control performance).
+Sources: NERC Reliability Standard BAL-001-2 (control performance); Commission Regulation (EU) 2017/1485, the System
+Operation Guideline, SOGL (alert state).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cases.arrays import FloatArray
+from cases.arrays import BoolArray, FloatArray
 
 __all__ = [
+    "ALERT_HZ",
     "EPSILON_EASTERN_HZ",
     "EPSILON_WESTERN_HZ",
+    "alert_share",
     "control_performance_1",
     "control_performance_1_percent",
     "energy_mwh",
@@ -27,6 +30,7 @@ __all__ = [
 # Targets of the yearly rms of one-minute mean frequency error (NERC): Eastern and Western Interconnection.
 EPSILON_EASTERN_HZ = 0.018
 EPSILON_WESTERN_HZ = 0.0228
+ALERT_HZ = 0.050  # standard frequency range of Continental Europe (SOGL, annex III, table 1)
 S_PER_H = 3600.0
 S_PER_MIN = 60.0
 
@@ -98,3 +102,18 @@ def unserved_mwh(unserved_mw: FloatArray, interval_s: float) -> FloatArray:
     """Load that was not served [MWh]."""
     total: FloatArray = np.nansum(unserved_mw, axis=-1) * (interval_s / S_PER_H)
     return total
+
+
+def alert_share(df_hz: FloatArray, limit_broken: BoolArray) -> FloatArray:
+    """Share of a stretch of time in which the grid was not in its normal state.
+
+    Frequency outside the standard range of 50 mHz, or any limit broken. SOGL art. 18 has operators declare the alert
+    state once frequency has been out of that range for 15 min (100 mHz: 5 min) and the emergency state once a limit is
+    broken; half an hour is too short for such waiting, so every moment counts here.
+
+    Args:
+        df_hz: deviation [Hz], [..., time].
+        limit_broken: whether any limit was, in the whole stretch, [...].
+    """
+    share: FloatArray = np.where(limit_broken, 1.0, (np.abs(df_hz) > ALERT_HZ).mean(axis=-1))
+    return share

@@ -141,8 +141,10 @@ class PlantLedger:
         )
         growth_mw = np.where(fleet.kind == BESS, stored_mw, x_mw)
         self._booked_mwh += simpson(growth_mw, x=t_s, axis=0) / S_PER_H
-        gap_mwh = np.abs(plants.energy_mwh - self._start_mwh - self._booked_mwh)[~done]
-        worst_mwh = float(gap_mwh.max()) if gap_mwh.size else 0.0
+        # Where a bus has gone dark its plant has tripped within the interval, and its books begin anew.
+        again = done[:, None] | ~self._batch.loop.grid.engine.bus_live[:, fleet.bus]
+        gap_mwh = np.where(again, 0.0, np.abs(plants.energy_mwh - self._start_mwh - self._booked_mwh))
+        worst_mwh = float(gap_mwh.max())
         if worst_mwh > LEDGER_MWH:
             plant = fleet.name[int(gap_mwh.max(axis=0).argmax())]
             raise SoakError(f"{where}: {plant} has {worst_mwh:.1e} MWh more or less than it delivered")
@@ -150,7 +152,7 @@ class PlantLedger:
             (self._start_mwh, plants.energy_mwh),
             (self._booked_mwh, np.zeros_like(plants.energy_mwh)),
         ):
-            mine[done] = theirs[done]
+            mine[again] = theirs[again]
         self._set_point_mw, self._output_mw = plants.set_point_mw.copy(), plants.output_mw.copy()
         return worst_mwh
 

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cases.arrays import FloatArray, IntArray, freeze_arrays
+from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
 from cases.case import RESOURCE_KINDS, Case
 from control.plants.battery import S_PER_H, BatteryParameters, limit_battery
 from control.plants.demand_response import DemandResponseParameters, limit_demand_response
 from control.plants.gas_turbine import GasTurbineParameters, limit_gas_turbine
 from control.plants.lag import lag_end, lag_integral
 from grid_model.compilation import compiled
+from grid_model.kernels.structs import Injections
 
 BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
 
@@ -125,7 +126,9 @@ class Fleet:
             Change of each command [MW], the dP of the reward, shape [env, resource].
         """
         change_mw = np.empty_like(state.command_mw)
-        advance_plants(state, np.ascontiguousarray(action, dtype=np.float64), self.parameters, change_mw)
+        wanted, n_env = np.ascontiguousarray(action, dtype=np.float64), len(change_mw)
+        energised, one_bus = np.ones((n_env, 1), dtype=np.bool_), np.zeros_like(self.bus)
+        advance_plants(state, wanted, self.parameters, one_bus, energised, change_mw)
         return change_mw
 
     def state_of_charge(self, state: FleetState) -> FloatArray:
@@ -264,7 +267,12 @@ def utilisation_of(state: FleetState, plants: PlantParameters, in_use: FloatArra
 
 @compiled
 def advance_plants(
-    state: FleetState, action: FloatArray, plants: PlantParameters, change_mw: FloatArray
+    state: FleetState,
+    action: FloatArray,
+    plants: PlantParameters,
+    bus: IntArray,
+    bus_live: BoolArray,
+    change_mw: FloatArray,
 ) -> None:
     """Every plant of every environment through one interval, in place; see Fleet.advance.
 
@@ -272,6 +280,8 @@ def advance_plants(
         state: at the beginning of the interval, changed to what it is at its end.
         action: share of the largest change, -1 to 1 (cut there), [env, resource].
         plants: the parameters.
+        bus: of each plant, [resource].
+        bus_live: which buses are energised, [env, bus]; on a dead one a plant stands still.
         change_mw: filled with the change of each command [MW], [env, resource].
     """
     command_mw, set_point_mw = state.command_mw, state.set_point_mw
@@ -281,6 +291,9 @@ def advance_plants(
     n_env, n_resource = command_mw.shape
     for env in range(n_env):
         for i in range(n_resource):
+            change_mw[env, i] = 0.0
+            if not bus_live[env, bus[i]]:
+                continue
             c0, u0 = command_mw[env, i], set_point_mw[env, i]
             x0, e0 = output_mw[env, i], energy_mwh[env, i]
             target = c0 + min(max(action[env, i], -1.0), 1.0) * step_mw[i]
@@ -314,3 +327,25 @@ def advance_plants(
             output_mw[env, i] = x1
             energy_mwh[env, i] = e1
             change_mw[env, i] = c1 - c0
+
+
+@compiled
+def disconnect_plants(
+    state: FleetState, bus: IntArray, bus_live: BoolArray, injected: Injections, change_mw: FloatArray
+) -> None:
+    """Plants whose bus has gone dark trip: command, set-point and output go to zero, and the change counts for nothing.
+
+    What a battery holds and what demand response owes stays, and is there when the bus comes back.
+
+    Args:
+        state: changed in place.
+        bus: of each plant, [resource].
+        bus_live: which buses are energised, [env, bus].
+        injected: what acts on the grid, of which output and set-point are set to zero as well.
+        change_mw: change of each command, set to zero as well, [env, resource].
+    """
+    for env in range(change_mw.shape[0]):
+        for i in range(bus.size):
+            if not bus_live[env, bus[i]]:
+                state.command_mw[env, i] = state.set_point_mw[env, i] = state.output_mw[env, i] = 0.0
+                injected.resource_mw[env, i] = injected.set_point_mw[env, i] = change_mw[env, i] = 0.0

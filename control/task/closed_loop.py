@@ -25,6 +25,7 @@ from control.plants.fleet import (
     PlantParameters,
     advance_plants,
     capacity_utilisation,
+    disconnect_plants,
     utilisation_of,
 )
 from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
@@ -44,6 +45,7 @@ from grid_model.compilation import compiled
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_sums import weigh_by_inertia, weigh_groups
 from grid_model.dynamics.injections import Injections
+from grid_model.dynamics.interruption import Interruption
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.kernels.bus_injection import served_load
@@ -79,6 +81,9 @@ class LoopArrays(NamedTuple):
     episodes: EpisodeArrays
     plants: PlantParameters
     plant_state: FleetState
+    plant_bus: IntArray  # [resource]
+    bus_live: BoolArray  # [env, bus]
+    interruption: Interruption  # of the last interval
     coming: Injections  # the grid's arrays for what acts at the end of the next interval
     limits: GridLimits
 
@@ -173,6 +178,9 @@ class ClosedLoop:
                 episodes=self._episodes,
                 plants=self.fleet.parameters,
                 plant_state=self.resources,
+                plant_bus=case.resource.bus,
+                bus_live=self.grid.engine.bus_live,
+                interruption=self.grid.interruptions.mean,
                 coming=self.grid.coming_injections,
                 limits=GridLimits(
                     rate_a_mva=case.branch.rate_a_mva,
@@ -189,6 +197,7 @@ class ClosedLoop:
         )
         self._all = np.arange(n_env)
         self._elements_out = np.zeros(n_env, dtype=np.int64)
+        self._rebound_mw = np.zeros((n_env, case.n_resource))  # at the interval's beginning
         self._measure()
 
     @property
@@ -344,7 +353,8 @@ class ClosedLoop:
 
     def _begin_interval(self, action: FloatArray) -> tuple[int, bool, bool, FloatArray]:
         """Move the plants, and look up what acts at the interval's end, see `_begin`; with the plants' changes [MW]."""
-        change_mw = np.empty_like(self.resources.command_mw)
+        change_mw, plants = np.empty_like(self.resources.command_mw), self.resources
+        self._rebound_mw = plants.set_point_mw - plants.command_mw
         wanted = np.ascontiguousarray(action, dtype=np.float64)
         over, due, dispatched = _begin(self._arrays, wanted, change_mw)
         return over, due, dispatched, change_mw
@@ -363,6 +373,7 @@ class ClosedLoop:
         grid, case, n_env, limits = self.grid, self.case, self.n_env, self.limits
         measured, found = self._new_measurement(), empty_judgement(n_env, case.n_branch, case.n_bus)
         utilisation = np.empty_like(change_mw)
+        rebound_change_mw = self.resources.set_point_mw - self.resources.command_mw - self._rebound_mw
         n_beyond = _end(
             grid.arrays,
             self._arrays,
@@ -372,6 +383,7 @@ class ClosedLoop:
             measured,
             found,
             utilisation,
+            change_mw,
         )
         self._take(measured)
         max_abs_hz, frequency, lost = found.max_abs_df_hz, found.frequency_violation, found.grid_lost
@@ -384,13 +396,16 @@ class ClosedLoop:
                 frequency[env] = max_abs_hz[env] > limits.violation_hz
                 lost[env] = not solved[env] or max_abs_hz[env] > limits.lost_hz
                 found.violations[env] = int(frequency[env]) + int(branch[env]) + int(voltage[env])
+                found.violations[env] += int(found.unserved_violation[env])
         self._elements_out = found.elements_out
         return LimitCheck(
             sum_bus_square_hz2=found.sum_bus_square_hz2,
             set_point_change_mw=change_mw,
+            rebound_change_mw=rebound_change_mw,
             frequency_violation=frequency,
             branch_violation=branch,
             voltage_violation=voltage,
+            unserved_violation=found.unserved_violation,
             violations=found.violations,
             grid_lost=lost,
             max_abs_df_hz=max_abs_hz,
@@ -471,7 +486,7 @@ def _begin(loop: LoopArrays, action: FloatArray, change_mw: FloatArray) -> tuple
             interval[e] += 1
             due |= episodes.next_event_s[e] < interval[e] * episodes.interval_s
             dispatched |= episodes.redispatched[e, interval[e]]
-        advance_plants(plants, action, loop.plants, change_mw)
+        advance_plants(plants, action, loop.plants, loop.plant_bus, loop.bus_live, change_mw)
         for e in range(interval.size):
             at = interval[e]
             # Numba takes a second to compile an assignment of arrays; a loop costs nothing.
@@ -498,11 +513,17 @@ def _end(
     measured: Measurement,
     judgement: Judgement,
     utilisation: FloatArray,
+    change_mw: FloatArray,
 ) -> int:
-    """Measure and judge an interval's end; the last three arguments are filled, the result is `check_limits`'."""
+    """Measure and judge an interval's end; the last four arguments are filled, the result is `check_limits`'.
+
+    Of change_mw only what plants on dead buses have moved is changed, to nothing.
+    """
+    injected = grid.profile.end
+    disconnect_plants(loop.plant_state, loop.plant_bus, loop.bus_live, injected, change_mw)
     _measure(grid, loop.episodes, measured)
     utilisation_of(loop.plant_state, loop.plants, utilisation)
-    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, judgement)
+    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, loop.interruption, judgement)
 
 
 @compiled

@@ -14,7 +14,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
-from grid_model.kernels.bus_injection import unserved_load
+from grid_model.dynamics.interruption import Interruption, mean_unserved_load
 from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus
 from grid_model.network.limits import (
     LOADING_TOLERANCE_PERCENT,
@@ -51,19 +51,23 @@ class FrequencyLimits:
 class LimitCheck:
     """What one control interval came to; the axes lead with env."""
 
-    sum_bus_square_hz2: FloatArray  # sum over buses of the interval's mean of Df^2, [env]
-    set_point_change_mw: FloatArray  # dP of the resources, [env, resource]
+    sum_bus_square_hz2: (
+        FloatArray  # sum over buses of the interval's mean of Df^2; dark ones as at the limit, [env]
+    )
+    set_point_change_mw: FloatArray  # dP of the resources: change of their commands, [env, resource]
+    rebound_change_mw: FloatArray  # what rebound moved their set-points by besides, [env, resource]
     frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
     branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
     voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
-    violations: IntArray  # kinds of limit broken, 0 to 3, [env]
+    unserved_violation: BoolArray  # any load not served at any moment of the interval, [env]
+    violations: IntArray  # kinds of limit broken, 0 to 4, [env]
     grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
     max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
     within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
     within_200_mhz: FloatArray
     loading_percent: FloatArray  # of the applicable rating, [env, branch]
     vm_pu: FloatArray  # [env, bus]
-    unserved_mw: FloatArray  # load not served at the interval's end, [env]
+    unserved_mw: FloatArray  # load not served, mean over the interval, [env]
     bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
     resource_mw: FloatArray  # outputs of the resources there, [env, resource]
     utilisation: FloatArray  # state of charge, or share of the range in use, [env, resource]
@@ -97,12 +101,13 @@ class Judgement(NamedTuple):
     within_narrow: FloatArray  # share of the steps with the centre of inertia within NARROW_HZ, [env]
     within_wide: FloatArray  # within WIDE_HZ, [env]
     sum_bus_square_hz2: FloatArray  # sum over the buses of the mean of Df^2, [env]
-    unserved_mw: FloatArray  # load not served, [env]
+    unserved_mw: FloatArray  # load not served, mean over the interval, [env]
     elements_out: IntArray  # number of elements out of service, [env]
     violations: IntArray  # kinds of limit broken, [env]
     frequency_violation: BoolArray  # [env]
     branch_violation: BoolArray  # any circuit beyond its limit, [env]
     voltage_violation: BoolArray  # any live bus, [env]
+    unserved_violation: BoolArray  # any load not served, [env]
     grid_lost: BoolArray  # [env]
 
 
@@ -113,7 +118,7 @@ def empty_judgement(n_env: int, n_branch: int, n_bus: int) -> Judgement:
         np.empty((n_env, n_bus)),
         *np.empty((5, n_env)),
         *np.empty((2, n_env), dtype=np.int64),
-        *np.empty((4, n_env), dtype=np.bool_),
+        *np.empty((5, n_env), dtype=np.bool_),
     )
 
 
@@ -189,9 +194,13 @@ def check_limits(
     violation_hz: float,
     lost_hz: float,
     solved: BoolArray,
+    interruption: Interruption,
     judgement: Judgement,
 ) -> int:
     """Everything an interval came to, by the functions above and those of the grid model.
+
+    A dark bus has no frequency. It counts as the largest deviation allowed, and load that is not served as a broken
+    limit, for as long as it lasts; otherwise a blackout would be the cheapest way to keep 60 Hz.
 
     Args:
         grid: at the interval's end.
@@ -199,6 +208,7 @@ def check_limits(
         violation_hz: deviation beyond which frequency has left its limits [Hz].
         lost_hz: deviation beyond which the grid is lost [Hz].
         solved: whether every power flow of the interval found a solution, [env].
+        interruption: dark buses and load not served.
         judgement: filled in.
 
     Returns:
@@ -210,22 +220,24 @@ def check_limits(
     judgement.max_abs_df_hz[:] = largest_deviation(record.df_min_hz, record.df_max_hz)
     share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, within_narrow, within_wide)
     judgement.sum_bus_square_hz2[:] = sum_square(grid.network.bus_gram, record.second_moment_hz2)
-    judgement.unserved_mw[:] = unserved_load(
-        profile.end.load_mw,
-        profile.load_step_mw,
-        profile.served_share,
-        grid.status.bus,
-        grid.placement.load_bus,
+    judgement.unserved_mw[:] = mean_unserved_load(
+        profile.end.load_mw, profile.load_step_mw, interruption.unserved_share
     )
     judge_limits(grid.power_flow, grid.status, limits, judgement)
     n_beyond = 0
     for e in range(solved.size):
+        for k in range(interruption.dark_share.shape[1]):
+            judgement.sum_bus_square_hz2[e] += violation_hz * violation_hz * interruption.dark_share[e, k]
+        judgement.unserved_violation[e] = judgement.unserved_mw[e] > 0.0
         largest_hz = judgement.max_abs_df_hz[e]
         beyond = largest_hz > violation_hz
         judgement.frequency_violation[e] = beyond
         judgement.grid_lost[e] = not solved[e] or largest_hz > lost_hz
         judgement.violations[e] = (
-            int(beyond) + int(judgement.branch_violation[e]) + int(judgement.voltage_violation[e])
+            int(beyond)
+            + int(judgement.branch_violation[e])
+            + int(judgement.voltage_violation[e])
+            + int(judgement.unserved_violation[e])
         )
         n_beyond += int(beyond)
     return n_beyond

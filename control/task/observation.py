@@ -322,6 +322,8 @@ def _fill(now: Measured, plants: _Plants, agents: Float32Array, state: Float32Ar
         state[e, at + 2] = np.sin(week)
         state[e, at + 3] = np.cos(week)
         state[e, at + 4] = total_load_mw / nominal_total_mw
-        state[e, at + 5] = total_renewable_mw / total_load_mw
+        state[e, at + 5] = (
+            total_renewable_mw / total_load_mw if total_load_mw > 0.0 else 0.0
+        )  # all may be dark
         state[e, at + 6] = 2.0 * soc_sum / max(n_bess, 1) - 1.0
         state[e, at + 7] = now.elements_out[e] / ELEMENTS_OUT

@@ -4,7 +4,8 @@
 
 The mean of Df^2 is over the interval's integration steps, dP_i is the interval's change of the set-point of resource i,
 and `violations` counts the kinds of limit broken in the interval: frequency at any bus, loading of any branch,
-voltage of any bus. An episode that loses the grid is charged 10000 for every interval left, so that ending
+voltage of any bus, load that is not served. A dark bus counts in the sum over the buses as the largest deviation
+allowed, 0.5 Hz. An episode that loses the grid is charged 10000 for every interval left, so that ending
 early never pays. Terms are returned as they enter R, so they are negative or zero and their sum is R.
 """
 
@@ -73,7 +74,7 @@ def interval_reward(
     Args:
         sum_bus_square_hz2: sum over buses of the interval's mean of Df^2 [Hz^2], [env].
         set_point_change_mw: dP [MW], [env, resource].
-        violations: kinds of limit broken, 0 to 3, [env].
+        violations: kinds of limit broken, 0 to 4, [env].
         grid_lost: whether the episode ended in this interval because the grid was lost, [env].
         interval: intervals of the episode that are over, [env].
         prices: what is charged.

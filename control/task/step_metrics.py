@@ -16,16 +16,17 @@ from grid_model.compilation import compiled
 __all__ = ["MEASUREMENTS", "measure"]
 
 MEASUREMENTS = (
-    "rms_df_mhz",  # over the buses and the steps of the interval
+    "rms_df_mhz",  # over the buses and the steps of the interval; dark buses as at the limit
     "max_df_mhz",  # of any bus at any step
     "within_36_mhz",  # share of the interval with the centre of inertia inside
     "within_200_mhz",
-    "violations",  # kinds of limit broken, 0 to 3
+    "violations",  # kinds of limit broken, 0 to 4
     "violations_frequency",
     "violations_branch",
     "violations_voltage",
+    "violations_unserved",
     "max_loading_percent",
-    "unserved_mw",
+    "unserved_mw",  # mean over the interval
     "grid_lost",
 )
 N_FIXED = len(MEASUREMENTS)
@@ -42,6 +43,7 @@ class _Judged(NamedTuple):
     frequency_violation: BoolArray
     branch_violation: BoolArray
     voltage_violation: BoolArray
+    unserved_violation: BoolArray
     loading_percent: FloatArray
     unserved_mw: FloatArray
     grid_lost: BoolArray
@@ -66,6 +68,7 @@ def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) 
         result.frequency_violation,
         result.branch_violation,
         result.voltage_violation,
+        result.unserved_violation,
         result.loading_percent,
         result.unserved_mw,
         result.grid_lost,
@@ -90,9 +93,10 @@ def _fill(judged: _Judged, n_bus: int, group: IntArray, found: FloatArray) -> No
         found[5, e] = judged.frequency_violation[e]
         found[6, e] = judged.branch_violation[e]
         found[7, e] = judged.voltage_violation[e]
-        found[8, e] = heaviest
-        found[9, e] = judged.unserved_mw[e]
-        found[10, e] = judged.grid_lost[e]
+        found[8, e] = judged.unserved_violation[e]
+        found[9, e] = heaviest
+        found[10, e] = judged.unserved_mw[e]
+        found[11, e] = judged.grid_lost[e]
         for g in range(N_FIXED, found.shape[0]):
             found[g, e] = 0.0
         for i in range(group.size):

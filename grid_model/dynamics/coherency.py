@@ -35,6 +35,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.dynamics.bus_frequency import frequency_divider, machine_reactance_pu
+from grid_model.dynamics.island_groups import group_by_island
 from grid_model.dynamics.load_shedding import relay_weight
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
 from grid_model.kernels.structs import placement_of
@@ -54,9 +55,7 @@ class SwingTopology:
     governor_share: FloatArray  # share of each machine in the whole grid's governor as designed, [machine]
     group_governor_share: FloatArray  # [group]
     bus_frequency: FloatArray  # frequency divider on groups, rows of live buses sum to one, [bus, group]
-    relay_weight: (
-        FloatArray  # what the load-shedding relays of an area measure, rows sum to one, [area, group]
-    )
+    relay_weight: FloatArray  # what the relay of each load measures, rows sum to one, [load, group]
     impact_share: (
         FloatArray  # Phi, share of each group in what a change of power at a bus meets at once, [bus, group]
     )
@@ -65,12 +64,15 @@ class SwingTopology:
     )
     spring_pu: FloatArray  # x / (r^2 + x^2) / t in service, [branch]
     conductance_pu: FloatArray  # r / (r^2 + x^2) / t in service, [branch]
+    machine_group: IntArray  # [machine]
+    island: IntArray  # of each bus, -1 where dark, [bus]
+    group_island: IntArray  # of each group, -1 without a machine, [group]
 
 
 def swing_topology(
     case: Case,
     config: SwingConfig,
-    group: IntArray,
+    area: IntArray,
     n_group: int,
     v_pu: ComplexArray,
     machine_q_mvar: FloatArray,
@@ -83,7 +85,7 @@ def swing_topology(
     Args:
         case: the grid.
         config: choices of the model.
-        group: group of each machine, [machine].
+        area: group of each machine in the whole grid, [machine]; where it is split, see `group_by_island`.
         n_group: number of groups.
         v_pu: voltages of the operating point at which impact shares and angle sensitivities are taken, [bus]; any
             values on dead buses.
@@ -94,6 +96,10 @@ def swing_topology(
     """
     inertia = machine_inertia_mws_per_hz(case, config.inertia_to_mws) * machine_in_service
     share = case.machine.rating_mva / case.machine.rating_mva.sum() * machine_in_service
+    grouping = group_by_island(case, area, n_group, branch_in_service, machine_in_service)
+    group, island = grouping.machine_group, np.where(bus_live, grouping.island, -1)
+    group_island = np.full(n_group, -1, dtype=np.int64)
+    group_island[group[machine_in_service]] = island[case.machine.bus[machine_in_service]]
     member = np.zeros((case.n_machine, n_group))
     member[np.arange(case.n_machine), group] = machine_in_service
     divider = frequency_divider(case, branch_in_service, machine_in_service, bus_live)
@@ -110,7 +116,7 @@ def swing_topology(
         machine_in_service,
         spring,
         1.0 / machine_reactance_pu(case),
-        placement_of(case, group),
+        placement_of(case, group[None]),
         case.base_mva,
         stiffness,
     )
@@ -132,9 +138,12 @@ def swing_topology(
         governor_share=share,
         group_governor_share=member.T @ share,
         bus_frequency=divider @ member,
-        relay_weight=relay_weight(case, divider @ member, bus_live),
+        relay_weight=relay_weight(case, divider @ member, island),
         impact_share=angle,
         angle_sensitivity=angle_sensitivity,
         spring_pu=spring,
         conductance_pu=spring * case.branch.r_pu / case.branch.x_pu,
+        machine_group=group,
+        island=island,
+        group_island=group_island,
     )

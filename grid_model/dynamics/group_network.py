@@ -28,20 +28,24 @@ class GroupNetwork:
         bus_frequency, impact_share, angle_sensitivity, conductance_pu: those of `network`.
         inertia: M of the machines in service [MW s/Hz], [group, env].
         group_share: share of each group in the grid's governor, [group, env].
-        relay_weight: what the load-shedding relays of an area measure, [env, area, group].
+        relay_weight: what the load-shedding relay of each load measures, [env, load, group].
+        machine_group: group of each machine, [env, machine].
+        group_island: island of each group, 0 the largest, -1 for a group without a machine, [env, group].
+        bus_island: island of each bus, -1 where it is dark, [env, bus].
+        n_island: islands that live, [env].
     """
 
-    def __init__(self, config: SwingConfig, engine: NewtonEngine, group: IntArray, n_group: int) -> None:
+    def __init__(self, config: SwingConfig, engine: NewtonEngine, area: IntArray, n_group: int) -> None:
         """Take over the topology of every environment.
 
         Args:
             config: choices of the frequency model.
             engine: the power flows, whose state is the published one.
-            group: group of each machine, [machine].
+            area: group of each machine in the whole grid, [machine].
             n_group: number of groups.
         """
         case, n_env = engine.case, engine.n_env
-        self._config, self._engine, self._group, self._n_group = config, engine, group, n_group
+        self._config, self._engine, self._area, self._n_group = config, engine, area, n_group
         self._reference_v_pu = engine.v_pu[0].copy()
         nothing = np.zeros((n_env, case.n_bus), dtype=np.complex128)
         self._reference_q_mvar = engine.machine_power(nothing)[0].imag.copy()
@@ -76,7 +80,11 @@ class GroupNetwork:
         self.angle_sensitivity = self.network.angle_sensitivity
         self.conductance_pu = self.network.conductance_pu
         self.inertia, self.group_share = self.groups
-        self.relay_weight = np.zeros((n_env, case.n_area, n_group))
+        self.relay_weight = np.zeros((n_env, case.n_load, n_group))
+        self.machine_group = np.zeros((n_env, case.n_machine), dtype=np.int64)
+        self.group_island = np.zeros((n_env, n_group), dtype=np.int64)
+        self.bus_island = np.zeros((n_env, case.n_bus), dtype=np.int64)
+        self.n_island = np.ones(n_env, dtype=np.int64)
         for env in range(n_env):
             self.adopt(env)
 
@@ -101,6 +109,10 @@ class GroupNetwork:
         swing.limit_down_mw[:, env] = self.group_share[:, env] * governor.headroom_down_mw
         swing.rate_mw_per_s[:, env] = self.group_share[:, env] * governor.rate_mw_per_s
         self.relay_weight[env] = found.relay_weight
+        self.machine_group[env] = found.machine_group
+        self.group_island[env] = found.group_island
+        self.bus_island[env] = found.island
+        self.n_island[env] = found.island.max() + 1
 
     def _find(self, env: int) -> SwingTopology:
         """Of the topology that one environment has."""
@@ -112,7 +124,7 @@ class GroupNetwork:
             found = swing_topology(
                 engine.case,
                 self._config,
-                self._group,
+                self._area,
                 self._n_group,
                 self._reference_v_pu,
                 self._reference_q_mvar,

@@ -27,12 +27,12 @@ def project(values: FloatArray, bus: IntArray, impact_share: FloatArray, out: Fl
 
 @compiled
 def sum_groups(values: FloatArray, group: IntArray, n_group: int) -> FloatArray:
-    """Sum over the members of each group, [env, n] -> [group, env]."""
+    """Sum over the members of each group, values and their groups [env, n] -> [group, env]."""
     n_env, n = values.shape
     out = np.zeros((n_group, n_env))
     for e in range(n_env):
         for i in range(n):
-            out[group[i], e] += values[e, i]
+            out[group[e, i], e] += values[e, i]
     return out
 
 
@@ -69,7 +69,7 @@ def weigh_by_inertia(df_hz: FloatArray, inertia: FloatArray, out: FloatArray) ->
         for g in range(n_group):
             total += inertia[g, e]
             out[e] += df_hz[g, e] * inertia[g, e]
-        out[e] /= total
+        out[e] /= total if total > 0.0 else 1.0
 
 
 @compiled
@@ -86,5 +86,5 @@ def centre_of_inertia(df_hz: FloatArray, inertia: FloatArray) -> FloatArray:
             for e in range(n_env):
                 out[s, e] += df_hz[s, g, e] * inertia[g, e]
         for e in range(n_env):
-            out[s, e] /= total[e]
+            out[s, e] /= total[e] if total[e] > 0.0 else 1.0  # a grid without a machine has no frequency
     return out

@@ -1,10 +1,11 @@
 """Under-frequency load shedding: the last line of defence, by stages and area.
 
-A relay measures the frequency of its area, counts how long it has stayed below its stage without a break, and after
-the pick-up time opens the breakers of a fixed share of the area's load. Every stage operates once. Load that was shed
-stays shed until an operator restores it by hand, which within an episode nobody does.
+Every load has a relay. It measures the frequency of its area, counts how long it has stayed below its stage without a
+break, and after the pick-up time opens the breakers of a fixed share of its load. Relays of an area act together, and
+where it is split into islands, by island. Every stage operates once. Load that was shed stays shed until an operator
+restores it by hand, which within an episode nobody does.
 
-What an area's relays measure is the mean of its buses' frequencies weighted by their load, from the frequency divider:
+What they measure is the mean of its buses' frequencies weighted by their load, from the frequency divider:
 half the loads of an area do not see the mean of its machines. Left out: breaker time (a cycle or two, part of the
 pick-up here), relays on the rate of change of frequency, and the spread of settings within an area.
 
@@ -36,7 +37,7 @@ class LoadSheddingConfig:
     """Settings of the relays, the same in every area."""
 
     stage_hz: tuple[float, ...] = (59.5, 59.3, 59.1, 58.9)
-    share: float = 0.07  # of the area's load as it was before any stage, per stage
+    share: float = 0.07  # of a load as it was before any stage, per stage
     pick_up_s: float = 0.3
 
     def __post_init__(self) -> None:
@@ -57,27 +58,32 @@ class LoadSheddingConfig:
         return len(self.stage_hz)
 
 
-def relay_weight(case: Case, bus_frequency: FloatArray, bus_live: BoolArray) -> FloatArray:
-    """What the relays of each area measure, as weights of the groups' deviations, [area, group].
+def relay_weight(case: Case, bus_frequency: FloatArray, island: IntArray) -> FloatArray:
+    """What the relay of each load measures, as weights of the groups' deviations, [load, group].
+
+    It is the mean of its area's buses, or of those in its own island where the area is split.
 
     Args:
         case: the grid.
         bus_frequency: the frequency divider on groups, [bus, group].
-        bus_live: which buses are energised, [bus].
+        island: number of each bus's island, -1 where it is dark, [bus].
 
     Returns:
-        Rows sum to one, or to zero in an area without live load, whose relays measure nothing.
+        Rows sum to one, or to zero where there is no voltage to measure.
     """
-    weight = np.zeros((case.n_area, bus_frequency.shape[1]))
-    area = case.bus.area[case.load.bus]
-    p_mw = np.where(bus_live[case.load.bus], case.load.p_mw, 0.0)
-    total_mw = np.bincount(area, p_mw, minlength=case.n_area)
-    np.add.at(weight, area, p_mw[:, None] * bus_frequency[case.load.bus])
-    return weight / np.where(total_mw > 0.0, total_mw, 1.0)[:, None]
+    at = island[case.load.bus]
+    zone = (at + 1) * case.n_area + case.bus.area[case.load.bus]
+    n_zone = int(zone.max(initial=0)) + 1
+    weight = np.zeros((n_zone, bus_frequency.shape[1]))
+    p_mw = np.where(at >= 0, case.load.p_mw, 0.0)
+    total_mw = np.bincount(zone, p_mw, minlength=n_zone)
+    np.add.at(weight, zone, p_mw[:, None] * bus_frequency[case.load.bus])
+    weight /= np.where(total_mw > 0.0, total_mw, 1.0)[:, None]
+    return weight[zone]
 
 
 def first_operation(
-    area_hz: FloatArray,
+    relay_hz: FloatArray,
     pending: IntArray,
     operated: BoolArray,
     stage_df_hz: FloatArray,
@@ -87,21 +93,21 @@ def first_operation(
     """The first moment of a trace at which any relay operates.
 
     Args:
-        area_hz: deviation that the relays measure [Hz], row 0 where the last trace ended, [step, area].
-        pending: steps for which each relay has seen its stage undercut, one for the first, [area, stage].
-        operated: stages that have operated already, [area, stage].
+        relay_hz: deviation that the relays measure [Hz], row 0 where the last trace ended, [step, load].
+        pending: steps for which each relay has seen its stage undercut, one for the first, [load, stage].
+        operated: stages that have operated already, [load, stage].
         stage_df_hz: stages as deviations from nominal [Hz], [stage].
         pick_up_s: time for which a stage has to be undercut without a break before its relay operates [s].
         dt_s: length of a step [s].
 
     Returns:
-        The step (-1 if no relay operates), the relays that operate at it, [area, stage], and `pending` at that step,
+        The step (-1 if no relay operates), the relays that operate at it, [load, stage], and `pending` at that step,
         or at the end of the trace.
     """
     none = np.zeros_like(operated)
     pending = pending.copy()
-    for step in range(1, len(area_hz)):
-        below = (area_hz[step][:, None] < stage_df_hz[None, :]) & ~operated
+    for step in range(1, len(relay_hz)):
+        below = (relay_hz[step][:, None] < stage_df_hz[None, :]) & ~operated
         pending = np.where(below, pending + 1, 0)
         ready = below & ((pending - 1) * dt_s >= pick_up_s - 1e-9 * dt_s)
         if ready.any():
@@ -114,16 +120,16 @@ class Operation:
     """What the relays of one environment do in a macro step that has been integrated."""
 
     step: int  # of the macro step at which the first of them operates; -1: none
-    stages: BoolArray  # that operate at it, [area, stage]
-    pending: IntArray  # counters at that step, or at the macro step's end, [area, stage]
+    stages: BoolArray  # that operate at it, [load, stage]
+    pending: IntArray  # counters at that step, or at the macro step's end, [load, stage]
 
 
 class SheddingRelays:
     """The relays of every environment.
 
     Attributes (read them, change them only through the methods):
-        pending: steps for which each relay has seen its stage undercut, [env, area, stage].
-        shed_stages: stages that have operated, [env, area, stage].
+        pending: steps for which each relay has seen its stage undercut, [env, load, stage].
+        shed_stages: stages that have operated, [env, load, stage].
         threshold_hz: the highest stage, as a deviation from nominal.
     """
 
@@ -138,11 +144,10 @@ class SheddingRelays:
         """
         n_stage = 0 if config is None else config.n_stage
         self._config, self._dt_s = config, dt_s
-        self._area_of_load = case.bus.area[case.load.bus]
         self._stage_df_hz = np.array(() if config is None else config.stage_hz) - case.f0_hz
         self.threshold_hz = float(self._stage_df_hz[0]) if n_stage > 0 else -np.inf
-        self.pending = np.zeros((n_env, case.n_area, n_stage), dtype=np.int64)
-        self.shed_stages = np.zeros((n_env, case.n_area, n_stage), dtype=np.bool_)
+        self.pending = np.zeros((n_env, case.n_load, n_stage), dtype=np.int64)
+        self.shed_stages = np.zeros((n_env, case.n_load, n_stage), dtype=np.bool_)
 
     def start(self, envs: IntArray) -> None:
         """Everything is served again in these environments."""
@@ -158,7 +163,7 @@ class SheddingRelays:
             envs: positions of the environments integrated, [n].
             trace_hz: groups of all environments, [step, group, env].
             lowest_hz: lowest value of the interval of those integrated, [group, n].
-            weight: of the groups in what relays measure, of all environments, [env, area, group].
+            weight: of the groups in what relays measure, of all environments, [env, load, group].
 
         Returns:
             For each environment whose relays have something to count.
@@ -173,10 +178,10 @@ class SheddingRelays:
         found: dict[int, Operation] = {}
         for row in low:
             env = int(envs[row])
-            # Contiguous, so that the product is the same to the bit in a batch of any size.
-            area_hz = np.ascontiguousarray(trace_hz[:, :, env]) @ weight[env].T
+            # Element by element, so that relays that measure the same see the same to the bit, in any batch.
+            relay_hz = np.einsum("sg,ig->si", np.ascontiguousarray(trace_hz[:, :, env]), weight[env])
             step, stages, pending = first_operation(
-                area_hz,
+                relay_hz,
                 self.pending[env],
                 self.shed_stages[env],
                 self._stage_df_hz,
@@ -191,10 +196,9 @@ class SheddingRelays:
         self.pending[env] = operation.pending
 
     def operate(self, env: int, stages: BoolArray) -> FloatArray:
-        """Open the breakers of these stages, [area, stage]; the share of each load that is left, [load]."""
+        """Open the breakers of these stages, [load, stage]; the share of each load that is left, [load]."""
         assert self._config is not None
         self.shed_stages[env] |= stages
         self.pending[env][stages] = 0
-        left = 1.0 - self._config.share * np.count_nonzero(self.shed_stages[env], axis=1)
-        share: FloatArray = left[self._area_of_load]
-        return share
+        left: FloatArray = 1.0 - self._config.share * np.count_nonzero(self.shed_stages[env], axis=1)
+        return left

@@ -28,6 +28,10 @@ class SwingConfig:
         0.02  # between groups at the start of an interval; beyond it, and after events,
     )
     renewal_s: float = 0.5  # the power flow is renewed this often
+    spare_groups: int = (
+        0  # for parts of a group that lives on in several islands; each costs time in every step
+    )
+    island_trip_hz: float = 2.2  # deviation at which the machines of an island trip while a larger one stands
     inertia_to_mws: float | None = None  # scale all H so that sum H S is this; None: as published
     # Machines keep to typical reactive limits in the power flow, see `power_flow.reactive_limits`; else they give what
     # their voltage takes.
@@ -49,6 +53,11 @@ class SwingConfig:
             raise ValueError(
                 f"frequency model: renewal_s = {self.renewal_s} s, expected > 0; renewal_spread_hz = "
                 f"{self.renewal_spread_hz} Hz, expected >= 0"
+            )
+        if self.spare_groups < 0 or not self.island_trip_hz > 0.0:
+            raise ValueError(
+                f"frequency model: spare_groups = {self.spare_groups}, expected >= 0; island_trip_hz = "
+                f"{self.island_trip_hz} Hz, expected > 0"
             )
         if self.inertia_to_mws is not None and not self.inertia_to_mws > 0.0:
             raise ValueError(f"frequency model: inertia_to_mws = {self.inertia_to_mws}, expected > 0")

@@ -35,12 +35,22 @@ the relays look at its trace, and it is cut there.
 Events are met at their instant, rounded to the integration step: the macro step before it is integrated and solved,
 the element switched, and the macro step after it starts from a power flow of its own. At the instant itself rotors
 stand still; the power of what was lost is met by the groups through Phi of the new topology, which for a circuit is
-its flow taken back at both ends. Left out: reactive dynamics, exciters, voltage dependence of loads.
+its flow taken back at both ends.
+
+Where switching cuts the grid apart, every island that has a machine and load lives on with a frequency of its own: a
+power flow with a slack of its own, groups of its own (`island_groups`), relays that measure it. One that
+has none, or for which the model has no group left, goes dark, and so does a smaller island whose frequency leaves
+`island_trip_hz`, where its machines trip; `dark` says why. A larger one that does is for whoever judges the grid.
+Islands that come together again close in phase, whatever the difference of their frequencies. "The" frequency of the
+grid is that of the centre of inertia of all machines in service, whatever their island.
+
+Left out: reactive dynamics, exciters, voltage dependence of loads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +61,8 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
 from grid_model.dynamics.injections import InjectionProfile, Injections
+from grid_model.dynamics.interruption import Interruptions
+from grid_model.dynamics.island_groups import MOST_ISLANDS, group_by_island
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
@@ -69,6 +81,7 @@ from grid_model.kernels.structs import (
     placement_of,
 )
 from grid_model.kernels.synchronising import adopt_power_flow
+from grid_model.network.topology import DarkIsland
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
@@ -85,9 +98,11 @@ class GridSimulator:
         swing_state: states and traces of the groups.
         synchronising_power: what flows between them as they turn against each other.
         relays: load shedding.
+        interruptions: dark buses and load not served, as means over the last interval.
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
+        dark: islands of each environment that went dark, and why, [env].
     """
 
     def __init__(
@@ -126,28 +141,31 @@ class GridSimulator:
         self.interval_s = interval_s
         self.n_steps = n_steps
         limits = typical_limits(case.machine) if config.reactive_limits else None
-        self.engine = NewtonEngine(case, n_env, check=check, limits=limits)
+        self.engine = NewtonEngine(case, n_env, check=check, n_island=MOST_ISLANDS, limits=limits)
         if config.level == "area":
             self.group_of_machine = case.bus.area[case.machine.bus]
-            self.n_group = case.n_area
+            self.n_group = case.n_area + config.spare_groups
         elif config.level == "machine":
             self.group_of_machine = np.arange(case.n_machine)
             self.n_group = case.n_machine
         else:
             self.group_of_machine = np.zeros(case.n_machine, dtype=np.int64)
-            self.n_group = 1
+            self.n_group = 1 + config.spare_groups
         self._all = np.arange(n_env)
         self._recorders: dict[int, Recorder] = {}
         self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self._machine_tripped = np.zeros((n_env, case.n_machine), dtype=np.bool_)  # with their island
+        self.dark: list[tuple[DarkIsland, ...]] = [()] * n_env
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.interruptions = Interruptions(self.engine.bus_live, self.profile.served_share, case.load.bus)
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
             total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
         )
-        placement = placement_of(case, self.group_of_machine)
+        placement = placement_of(case, self.topology.machine_group)
         self.synchronising_power = SynchronisingPower(
             config.level, self.engine, self.topology, placement, self._injected.others_mva
         )
@@ -234,13 +252,11 @@ class GridSimulator:
         """
         if next_share is None and n_switching > 0:
             raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
-        everything = np.ones(self.case.n_branch, dtype=np.bool_)
-        machines = np.ones(self.case.n_machine, dtype=np.bool_)
         for env in envs:
             if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
                 self._branch_wanted[env] = True
                 self._machine_wanted[env] = True
-                self.engine.set_topology(int(env), everything, machines)
+                self._machine_tripped[env] = False
                 self._adopt_topology(int(env))
             if env in self._recorders:
                 self._recorders[env].clear()
@@ -251,7 +267,7 @@ class GridSimulator:
         # Where no solution is found, the schedule stands in for what the machines send out.
         self.machine_mw[envs] = injections.schedule_mw
         self.machine_mvar[envs] = 0.0
-        scheduled_mw = sum_groups(injections.schedule_mw, self.group_of_machine, self.n_group)
+        scheduled_mw = sum_groups(injections.schedule_mw, self.topology.machine_group[envs], self.n_group)
         self.swing_state.p_elec_mw[:, envs] = scheduled_mw
         inject(self.arrays, envs, injections.schedule_mw, self.n_steps)
         self._start_power_flow(envs, reactor_share)
@@ -287,6 +303,7 @@ class GridSimulator:
         for recorder in self._recorders.values():
             recorder.next_interval()
         self.profile.announce(injections)
+        self.interruptions.begin()
         swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
         if eventful:
@@ -315,7 +332,7 @@ class GridSimulator:
             if at < self.n_steps:
                 solved &= bool(self._short_macro_steps(only, at, self.n_steps)[env])
             converged[env] = solved
-        return converged
+        return converged & (self.topology.n_island > 0)
 
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
@@ -333,6 +350,15 @@ class GridSimulator:
     def coi_df_hz(self) -> FloatArray:
         """Frequency deviation of the centre of inertia at the interval's end [Hz], [env]."""
         return centre_of_inertia(self.df_hz[None], self.topology.inertia)[0]
+
+    def island_df_hz(self, env: int) -> FloatArray:
+        """Deviation of the centre of inertia of each living island, the largest first [Hz], [island]."""
+        topology = self.topology
+        found = np.empty(topology.n_island[env])
+        for island in range(len(found)):
+            weight = np.where(topology.group_island[env] == island, topology.inertia[:, env], 0.0)
+            found[island] = weight @ self.df_hz[:, env] / weight.sum()
+        return found
 
     def coi_trace_hz(self) -> FloatArray:
         """Deviation of the centre of inertia at the end of every step of the last interval [Hz], [step, env]."""
@@ -380,10 +406,9 @@ class GridSimulator:
             raise ValueError(
                 f"the saved state of the grid lacks {', '.join(lacking)}; it is of another version of the simulator"
             )
-        for name in ("branch_wanted", "machine_wanted"):
+        for name in ("branch_wanted", "machine_wanted", "machine_tripped"):
             own[name][...] = state[name]
         for env in range(self.n_env):
-            self.engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
             self.engine.set_reactors(env, state["reactor_share"][env])
             self._adopt_topology(env)
         self.engine.restore_voltages(state["v_pu"])
@@ -404,6 +429,7 @@ class GridSimulator:
             "machine_mvar": self.machine_mvar,
             "branch_wanted": self._branch_wanted,
             "machine_wanted": self._machine_wanted,
+            "machine_tripped": self._machine_tripped,
             "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
             "y_reduced_pu": self.synchronising_power.y_reduced_pu,
             "conductance_mw": no_pairs if reduced is None else reduced.conductance_mw,
@@ -422,7 +448,10 @@ class GridSimulator:
         n_macro_step = -(-(step_b - step_a) // most)
         for k in range(n_macro_step):
             first = step_a + k * (step_b - step_a) // n_macro_step
-            self._macro_step(envs, first, step_a + (k + 1) * (step_b - step_a) // n_macro_step)
+            last = step_a + (k + 1) * (step_b - step_a) // n_macro_step
+            self._macro_step(envs, first, last)
+            for env in envs[self.topology.n_island[envs] > 1].tolist():
+                self._trip_islands(env, last)
             solved &= self.engine.converged
         return solved
 
@@ -485,55 +514,78 @@ class GridSimulator:
 
     def _switch(self, env: int, event: Event, step: int) -> None:
         """Apply one event of one environment at a step of the interval, rotors standing still."""
-        engine, case, at = self.engine, self.case, step / self.n_steps
+        case = self.case
+        if event.kind == "load_step":
+            self.profile.step_load(env, event.index, event.p_mw)
+            demand = np.zeros((1, case.n_bus))
+            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
+            self._meet(env, demand, step, np.zeros((self.n_group, 1)))
+        else:
+            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
+            wanted[env, event.index] = event.kind.endswith("_in")
+            self._follow_breakers(env, step)
+
+    def _trip_islands(self, env: int, step: int) -> None:
+        """Islands that have left the frequency their machines stand go dark, but for the largest one.
+
+        Until the machines are disconnected nothing beyond that frequency is anybody's: the record ends there.
+        """
+        record, limit_hz = self.arrays.record, self.config.island_trip_hz
+        lowest, highest = record.df_min_hz[:, env], record.df_max_hz[:, env]
+        beyond = (self.topology.group_island[env] > 0) & (np.maximum(-lowest, highest) > limit_hz)
+        if beyond.any():
+            islands = self.topology.group_island[env][beyond]
+            gone = np.isin(self.topology.group_island[env], islands)[self.topology.machine_group[env]]
+            gone &= self.engine.machine_in_service[env]
+            self._machine_wanted[env, gone] = False
+            self._machine_tripped[env, gone] = True
+            self._follow_breakers(env, step)
+            lowest[beyond] = np.maximum(lowest[beyond], -limit_hz)
+            highest[beyond] = np.minimum(highest[beyond], limit_hz)
+
+    def _follow_breakers(self, env: int, step: int) -> None:
+        """Circuits or machines have been switched at a step of the interval, rotors standing still."""
+        engine, case, topology, at = self.engine, self.case, self.topology, step / self.n_steps
         only = np.array([env])
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
-        share_before = self.topology.impact_share[only].copy()
-        if event.kind == "load_step":
-            self.profile.step_load(env, event.index, event.p_mw)
-            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
-        else:
-            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
-            wanted[env, event.index] = event.kind.endswith("_in")
-            branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
-            machine_was, share_was = (
-                engine.machine_in_service[env].copy(),
-                self.topology.group_share[:, env].copy(),
-            )
-            p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
-            empty_was = self.topology.inertia[:, env] <= 0.0
-            engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
-            self._adopt_topology(env)
-            gone = branch_was & ~engine.branch_in_service[env]
-            np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
-            np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
-            tripped = machine_was & ~engine.machine_in_service[env]
-            np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
-            back = engine.bus_live[env] & ~live_was
-            demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
-            demand[0, ~engine.bus_live[env]] = 0.0
-            # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
-            returned = engine.machine_in_service[env] & ~machine_was
-            self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
-            # What it carries the others give up, as the network joined them without it.
-            np.add.at(
-                relieved[0],
-                case.machine.bus[returned & live_was[case.machine.bus]],
-                -self.machine_mw[env, returned & live_was[case.machine.bus]],
-            )
-            project(relieved, np.arange(case.n_bus), share_before, met)
-            fresh = returned & ~live_was[case.machine.bus]
-            np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
-            self.swing_state.redistribute(env, share_was, empty_was)
+        share_before = topology.impact_share[only].copy()
+        branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
+        machine_was = engine.machine_in_service[env].copy()
+        p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
+        before = self.swing_state.membership(env)
+        self._adopt_topology(env)
+        gone = branch_was & ~engine.branch_in_service[env]
+        np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
+        np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
+        tripped = machine_was & ~engine.machine_in_service[env]
+        np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
+        back = engine.bus_live[env] & ~live_was
+        demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
+        demand[0, ~engine.bus_live[env]] = 0.0
+        # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
+        returned = engine.machine_in_service[env] & ~machine_was
+        self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
+        # What it carries the others give up, as the network joined them without it.
+        np.add.at(
+            relieved[0],
+            case.machine.bus[returned & live_was[case.machine.bus]],
+            -self.machine_mw[env, returned & live_was[case.machine.bus]],
+        )
+        project(relieved, np.arange(case.n_bus), share_before, met)
+        fresh = returned & ~live_was[case.machine.bus]
+        np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
+        self.swing_state.redistribute(env, before, topology.group_island[env])
+        self.interruptions.change(env, at)
         self._meet(env, demand, step, met)
 
     def _shed(self, env: int, stages: BoolArray, step: int) -> None:
-        """Stages of load shedding operate, [area, stage], at a step of the interval."""
+        """Stages of load shedding operate, [load, stage], at a step of the interval."""
         case, profile, only, at = self.case, self.profile, np.array([env]), step / self.n_steps
         before = profile.load_mw(only, at)
         profile.shed(env, self.relays.operate(env, stages))
+        self.interruptions.change(env, at)
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])
         demand[0, ~self.engine.bus_live[env]] = 0.0
@@ -551,12 +603,27 @@ class GridSimulator:
         case, only = self.case, np.array([env])
         on = self.engine.machine_in_service[env]
         project(demand, np.arange(case.n_bus), self.topology.impact_share[only], met)
-        kept = sum_groups(self.machine_mw[only] * on, self.group_of_machine, self.n_group)
+        kept = sum_groups(self.machine_mw[only] * on, self.topology.machine_group[only], self.n_group)
         self.swing_state.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         share_and_inject(self.arrays, only, step)
         self._solve(only)
 
     def _adopt_topology(self, env: int) -> None:
-        """Take over what the frequency model knows of the engine's topology of one environment."""
+        """Find out which islands of one environment live, and take over what the frequency model knows of them."""
+        found = group_by_island(
+            self.case,
+            self.group_of_machine,
+            self.n_group,
+            self._branch_wanted[env],
+            self._machine_wanted[env],
+        )
+        tripped_bus = self.case.machine.bus[self._machine_tripped[env]]
+        self.dark[env] = tuple(
+            replace(dark, reason=f"its machines tripped {self.config.island_trip_hz:g} Hz away from nominal")
+            if np.isin(tripped_bus, dark.bus).any()
+            else dark
+            for dark in found.dark
+        )
+        self.engine.set_topology(env, self._branch_wanted[env], found.machine_in_service)
         self.topology.adopt(env)
         self.synchronising_power.topology_changed(env)

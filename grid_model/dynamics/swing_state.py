@@ -9,6 +9,8 @@ cut it short, and becomes the state when it is adopted.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
@@ -23,7 +25,7 @@ from grid_model.kernels.macro_step import (
 )
 from grid_model.kernels.structs import GridArrays, GroupState, IntervalRecord, MacroStep
 
-__all__ = ["SwingState", "empty_record", "groups_at_rest"]
+__all__ = ["Membership", "SwingState", "empty_record", "groups_at_rest"]
 
 
 def groups_at_rest(n_group: int, n_env: int) -> GroupState:
@@ -40,6 +42,16 @@ def empty_record(n_steps: int, n_group: int, n_env: int) -> IntervalRecord:
         trace_hz=np.zeros((n_steps + 1, n_group, n_env)),
         trace_mechanical_mw=np.zeros((n_steps + 1, n_group, n_env)),
     )
+
+
+class Membership(NamedTuple):
+    """Who makes up the groups of one environment."""
+
+    machine_group: IntArray  # [machine]
+    inertia_mws_per_hz: FloatArray  # zero where out of service, [machine]
+    governor_share: FloatArray  # of the grid's governor, [machine]
+    is_empty: BoolArray  # groups without a machine, [group]
+    group_share: FloatArray  # of the grid's governor, [group]
 
 
 class SwingState:
@@ -135,26 +147,62 @@ class SwingState:
         """Take over the macro step of these environments that was integrated last, which ended at step_b."""
         adopt_macro_step(self._grid, self.macro_step(len(envs)), envs, step_b)
 
-    def redistribute(self, env: int, group_share_was: FloatArray, was_empty: BoolArray) -> None:
-        """Machines of one environment left or came back; the topology has been adopted.
+    def membership(self, env: int) -> Membership:
+        """Who makes up the groups of one environment, to be noted before breakers move."""
+        machines = self._grid.machines
+        return Membership(
+            self._grid.placement.machine_group[env].copy(),
+            machines.inertia_mws_per_hz[env].copy(),
+            machines.governor_share[env].copy(),
+            self._groups.inertia_mws_per_hz[:, env] <= 0.0,
+            self._groups.governor_share[:, env].copy(),
+        )
 
-        A group without a machine has no frequency; with its first machine back it swings with the others. A unit
-        that leaves takes its part of the governors along; one that returns brings an idle one.
+    def redistribute(self, env: int, before: Membership, group_island: IntArray) -> None:
+        """Machines of one environment left, came back or joined other groups; the topology has been adopted.
+
+        A group without a machine has no frequency; with its first machine back it swings with the others of its island.
+        A unit that leaves takes its part of the governors along; one that returns brings an idle one. Machines that
+        make up a new group bring the frequencies and the governors' positions that they had.
 
         Args:
             env: the environment.
-            group_share_was: the groups' shares in the grid's governor before, [group].
-            was_empty: groups that had no machine before, [group].
+            before: who made up the groups before.
+            group_island: island of each group now, [group].
         """
+        group_now = self._grid.placement.machine_group[env]
         inertia, share = self._groups.inertia_mws_per_hz[:, env], self._groups.governor_share[:, env]
+        was_empty, share_was = before.is_empty, before.group_share
+        if np.any((group_now != before.machine_group) & (before.inertia_mws_per_hz > 0.0)):
+            was_empty, share_was = self._regroup(env, before, group_now)
         empty = inertia <= 0.0
         again = was_empty & ~empty
-        if again.any():
-            others = np.where(again, 0.0, inertia)
-            self.df_hz[again, env] = centre_of_inertia(
+        for island in np.unique(group_island[again]):
+            here = again & (group_island == island)
+            others = np.where(again | (group_island != island), 0.0, inertia)
+            self.df_hz[here, env] = centre_of_inertia(
                 np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), others[:, None]
             )[0, 0]
         self.df_hz[empty, env] = 0.0
-        keep = np.minimum(1.0, share / np.maximum(group_share_was, 1e-12))
+        keep = np.minimum(1.0, share / np.maximum(share_was, 1e-12))
         self.valve_mw[:, env] *= keep
         self.reheat_mw[:, env] *= keep
+
+    def _regroup(self, env: int, before: Membership, group_now: IntArray) -> tuple[BoolArray, FloatArray]:
+        """States of the groups as the machines of before make them up now.
+
+        Returns:
+            Groups without such a machine, and shares of the groups in the governor as they would have been, [group].
+        """
+        n_group, was = len(self.df_hz), before.machine_group
+
+        def total(values: FloatArray) -> FloatArray:
+            return np.bincount(group_now, values, minlength=n_group).astype(np.float64)
+
+        m, share = before.inertia_mws_per_hz, before.governor_share
+        inertia = total(m)
+        self.df_hz[:, env] = total(m * self.df_hz[was, env]) / np.where(inertia > 0.0, inertia, 1.0)
+        part = share / np.maximum(before.group_share[was], 1e-12)
+        for state in (self.valve_mw, self.reheat_mw):
+            state[:, env] = total(part * state[was, env])
+        return inertia <= 0.0, total(share)

@@ -64,7 +64,7 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
     schedule_begin_mw, schedule_end_mw = grid.profile.begin.schedule_mw, grid.profile.end.schedule_mw
     machine_group, in_service, p_elec_mw = grid.placement.machine_group, grid.status.machine, state.p_elec_mw
     at = step / grid.n_steps
-    n_group, n_machine = p_elec_mw.shape[0], machine_group.size
+    n_group, n_machine = p_elec_mw.shape[0], machine_group.shape[1]
     high = grid.constants.high_pressure_fraction
     low = 1.0 - high
     per_share, accelerating = np.empty(n_group), np.empty(n_group)
@@ -76,7 +76,7 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
             per_share[g] = governor / max(groups.governor_share[g, e], 1e-12)
             accelerating[g] = 0.0
         for i in range(n_machine):
-            g = machine_group[i]
+            g = machine_group[e, i]
             scheduled = between(schedule_begin_mw[e, i], schedule_end_mw[e, i], at)
             mechanical[i] = (scheduled if in_service[e, i] else 0.0) + machines.governor_share[
                 e, i
@@ -85,7 +85,7 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
         for g in range(n_group):
             accelerating[g] -= p_elec_mw[g, e]
         for i in range(n_machine):
-            g = machine_group[i]
+            g = machine_group[e, i]
             by_inertia = machines.inertia_mws_per_hz[e, i] / max(groups.inertia_mws_per_hz[g, e], 1e-12)
             machine_mw[row, i] = mechanical[i] - by_inertia * accelerating[g]
 

@@ -184,7 +184,7 @@ def nothing_to_count(lowest_hz: FloatArray, threshold_hz: float, pending: IntArr
     Args:
         lowest_hz: lowest deviation of each group [Hz], [group, n].
         threshold_hz: highest stage, as a deviation from nominal [Hz].
-        pending: steps for which each relay has seen its stage undercut, of all environments, [env, area, stage].
+        pending: steps for which each relay has seen its stage undercut, of all environments, [env, load, stage].
     """
     if pending.size == 0:
         return True
@@ -342,11 +342,11 @@ def _drive(grid: GridArrays, envs: IntArray, a: float, b: float, step_a: int, ma
                 more = (load_b_mw[at] - renewable_b_mw[at]) - (load_a_mw[at] - renewable_a_mw[at])
                 for g in range(n_group):
                     growth_mw[g, row] += more * impact_share[e, at, g]
-        for i in range(machine_group.size):
+        for i in range(machine_group.shape[1]):
             if status.machine[e, i]:
                 schedule_begin, schedule_end = begin.schedule_mw[e, i], end.schedule_mw[e, i]
-                schedule_a[machine_group[i]] += between(schedule_begin, schedule_end, a)
-                schedule_b[machine_group[i]] += between(schedule_begin, schedule_end, b)
+                schedule_a[machine_group[e, i]] += between(schedule_begin, schedule_end, a)
+                schedule_b[machine_group[e, i]] += between(schedule_begin, schedule_end, b)
         for i in range(resource_bus.size):
             at, k = resource_bus[i], lag_kind[i]
             if status.bus[e, at]:

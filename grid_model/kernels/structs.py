@@ -43,13 +43,13 @@ class Placement(NamedTuple):
     renewable_bus: IntArray  # [renewable]
     resource_bus: IntArray  # [resource]
     machine_bus: IntArray  # [machine]
-    machine_group: IntArray  # [machine]
+    machine_group: IntArray  # differs between environments where islands live apart, [env, machine]
     from_bus: IntArray  # [branch]
     to_bus: IntArray  # [branch]
 
 
 def placement_of(case: Case, machine_group: IntArray) -> Placement:
-    """Of a case whose machines belong to these groups, [machine]."""
+    """Of a case whose machines belong to these groups, [env, machine]; the array is shared."""
     return Placement(
         load_bus=case.load.bus,
         renewable_bus=case.renewable.bus,
@@ -254,7 +254,7 @@ class GridArrays(NamedTuple):
     )
     y_reduced_pu: ComplexArray  # Y_red of the levels of single machines, [env, machine, machine]
     reduced: ReducedNetwork | None  # None at the other levels
-    relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, area, stage]
+    relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, load, stage]
     relay_threshold_hz: float  # highest stage of load shedding, as a deviation
     constants: SwingConstants
     load_per_hz: float  # relative growth of load with frequency

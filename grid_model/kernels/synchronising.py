@@ -50,11 +50,11 @@ def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArr
             continue
         for g in range(p_elec_mw.shape[0]):
             p_elec_mw[g, e] = 0.0
-        for i in range(machine_group.size):
+        for i in range(machine_group.shape[1]):
             machine_mw[e, i] = power_mva[row, i].real
             machine_mvar[e, i] = power_mva[row, i].imag
             if in_service[e, i]:
-                p_elec_mw[machine_group[i], e] += machine_mw[e, i]
+                p_elec_mw[machine_group[e, i], e] += machine_mw[e, i]
 
 
 @compiled

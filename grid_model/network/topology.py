@@ -2,12 +2,13 @@
 
 Nodes are buses, edges are rated circuits, so parallel circuits are parallel edges: losing one of two leaves
 the corridor standing. Drawing and the search for bridges go through networkx; what runs inside a step is a
-compiled union-find. An island without the main part of the grid counts as dead, even if it holds a machine:
-nothing in this project balances a small island.
+compiled union-find. An island with a machine and load can live on by itself (`islands_that_live`). N-1 and plans look
+at the main one alone (`live_buses`): an outage that cuts off anything else is islanding there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -111,6 +112,54 @@ def live_buses(case: Case, branch_in_service: BoolArray) -> BoolArray:
     order = np.lexsort((np.arange(case.n_bus), -n_bus, -rating_mva))
     main: BoolArray = label == order[0]
     return main
+
+
+@dataclass(frozen=True, kw_only=True)
+class DarkIsland:
+    """An island that went dark."""
+
+    bus: IntArray  # positions of its buses, ascending
+    reason: str
+
+
+def islands_that_live(
+    case: Case, branch_in_service: BoolArray, machine_in_service: BoolArray, most: int
+) -> tuple[list[IntArray], list[DarkIsland]]:
+    """Islands with a machine and load, by falling machine rating in service, and those that have to go dark.
+
+    Where none has both, the largest by rating lives, so that there is a grid to judge.
+
+    Args:
+        case: the grid.
+        branch_in_service: [branch].
+        machine_in_service: [machine].
+        most: islands that may live.
+
+    Returns:
+        Positions of the buses of each island that lives, and those that go dark, with the reason.
+    """
+    label = islands(case, branch_in_service)
+    size = case.n_bus
+    rating_mva = np.bincount(
+        label[case.machine.bus], case.machine.rating_mva * machine_in_service, minlength=size
+    )
+    load_mw = np.bincount(label[case.load.bus], np.abs(case.load.p_mw), minlength=size)
+    # The lowest bus decides between equals.
+    order = np.argsort(-rating_mva, kind="stable")
+    names = order[np.isin(order, label)].tolist()
+    fit = [name for name in names if rating_mva[name] > 0.0 and load_mw[name] > 0.0] or names[:1]
+    dark = []
+    for name in names:
+        if name in fit[:most]:
+            continue
+        if not rating_mva[name] > 0.0:
+            reason = "no machine in service"
+        elif not load_mw[name] > 0.0:
+            reason = "no load"
+        else:
+            reason = f"more than {most} islands"
+        dark.append(DarkIsland(bus=np.flatnonzero(label == name), reason=reason))
+    return [np.flatnonzero(label == name) for name in fit[:most]], dark
 
 
 @compiled

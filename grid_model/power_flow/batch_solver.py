@@ -14,7 +14,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.kernels.lanes import N_LANE
 from grid_model.network.admittance import ComplexArray
-from grid_model.power_flow.batch_rows import N_BUS_ROW, N_LAW_ROW, PQ, Answer, Grids, Question, Switched, room
+from grid_model.power_flow.batch_rows import N_BUS_ROW, PQ, Answer, Grids, Question, Switched, Work, room
 from grid_model.power_flow.elimination import plan_elimination
 from grid_model.power_flow.newton_kernel import solve_batch
 from grid_model.power_flow.switching import switch_lane
@@ -85,8 +85,10 @@ class BatchSolver:
         self._net = np.zeros((n_block, n_row, N_LANE))
         self._branch_y = np.repeat(two_ports.rows()[None, :, None], N_LANE, axis=2)
         self._branch_end = np.stack([plan.place[two_ports.from_bus], plan.place[two_ports.to_bus]])
-        self._n_island = n_island
-        self._work = room(plan, n_branch, 0, n_island)
+        self._n_living = np.ones(n_env, dtype=np.int64)  # islands that live, [env]
+        self._rooms: dict[
+            tuple[int, int], Work
+        ] = {}  # by buses with loads that depend on voltage, and islands
         self.branch_in_service = np.zeros((n_env, n_branch), dtype=np.bool_)
         self.v_pu = np.zeros((n_env, n_bus), dtype=np.complex128)
         self._nothing = np.zeros((n_env, n_bus), dtype=np.complex128)
@@ -119,6 +121,8 @@ class BatchSolver:
         """
         self.branch_in_service[env] = branch_in_service
         on = Switched(self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
+        self._n_living[env] = island.max(initial=0) + 1
+        self.slack_mw[env, self._n_living[env] :] = 0.0
         switch_lane(self.plan, env, self._branch_y, self._branch_end, on, self._net)
 
     def set_two_ports(self, env: int, two_ports: TwoPorts) -> None:
@@ -160,8 +164,11 @@ class BatchSolver:
                 of constant impedance, P and Q with exponents, and their exponents.
         """
         n_law = law_mva.shape[1]
-        if self._work.law.shape[0] != N_LAW_ROW * n_law:
-            self._work = room(self.plan, len(self.two_ports.from_bus), n_law, self._n_island)
+        # Islands that are not there change no bit of the others' results, but take their time.
+        n_island = max(1, int(self._n_living[rows].max(initial=1)))
+        if (n_law, n_island) not in self._rooms:
+            self._rooms[n_law, n_island] = room(self.plan, len(self.two_ports.from_bus), n_law, n_island)
+        work = self._rooms[n_law, n_island]
         grids = Grids(self._net, self._branch_y, self._branch_end, self.branch_in_service, self._held)
         answer = Answer(
             self.v_pu,
@@ -177,13 +184,13 @@ class BatchSolver:
         # again in blocks of their own.
         first = EARLY_ITERATION if len(rows) > N_LANE and max_iteration > EARLY_ITERATION else max_iteration
         asked = Question(rows, injection_mva, law_mva, start_pu, self.base_mva, tolerance_pu, first)
-        solve_batch(self.plan, self._work, grids, asked, answer)
+        solve_batch(self.plan, work, grids, asked, answer)
         if first < max_iteration:
             late = rows[~self.converged[rows]]
             if len(late):
                 solve_batch(
                     self.plan,
-                    self._work,
+                    work,
                     grids,
                     asked._replace(rows=late, max_iteration=max_iteration),
                     answer,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from control.evaluation.comparison import episode_figures, summary
 from control.evaluation.episode_pictures import draw_episode
-from control.evaluation.grid_record import Traces
+from control.evaluation.grid_record import Figures, Traces
 from control.evaluation.rollout import Actor, rollout
 from control.evaluation.suite_runner import evaluation_seeds
 from grid_model.dynamics.parameters import Level
@@ -72,7 +73,7 @@ class PolicyReport:
     def figures(
         self, n_episodes: int, *, beside_others: bool, progress: Callable[[int], Any]
     ) -> dict[str, Any]:
-        """Figures of everyone who plays, {name: figures}.
+        """Figures of everyone who plays, {name: figures}: those of `comparison.summary` and `held_out.summarise`.
 
         Args:
             n_episodes: how many.
@@ -97,7 +98,10 @@ class PolicyReport:
 
             for name, actor in actors.items():
                 bar.set_description(NAMES[name])
-                found[name] = summarise(terms_of(rollout(actor, batch, seeds, on_interval=tick)))
+                record = rollout(actor, batch, seeds, Figures, tick)
+                found[name] = summary(episode_figures(record, batch.case), seeds) | summarise(
+                    terms_of(record)
+                )
         return found
 
     def show(self, *, live: bool, pictures: Path | None, title: str) -> tuple[str, ...]:
@@ -141,11 +145,13 @@ def table(figures: Mapping[str, Any]) -> str:
     """Figures of `PolicyReport.figures` as text."""
     lines = [
         f"{'':16s}{'return':>14s}{'95 % interval':>28s}{'rms mHz':>9s}{'in 200 mHz':>12s}{'violations':>12s}"
+        f"{'nadir mHz':>11s}{'mHz/s':>8s}{'alert s':>9s}{'MWh lost':>10s}"
     ]
     for name, f in figures.items():
         low, high = f["return_ci95"]
         lines.append(
             f"{NAMES[name]:16s}{f['return_mean']:14,.0f}{f'{low:,.0f} to {high:,.0f}':>28s}{f['rms_mhz']:9.1f}"
             f"{100.0 * f['share_within_200mhz']:10.2f} %{f['violations_per_episode']:12.2f}"
+            f"{f['nadir_mhz']:11.1f}{f['rocof_mhz_per_s']:8.1f}{f['alert_s']:9.1f}{f['unserved_mwh']:10.2f}"
         )
     return "\n".join(lines)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cases.arrays import IntArray
 from control.task.task import Task
+
+MOST_NAMED = 8  # buses
 
 
 def describe(task: Task, env: int) -> str:
@@ -24,7 +27,7 @@ def describe(task: Task, env: int) -> str:
     ]
     if len(batteries):
         lines[-1] += f"   state of charge {100.0 * float(loop.utilisation[env, batteries].mean()):.0f} %"
-    if result is not None:
+    if result is not None and grid.engine.bus_live[env].any():
         worst = int(result.loading_percent[env].argmax())
         vm_pu = np.where(grid.engine.bus_live[env], result.vm_pu[env], np.nan)
         low, high = int(np.nanargmin(vm_pu)), int(np.nanargmax(vm_pu))
@@ -34,6 +37,7 @@ def describe(task: Task, env: int) -> str:
                 ("frequency", result.frequency_violation),
                 ("branch", result.branch_violation),
                 ("voltage", result.voltage_violation),
+                ("unserved load", result.unserved_violation),
             )
             if flag[env]
         ]
@@ -42,7 +46,31 @@ def describe(task: Task, env: int) -> str:
             f"voltage {vm_pu[low]:.3f} pu at bus {case.bus.bus_number[low]} to {vm_pu[high]:.3f} pu at bus "
             f"{case.bus.bus_number[high]}   limits broken: {', '.join(broken) or 'none'}"
         )
+    if grid.topology.n_island[env] > 1:
+        size = np.bincount(grid.topology.bus_island[env] + 1)[1:]
+        each = zip(size, grid.island_df_hz(env), strict=True)
+        lines.append(
+            "islands: " + ", ".join(f"{n} buses at {case.f0_hz + df_hz:.4f} Hz" for n, df_hz in each)
+        )
+    lines += [
+        f"dark: {_buses(task, dark.bus)} ({dark.reason}, {_load_mw(task, env, dark.bus):.0f} MW of load)"
+        for dark in grid.dark[env]
+    ]
     return "\n".join(lines)
+
+
+def _buses(task: Task, bus: IntArray) -> str:
+    """Labels of buses, or how many they are."""
+    if len(bus) > MOST_NAMED:
+        return f"{len(bus)} buses"
+    return ("bus " if len(bus) == 1 else "buses ") + ", ".join(str(task.case.bus.bus_number[k]) for k in bus)
+
+
+def _load_mw(task: Task, env: int, bus: IntArray) -> float:
+    """What loads at these buses want."""
+    grid = task.loop.grid
+    wanted = grid.injections.load_mw[env] + grid.profile.load_step_mw[env]
+    return float(wanted[np.isin(task.case.load.bus, bus)].sum())
 
 
 def describe_task(task: Task) -> str:

@@ -54,10 +54,18 @@ def test_comparison_is_on_the_same_episodes_and_in_the_json_file(tmp_path, model
             "rms_mhz",
             "share_within_200mhz",
             "violations_per_episode",
+            "nadir_mhz",
+            "lowest_mhz",
+            "highest_mhz",
+            "rocof_mhz_per_s",
+            "alert_s",
+            "unserved_mwh",
+            "rebound_mw_dr",
         }
         low, high = found[name]["return_ci95"]
         assert low <= found[name]["return_mean"] <= high
         assert found[name]["episodes"] == 3
+        assert found[name]["lowest_mhz"] <= 0.0 <= found[name]["highest_mhz"]  # episodes begin at nominal
     # The untrained policy stays in its dead zone, so it does nothing on the same episodes.
     assert found["trained"] == found["do_nothing"]
     assert found["random"]["return_mean"] != found["do_nothing"]["return_mean"]

@@ -40,6 +40,11 @@ def two_minutes(n: int = 30) -> Record:
         terms={f"reward_{name}": value * ones for name, value in reward.items()},
         arrays={
             "df_hz": np.full((1, n, SAMPLES_PER_INTERVAL), df),
+            "lowest_hz": df * ones,
+            "highest_hz": 0.01 * ones,
+            "rocof_hz_per_s": 0.03 * ones,
+            "alert": np.where(np.arange(n) < 3, 0.5, 0.0)[None, :],
+            "rebound_mw": 0.1 * ones,
             "sum_bus_square_hz2": 68.0 * df**2 * ones,
             "max_abs_df_hz": 0.02 * ones,
             "within_36_mhz": ones,
@@ -49,7 +54,7 @@ def two_minutes(n: int = 30) -> Record:
             "output_mw": np.tile(np.array([90.0, 45.0, -45.0]), (1, n, 1)),
             "moved_mw": np.tile(np.array([1.0, 2.0, 0.0]), (1, n, 1)),
             "soc": 0.4 * ones,
-            "violation": np.tile(np.array([0.0, 1.0, 0.0]), (1, n, 1)),
+            "violation": np.tile(np.array([0.0, 1.0, 0.0, 0.0]), (1, n, 1)),
             "unserved_mw": 30.0 * ones,
             "imbalance_mw": 0.0 * ones,
         },
@@ -67,8 +72,12 @@ def test_figures_of_a_steady_episode_by_hand(case):
     assert found["cost"][0] == 90.0
     assert found["mean_square_mhz2"][0] == pytest.approx(400.0)
     assert found["p95_mhz"][0] == pytest.approx(20.0)
-    assert found["nadir_mhz"][0] == pytest.approx(-20.0)
-    assert found["rocof_mhz_per_s"][0] == 0.0
+    assert found["nadir_mhz"][0] == pytest.approx(20.0)  # by size
+    assert found["lowest_mhz"][0] == pytest.approx(-20.0)
+    assert found["highest_mhz"][0] == pytest.approx(10.0)
+    assert found["rocof_mhz_per_s"][0] == pytest.approx(30.0)
+    assert found["alert_s"][0] == pytest.approx(3 * 2.0)  # half of three intervals of 4 s
+    assert found["rebound_mw_dr"][0] == pytest.approx(3.0)  # beside what was commanded
     assert found["violations"][0] == found["violations_branch"][0] == 30.0
     assert found["unserved_mwh"][0] == pytest.approx(1.0)
     assert found["energy_mwh_bess"][0] == pytest.approx(3.0)

@@ -89,8 +89,8 @@ def test_a_lost_grid_breaks_the_frequency_limits_to_the_end_of_its_episode():
     violation[0, 1:] = np.nan
     lost = replace(whole, n_played=np.array([1]), arrays={**whole.arrays, "violation": violation})
     found = limit_violations(lost)
-    # Columns are frequency, branch and voltage.
-    assert found[0].tolist() == [[False] * 3, [True, False, False], [True, False, False]]
+    # Columns are frequency, branch, voltage and unserved load.
+    assert found[0].tolist() == [[False] * 4, [True, False, False, False], [True, False, False, False]]
 
 
 def test_what_the_model_does_not_explain_is_the_power_that_would_have_moved_it_so():

@@ -78,3 +78,9 @@ def test_pairs_cancel_what_the_episode_does_to_both():
 
 def test_worst_episodes_are_named_by_seed():
     assert statistics.worst(np.array([-1.0, -9.0, -3.0]), np.array([7, 8, 9]), 2) == [8, 9]
+
+
+def test_time_in_alert_is_what_lies_beyond_50_mhz_or_breaks_a_limit():
+    """Two of four samples beyond 50 mHz are half; a broken limit puts all of the interval into alert."""
+    df_hz = np.array([[0.049, -0.051, 0.080, 0.0]] * 2)
+    np.testing.assert_array_equal(metrics.alert_share(df_hz, np.array([False, True])), [0.5, 1.0])

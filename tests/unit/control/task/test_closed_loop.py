@@ -7,6 +7,7 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from cases.series import load_series
+from control.evaluation.grid_record import KINDS
 from control.scenario.episode import SCENARIOS
 from control.task.closed_loop import ClosedLoop, FrequencyLimits
 from grid_model.dynamics.events import Event
@@ -173,7 +174,7 @@ def test_what_an_interval_came_to_is_what_its_parts_say():
         np.testing.assert_array_equal(loop.coi_df_hz, grid.coi_df_hz())
         out = (~grid.engine.branch_in_service).sum(axis=1) + (~grid.engine.machine_in_service).sum(axis=1)
         np.testing.assert_array_equal(loop.elements_out, out)
-        flags = (result.frequency_violation, result.branch_violation, result.voltage_violation)
+        flags = [getattr(result, f"{kind}_violation") for kind in KINDS]
         np.testing.assert_array_equal(result.violations, np.sum(flags, axis=0))
         now = loop.interval[0]
         for env, episode in enumerate(episodes):
@@ -212,3 +213,57 @@ def test_an_outage_is_judged_by_the_power_flow_after_it():
     engine = loop.grid.engine
     # The grid's reactors are set by voltage, those of the estimate by load level: 1 % of the losses.
     assert losses_mw == pytest.approx(float((engine.s_from_mva + engine.s_to_mva).real.sum()), rel=0.02)
+
+
+def test_a_blackout_is_charged_and_the_plants_in_it_stand_still():
+    """Bus 50 with its load and battery is cut off at 5 s, a quarter into the second interval, and returns at 13 s.
+
+    It counts as 0.5 Hz, 0.25 Hz^2, while it is dark: 0.75, 1 and 0.25 of the intervals. Its load is not served as long.
+    """
+    circuits = [CASE.branch.name.index(f"{pair} #{k}") for pair in ("18-50", "51-50") for k in (1, 2)]
+    events = [Event(time_s=5.0, kind="branch_out", index=k) for k in circuits]
+    events += [Event(time_s=13.0, kind="branch_in", index=k) for k in circuits]
+    loop = make_loop(events=tuple(events))
+    bus = list(CASE.bus.bus_number).index(50)
+    plant, load = list(CASE.resource.bus).index(bus), list(CASE.load.bus).index(bus)
+    energy, output, dark = [], [], [0.0, 0.75, 1.0, 0.25, 0.0]
+    for share in dark:
+        before_mwh = loop.resources.energy_mwh[0, plant]
+        result = loop.step(np.ones((1, 20)))
+        grid = loop.grid
+        wanted_mw = loop.grid.injections.load_mw[0, load]
+        # What is at hand as a sum of products of 200 steps and 68 buses, in another order.
+        bus_hz = np.einsum("bg,sg->sb", grid.topology.bus_frequency[0], grid.swing_state.trace_hz[1:, :, 0])
+        live_hz2 = np.square(bus_hz).sum(axis=1).mean()
+        assert result.sum_bus_square_hz2[0] - live_hz2 == pytest.approx(0.25 * share, rel=1e-9, abs=1e-9)
+        assert result.unserved_mw[0] == pytest.approx(share * wanted_mw, rel=1e-12)  # rounding of a sum
+        assert bool(result.unserved_violation[0]) is (share > 0.0)
+        flags = [bool(getattr(result, f"{kind}_violation")[0]) for kind in KINDS]
+        assert result.violations[0] == sum(flags)
+        output.append(result.resource_mw[0, plant])
+        energy.append(loop.resources.energy_mwh[0, plant] - before_mwh)
+        assert bool(result.set_point_change_mw[0, plant] == 0.0) is (share > 0.0)
+        assert np.count_nonzero(result.set_point_change_mw) == 20 - (share > 0.0)
+    assert [value == 0.0 for value in output] == [False, True, True, True, False]
+    # What it gave until it tripped is gone from it; in the dark it keeps what it has.
+    assert [value == 0.0 for value in energy] == [False, False, True, True, False]
+
+
+def test_what_rebound_moves_is_told_apart_from_what_was_commanded():
+    """u = c - E / 1800 s: after one command of 0.333 MW the set-points drift by -dE / 1800 s and nothing is charged."""
+    loop = make_loop()
+    dr = loop.fleet.kind == 2
+    first = loop.step(np.ones((1, 20)))
+    assert not first.rebound_change_mw.any()  # nothing is owed at the beginning
+    np.testing.assert_allclose(first.set_point_change_mw[0, dr], 1.0 / 3.0, rtol=1e-12)
+    before_mws, owed_mws = 0.0, 3600.0 * loop.resources.energy_mwh[0, dr]
+    for _ in range(3):
+        result = loop.step(idle(loop))
+        assert not result.set_point_change_mw.any()
+        assert not result.rebound_change_mw[0, ~dr].any()
+        # A difference of numbers near 0.3 MW.
+        np.testing.assert_allclose(
+            result.rebound_change_mw[0, dr], -(owed_mws - before_mws) / 1800.0, rtol=0.0, atol=1e-15
+        )
+        assert (result.rebound_change_mw[0, dr] < 0.0).all()
+        before_mws, owed_mws = owed_mws, 3600.0 * loop.resources.energy_mwh[0, dr]

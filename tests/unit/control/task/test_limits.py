@@ -64,9 +64,11 @@ def test_limits_broken_are_counted_and_weighed():
     result = LimitCheck(
         sum_bus_square_hz2=np.zeros(1),
         set_point_change_mw=n,
+        rebound_change_mw=n,
         frequency_violation=np.zeros(1, bool),
         branch_violation=np.ones(1, bool),
         voltage_violation=np.ones(1, bool),
+        unserved_violation=np.zeros(1, bool),
         violations=np.array([2]),
         grid_lost=np.zeros(1, bool),
         max_abs_df_hz=np.zeros(1),

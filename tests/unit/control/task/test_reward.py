@@ -64,8 +64,8 @@ def test_effort_costs_a_tenth_of_the_weighted_squares():
 
 
 def test_every_kind_of_limit_broken_costs_ten_thousand():
-    assert [terms(violations=np.array([n]))["violations"][0] for n in range(4)] == [
-        0.0, -10_000.0, -20_000.0, -30_000.0,
+    assert [terms(violations=np.array([n]))["violations"][0] for n in range(5)] == [
+        0.0, -10_000.0, -20_000.0, -30_000.0, -40_000.0,
     ]  # fmt: skip
 
 

@@ -62,27 +62,37 @@ def test_a_stage_operates_once():
 
 
 def test_relays_of_an_area_measure_a_mean():
-    weight = relay_weight(CASE, np.ones((CASE.n_bus, 1)), np.ones(CASE.n_bus, dtype=bool))
+    weight = relay_weight(CASE, np.ones((CASE.n_bus, 1)), np.zeros(CASE.n_bus, dtype=np.int64))
     np.testing.assert_allclose(weight, 1.0, rtol=0.0, atol=1e-12)  # rounding of a sum of 35 shares
 
 
-def test_relays_of_a_batch_act_each_in_its_own_environment_and_area():
-    """Group 0 is what area 2 measures; in environment 1 it is below 59.5 Hz from step 10 on, in 0 it never is."""
+def test_relays_of_an_area_that_is_split_measure_their_own_part():
+    """Bus frequencies 1 Hz in one island, 2 Hz in the other, and a dark bus; area by area and island by island."""
+    island = np.arange(CASE.n_bus) % 2
+    island[CASE.load.bus[4]] = -1
+    bus_frequency = np.where(island < 0, 0.0, 1.0 + island)[:, None]
+    expected = bus_frequency[CASE.load.bus]
+    # Rounding of a sum of 35 shares.
+    np.testing.assert_allclose(relay_weight(CASE, bus_frequency, island), expected, rtol=0.0, atol=1e-12)
+
+
+def test_relays_of_a_batch_act_each_in_its_own_environment():
+    """Group 0 is what loads 2 and 7 measure; in environment 1 it is below 59.5 Hz from step 10 on, in 0 it never is."""
     relays = SheddingRelays(LoadSheddingConfig(), CASE, 2, DT_S)
-    weight = np.zeros((2, CASE.n_area, 1))
-    weight[:, 2] = 1.0
+    weight = np.zeros((2, CASE.n_load, 1))
+    weight[:, [2, 7]] = 1.0
     trace_hz = np.zeros((60, 1, 2))
     trace_hz[10:, 0, 1] = -0.6
     found = relays.operations(np.arange(2), trace_hz, trace_hz.min(axis=0), weight)
     assert list(found) == [1]
     assert found[1].step == 25
-    assert np.argwhere(found[1].stages).tolist() == [[2, 0]]
+    assert np.argwhere(found[1].stages).tolist() == [[2, 0], [7, 0]]
     assert not relays.shed_stages.any()  # looking changes nothing
     share = relays.operate(1, found[1].stages)
-    here = CASE.bus.area[CASE.load.bus] == 2
+    here = np.isin(np.arange(CASE.n_load), [2, 7])
     np.testing.assert_array_equal(share, np.where(here, 1.0 - 0.07, 1.0))
-    second = np.zeros((CASE.n_area, 4), dtype=bool)
-    second[2, 1] = True
+    second = np.zeros((CASE.n_load, 4), dtype=bool)
+    second[[2, 7], 1] = True
     np.testing.assert_array_equal(relays.operate(1, second), np.where(here, 1.0 - 2 * 0.07, 1.0))
     assert not relays.shed_stages[0].any()
     relays.start(np.array([1]))
@@ -92,7 +102,7 @@ def test_relays_of_a_batch_act_each_in_its_own_environment_and_area():
 def test_a_grid_without_relays_has_nothing_to_look_at():
     relays = SheddingRelays(None, CASE, 1, DT_S)
     deep = np.full((60, 1, 1), -5.0)
-    assert relays.operations(np.arange(1), deep, deep.min(axis=0), np.ones((1, CASE.n_area, 1))) == {}
+    assert relays.operations(np.arange(1), deep, deep.min(axis=0), np.ones((1, CASE.n_load, 1))) == {}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +131,7 @@ def test_shed_load_is_unserved_and_lifts_the_frequency(level):
     stages = np.count_nonzero(grid.relays.shed_stages[0], axis=1)
     assert stages.min() >= 1
     load_mw = inputs.load_mw[0] + grid.profile.load_step_mw[0]
-    shed_mw = float((0.07 * stages[CASE.bus.area[CASE.load.bus]] * load_mw).sum())
+    shed_mw = float((0.07 * stages * load_mw).sum())
     assert grid.unserved_mw()[0] == pytest.approx(shed_mw, rel=1e-12)
     # Governors and damping, 2500 + 180 MW/Hz; losses change by some MW, and reheat at 48 s is within e^-5 of its end.
     lift_hz = float(grid.coi_df_hz()[0] - bare.coi_df_hz()[0])

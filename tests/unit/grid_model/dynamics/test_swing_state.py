@@ -95,14 +95,41 @@ def test_a_machine_that_leaves_takes_its_part_of_the_governors_along():
     grid = disturbed(1)
     swing, topology = grid.swing_state, grid.topology
     swing.valve_mw[:, 0] = 100.0
-    share_was = topology.group_share[:, 0].copy()
+    before = swing.membership(0)
     on = np.ones(CASE.n_machine, dtype=np.bool_)
     on[0] = False
     grid.engine.set_topology(0, np.ones(CASE.n_branch, dtype=np.bool_), on)
     topology.adopt(0)
-    swing.redistribute(0, share_was, np.zeros(grid.n_group, dtype=np.bool_))
+    swing.redistribute(0, before, topology.group_island[0])
     # Governor gain goes by rating, and the gains of those that stay are what they were.
     area, rating = CASE.bus.area[CASE.machine.bus], CASE.machine.rating_mva
     kept = np.bincount(area, rating * on) / np.bincount(area, rating)
     np.testing.assert_allclose(swing.valve_mw[:, 0], 100.0 * kept, rtol=1e-12)  # rounding of sums of ratings
     assert kept.min() < 0.97
+
+
+def test_machines_that_make_up_a_new_group_bring_what_they_had():
+    """G10 leaves the group of its area for the one to spare: same frequency, its part of the governors, and no more."""
+    grid = disturbed(1, spare_groups=1)
+    swing, topology = grid.swing_state, grid.topology
+    unit, spare = CASE.machine.name.index("G10"), CASE.n_area
+    area = CASE.bus.area[CASE.machine.bus]
+    swing.valve_mw[:spare, 0] = 10.0 * (1.0 + np.arange(spare))
+    swing.df_hz[:spare, 0] = 0.01 * (1.0 + np.arange(spare))
+    before = swing.membership(0)
+    own = area[unit]
+    topology.machine_group[0, unit] = spare
+    for array, of_machine in (
+        (topology.inertia, topology.machines.inertia_mws_per_hz[0]),
+        (topology.group_share, topology.machines.governor_share[0]),
+    ):
+        array[:, 0] = np.bincount(topology.machine_group[0], of_machine, minlength=spare + 1)
+    swing.redistribute(0, before, np.zeros(spare + 1, dtype=np.int64))
+    rating = CASE.machine.rating_mva
+    part = rating[unit] / rating[area == own].sum()
+    expected_mw = np.append(10.0 * (1.0 + np.arange(spare)), 10.0 * (1.0 + own) * part)
+    expected_mw[own] *= 1.0 - part
+    expected_hz = 0.01 * (1.0 + np.append(np.arange(spare), own))
+    # Rounding of sums over machines.
+    np.testing.assert_allclose(swing.valve_mw[:, 0], expected_mw, rtol=1e-12)
+    np.testing.assert_allclose(swing.df_hz[:, 0], expected_hz, rtol=1e-12)
