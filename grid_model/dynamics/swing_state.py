@@ -23,7 +23,7 @@ from grid_model.kernels.macro_step import (
     empty_macro_step,
     integrate_macro_step,
 )
-from grid_model.kernels.structs import GridArrays, GroupState, IntervalRecord, MacroStep
+from grid_model.kernels.structs import GridArrays, GroupState, IntervalRecord, MacroStep, Traces
 
 __all__ = ["Membership", "SwingState", "empty_record", "groups_at_rest"]
 
@@ -131,8 +131,7 @@ class SwingState:
             self._grid,
             macro,
             macro.reduced,
-            trace_hz,
-            mechanical_mw,
+            Traces(trace_hz, mechanical_mw),
             envs,
             step_a,
             step_b,

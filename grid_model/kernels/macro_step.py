@@ -26,6 +26,7 @@ from grid_model.kernels.structs import (
     ReducedNetwork,
     SwingParameters,
     SwingVariables,
+    Traces,
 )
 
 __all__ = [
@@ -118,8 +119,7 @@ def integrate_macro_step(
     grid: GridArrays,
     macro: MacroStep,
     reduced: ReducedNetwork | None,
-    trace_hz: FloatArray,
-    trace_mechanical_mw: FloatArray,
+    traces: Traces,
     envs: IntArray,
     step_a: int,
     step_b: int,
@@ -132,8 +132,7 @@ def integrate_macro_step(
         grid: the grid.
         macro: working arrays of n environments.
         reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
-        trace_hz: filled with the groups' frequency deviations from step_a to step_b, [step, group, n].
-        trace_mechanical_mw: filled likewise with their governors' power, unless it has length 0.
+        traces: filled from step_a to step_b.
         envs: environments, [n].
         step_a: step of the interval at which the macro step begins.
         step_b: step at which it ends.
@@ -147,7 +146,7 @@ def integrate_macro_step(
     _drive(grid, envs, step_a / grid.n_steps, step_b / grid.n_steps, step_a, macro)
     moved = macro.record
     record = IntervalRecord(
-        moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace_hz, trace_mechanical_mw
+        moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, traces.df_hz, traces.mechanical_mw
     )
     swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
     if reduced is None:

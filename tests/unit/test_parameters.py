@@ -11,9 +11,6 @@ MOST = 9  # parameters in order; of a dozen arrays of one type two are soon in e
 EXCEPTIONS = {
     "control/plants/battery.py:limit_battery": 11,  # eleven numbers of one formula, all of them scalars
     "grid_model/network/admittance.py:branch_flows": 11,  # belongs to the power flow's engine
-    "control/task/observation.py:_fill": 23,  # until the task hands over its layout as a whole
-    "control/task/reward.py:_fill": 14,  # likewise
-    "control/task/step_metrics.py:_fill": 15,  # likewise
 }
 
 
@@ -25,7 +22,7 @@ def parameters_in_order() -> dict[str, int]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if not isinstance(node, ast.FunctionDef):
                     continue
-                compiled = any("njit" in ast.unparse(decorator) for decorator in node.decorator_list)
+                compiled = any(ast.unparse(decorator) == "compiled" for decorator in node.decorator_list)
                 private = node.name.startswith("_") and not node.name.startswith("__")
                 if compiled or private:
                     given = node.args.posonlyargs + node.args.args
