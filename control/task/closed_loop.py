@@ -25,6 +25,7 @@ from control.plants.fleet import (
     PlantParameters,
     advance_plants,
     capacity_utilisation,
+    grant_room,
     utilisation_of,
 )
 from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
@@ -142,7 +143,13 @@ class ClosedLoop:
         self.limits = limits or FrequencyLimits()
         self.fleet = fleet_of(case, scenario)
         self.grid = GridSimulator(
-            case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
+            case,
+            n_env,
+            swing,
+            resource_lag_s=self.fleet.lag_s,
+            interval_s=scenario.interval_s,
+            storage=self.fleet.storage,
+            check=check,
         )
         self.plan = PlannedGrid(case)
         self._builder = EpisodeBuilder(case, series, scenario)
@@ -259,6 +266,8 @@ class ClosedLoop:
         if dispatched:
             self._switch_reactors()
         solved = self.grid.advance(self.grid.coming_injections, events)
+        if self.grid.storage is not None:
+            self.resources.energy_mwh[:, self.grid.storage.resource] -= self.grid.storage.drawn_mwh
         result = self._end_interval(solved, change_mw)
         self.scada.advance(self._signals_now)
         return result
@@ -286,6 +295,8 @@ class ClosedLoop:
             + total(injections.renewable_mw, case.renewable.bus)
             + total(injections.resource_mw, case.resource.bus)
         )
+        if grid.storage is not None:
+            given_mw += total(grid.storage.response_mw, case.resource.bus[grid.storage.resource])
         losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
         gap_mw: FloatArray = given_mw - total(load_mw, case.load.bus) - losses_mw
         return gap_mw
@@ -346,7 +357,12 @@ class ClosedLoop:
         """Move the plants, and look up what acts at the interval's end, see `_begin`; with the plants' changes [MW]."""
         change_mw = np.empty_like(self.resources.command_mw)
         wanted = np.ascontiguousarray(action, dtype=np.float64)
+        storage = self.grid.storage
+        if storage is not None:
+            grant_room(self.resources, self.fleet.parameters, storage, True)
         over, due, dispatched = _begin(self._arrays, wanted, change_mw)
+        if storage is not None:
+            grant_room(self.resources, self.fleet.parameters, storage, False)
         return over, due, dispatched, change_mw
 
     def _switch_reactors(self) -> None:

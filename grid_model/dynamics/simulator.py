@@ -54,6 +54,7 @@ from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
+from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
 from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
 from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.kernels.bus_injection import inject
@@ -84,6 +85,7 @@ class GridSimulator:
         swing_state: states and traces of the groups.
         synchronising_power: what flows between them as they turn against each other.
         relays: load shedding.
+        storage: batteries' response to frequency, with its states; None where none responds.
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
@@ -97,6 +99,7 @@ class GridSimulator:
         *,
         resource_lag_s: FloatArray,
         interval_s: float = 4.0,
+        storage: StoragePlants | None = None,
         check: bool = True,
     ) -> None:
         """Build engine and frequency model; every environment stands in the published state.
@@ -107,6 +110,7 @@ class GridSimulator:
             config: choices of the frequency model.
             resource_lag_s: time constant of each resource [s], [resource].
             interval_s: length of a control interval, a whole number of integration steps [s].
+            storage: batteries that respond to frequency within an interval; none if None.
             check: let pandapower confirm the engine, see `NewtonEngine`.
 
         Raises:
@@ -141,6 +145,7 @@ class GridSimulator:
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.storage = None if storage is None else storage_at_rest(storage, n_env, case.f0_hz)
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
             total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
@@ -170,6 +175,7 @@ class GridSimulator:
                 synchronising_mw_per_rad=self.synchronising_power.matrix_mw_per_rad,
                 y_reduced_pu=self.synchronising_power.y_reduced_pu,
                 reduced=self.synchronising_power.reduced,
+                storage=self.storage,
                 relay_pending=self.relays.pending,
                 relay_threshold_hz=self.relays.threshold_hz,
                 constants=SwingConstants(
@@ -245,6 +251,8 @@ class GridSimulator:
         self.profile.start(envs, injections)
         self.relays.start(envs)
         self.swing_state.start(envs)
+        for array in response_state(self.storage).values():
+            array[envs] = 0.0
         self.synchronising_power.topology_changed(envs)
         # Where no solution is found, the schedule stands in for what the machines send out.
         self.machine_mw[envs] = injections.schedule_mw
@@ -284,6 +292,8 @@ class GridSimulator:
         """
         for recorder in self._recorders.values():
             recorder.next_interval()
+        if self.storage is not None:
+            self.storage.drawn_mwh[:] = 0.0
         self.profile.announce(injections)
         swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
@@ -411,6 +421,7 @@ class GridSimulator:
             "shed_stages": relays.shed_stages,
             "load_step_mw": profile.load_step_mw,
             "served_share": profile.served_share,
+            **response_state(self.storage),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
     def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:

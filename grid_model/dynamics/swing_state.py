@@ -89,7 +89,9 @@ class SwingState:
             grid = self._grid
             n_group, n_lag = self.df_hz.shape[0], grid.constants.lag_s.size
             machines = grid.reduced is not None
-            self._macro_steps[n] = hold(empty_macro_step(n_group, n_lag, n, machines=machines))
+            self._macro_steps[n] = hold(
+                empty_macro_step(n_group, n_lag, n, machines=machines, storage=grid.storage)
+            )
         return self._macro_steps[n]
 
     def integrate(self, envs: IntArray, step_a: int, step_b: int, *, pause: bool) -> bool:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
-from grid_model.kernels.structs import GridArrays, Profile
+from grid_model.kernels.structs import GridArrays, Placement, Profile, StorageResponse
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
@@ -136,6 +136,7 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
             plants[renewable_bus[i]] += between(begin.renewable_mw[e, i], end.renewable_mw[e, i], at)
         for i in range(resource_bus.size):
             agents[resource_bus[i]] += resource_output(profile, e, i, step, n_steps, interval_s)
+        _add_response(grid.storage, placement, e, agents)
         for bus in range(n_bus):
             s = complex(0.0, 0.0)
             if status.bus[e, bus]:
@@ -145,6 +146,16 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
         for i in range(machine_bus.size):
             if status.machine[e, i]:
                 total_mva[e, machine_bus[i]] += machine_mw[row, i]
+
+
+@compiled
+def _add_response(
+    storage: StorageResponse | None, placement: Placement, env: int, agents_mw: FloatArray
+) -> None:
+    """Add the batteries' responses to what plants give at their buses [MW], [bus]."""
+    if storage is not None:
+        for i in range(storage.resource.size):
+            agents_mw[placement.resource_bus[storage.resource[i]]] += storage.response_mw[env, i]
 
 
 @compiled

@@ -39,7 +39,15 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
-from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
+from grid_model.kernels.storage_response import respond
+from grid_model.kernels.structs import (
+    Drive,
+    IntervalRecord,
+    StorageStep,
+    SwingConstants,
+    SwingParameters,
+    SwingVariables,
+)
 
 __all__ = ["integrate_groups"]
 
@@ -54,6 +62,7 @@ def integrate_groups(
     synchronising_mw_per_rad: FloatArray,
     constants: SwingConstants,
     record: IntervalRecord,
+    storage: StorageStep | None = None,
 ) -> None:
     """Move the groups of every environment on by n_steps x dt_s; environments are the LAST axis here.
 
@@ -69,6 +78,7 @@ def integrate_groups(
             [group, group, n].
         constants: of the integration.
         record: moments are added to, extremes widened, traces filled from their first row on.
+        storage: batteries that respond to frequency, changed in place.
     """
     df_hz, theta_rad, synchronising_mw = swing.df_hz, swing.theta_rad, swing.synchronising_mw
     inertia_mws_per_hz, damping_mw_per_hz = parameters.inertia_mws_per_hz, drive.damping_mw_per_hz
@@ -94,6 +104,8 @@ def integrate_groups(
         drive_step(
             n_env, (step + 0.5) / n_steps, swing, profile, damping_mw_per_hz, parameters, constants, p_mw
         )
+        if storage is not None:
+            respond(width, storage, df_hz, dt_s, p_mw)
         for a in range(n_group):
             for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]

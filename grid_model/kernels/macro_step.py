@@ -17,6 +17,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, inject, resource_output, share_among_machines
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.storage_response import adopt_storage, begin_storage, empty_storage_step
 from grid_model.kernels.structs import (
     Drive,
     GridArrays,
@@ -24,6 +25,8 @@ from grid_model.kernels.structs import (
     IntervalRecord,
     MacroStep,
     ReducedNetwork,
+    StorageResponse,
+    StorageStep,
     SwingParameters,
     SwingVariables,
 )
@@ -86,8 +89,10 @@ def _copy(given: FloatArray, taken: FloatArray) -> None:
             taken[e, i] = given[e, i]
 
 
-def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> MacroStep:
-    """Working arrays for n environments; machines: of the level of single machines."""
+def empty_macro_step(
+    n_group: int, n_lag: int, n: int, *, machines: bool, storage: StorageResponse | None
+) -> MacroStep:
+    """Working arrays for n environments; machines: of the level of single machines; storage: the grid's."""
 
     def groups() -> FloatArray:
         return np.zeros((n_group, n))
@@ -109,6 +114,7 @@ def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> Mac
         record=IntervalRecord(pairs(), groups(), groups(), no_trace, no_trace),
         synchronising_mw_per_rad=pairs(),
         reduced=ReducedNetwork(pairs(), pairs()) if machines else None,
+        storage=None if storage is None else empty_storage_step(storage, n_group, n),
     )
 
 
@@ -145,6 +151,7 @@ def integrate_macro_step(
     n_steps = step_b - step_a
     _begin(grid, envs, macro)
     _drive(grid, envs, step_a / grid.n_steps, step_b / grid.n_steps, step_a, macro)
+    begin_storage(grid, envs, step_a, grid.storage, macro.storage)
     moved = macro.record
     record = IntervalRecord(
         moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace_hz, trace_mechanical_mw
@@ -152,9 +159,9 @@ def integrate_macro_step(
     swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
     if reduced is None:
         springs = macro.synchronising_mw_per_rad
-        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record)
+        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record, macro.storage)
     else:
-        integrate_machines(n_env, n_steps, swing, drive, parameters, reduced, constants, record)
+        integrate_machines(n_env, n_steps, swing, drive, parameters, reduced, constants, record, macro.storage)
     if pause or not nothing_to_count(moved.df_min_hz, grid.relay_threshold_hz, grid.relay_pending):
         return False
     _adopt(grid, envs, macro)
@@ -277,6 +284,7 @@ def _adopt(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
             record.df_max_hz[g, e] = moved.df_max_hz[g, row]
             for h in range(n_group):
                 record.second_moment_hz2[g, h, e] += moved.second_moment_hz2[g, h, row]
+    adopt_storage(envs, state, grid.storage, macro.storage)
 
 
 @compiled

@@ -29,6 +29,8 @@ __all__ = [
     "Profile",
     "ReducedNetwork",
     "ServiceStatus",
+    "StorageResponse",
+    "StorageStep",
     "SwingConstants",
     "SwingParameters",
     "SwingVariables",
@@ -208,6 +210,45 @@ class ReducedNetwork(NamedTuple):
     susceptance_mw: FloatArray  # S, [machine, machine, env]
 
 
+class StorageResponse(NamedTuple):
+    """Fast response of battery plants to frequency, see `grid_model.kernels.storage_response`."""
+
+    resource: IntArray  # rows of the resource table, [storage]
+    droop_mw_per_hz: FloatArray  # [storage]
+    dead_band_hz: FloatArray  # [storage]
+    inertia_mws_per_hz: FloatArray  # synthetic M, [storage]
+    lag_s: FloatArray  # of the measured frequency, [storage]
+    p_max_mw: FloatArray  # rating both ways, of set-point and response together, [storage]
+    charging_efficiency: FloatArray  # [storage]
+    discharging_efficiency: FloatArray  # [storage]
+    measured_hz: FloatArray  # state: deviation as measured, [env, storage]
+    response_mw: FloatArray  # state: power beyond the output that follows the set-point, [env, storage]
+    drawn_mwh: (
+        FloatArray  # energy that the response has taken from the store in this interval, [env, storage]
+    )
+    room_out_mwh: FloatArray  # most that it may take in this interval, [env, storage]
+    room_in_mwh: FloatArray  # most that it may leave there, [env, storage]
+
+
+class StorageStep(NamedTuple):
+    """What `StorageResponse` is in a macro step of n environments."""
+
+    is_live: BoolArray  # whether the plant's bus is energised, [storage, n]
+    bus_frequency: FloatArray  # F of the plants' buses, [storage, group, n]
+    impact_share: FloatArray  # Phi of the plants' buses, [storage, group, n]
+    straight_mw: FloatArray  # straight part of the output that follows the set-point, moved on, [storage, n]
+    rise_mw: FloatArray  # its growth in a step, [storage, n]
+    gap_mw: FloatArray  # its fading part, moved on, [storage, n]
+    lag_decay: FloatArray  # of the fading part over a step, [storage]
+    start_mw: FloatArray  # response at the beginning, [storage, n]
+    response_mw: FloatArray  # [storage, n]
+    measured_hz: FloatArray  # [storage, n]
+    drawn_mwh: FloatArray  # [storage, n]
+    room_out_mwh: FloatArray  # [storage, n]
+    room_in_mwh: FloatArray  # [storage, n]
+    plant: StorageResponse
+
+
 class SwingConstants(NamedTuple):
     """Numbers of the integration."""
 
@@ -232,6 +273,7 @@ class MacroStep(NamedTuple):
     record: IntervalRecord  # its traces have length 0: they are kept for the interval alone
     synchronising_mw_per_rad: FloatArray  # T, [group, group, n]
     reduced: ReducedNetwork | None  # at the level of single machines
+    storage: StorageStep | None  # where batteries respond to frequency
 
 
 class GridArrays(NamedTuple):
@@ -254,6 +296,7 @@ class GridArrays(NamedTuple):
     )
     y_reduced_pu: ComplexArray  # Y_red of the levels of single machines, [env, machine, machine]
     reduced: ReducedNetwork | None  # None at the other levels
+    storage: StorageResponse | None  # None where no battery responds to frequency
     relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, area, stage]
     relay_threshold_hz: float  # highest stage of load shedding, as a deviation
     constants: SwingConstants
