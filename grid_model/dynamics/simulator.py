@@ -52,6 +52,7 @@ from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
 from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.load_shedding import SheddingRelays
+from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
 from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
@@ -84,7 +85,7 @@ class GridSimulator:
         profile: what acts on the grid in the last interval, with load steps and what shedding has left.
         swing_state: states and traces of the groups.
         synchronising_power: what flows between them as they turn against each other.
-        relays: load shedding.
+        relays: load shedding; plant_relays: machines that trip at over-frequency.
         storage: batteries' response to frequency, with its states; None where none responds.
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
@@ -142,9 +143,13 @@ class GridSimulator:
         self._recorders: dict[int, Recorder] = {}
         self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self._committed = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        # Highest schedule that a unit which has returned may be at, at the interval's end.
+        self._loading_cap_mw = np.full((n_env, case.n_machine), np.inf)
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.plant_relays = OverFrequencyRelays(config.over_frequency, case, n_env, config.dt_s)
         self.storage = None if storage is None else storage_at_rest(storage, n_env, case.f0_hz)
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
@@ -162,7 +167,9 @@ class GridSimulator:
             GridArrays(
                 placement=placement,
                 profile=self.profile.arrays,
-                status=ServiceStatus(engine.branch_in_service, engine.machine_in_service, engine.bus_live),
+                status=ServiceStatus(
+                    engine.branch_in_service, engine.machine_in_service, self._committed, engine.bus_live
+                ),
                 power_flow=PowerFlow(engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.converged),
                 injected=self._injected,
                 network=topology.network,
@@ -178,6 +185,10 @@ class GridSimulator:
                 storage=self.storage,
                 relay_pending=self.relays.pending,
                 relay_threshold_hz=self.relays.threshold_hz,
+                over=curtailment_of(config.over_frequency, case.f0_hz),
+                trip_pending=self.plant_relays.pending,
+                trip_threshold_hz=self.plant_relays.threshold_hz,
+                within_units=governor.within_units,
                 constants=SwingConstants(
                     lag_s=np.unique(resource_lag_s),
                     t_valve_s=governor.t_valve_s,
@@ -216,8 +227,9 @@ class GridSimulator:
         *,
         next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
         n_switching: int = 0,
+        committed_share: FloatArray | None = None,
     ) -> FloatArray:
-        """Put environments at rest at 60 Hz with everything in service.
+        """Put environments at rest at 60 Hz with everything in service that is in the schedule.
 
         The power flow is solved with the scheduled powers and what it leaves over is shared by governor gain; the
         machines' powers there are what a schedule in balance would have said.
@@ -229,6 +241,7 @@ class GridSimulator:
             next_share: the shares that an operator would choose from the present ones and the voltages at the
                 reactors' buses [pu], all [n, reactor].
             n_switching: how often this was done before the start.
+            committed_share: how much of each machine is in the schedule, [n, machine], see `commit`; all if None.
 
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
@@ -238,18 +251,20 @@ class GridSimulator:
         """
         if next_share is None and n_switching > 0:
             raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
-        everything = np.ones(self.case.n_branch, dtype=np.bool_)
-        machines = np.ones(self.case.n_machine, dtype=np.bool_)
-        for env in envs:
-            if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
+        everything = np.ones((len(envs), self.case.n_machine))
+        share = everything if committed_share is None else committed_share
+        for env, its_share in zip(envs.tolist(), share, strict=True):
+            whole = self._branch_wanted[env].all() and self._machine_wanted[env].all()
+            if not whole or np.any(its_share != self.topology.committed_share[env]):
                 self._branch_wanted[env] = True
                 self._machine_wanted[env] = True
-                self.engine.set_topology(int(env), everything, machines)
-                self._adopt_topology(int(env))
+                self._take_commitment(env, its_share)
             if env in self._recorders:
                 self._recorders[env].clear()
         self.profile.start(envs, injections)
         self.relays.start(envs)
+        self.plant_relays.start(envs)
+        self._loading_cap_mw[envs] = np.inf
         self.swing_state.start(envs)
         for array in response_state(self.storage).values():
             array[envs] = 0.0
@@ -276,6 +291,26 @@ class GridSimulator:
         """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
         self.engine.set_reactors(env, share)
 
+    def commit(self, env: int, committed_share: FloatArray) -> None:
+        """Units of one environment join or leave the schedule between two intervals.
+
+        One that joins synchronises without power, one that leaves opens its breaker at what its schedule has come down
+        to; what that was the others meet. A machine that is not in the schedule is out of service: it turns no mass,
+        governs nothing and holds no voltage, while its step-up transformer stays energised. Of an equivalent any share
+        may be in the schedule; inertia, gain and limits are that share of the published ones.
+
+        Args:
+            env: the environment.
+            committed_share: of each machine in the schedule, 0 to 1, [machine].
+        """
+        was = self._committed[env] & self._machine_wanted[env]
+        if np.array_equal((committed_share > 0.0) & self._machine_wanted[env], was):
+            share_was = self.topology.group_share[:, env].copy()
+            self._take_commitment(env, committed_share)
+            self.swing_state.keep_governors(env, share_was)
+        else:
+            self._switch_machines(env, self.n_steps, committed_share)
+
     def advance(
         self, injections: Injections, events: Mapping[int, Sequence[Event]] | None = None
     ) -> BoolArray:
@@ -295,6 +330,8 @@ class GridSimulator:
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
         self.profile.announce(injections)
+        if np.isfinite(self._loading_cap_mw).any():
+            self._load_returned_units()
         swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
         if eventful:
@@ -391,9 +428,8 @@ class GridSimulator:
         for name in ("branch_wanted", "machine_wanted"):
             own[name][...] = state[name]
         for env in range(self.n_env):
-            self.engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
+            self._take_commitment(env, state["committed_share"][env])
             self.engine.set_reactors(env, state["reactor_share"][env])
-            self._adopt_topology(env)
         self.engine.restore_voltages(state["v_pu"])
         for name, array in own.items():
             array[...] = state[name]
@@ -412,6 +448,9 @@ class GridSimulator:
             "machine_mvar": self.machine_mvar,
             "branch_wanted": self._branch_wanted,
             "machine_wanted": self._machine_wanted,
+            "committed_share": self.topology.committed_share,
+            "loading_cap_mw": self._loading_cap_mw,
+            "trip_pending": self.plant_relays.pending,
             "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
             "y_reduced_pu": self.synchronising_power.y_reduced_pu,
             "conductance_mw": no_pairs if reduced is None else reduced.conductance_mw,
@@ -447,14 +486,25 @@ class GridSimulator:
         operations = self.relays.operations(
             envs, swing.trace_hz[step_a : step_b + 1], lowest_hz, self.topology.relay_weight
         )
-        early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
+        trips = self.plant_relays.operations(
+            envs,
+            swing.trace_hz[step_a : step_b + 1],
+            swing.macro_step(len(envs)).record.df_max_hz,
+            self.topology.bus_frequency,
+            self.engine.machine_in_service,
+        )
+        first = {env: operation.step for env, operation in operations.items() if operation.step >= 0}
+        for env, trip in trips.items():
+            if trip.step >= 0:
+                first[env] = min(trip.step, first.get(env, trip.step))
+        early = [env for env, step in first.items() if step < step_b - step_a]
         if early:
             # Relays operate before the macro step ends: it is cut there, for those whose relays they are.
             rest = np.setdiff1d(envs, early)
             if len(rest):
                 self._macro_step(rest, step_a, step_b)
             for env in early:
-                cut = step_a + operations[env].step
+                cut = step_a + first[env]
                 self._macro_step(np.array([env]), step_a, cut)
                 self._macro_step(np.array([env]), cut, step_b)
             return
@@ -471,6 +521,10 @@ class GridSimulator:
             self.relays.count(env, operation)
             if operation.step >= 0:
                 self._shed(env, operation.stages, step_b)
+        for env, trip in trips.items():
+            self.plant_relays.count(env, trip)
+            for machine in np.flatnonzero(trip.machines).tolist():
+                self._switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)
 
     def _solve(self, envs: IntArray) -> None:
         """Power flow of what is injected, from the last voltages, and what follows from it for the groups."""
@@ -494,48 +548,56 @@ class GridSimulator:
 
     def _switch(self, env: int, event: Event, step: int) -> None:
         """Apply one event of one environment at a step of the interval, rotors standing still."""
+        case = self.case
+        if event.kind == "load_step":
+            demand = np.zeros((1, case.n_bus))
+            self.profile.step_load(env, event.index, event.p_mw)
+            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
+            self._meet(env, demand, step, np.zeros((self.n_group, 1)))
+        else:
+            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
+            wanted[env, event.index] = event.kind.endswith("_in")
+            self._switch_machines(env, step, self.topology.committed_share[env])
+
+    def _switch_machines(self, env: int, step: int, committed_share: FloatArray) -> None:
+        """Switch one environment to the circuits and machines wanted, of which this much is in the schedule."""
         engine, case, at = self.engine, self.case, step / self.n_steps
         only = np.array([env])
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
         share_before = self.topology.impact_share[only].copy()
-        if event.kind == "load_step":
-            self.profile.step_load(env, event.index, event.p_mw)
-            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
-        else:
-            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
-            wanted[env, event.index] = event.kind.endswith("_in")
-            branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
-            machine_was, share_was = (
-                engine.machine_in_service[env].copy(),
-                self.topology.group_share[:, env].copy(),
-            )
-            p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
-            empty_was = self.topology.inertia[:, env] <= 0.0
-            engine.set_topology(env, self._branch_wanted[env], self._machine_wanted[env])
-            self._adopt_topology(env)
-            gone = branch_was & ~engine.branch_in_service[env]
-            np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
-            np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
-            tripped = machine_was & ~engine.machine_in_service[env]
-            np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
-            back = engine.bus_live[env] & ~live_was
-            demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
-            demand[0, ~engine.bus_live[env]] = 0.0
-            # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
-            returned = engine.machine_in_service[env] & ~machine_was
-            self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
-            # What it carries the others give up, as the network joined them without it.
-            np.add.at(
-                relieved[0],
-                case.machine.bus[returned & live_was[case.machine.bus]],
-                -self.machine_mw[env, returned & live_was[case.machine.bus]],
-            )
-            project(relieved, np.arange(case.n_bus), share_before, met)
-            fresh = returned & ~live_was[case.machine.bus]
-            np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
-            self.swing_state.redistribute(env, share_was, empty_was)
+        branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
+        machine_was, share_was = (
+            engine.machine_in_service[env].copy(),
+            self.topology.group_share[:, env].copy(),
+        )
+        p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
+        empty_was = self.topology.inertia[:, env] <= 0.0
+        self._take_commitment(env, committed_share)
+        gone = branch_was & ~engine.branch_in_service[env]
+        np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
+        np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
+        tripped = machine_was & ~engine.machine_in_service[env]
+        np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
+        back = engine.bus_live[env] & ~live_was
+        demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
+        demand[0, ~engine.bus_live[env]] = 0.0
+        # A unit returns synchronised: at the angle at which it carries its schedule, which begins at zero.
+        returned = engine.machine_in_service[env] & ~machine_was
+        self._loading_cap_mw[env, tripped] = np.inf
+        self._limit_returned_schedules(env, returned, at)
+        self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
+        # What it carries the others give up, as the network joined them without it.
+        np.add.at(
+            relieved[0],
+            case.machine.bus[returned & live_was[case.machine.bus]],
+            -self.machine_mw[env, returned & live_was[case.machine.bus]],
+        )
+        project(relieved, np.arange(case.n_bus), share_before, met)
+        fresh = returned & ~live_was[case.machine.bus]
+        np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
+        self.swing_state.redistribute(env, share_was, empty_was)
         self._meet(env, demand, step, met)
 
     def _shed(self, env: int, stages: BoolArray, step: int) -> None:
@@ -564,6 +626,39 @@ class GridSimulator:
         self.swing_state.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         share_and_inject(self.arrays, only, step)
         self._solve(only)
+
+    def _take_commitment(self, env: int, committed_share: FloatArray) -> None:
+        """Hand engine and frequency model what is wanted and in the schedule, rotors standing still."""
+        self.topology.committed_share[env] = committed_share
+        self._committed[env] = committed_share > 0.0
+        self.engine.set_topology(
+            env, self._branch_wanted[env], self._machine_wanted[env] & self._committed[env]
+        )
+        self._adopt_topology(env)
+
+    def _loading_mw_per_s(self) -> FloatArray:
+        percent = self.config.governor.loading_percent_per_min
+        return (np.inf if percent is None else percent / 100.0 / 60.0) * self.case.machine.rating_mva
+
+    def _limit_returned_schedules(self, env: int, returned: BoolArray, at: float) -> None:
+        """Schedules of units that have just returned begin at zero and rise no faster than these can be loaded."""
+        if self.config.governor.loading_percent_per_min is None or not returned.any():
+            return
+        left_s = (1.0 - at) * self.interval_s
+        begin, end = self.profile.begin.schedule_mw[env], self.profile.end.schedule_mw[env]
+        cap_mw = self._loading_mw_per_s() * left_s
+        end[returned] = np.minimum(end, cap_mw)[returned]
+        if left_s > 0.0:  # the line through zero at the instant of return; before it the unit was out
+            begin[returned] = -end[returned] * at / (1.0 - at)
+        self._loading_cap_mw[env, returned] = cap_mw[returned]
+
+    def _load_returned_units(self) -> None:
+        """One interval more for the ramps of units that have returned; one that has reached its schedule is done."""
+        cap_mw, schedule_mw = self._loading_cap_mw, self.profile.arrays.coming.schedule_mw
+        cap_mw += self._loading_mw_per_s() * self.interval_s
+        done = cap_mw >= schedule_mw
+        np.minimum(schedule_mw, cap_mw, out=schedule_mw)
+        cap_mw[done] = np.inf
 
     def _adopt_topology(self, env: int) -> None:
         """Take over what the frequency model knows of the engine's topology of one environment."""

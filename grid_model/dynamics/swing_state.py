@@ -86,12 +86,7 @@ class SwingState:
     def macro_step(self, n: int) -> MacroStep:
         """Working arrays of n environments, overwritten by the next macro step of as many."""
         if n not in self._macro_steps:
-            grid = self._grid
-            n_group, n_lag = self.df_hz.shape[0], grid.constants.lag_s.size
-            machines = grid.reduced is not None
-            self._macro_steps[n] = hold(
-                empty_macro_step(n_group, n_lag, n, machines=machines, storage=grid.storage)
-            )
+            self._macro_steps[n] = hold(empty_macro_step(self._grid, n))
         return self._macro_steps[n]
 
     def integrate(self, envs: IntArray, step_a: int, step_b: int, *, pause: bool) -> bool:
@@ -148,7 +143,7 @@ class SwingState:
             group_share_was: the groups' shares in the grid's governor before, [group].
             was_empty: groups that had no machine before, [group].
         """
-        inertia, share = self._groups.inertia_mws_per_hz[:, env], self._groups.governor_share[:, env]
+        inertia = self._groups.inertia_mws_per_hz[:, env]
         empty = inertia <= 0.0
         again = was_empty & ~empty
         if again.any():
@@ -157,6 +152,11 @@ class SwingState:
                 np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), others[:, None]
             )[0, 0]
         self.df_hz[empty, env] = 0.0
+        self.keep_governors(env, group_share_was)
+
+    def keep_governors(self, env: int, group_share_was: FloatArray) -> None:
+        """What has left the grid's governor takes its part along; arguments as of `redistribute`."""
+        share = self._groups.governor_share[:, env]
         keep = np.minimum(1.0, share / np.maximum(group_share_was, 1e-12))
         self.valve_mw[:, env] *= keep
         self.reheat_mw[:, env] *= keep

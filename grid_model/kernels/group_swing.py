@@ -39,11 +39,12 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
+from grid_model.kernels.over_frequency import curtail
 from grid_model.kernels.storage_response import respond
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
-    StorageStep,
+    PrimaryControl,
     SwingConstants,
     SwingParameters,
     SwingVariables,
@@ -62,7 +63,7 @@ def integrate_groups(
     synchronising_mw_per_rad: FloatArray,
     constants: SwingConstants,
     record: IntervalRecord,
-    storage: StorageStep | None = None,
+    control: PrimaryControl | None = None,
 ) -> None:
     """Move the groups of every environment on by n_steps x dt_s; environments are the LAST axis here.
 
@@ -78,7 +79,7 @@ def integrate_groups(
             [group, group, n].
         constants: of the integration.
         record: moments are added to, extremes widened, traces filled from their first row on.
-        storage: batteries that respond to frequency, changed in place.
+        control: what answers frequency besides governors as designed, changed in place.
     """
     df_hz, theta_rad, synchronising_mw = swing.df_hz, swing.theta_rad, swing.synchronising_mw
     inertia_mws_per_hz, damping_mw_per_hz = parameters.inertia_mws_per_hz, drive.damping_mw_per_hz
@@ -102,10 +103,19 @@ def integrate_groups(
     trace_step(n_env, 0, swing, record, f_high)
     for step in range(n_steps):
         drive_step(
-            n_env, (step + 0.5) / n_steps, swing, profile, damping_mw_per_hz, parameters, constants, p_mw
+            n_env,
+            (step + 0.5) / n_steps,
+            swing,
+            profile,
+            damping_mw_per_hz,
+            parameters,
+            constants,
+            p_mw,
+            control,
         )
-        if storage is not None:
-            respond(width, storage, df_hz, dt_s, p_mw)
+        if control is not None:
+            respond(width, control.storage, df_hz, dt_s, p_mw)
+            curtail(width, control.over, df_hz, p_mw)
         for a in range(n_group):
             for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]

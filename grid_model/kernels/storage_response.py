@@ -45,6 +45,7 @@ def empty_storage_step(plant: StorageResponse, n_group: int, n: int) -> StorageS
         return np.zeros((n_storage, n_group, n))
 
     return StorageStep(
+        plant,
         np.zeros((n_storage, n), dtype=np.bool_),
         shares(),
         shares(),
@@ -53,7 +54,6 @@ def empty_storage_step(plant: StorageResponse, n_group: int, n: int) -> StorageS
         plants(),
         np.zeros(n_storage),
         *(plants() for _ in range(6)),
-        plant,
     )
 
 
@@ -64,7 +64,9 @@ def store_power(p_mw: float, charging: float, discharging: float) -> float:
 
 
 @compiled
-def respond(width: int, storage: StorageStep, df_hz: FloatArray, dt_s: float, p_mw: FloatArray) -> None:
+def respond(
+    width: int, storage: StorageStep | None, df_hz: FloatArray, dt_s: float, p_mw: FloatArray
+) -> None:
     """Every plant through one step, from the groups' frequency at its beginning.
 
     Args:
@@ -74,38 +76,39 @@ def respond(width: int, storage: StorageStep, df_hz: FloatArray, dt_s: float, p_
         dt_s: length of the step [s].
         p_mw: what drives the groups at the step's middle, added to [MW], [group, n].
     """
-    plant, gap_mw, straight_mw = storage.plant, storage.gap_mw, storage.straight_mw
-    measured_hz, response_mw, drawn_mwh = storage.measured_hz, storage.response_mw, storage.drawn_mwh
-    per_mwh = S_PER_H / dt_s
-    for i in range(response_mw.shape[0]):
-        most_mw, dead_band_hz = plant.p_max_mw[i], plant.dead_band_hz[i]
-        charging, discharging = plant.charging_efficiency[i], plant.discharging_efficiency[i]
-        keep = np.exp(-dt_s / plant.lag_s[i])
-        for e in range(width):
-            before_mw = straight_mw[i, e] + gap_mw[i, e]
-            straight_mw[i, e] += storage.rise_mw[i, e]
-            gap_mw[i, e] *= storage.lag_decay[i]
-            if not storage.is_live[i, e]:
-                continue
-            output_mw = 0.5 * (before_mw + straight_mw[i, e] + gap_mw[i, e])
-            f = 0.0
-            for g in range(df_hz.shape[0]):
-                f += storage.bus_frequency[i, g, e] * df_hz[g, e]
-            y = f + (measured_hz[i, e] - f) * keep
-            beyond = max(y - dead_band_hz, 0.0) + min(y + dead_band_hz, 0.0)
-            wanted = -plant.droop_mw_per_hz[i] * beyond
-            wanted -= plant.inertia_mws_per_hz[i] * (y - measured_hz[i, e]) / dt_s
-            # No power takes more from the store, or leaves more there, than 1/eta_d of itself.
-            up_mw = max(storage.room_out_mwh[i, e] - drawn_mwh[i, e], 0.0) * per_mwh * discharging
-            down_mw = max(storage.room_in_mwh[i, e] + drawn_mwh[i, e], 0.0) * per_mwh * discharging
-            up_mw, down_mw = min(up_mw, most_mw - output_mw), min(down_mw, most_mw + output_mw)
-            r = min(max(wanted, -down_mw), up_mw)
-            more = store_power(output_mw + r, charging, discharging)
-            drawn_mwh[i, e] += (more - store_power(output_mw, charging, discharging)) / per_mwh
-            measured_hz[i, e] = y
-            response_mw[i, e] = r
-            for g in range(df_hz.shape[0]):
-                p_mw[g, e] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
+    if storage is not None:
+        plant, gap_mw, straight_mw = storage.plant, storage.gap_mw, storage.straight_mw
+        measured_hz, response_mw, drawn_mwh = storage.measured_hz, storage.response_mw, storage.drawn_mwh
+        per_mwh = S_PER_H / dt_s
+        for i in range(response_mw.shape[0]):
+            most_mw, dead_band_hz = plant.p_max_mw[i], plant.dead_band_hz[i]
+            charging, discharging = plant.charging_efficiency[i], plant.discharging_efficiency[i]
+            keep = np.exp(-dt_s / plant.lag_s[i])
+            for e in range(width):
+                before_mw = straight_mw[i, e] + gap_mw[i, e]
+                straight_mw[i, e] += storage.rise_mw[i, e]
+                gap_mw[i, e] *= storage.lag_decay[i]
+                if not storage.is_live[i, e]:
+                    continue
+                output_mw = 0.5 * (before_mw + straight_mw[i, e] + gap_mw[i, e])
+                f = 0.0
+                for g in range(df_hz.shape[0]):
+                    f += storage.bus_frequency[i, g, e] * df_hz[g, e]
+                y = f + (measured_hz[i, e] - f) * keep
+                beyond = max(y - dead_band_hz, 0.0) + min(y + dead_band_hz, 0.0)
+                wanted = -plant.droop_mw_per_hz[i] * beyond
+                wanted -= plant.inertia_mws_per_hz[i] * (y - measured_hz[i, e]) / dt_s
+                # No power takes more from the store, or leaves more there, than 1/eta_d of itself.
+                up_mw = max(storage.room_out_mwh[i, e] - drawn_mwh[i, e], 0.0) * per_mwh * discharging
+                down_mw = max(storage.room_in_mwh[i, e] + drawn_mwh[i, e], 0.0) * per_mwh * discharging
+                up_mw, down_mw = min(up_mw, most_mw - output_mw), min(down_mw, most_mw + output_mw)
+                r = min(max(wanted, -down_mw), up_mw)
+                more = store_power(output_mw + r, charging, discharging)
+                drawn_mwh[i, e] += (more - store_power(output_mw, charging, discharging)) / per_mwh
+                measured_hz[i, e] = y
+                response_mw[i, e] = r
+                for g in range(df_hz.shape[0]):
+                    p_mw[g, e] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
 
 
 @compiled

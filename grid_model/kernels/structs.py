@@ -24,8 +24,11 @@ __all__ = [
     "MachineState",
     "MacroStep",
     "Network",
+    "OverFrequency",
+    "OverFrequencyStep",
     "Placement",
     "PowerFlow",
+    "PrimaryControl",
     "Profile",
     "ReducedNetwork",
     "ServiceStatus",
@@ -34,6 +37,7 @@ __all__ = [
     "SwingConstants",
     "SwingParameters",
     "SwingVariables",
+    "UnitLimits",
     "placement_of",
 ]
 
@@ -92,6 +96,7 @@ class ServiceStatus(NamedTuple):
 
     branch: BoolArray  # [env, branch]
     machine: BoolArray  # [env, machine]
+    committed: BoolArray  # in the schedule, in service or not, [env, machine]
     bus: BoolArray  # energised, [env, bus]
 
 
@@ -129,6 +134,8 @@ class MachineParameters(NamedTuple):
 
     inertia_mws_per_hz: FloatArray  # [env, machine]
     governor_share: FloatArray  # of the grid's governor, [env, machine]
+    p_max_mw: FloatArray  # most that its turbine gives, [env, machine]
+    p_min_mw: FloatArray  # least, [env, machine]
     reactance_pu: FloatArray  # x'd on the case's base, in service or not, [machine]
     susceptance_pu: FloatArray  # 1 / x'd, [machine]
 
@@ -233,6 +240,7 @@ class StorageResponse(NamedTuple):
 class StorageStep(NamedTuple):
     """What `StorageResponse` is in a macro step of n environments."""
 
+    plant: StorageResponse
     is_live: BoolArray  # whether the plant's bus is energised, [storage, n]
     bus_frequency: FloatArray  # F of the plants' buses, [storage, group, n]
     impact_share: FloatArray  # Phi of the plants' buses, [storage, group, n]
@@ -246,7 +254,39 @@ class StorageStep(NamedTuple):
     drawn_mwh: FloatArray  # [storage, n]
     room_out_mwh: FloatArray  # [storage, n]
     room_in_mwh: FloatArray  # [storage, n]
-    plant: StorageResponse
+
+
+class UnitLimits(NamedTuple):
+    """Governors of single machines in a macro step, where a group has several of them."""
+
+    machine_group: IntArray  # [machine]
+    gain_mw_per_hz: FloatArray  # [machine, n]
+    up_mw: FloatArray  # from the schedule to the most its turbine gives, [machine, n]
+    down_mw: FloatArray  # to the least, [machine, n]
+    free_up_mw: FloatArray  # of the group, up to which none of its machines is at a limit, [group, n]
+    free_down_mw: FloatArray  # [group, n]
+
+
+class OverFrequency(NamedTuple):
+    """Wind and sun above their threshold."""
+
+    from_hz: float  # as a deviation from nominal
+    share_per_hz: float  # of the output that is given up per Hz beyond it
+
+
+class OverFrequencyStep(NamedTuple):
+    """The same in a macro step."""
+
+    from_hz: float
+    gain_mw_per_hz: FloatArray  # what plants give up as the groups meet it, [group, n]
+
+
+class PrimaryControl(NamedTuple):
+    """What answers frequency within a macro step besides governors as designed; None for what does not."""
+
+    storage: StorageStep | None
+    units: UnitLimits | None
+    over: OverFrequencyStep | None
 
 
 class SwingConstants(NamedTuple):
@@ -273,7 +313,7 @@ class MacroStep(NamedTuple):
     record: IntervalRecord  # its traces have length 0: they are kept for the interval alone
     synchronising_mw_per_rad: FloatArray  # T, [group, group, n]
     reduced: ReducedNetwork | None  # at the level of single machines
-    storage: StorageStep | None  # where batteries respond to frequency
+    control: PrimaryControl
 
 
 class GridArrays(NamedTuple):
@@ -299,6 +339,10 @@ class GridArrays(NamedTuple):
     storage: StorageResponse | None  # None where no battery responds to frequency
     relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, area, stage]
     relay_threshold_hz: float  # highest stage of load shedding, as a deviation
+    over: OverFrequency | None  # None where wind and sun do not answer frequency
+    trip_pending: IntArray  # steps for which each machine's relay has seen its stage exceeded, [env, machine]
+    trip_threshold_hz: float  # lowest stage at which machines trip, as a deviation
+    within_units: bool  # governors keep within the limits of their own units
     constants: SwingConstants
     load_per_hz: float  # relative growth of load with frequency
     base_mva: float

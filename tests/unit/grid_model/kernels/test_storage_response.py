@@ -10,6 +10,7 @@ from grid_model.kernels.storage_response import empty_storage_step
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
+    PrimaryControl,
     StorageStep,
     SwingConstants,
     SwingParameters,
@@ -69,7 +70,7 @@ def integrate(
             mean_weight=1.0,
         ),
         IntervalRecord(np.zeros((1, 1, 1)), zero.copy(), zero.copy(), trace, np.empty_like(trace)),
-        step,
+        PrimaryControl(storage=step, units=None, over=None),
     )
     return trace[:, 0, 0]
 
