@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
+from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.over_frequency import OverFrequencyConfig, OverFrequencyRelays
 from grid_model.dynamics.parameters import SwingConfig
@@ -100,8 +101,6 @@ def test_units_out_of_the_schedule_give_no_inertia_gain_or_power():
         2500.0 * (rating * share).sum() / rating.sum(), rel=1e-12
     )
     assert np.all(grid.machine_mw[0, [G3, G9]] == 0.0)
-    vm_pu = np.abs(grid.engine.v_pu[0])
-    assert np.all((vm_pu >= 0.95) & (vm_pu <= 1.10))
     for _ in range(3):
         grid.advance(inputs)
     # At rest as with everything in service, see test_coupling.
@@ -129,25 +128,31 @@ def test_plants_trip_by_stages_of_over_frequency():
     assert tripped == {"G1", "G4", "G7", "G10", "G2", "G5", "G8", "G11"}
     relays.count(0, found)
     assert not relays.pending[0, found.machines].any()
-    assert (
-        relays.operations(np.array([0]), trace_hz - 0.3, np.array([[1.6]]), every_bus, on)
-        == {0: relays.operations(np.array([0]), trace_hz - 0.3, np.array([[1.6]]), every_bus, on)[0]}
-        or not relays.pending.any()
-    )
+    # At 61.6 Hz nothing counts any more.
+    assert relays.operations(np.array([0]), trace_hz - 0.3, np.array([[1.6]]), every_bus, on) == {}
 
 
 def test_plants_that_trip_keep_an_overfed_grid_from_running_away():
-    """A third of the load is lost where governors can close little: units leave by stages and frequency turns."""
-    grid, inputs = started(0.5, 0.5 * CASE.machine.p_mw, config=SwingConfig(level="system"))
+    """2000 MW of load are lost without governors: 0.30 Hz/s, units leave by stages, and frequency turns.
+
+    The first stage takes 971 MW of half the published output away, the second 1295 MW; the third is not met.
+    """
+    config = SwingConfig(level="system", governor=GovernorConfig(gain_mw_per_hz=0.0))
+    grid, inputs = started(0.5, 0.5 * CASE.machine.p_mw, config=config)
+    nets = np.flatnonzero(CASE.bus.area[CASE.load.bus] == 0)
+    lost_mw = 2000.0 * inputs.load_mw[0, nets] / inputs.load_mw[0, nets].sum()
     events = [
-        Event(time_s=0.1, kind="load_step", index=k, p_mw=-0.95 * float(inputs.load_mw[0, k]))
-        for k in range(CASE.n_load)
-        if CASE.bus.area[CASE.load.bus[k]] > 0
+        Event(time_s=0.1, kind="load_step", index=int(k), p_mw=-float(mw))
+        for k, mw in zip(nets, lost_mw, strict=True)
     ]
     highest = 0.0
     grid.advance(inputs, {0: events})
-    for _ in range(10):
+    for _ in range(6):
         grid.advance(inputs)
         highest = max(highest, grid.swing_state.df_max_hz.max())
-    assert np.count_nonzero(~grid.engine.machine_in_service[0]) > 0
-    assert highest < 2.2
+    on = grid.engine.machine_in_service[0]
+    tripped = {name for name, stays in zip(CASE.machine.name, on, strict=True) if not stays}
+    assert tripped == {"G1", "G4", "G7", "G10", "G2", "G5", "G8", "G11"}
+    # The second stage counts from 1.85 Hz and at 0.12 Hz/s, what is left of the surplus, comes to 1.89 Hz.
+    assert 1.85 < highest < 1.95
+    assert grid.df_hz[0, 0] < highest - 0.01
