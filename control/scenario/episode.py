@@ -259,6 +259,9 @@ class EpisodeBuilder:
 
         planned = self._planned_powers(mark_s, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw)
         share = self._commitment(planned.area_load_mw, planned.area_renewable_mw)
+        # A unit that the configuration trips or returns is meant to run.
+        named = [event.index for event in config.events if event.kind.startswith("machine")]
+        share[:, named] = 1.0
 
         def plan(outages: tuple[Event, ...]) -> Plan:
             return self._redispatch(mark_s, outages, planned, share, losses_mw)

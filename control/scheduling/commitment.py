@@ -7,7 +7,8 @@ the loss of the largest of them still carries the units' part of the area's dema
 
 and never fewer than two. Some run besides for the voltage's sake: of this grid G2, whose step-up would leave its own
 bus at 0.94 pu, and G10, without which New York rises above 1.10 pu in the emptiest hours. Where a planned power flow
-still is not clear of its limits, units join in the order of the list until it is (`EpisodeBuilder.build`).
+still is not clear of its limits, units join in the order of the list until it is (`EpisodeBuilder.build`), and a unit
+that a scenario names in an event of its own runs throughout.
 
 A unit that is needed at a mark has been in the schedule for `min_up_s` before it and stays for as long after it, so no
 unit runs for less, and gaps shorter than twice that are bridged. Quick starts are left out: a unit that trips is made
