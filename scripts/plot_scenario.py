@@ -3,6 +3,7 @@
 python scripts/plot_scenario.py --out scenario.png
 python scripts/plot_scenario.py --scenario n1 --seed 7 --json scenario.json
 python scripts/plot_scenario.py --scenario my_evening.toml
+python scripts/plot_scenario.py --commitment --json scenario.json
 
 Prints a table, writes a picture.
 """
@@ -30,6 +31,8 @@ class Options:
     """Of the episode that is drawn."""
     episodes: int = 100
     """How many episodes the table's averages are taken over."""
+    commitment: bool = False
+    """Add a table of inertia and governors' gain over the year, by load level and share of wind and sun."""
     out: Path = Path("scenario.png")
     """Picture to write: .png, .svg or .pdf."""
     json: Path | None = None
@@ -53,9 +56,12 @@ def show(options: Options) -> None:
 
     from cases.ieee68 import load_ieee68
     from cases.series import load_series
+    from control.evaluation.commitment_year import commitment_year
+    from control.evaluation.commitment_year import table as commitment_table
     from control.evaluation.scenario_pictures import draw
     from control.evaluation.scenario_statistics import scenario_figures, table
     from control.scenario.config import ScenarioError
+    from control.scenario.episode import EpisodeBuilder
     from control.scenario.file import scenario_named
     from control.task.closed_loop import ClosedLoop
 
@@ -68,7 +74,12 @@ def show(options: Options) -> None:
     except ScenarioError as error:
         raise OptionError(str(error)) from error
     print("\n".join(table(found)))
-    command_line.write_json(options.json, found.summary())
+    figures = found.summary()
+    if options.commitment:
+        year = commitment_year(case, EpisodeBuilder(case, series, config), loop.grid.config.governor)
+        print("\n" + "\n".join(commitment_table(year)) + "\n")
+        figures["commitment"] = year.summary()
+    command_line.write_json(options.json, figures)
     # As an environment that is reset from this seed plays it: random outages that the grid could not stand drawn again.
     loop.reset(np.array([0]), [np.random.default_rng(options.seed)])
     draw(options.out, series, loop, found)

@@ -6,6 +6,10 @@ with E in MWh and the output x in MW into the grid. The output follows the set-p
 set-point has a ramp, so a battery cannot stop at once: the energy it needs to come to rest is kept in
 reserve. Cutting the output at an empty battery instead would break the lag that the grid integrates.
 
+The inverter may besides answer the frequency of its bus by itself, within the interval: droop beyond a dead band, and
+synthetic inertia. That is integrated with the grid (`grid_model.kernels.storage_response`), within the rating that
+the set-point leaves and the energy that `reserve_left` leaves; what it took is booked at the interval's end.
+
 Left out: losses at rest, ageing, dependence of power and efficiency on the state of charge and temperature.
 """
 
@@ -33,16 +37,29 @@ class BatteryParameters:
     energy_mwh: float = 25.0  # usable
     charging_efficiency: float = 0.92
     discharging_efficiency: float = 0.92
+    # The inverter's own response to frequency, within the interval; off as long as both are zero.
+    droop_mw_per_hz: float = 0.0
+    synthetic_inertia_s: float = 0.0  # H on p_max_mw
+    dead_band_hz: float = 0.017  # of the droop; as the machines' governors
+    response_lag_s: float = 0.1  # of the measured frequency: five cycles, typical of an inverter
     cost_per_mw: float = 0.5  # C of the reward
     cost_per_mw2: float = 0.5  # W of the reward
 
     def __post_init__(self) -> None:
-        for name in ("ramp_mw_per_min", "p_max_mw", "lag_s", "energy_mwh"):
+        for name in ("ramp_mw_per_min", "p_max_mw", "lag_s", "energy_mwh", "response_lag_s"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"battery: {name} = {getattr(self, name)}, expected > 0.")
+        for name in ("droop_mw_per_hz", "synthetic_inertia_s", "dead_band_hz"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"battery: {name} = {getattr(self, name)}, expected >= 0.")
         for name in ("charging_efficiency", "discharging_efficiency"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"battery: {name} = {getattr(self, name)}, expected above 0, at most 1.")
+
+    @property
+    def responds(self) -> bool:
+        """Whether the inverter answers frequency by itself."""
+        return self.droop_mw_per_hz > 0.0 or self.synthetic_inertia_s > 0.0
 
 
 @compiled

@@ -20,12 +20,13 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray, freeze_arrays
 from cases.case import RESOURCE_KINDS, Case
-from control.plants.battery import S_PER_H, BatteryParameters, limit_battery
+from control.plants.battery import S_PER_H, BatteryParameters, limit_battery, reserve_left
 from control.plants.demand_response import DemandResponseParameters, limit_demand_response
 from control.plants.gas_turbine import GasTurbineParameters, limit_gas_turbine
 from control.plants.lag import lag_end, lag_integral
 from grid_model.compilation import compiled
-from grid_model.kernels.structs import Injections
+from grid_model.dynamics.storage import StoragePlants
+from grid_model.kernels.structs import Injections, StorageResponse
 
 BESS, GAS, DR = range(3)  # codes of RESOURCE_KINDS
 
@@ -63,6 +64,7 @@ class Fleet:
     rebound_s: FloatArray  # dr
     cost_per_mw: FloatArray  # C of the reward
     cost_per_mw2: FloatArray  # W of the reward
+    storage: StoragePlants | None = None  # batteries that respond to frequency by themselves
 
     def __post_init__(self) -> None:
         if not self.interval_s > 0.0:
@@ -186,6 +188,22 @@ def make_fleet(
     d = demand_response if demand_response is not None else DemandResponseParameters()
     kind = np.array([RESOURCE_KINDS.index(k) for k in case.resource.kind], dtype=np.int64)
 
+    bess = np.flatnonzero(kind == BESS)
+
+    def each(value: float) -> FloatArray:
+        return np.full(len(bess), value)
+
+    responding = StoragePlants(
+        resource=bess,
+        droop_mw_per_hz=each(b.droop_mw_per_hz),
+        dead_band_hz=each(b.dead_band_hz),
+        synthetic_inertia_s=each(b.synthetic_inertia_s),
+        lag_s=each(b.response_lag_s),
+        p_max_mw=each(b.p_max_mw),
+        charging_efficiency=each(b.charging_efficiency),
+        discharging_efficiency=each(b.discharging_efficiency),
+    )
+
     def pick(of_battery: float, of_gas: float, of_demand: float) -> FloatArray:
         return np.array([of_battery, of_gas, of_demand])[kind]
 
@@ -204,6 +222,7 @@ def make_fleet(
         rebound_s=pick(1.0, 1.0, d.rebound_s),
         cost_per_mw=pick(b.cost_per_mw, g.cost_per_mw, d.cost_per_mw),
         cost_per_mw2=pick(b.cost_per_mw2, g.cost_per_mw2, d.cost_per_mw2),
+        storage=responding if b.responds and len(bess) > 0 else None,
     )
 
 
@@ -263,6 +282,40 @@ def utilisation_of(state: FleetState, plants: PlantParameters, in_use: FloatArra
                 in_use[env, i] = energy_mwh[env, i] / capacity_mwh[i]
             elif reach_mw > 0.0:
                 in_use[env, i] = x / reach_mw
+
+
+@compiled
+def grant_room(state: FleetState, plants: PlantParameters, storage: StorageResponse, fresh: bool) -> None:
+    """Energy that the batteries' response to frequency may take or leave in an interval [MWh], [env, storage].
+
+    No more than leaves every battery able to come to rest, at the interval's beginning and at its end; so this is
+    asked before the plants are moved on, and after.
+
+    Args:
+        state: of the plants, at the beginning or at the end.
+        plants: the parameters.
+        storage: its rooms are filled.
+        fresh: fill, do not narrow what was found before.
+    """
+    for e in range(state.energy_mwh.shape[0]):
+        for j in range(storage.resource.size):
+            i = storage.resource[j]
+            above, below = reserve_left(
+                state.energy_mwh[e, i],
+                state.output_mw[e, i],
+                state.set_point_mw[e, i],
+                plants.capacity_mwh[i],
+                plants.step_mw[i],
+                plants.lag_s[i],
+                plants.interval_s,
+                plants.charging_efficiency[i],
+                plants.discharging_efficiency[i],
+            )
+            above, below = max(above, 0.0), max(below, 0.0)
+            if not fresh:
+                above = min(above, storage.room_out_mwh[e, j])
+                below = min(below, storage.room_in_mwh[e, j])
+            storage.room_out_mwh[e, j], storage.room_in_mwh[e, j] = above, below
 
 
 @compiled

@@ -38,7 +38,7 @@ class ScenarioConfig:
     # Size and make-up of the grid.
     renewable_scale: float = 1.0  # of the capacity in the case
     regional_share: float = 1.0  # 0: all loads follow the total; 1: each area follows its region of the data
-    inertia_scale_to_mws: float | None = None  # sum of H S; as published if None
+    inertia_scale_to_mws: float | None = None  # sum of H S with all machines running; as published if None
     governor_dead_band_hz: float = 0.017
 
     # Noise inside five minutes, Ornstein-Uhlenbeck.
@@ -53,6 +53,7 @@ class ScenarioConfig:
     pv_tau_s: float = 60.0
     forecast: ForecastConfig = field(default_factory=ForecastConfig)
     dispatch: DispatchConfig = field(default_factory=DispatchConfig)
+    commitment: bool = True  # machines out of the schedule are out of service; False: all run all the time
 
     # Telemetry.
     scada_delay_intervals: int = 2
@@ -163,7 +164,7 @@ class ScenarioConfig:
         return self.n_intervals * self.interval_s
 
     def frequency_model(self, published: SwingConfig) -> SwingConfig:
-        """The frequency model of this scenario: the published grid's but for inertia and dead band.
+        """The frequency model of this scenario: the published grid's but for inertia, dead band and turbines' minimum.
 
         Raises:
             ValueError: the one given has an inertia or a dead band of its own.
@@ -176,7 +177,13 @@ class ScenarioConfig:
         return replace(
             published,
             inertia_to_mws=self.inertia_scale_to_mws,
-            governor=replace(published.governor, dead_band_hz=self.governor_dead_band_hz),
+            governor=replace(
+                published.governor,
+                dead_band_hz=self.governor_dead_band_hz,
+                minimum_share=self.dispatch.stable_min_share
+                if self.commitment
+                else self.dispatch.p_min_share,
+            ),
         )
 
     @property

@@ -8,7 +8,7 @@ straight lines.
 
 Loads follow the region of the data that stands for their area: NETS region 1, NYPS region 2, the three
 equivalent areas region 3. The total is that of the data exactly; `regional_share` says how far the regions
-may differ from it. Reactive load, tap changers and the start of units are not here.
+may differ from it. Reactive load and tap changers are not here.
 
 `ScenarioConfig`, the suites and their seeds are in `suites.py` and can be imported from here too.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from control.scenario.suites import (
     held_out_seeds,
     require_training_seed,
 )
+from control.scheduling.commitment import commit, committed_limits, priority_list, running_at_marks
 from control.scheduling.dispatch import area_demand, bounds_at_mark, dispatch_by_area, dispatch_limits
 from control.telemetry.forecast import (
     HORIZON_S,
@@ -76,6 +78,9 @@ __all__ = [
 # Losses [MW] of the grid at given powers [MW] of loads, renewable plants and machines.
 LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
 
+# Whether the grid is within its limits at powers [MW] of loads, renewable plants and machines.
+HoldsFunction = Callable[[FloatArray, FloatArray, FloatArray], bool]
+
 REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
 
@@ -93,6 +98,7 @@ class Episode:
     p_renewable_mw: FloatArray  # [time, renewable]
 
     p_schedule_mw: FloatArray  # [time, machine]; meaningless for a machine that is out
+    committed_share: FloatArray  # how much of each machine is in the schedule, 0 to 1, [time, machine]
     p_load_schedule_mw: FloatArray  # [time], load that the dispatch assumed
     p_renewable_schedule_mw: FloatArray  # [time], wind and sun that it assumed
 
@@ -107,6 +113,17 @@ class Episode:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+
+
+class PlannedPowers(NamedTuple):
+    """What the dispatch expects at its marks [MW]."""
+
+    load_mw: FloatArray  # of the whole grid, [mark], as the next also those after the episode
+    renewable_mw: FloatArray  # [mark]
+    bus_mw: FloatArray  # of each load, [mark, load]
+    plant_mw: FloatArray  # of each wind and sun plant, [mark, renewable]
+    area_load_mw: FloatArray  # [mark, area]
+    area_renewable_mw: FloatArray  # [mark, area]
 
 
 def build_episode(
@@ -184,7 +201,11 @@ class EpisodeBuilder:
         )
 
     def build(
-        self, rng: np.random.Generator, losses_mw: LossFunction, secure: SecureFunction | None = None
+        self,
+        rng: np.random.Generator,
+        losses_mw: LossFunction,
+        secure: SecureFunction | None = None,
+        holds: HoldsFunction | None = None,
     ) -> Episode:
         """Draw one episode.
 
@@ -192,6 +213,7 @@ class EpisodeBuilder:
             rng: the episode is a function of its state.
             losses_mw: of the grid at given powers.
             secure: random outages that it refuses are drawn again, see `outages.py`; none is if it is None.
+            holds: whether a planned state is within limits; units join the schedule until all are, if any is given.
         """
         config, case = self.config, self.case
         start_minute = self._draw_start(rng)
@@ -235,12 +257,31 @@ class EpisodeBuilder:
             mark_mw[:, PV], error[:, PV] * mark_mw[:, PV], float(self._fleet_mw[PV])
         )
 
+        planned = self._planned_powers(mark_s, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw)
+        share = self._commitment(planned.area_load_mw, planned.area_renewable_mw)
+        # A unit that the configuration trips or returns is meant to run.
+        named = [event.index for event in config.events if event.kind.startswith("machine")]
+        share[:, named] = 1.0
+
         def plan(outages: tuple[Event, ...]) -> Plan:
-            return self._redispatch(
-                mark_s, outages, planned_load_mw, wind_mw + pv_mw, knot_s, level, available_mw, losses_mw
-            )
+            return self._redispatch(mark_s, outages, planned, share, losses_mw)
 
         p_mark_mw, keep = plan(events)
+        if config.commitment and holds is not None:
+            waiting = [
+                unit
+                for unit in priority_list(case.machine, self._limits.p_max_mw).tolist()
+                if share[:, unit].min() == 0.0
+            ]
+            while waiting and not all(
+                holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k])
+                for k in range(len(p_mark_mw))
+            ):
+                share[:, waiting.pop(0)] = 1.0
+                p_mark_mw, keep = plan(events)
+        if config.commitment:
+            events = self._outages.of_running_units(events, partial(_is_running, mark_s, share), scada_key)
+            p_mark_mw, keep = plan(events)
         time_s = self.time_s
         p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
         if secure is not None and config.outage_screened and len(events) > len(config.events):
@@ -249,6 +290,7 @@ class EpisodeBuilder:
                 (p_mark_mw, keep),
                 plan,
                 partial(self._powers_at, mark_s, p_load_mw, p_renewable_mw),
+                partial(_is_running, mark_s, share),
                 secure,
                 scada_key,
             )
@@ -286,6 +328,7 @@ class EpisodeBuilder:
             p_load_mw=p_load_mw,
             p_renewable_mw=p_renewable_mw,
             p_schedule_mw=_at(time_s, mark_s[:n_machine_mark], p_mark_mw),
+            committed_share=share[np.searchsorted(mark_s, time_s, side="right") - 1],
             p_load_schedule_mw=np.interp(time_s, mark_s, planned_load_mw),
             p_renewable_schedule_mw=np.interp(time_s, mark_s, planned_renewable_mw),
             forecast_load_mw=np.maximum(load_ahead_mw + short[:, LOAD] * self._mean_load_mw, 0.0),
@@ -296,6 +339,20 @@ class EpisodeBuilder:
             soc_start=soc_start,
             scada_key=scada_key,
         )
+
+    def year_of_commitment(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Load and renewables of the whole grid [MW], [mark], at the marks of a year, and how much of each machine a
+        perfect forecast has in the schedule from each of them on, [mark, machine]."""
+        config = self.config
+        mark = np.arange(
+            0, self.series.n_sample, max(1, round(config.dispatch.interval_s / 60.0 / SAMPLE_MIN))
+        )
+        area_load_mw = self._load_level(mark)[:, self._load_region] * self.case.load.p_mw @ self._area_of_load
+        plant_mw = self.series.renewable_pu[mark][:, self._column] * self._capacity_mw
+        area_renewable_mw = plant_mw @ self._area_of_renewable
+        load_mw, renewable_mw = area_load_mw.sum(axis=1), area_renewable_mw.sum(axis=1)
+        share = self._commitment(area_load_mw, area_renewable_mw)
+        return load_mw, renewable_mw, share
 
     def _allowed_starts(self) -> IntArray:
         """Samples of the year in whose five minutes an episode may begin.
@@ -378,15 +435,71 @@ class EpisodeBuilder:
         p_renewable_mw = np.clip(p_mw + amplitude_mw * renewable, 0.0, self._capacity_mw)
         return p_load_mw, p_renewable_mw
 
-    def _redispatch(
+    def _n_mark(self, mark_s: FloatArray) -> int:
+        """Marks up to the first after the end of the episode."""
+        return int(np.searchsorted(mark_s, self.time_s[-1])) + 1
+
+    def _planned_powers(
         self,
         mark_s: FloatArray,
-        events: tuple[Event, ...],
         planned_load_mw: FloatArray,
         planned_renewable_mw: FloatArray,
         knot_s: FloatArray,
         level: FloatArray,
         available_mw: FloatArray,
+    ) -> PlannedPowers:
+        """What loads, wind and sun will be at the marks up to the first after the end."""
+        n_mark = self._n_mark(mark_s)
+        mark_level = _at(mark_s[:n_mark], knot_s, level)
+        mark_available_mw = _at(mark_s[:n_mark], knot_s, available_mw)
+        actual_mw = np.maximum(mark_available_mw.sum(axis=1), 1e-9)
+        plant_mw = mark_available_mw * (planned_renewable_mw[:n_mark] / actual_mw)[:, None]
+        actual_load_mw = mark_level @ self._region_weight * self._nominal_mw
+        bus_mw = (
+            mark_level[:, self._load_region]
+            * self.case.load.p_mw
+            * (planned_load_mw[:n_mark] / actual_load_mw)[:, None]
+        )
+        return PlannedPowers(
+            load_mw=planned_load_mw,
+            renewable_mw=planned_renewable_mw,
+            bus_mw=bus_mw,
+            plant_mw=plant_mw,
+            area_load_mw=bus_mw @ self._area_of_load,
+            area_renewable_mw=plant_mw @ self._area_of_renewable,
+        )
+
+    def _commitment(self, area_load_mw: FloatArray, area_renewable_mw: FloatArray) -> FloatArray:
+        """How much of each machine is in the schedule from each mark to the next, [mark, machine].
+
+        Args:
+            area_load_mw: load of each area as forecast [MW], [mark, area].
+            area_renewable_mw: wind and sun likewise [MW], [mark, area].
+        """
+        machine, config = self.case.machine, self.config
+        n_mark = len(area_load_mw)
+        if not config.commitment:
+            return np.ones((n_mark, len(machine.name)))
+        demand_mw = [
+            area_demand(
+                area_load_mw[k],
+                area_renewable_mw[k],
+                FIRST_LOSS_SHARE * float(area_load_mw[k].sum()),
+                self._nominal_area_mw,
+                self._published_area_mw,
+            )
+            for k in range(n_mark)
+        ]
+        return commit(
+            np.array(demand_mw), machine, self._machine_area, self._limits.p_max_mw, config.dispatch
+        )
+
+    def _redispatch(
+        self,
+        mark_s: FloatArray,
+        events: tuple[Event, ...],
+        planned: PlannedPowers,
+        share: FloatArray,
         losses_mw: LossFunction,
     ) -> tuple[FloatArray, FloatArray]:
         """Machine schedule at the marks, and the share of wind and sun that is not curtailed.
@@ -399,22 +512,14 @@ class EpisodeBuilder:
         Returns:
             Schedule [MW], shape [mark, machine], for marks up to the first after the end; share kept, [mark].
         """
-        machine = self.case.machine
-        n_mark = int(np.searchsorted(mark_s, self.time_s[-1])) + 1
+        machine, config = self.case.machine, self.config
+        n_mark = self._n_mark(mark_s)
         p_mw = np.empty((n_mark, len(machine.name)))
         keep = np.ones(len(mark_s))
-        mark_level = _at(mark_s[:n_mark], knot_s, level)
-        mark_available_mw = _at(mark_s[:n_mark], knot_s, available_mw)
-        actual_mw = np.maximum(mark_available_mw.sum(axis=1), 1e-9)
-        planned_plant_mw = mark_available_mw * (planned_renewable_mw[:n_mark] / actual_mw)[:, None]
-        actual_load_mw = mark_level @ self._region_weight * self._nominal_mw
-        planned_bus_mw = (
-            mark_level[:, self._load_region]
-            * self.case.load.p_mw
-            * (planned_load_mw[:n_mark] / actual_load_mw)[:, None]
-        )
-        planned_area_mw = planned_bus_mw @ self._area_of_load
-        planned_renewable_area_mw = planned_plant_mw @ self._area_of_renewable
+        planned_load_mw, planned_renewable_mw = planned.load_mw, planned.renewable_mw
+        planned_bus_mw, planned_plant_mw = planned.bus_mw, planned.plant_mw
+        planned_area_mw, planned_renewable_area_mw = planned.area_load_mw, planned.area_renewable_mw
+        running, limits = running_at_marks(share), self._limits
         loss_mw = FIRST_LOSS_SHARE * float(planned_load_mw[0])
         before_mw: FloatArray | None = None
         for k in range(n_mark):
@@ -422,9 +527,12 @@ class EpisodeBuilder:
             for event in events:
                 if k > 0 and event.time_s <= mark_s[k - 1] and event.kind in ("machine_out", "machine_in"):
                     in_service[event.index] = event.kind == "machine_in"
-            low_mw, high_mw = bounds_at_mark(self._limits, before_mw, in_service)
+            if config.commitment:
+                in_service &= running[k]
+                limits = committed_limits(self._limits, machine, share[k], config.dispatch)
+            low_mw, high_mw = bounds_at_mark(limits, before_mw, in_service)
             for final in (False, True):
-                room_mw = planned_load_mw[k] + loss_mw - float((self._limits.p_min_mw * in_service).sum())
+                room_mw = planned_load_mw[k] + loss_mw - float((limits.p_min_mw * in_service).sum())
                 if planned_renewable_mw[k] > room_mw:
                     keep[k] = max(room_mw, 0.0) / planned_renewable_mw[k]
                 demand_mw = area_demand(
@@ -447,6 +555,12 @@ class EpisodeBuilder:
             before_mw = p_mw[k]
         keep[n_mark:] = keep[n_mark - 1]
         return p_mw, keep
+
+
+def _is_running(mark_s: FloatArray, share: FloatArray, machine: int, time_s: float) -> bool:
+    """Whether a machine is in the schedule at a time."""
+    mark = min(int(np.searchsorted(mark_s, time_s, side="right")) - 1, len(share) - 1)
+    return bool(share[max(mark, 0), machine] > 0.0)
 
 
 @compiled

@@ -32,6 +32,8 @@ SecureFunction = Callable[[Event, FloatArray, FloatArray, FloatArray, bool], boo
 Plan = tuple[FloatArray, FloatArray]
 # Powers [MW] of loads, renewable plants and machines under a dispatch at a time [s].
 PowersFunction = Callable[[Plan, float], tuple[FloatArray, FloatArray, FloatArray]]
+# Whether a machine is in the schedule at a time [s].
+RunningFunction = Callable[[int, float], bool]
 
 MOST_DRAWS = 12  # of another element in the place of one whose loss the grid could not stand
 
@@ -79,12 +81,40 @@ class RandomOutages:
                 events.append(Event(time_s=back_s, kind=f"{kind}_in", index=row))
         return sort_events(events)
 
+    def of_running_units(
+        self, events: tuple[Event, ...], is_running: RunningFunction, key: int
+    ) -> tuple[Event, ...]:
+        """Random outages of units that are in the schedule, those of others moved to one of these.
+
+        Args:
+            events: as drawn, with those of the configuration, which are left alone.
+            is_running: whether a machine is in the schedule at a time.
+            key: of the episode, from which other elements are drawn.
+        """
+        rng = np.random.default_rng([key, 2])
+        moved = []
+        for event in events:
+            if (
+                event in self.config.events
+                or event.kind != "machine_out"
+                or is_running(event.index, event.time_s)
+            ):
+                moved.append(event)
+                continue
+            running = [int(row) for row in self.units if is_running(int(row), event.time_s)]
+            # Without a unit that could trip a circuit does.
+            rows = running if running else self.circuits.tolist()
+            kind = "machine_out" if running else "branch_out"
+            moved.append(replace(event, kind=kind, index=rows[int(rng.integers(len(rows)))]))
+        return sort_events(moved)
+
     def secured(
         self,
         events: tuple[Event, ...],
         plan: Plan,
         make_plan: Callable[[tuple[Event, ...]], Plan],
         powers_at: PowersFunction,
+        is_running: RunningFunction,
         secure: SecureFunction,
         key: int,
     ) -> tuple[tuple[Event, ...], Plan]:
@@ -97,6 +127,7 @@ class RandomOutages:
             plan: their dispatch.
             make_plan: dispatch for other events.
             powers_at: loads, plants and machines at a time under a dispatch.
+            is_running: whether a machine is in the schedule at a time; of the others none is lost.
             secure: says whether the grid can stand an outage at these powers.
             key: of the episode, from which other elements are drawn.
         """
@@ -126,6 +157,8 @@ class RandomOutages:
             found = None
             for table, row in candidates:
                 if any(e.index == row and e.kind.startswith(table) for e in config.events):
+                    continue
+                if table == "machine" and not is_running(row, event.time_s):
                     continue
                 other = replace(event, kind=f"{table}_out", index=row)
                 # A unit does not return within the episode; a circuit does when the one drawn first did.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from control.scheduling.voltage import initial_reactor_share, next_reactor_share
 from grid_model.compilation import compiled
@@ -31,9 +31,16 @@ class PlannedGrid:
     `mvar_per_mw` is the ratio of reactive to active power of each load, which holds at any level, [load].
     """
 
-    def __init__(self, case: Case) -> None:
-        """Build its power flow; case: the grid."""
+    def __init__(self, case: Case, *, commitment: bool = False) -> None:
+        """Build its power flow.
+
+        Args:
+            case: the grid.
+            commitment: machines without power are out of the schedule and hold no voltage.
+        """
         self.case = case
+        self._commitment = commitment
+        self._every_branch = np.ones(case.n_branch, dtype=np.bool_)
         self._engine = NewtonEngine(case, 1, check=False)
         self.mvar_per_mw = case.load.q_mvar / case.load.p_mw
         self._load_area, self._reactor_area = case.bus.area[case.load.bus], case.bus.area[case.reactor.bus]
@@ -44,6 +51,7 @@ class PlannedGrid:
         engine = self._engine
         injection = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
         engine.set_reactors(0, self.first_reactor_share(p_load_mw))
+        self._take_in_service(self._every_branch, self._in_schedule(p_machine_mw))
         engine.reset_voltages(0)
         if not engine.solve(injection)[0]:
             return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
@@ -70,8 +78,9 @@ class PlannedGrid:
             reactors_follow: the reactors have been switched since the outage.
         """
         case, engine = self.case, self._engine
-        branch_on, machine_on = np.ones(case.n_branch, np.bool_), np.ones(case.n_machine, np.bool_)
+        branch_on, machine_on = np.ones(case.n_branch, np.bool_), self._in_schedule(p_machine_mw)
         everything = branch_on.copy(), machine_on.copy()
+        self._take_in_service(*everything)
         (branch_on if outage.kind == "branch_out" else machine_on)[outage.index] = False
         before = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
         after = self._injection(p_load_mw, p_renewable_mw, p_machine_mw * machine_on)
@@ -90,15 +99,46 @@ class PlannedGrid:
                 engine.set_topology(0, branch_on, machine_on)
             if not engine.solve(after)[0]:
                 return False
-            vm_pu, live = np.abs(engine.v_pu[0]), engine.bus_live[0]
-            loading = loading_percent(
-                apparent_power_mva(engine.s_from_mva, engine.s_to_mva), case.branch.rate_b_mva[None, :]
-            )
-            in_band = (vm_pu >= case.bus.vm_min_pu + MARGIN_PU) & (vm_pu <= case.bus.vm_max_pu - MARGIN_PU)
-            return bool(np.all(in_band | ~live) and np.all(loading <= 100.0 - MARGIN_PERCENT))
+            return self._within(case.branch.rate_b_mva)
         finally:
             engine.set_topology(0, *everything)
             engine.reset_voltages(0)
+
+    def _in_schedule(self, p_machine_mw: FloatArray) -> BoolArray:
+        """Machines in the schedule, [machine]; all of them without a commitment."""
+        on: BoolArray = (p_machine_mw > 0.0) | (not self._commitment)
+        return on
+
+    def _take_in_service(self, branch_on: BoolArray, machine_on: BoolArray) -> None:
+        if np.any(machine_on != self._engine.machine_in_service[0]):
+            self._engine.set_topology(0, branch_on, machine_on)
+
+    def base_case_holds(
+        self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray
+    ) -> bool:
+        """Whether voltages and normal ratings hold, with everything in service that is in the schedule.
+
+        The margin is that of `outage_is_secure`; powers as there.
+        """
+        case, engine = self.case, self._engine
+        self._take_in_service(self._every_branch, self._in_schedule(p_machine_mw))
+        injection = self._injection(p_load_mw, p_renewable_mw, p_machine_mw)
+        share = self.first_reactor_share(p_load_mw)
+        engine.reset_voltages(0)
+        for _ in range(SETTLING_STEPS):
+            engine.set_reactors(0, share)
+            if not engine.solve(injection)[0]:
+                return False
+            share = next_reactor_share(share, np.abs(engine.v_pu[0, case.reactor.bus]))
+        return self._within(case.branch.rate_a_mva)
+
+    def _within(self, rate_mva: FloatArray) -> bool:
+        """Whether the last solution keeps clear of the voltage band and these ratings, [branch]."""
+        case, engine = self.case, self._engine
+        vm_pu, live = np.abs(engine.v_pu[0]), engine.bus_live[0]
+        loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), rate_mva[None, :])
+        in_band = (vm_pu >= case.bus.vm_min_pu + MARGIN_PU) & (vm_pu <= case.bus.vm_max_pu - MARGIN_PU)
+        return bool(np.all(in_band | ~live) and np.all(loading <= 100.0 - MARGIN_PERCENT))
 
     def first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
         """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""

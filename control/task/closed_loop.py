@@ -26,6 +26,7 @@ from control.plants.fleet import (
     advance_plants,
     capacity_utilisation,
     disconnect_plants,
+    grant_room,
     utilisation_of,
 )
 from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
@@ -147,9 +148,15 @@ class ClosedLoop:
         self.limits = limits or FrequencyLimits()
         self.fleet = fleet_of(case, scenario)
         self.grid = GridSimulator(
-            case, n_env, swing, resource_lag_s=self.fleet.lag_s, interval_s=scenario.interval_s, check=check
+            case,
+            n_env,
+            swing,
+            resource_lag_s=self.fleet.lag_s,
+            interval_s=scenario.interval_s,
+            storage=self.fleet.storage,
+            check=check,
         )
-        self.plan = PlannedGrid(case)
+        self.plan = PlannedGrid(case, commitment=scenario.commitment)
         self._builder = EpisodeBuilder(case, series, scenario)
         self._balance = np.maximum(
             0.0, 1.0 - np.arange(scenario.n_intervals + 1) * scenario.interval_s / BALANCE_S
@@ -172,6 +179,7 @@ class ClosedLoop:
             n_intervals=scenario.n_intervals,
             interval_s=scenario.interval_s,
         )
+        self._committed_share = np.ones((n_env, n_time, case.n_machine))
         self.resources = self.fleet.start(n_env)
         self._arrays = hold(
             LoopArrays(
@@ -215,18 +223,21 @@ class ClosedLoop:
 
     @property
     def elements_out(self) -> IntArray:
-        """Circuits, transformers and units out of service, [env]."""
+        """Circuits, transformers and units out of service though they are in the schedule, [env]."""
         return self._elements_out
 
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""
         rows = self._episodes
         for env, rng in zip(envs, generators, strict=True):
-            episode = self._builder.build(rng, self.plan.losses_mw, self.plan.outage_is_secure)
+            episode = self._builder.build(
+                rng, self.plan.losses_mw, self.plan.outage_is_secure, self.plan.base_case_holds
+            )
             self.episode[env] = episode
             rows.load_mw[env] = episode.p_load_mw
             rows.renewable_mw[env] = episode.p_renewable_mw
             rows.schedule_mw[env] = episode.p_schedule_mw
+            self._committed_share[env] = episode.committed_share
             rows.clock[env, :, 0], rows.clock[env, :, 1] = episode.hour_of_day, episode.day_of_week
             time_s = 60.0 * episode.start_minute + self.scenario.interval_s * np.arange(
                 self.scenario.n_intervals + 1
@@ -242,7 +253,12 @@ class ClosedLoop:
         injections = self._first_injections(envs)
         share = np.stack([self.plan.first_reactor_share(load_mw) for load_mw in injections.load_mw])
         offset_mw = self.grid.start(
-            envs, injections, share, next_share=next_reactor_share, n_switching=SETTLING_STEPS - 1
+            envs,
+            injections,
+            share,
+            next_share=next_reactor_share,
+            n_switching=SETTLING_STEPS - 1,
+            committed_share=self._committed_share[envs, 0],
         )
         rows.schedule_mw[envs] += offset_mw[:, None, :] * self._balance[None, :, None]
         self.grid.shift_schedule(envs, offset_mw)
@@ -267,7 +283,11 @@ class ClosedLoop:
         events = self._events() if due else {}
         if dispatched:
             self._switch_reactors()
+        if self.scenario.commitment:
+            self._follow_commitment()
         solved = self.grid.advance(self.grid.coming_injections, events)
+        if self.grid.storage is not None:
+            self.resources.energy_mwh[:, self.grid.storage.resource] -= self.grid.storage.drawn_mwh
         result = self._end_interval(solved, change_mw)
         self.scada.advance(self._signals_now)
         return result
@@ -295,6 +315,8 @@ class ClosedLoop:
             + total(injections.renewable_mw, case.renewable.bus)
             + total(injections.resource_mw, case.resource.bus)
         )
+        if grid.storage is not None:
+            given_mw += total(grid.storage.response_mw, case.resource.bus[grid.storage.resource])
         losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
         gap_mw: FloatArray = given_mw - total(load_mw, case.load.bus) - losses_mw
         return gap_mw
@@ -326,8 +348,9 @@ class ClosedLoop:
         self.resources.set_state(state["resources"])
         self.scada.set_state(state["scada"])
         engine = self.grid.engine
+        committed = self.grid.topology.committed_share > 0.0
         self._elements_out = np.count_nonzero(~engine.branch_in_service, axis=1) + np.count_nonzero(
-            ~engine.machine_in_service, axis=1
+            committed & ~engine.machine_in_service, axis=1
         )
         self._episodes.next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
         self._measure()
@@ -356,7 +379,12 @@ class ClosedLoop:
         change_mw, plants = np.empty_like(self.resources.command_mw), self.resources
         self._rebound_mw = plants.set_point_mw - plants.command_mw
         wanted = np.ascontiguousarray(action, dtype=np.float64)
+        storage = self.grid.storage
+        if storage is not None:
+            grant_room(self.resources, self.fleet.parameters, storage, True)
         over, due, dispatched = _begin(self._arrays, wanted, change_mw)
+        if storage is not None:
+            grant_room(self.resources, self.fleet.parameters, storage, False)
         return over, due, dispatched, change_mw
 
     def _switch_reactors(self) -> None:
@@ -367,6 +395,14 @@ class ClosedLoop:
             wanted = next_reactor_share(share, np.abs(grid.engine.v_pu[env, reactor_bus]))
             if np.any(wanted != share):
                 grid.set_reactors(env, wanted)
+
+    def _follow_commitment(self) -> None:
+        """Machines join and leave the schedule where a mark of the dispatch lies in the interval before."""
+        before = self.interval - 1
+        for env in self._episodes.redispatched[self._all, before].nonzero()[0].tolist():
+            share = self._committed_share[env, before[env]]
+            if np.any(share != self.grid.topology.committed_share[env]):
+                self.grid.commit(env, share)
 
     def _end_interval(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
         """Measure, and judge what the interval came to; solved: every power flow found a solution, [env]."""

@@ -138,7 +138,7 @@ def judge_limits(
             if not status.branch[e, k]:
                 out += 1
         for k in range(status.machine.shape[1]):
-            if not status.machine[e, k]:
+            if status.committed[e, k] and not status.machine[e, k]:
                 out += 1
         judgement.elements_out[e] = out
         rating = limits.rate_b_mva if out > 0 else limits.rate_a_mva

@@ -26,6 +26,7 @@ FIXED = (
     "inertia_scale_to_mws",
     "governor_dead_band_hz",
     "dispatch",
+    "commitment",
     "scada_delay_intervals",
     "scada_class_delays",
     "packet_loss",

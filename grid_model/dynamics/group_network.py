@@ -11,6 +11,7 @@ import numpy as np
 from cases.arrays import IntArray
 from grid_model.dynamics.bus_frequency import machine_reactance_pu
 from grid_model.dynamics.coherency import SwingTopology, swing_topology
+from grid_model.dynamics.governor import unit_limits_mw
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.structs import GroupParameters, MachineParameters, Network, SwingParameters
 from grid_model.power_flow.newton import NewtonEngine
@@ -26,6 +27,8 @@ class GroupNetwork:
     Attributes (read them; `adopt` changes them in place):
         network, machines, groups, swing: as the compiled functions take them.
         bus_frequency, impact_share, angle_sensitivity, conductance_pu: those of `network`.
+        committed_share: how much of each machine is in the schedule: none or all, or any share of an equivalent,
+            [env, machine]; set it by `GridSimulator.start` and `commit`.
         inertia: M of the machines in service [MW s/Hz], [group, env].
         group_share: share of each group in the grid's governor, [group, env].
         relay_weight: what the load-shedding relay of each load measures, [env, load, group].
@@ -59,9 +62,13 @@ class GroupNetwork:
             bus_gram=np.zeros((n_env, n_group, n_group)),
         )
         reactance_pu = machine_reactance_pu(case)
+        self.committed_share = np.ones((n_env, case.n_machine))
+        self._p_min_mw, self._p_max_mw = unit_limits_mw(case.machine, config.governor)
         self.machines = MachineParameters(
             inertia_mws_per_hz=np.zeros((n_env, case.n_machine)),
             governor_share=np.zeros((n_env, case.n_machine)),
+            p_max_mw=np.zeros((n_env, case.n_machine)),
+            p_min_mw=np.zeros((n_env, case.n_machine)),
             reactance_pu=reactance_pu,
             susceptance_pu=1.0 / reactance_pu,
         )
@@ -97,22 +104,40 @@ class GroupNetwork:
         network.angle_sensitivity[env] = found.angle_sensitivity
         network.spring_pu[env] = found.spring_pu
         network.conductance_pu[env] = found.conductance_pu
-        self.machines.inertia_mws_per_hz[env] = found.machine_inertia_mws_per_hz
-        self.machines.governor_share[env] = found.governor_share
-        self.inertia[:, env] = found.group_inertia_mws_per_hz
-        self.group_share[:, env] = found.group_governor_share
+        self._commit(env, found)
         # A group without a machine has no power that could move it either.
         swing.inertia_mws_per_hz[:, env] = np.where(self.inertia[:, env] > 0.0, self.inertia[:, env], 1.0)
         governor = self._config.governor
         swing.gain_mw_per_hz[:, env] = self.group_share[:, env] * governor.gain_mw_per_hz
-        swing.limit_up_mw[:, env] = self.group_share[:, env] * governor.headroom_up_mw
-        swing.limit_down_mw[:, env] = self.group_share[:, env] * governor.headroom_down_mw
+        if governor.headroom_up_mw is not None and governor.headroom_down_mw is not None:
+            # Else they follow the schedule, see `grid_model.kernels.unit_limits`.
+            swing.limit_up_mw[:, env] = self.group_share[:, env] * governor.headroom_up_mw
+            swing.limit_down_mw[:, env] = self.group_share[:, env] * governor.headroom_down_mw
         swing.rate_mw_per_s[:, env] = self.group_share[:, env] * governor.rate_mw_per_s
         self.relay_weight[env] = found.relay_weight
         self.machine_group[env] = found.machine_group
         self.group_island[env] = found.group_island
         self.bus_island[env] = found.island
         self.n_island[env] = found.island.max() + 1
+
+    def _commit(self, env: int, found: SwingTopology) -> None:
+        """Inertia, gain and limits of what is in service and in the schedule.
+
+        The reactance of an equivalent stays, and with it the network: it stands for its lines as well.
+        """
+        share, machines = self.committed_share[env], self.machines
+        machines.inertia_mws_per_hz[env] = found.machine_inertia_mws_per_hz * share
+        machines.governor_share[env] = found.governor_share * share
+        on = self._engine.machine_in_service[env]
+        machines.p_max_mw[env] = self._p_max_mw * share * on
+        machines.p_min_mw[env] = self._p_min_mw * share * on
+        if np.all(share[on] == 1.0):
+            self.inertia[:, env] = found.group_inertia_mws_per_hz
+            self.group_share[:, env] = found.group_governor_share
+        else:
+            group, n = found.machine_group, self._n_group
+            self.inertia[:, env] = np.bincount(group, machines.inertia_mws_per_hz[env], minlength=n)
+            self.group_share[:, env] = np.bincount(group, machines.governor_share[env], minlength=n)
 
     def _find(self, env: int) -> SwingTopology:
         """Of the topology that one environment has."""

@@ -9,6 +9,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.load_shedding import LoadSheddingConfig
+from grid_model.dynamics.over_frequency import OverFrequencyConfig
 
 __all__ = ["Level", "SwingConfig", "machine_inertia_mws_per_hz"]
 
@@ -38,6 +39,7 @@ class SwingConfig:
     reactive_limits: bool = False
     governor: GovernorConfig = field(default_factory=GovernorConfig)
     load_shedding: LoadSheddingConfig | None = field(default_factory=LoadSheddingConfig)  # None: no relays
+    over_frequency: OverFrequencyConfig | None = field(default_factory=OverFrequencyConfig)  # None: nothing
 
     def __post_init__(self) -> None:
         if self.level not in get_args(Level):

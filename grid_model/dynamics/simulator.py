@@ -64,8 +64,10 @@ from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.interruption import Interruptions
 from grid_model.dynamics.island_groups import MOST_ISLANDS, group_by_island
 from grid_model.dynamics.load_shedding import SheddingRelays
+from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
+from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
 from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
 from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.kernels.bus_injection import inject
@@ -97,8 +99,9 @@ class GridSimulator:
         profile: what acts on the grid in the last interval, with load steps and what shedding has left.
         swing_state: states and traces of the groups.
         synchronising_power: what flows between them as they turn against each other.
-        relays: load shedding.
+        relays: load shedding; plant_relays: machines that trip at over-frequency.
         interruptions: dark buses and load not served, as means over the last interval.
+        storage: batteries' response to frequency, with its states; None where none responds.
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
@@ -113,6 +116,7 @@ class GridSimulator:
         *,
         resource_lag_s: FloatArray,
         interval_s: float = 4.0,
+        storage: StoragePlants | None = None,
         check: bool = True,
     ) -> None:
         """Build engine and frequency model; every environment stands in the published state.
@@ -123,6 +127,7 @@ class GridSimulator:
             config: choices of the frequency model.
             resource_lag_s: time constant of each resource [s], [resource].
             interval_s: length of a control interval, a whole number of integration steps [s].
+            storage: batteries that respond to frequency within an interval; none if None.
             check: let pandapower confirm the engine, see `NewtonEngine`.
 
         Raises:
@@ -157,9 +162,14 @@ class GridSimulator:
         self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
         self._machine_tripped = np.zeros((n_env, case.n_machine), dtype=np.bool_)  # with their island
         self.dark: list[tuple[DarkIsland, ...]] = [()] * n_env
+        self._committed = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        # Highest schedule that a unit which has returned may be at, at the interval's end.
+        self._loading_cap_mw = np.full((n_env, case.n_machine), np.inf)
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
+        self.plant_relays = OverFrequencyRelays(config.over_frequency, case, n_env, config.dt_s)
+        self.storage = None if storage is None else storage_at_rest(storage, n_env, case.f0_hz)
         self.interruptions = Interruptions(self.engine.bus_live, self.profile.served_share, case.load.bus)
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
@@ -177,7 +187,9 @@ class GridSimulator:
             GridArrays(
                 placement=placement,
                 profile=self.profile.arrays,
-                status=ServiceStatus(engine.branch_in_service, engine.machine_in_service, engine.bus_live),
+                status=ServiceStatus(
+                    engine.branch_in_service, engine.machine_in_service, self._committed, engine.bus_live
+                ),
                 power_flow=PowerFlow(engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.converged),
                 injected=self._injected,
                 network=topology.network,
@@ -190,8 +202,13 @@ class GridSimulator:
                 synchronising_mw_per_rad=self.synchronising_power.matrix_mw_per_rad,
                 y_reduced_pu=self.synchronising_power.y_reduced_pu,
                 reduced=self.synchronising_power.reduced,
+                storage=self.storage,
                 relay_pending=self.relays.pending,
                 relay_threshold_hz=self.relays.threshold_hz,
+                over=curtailment_of(config.over_frequency, case.f0_hz),
+                trip_pending=self.plant_relays.pending,
+                trip_threshold_hz=self.plant_relays.threshold_hz,
+                within_units=governor.within_units,
                 constants=SwingConstants(
                     lag_s=np.unique(resource_lag_s),
                     t_valve_s=governor.t_valve_s,
@@ -230,8 +247,9 @@ class GridSimulator:
         *,
         next_share: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
         n_switching: int = 0,
+        committed_share: FloatArray | None = None,
     ) -> FloatArray:
-        """Put environments at rest at 60 Hz with everything in service.
+        """Put environments at rest at 60 Hz with everything in service that is in the schedule.
 
         The power flow is solved with the scheduled powers and what it leaves over is shared by governor gain; the
         machines' powers there are what a schedule in balance would have said.
@@ -243,6 +261,7 @@ class GridSimulator:
             next_share: the shares that an operator would choose from the present ones and the voltages at the
                 reactors' buses [pu], all [n, reactor].
             n_switching: how often this was done before the start.
+            committed_share: how much of each machine is in the schedule, [n, machine], see `commit`; all if None.
 
         Returns:
             Machines' powers in balance minus their schedule [MW], [n, machine].
@@ -252,17 +271,24 @@ class GridSimulator:
         """
         if next_share is None and n_switching > 0:
             raise ValueError(f"n_switching = {n_switching} without next_share, which says what to switch")
-        for env in envs:
-            if not (self._branch_wanted[env].all() and self._machine_wanted[env].all()):
+        everything = np.ones((len(envs), self.case.n_machine))
+        share = everything if committed_share is None else committed_share
+        for env, its_share in zip(envs.tolist(), share, strict=True):
+            whole = self._branch_wanted[env].all() and self._machine_wanted[env].all()
+            if not whole or np.any(its_share != self.topology.committed_share[env]):
                 self._branch_wanted[env] = True
                 self._machine_wanted[env] = True
                 self._machine_tripped[env] = False
-                self._adopt_topology(int(env))
+                self._take_commitment(env, its_share)
             if env in self._recorders:
                 self._recorders[env].clear()
         self.profile.start(envs, injections)
         self.relays.start(envs)
+        self.plant_relays.start(envs)
+        self._loading_cap_mw[envs] = np.inf
         self.swing_state.start(envs)
+        for array in response_state(self.storage).values():
+            array[envs] = 0.0
         self.synchronising_power.topology_changed(envs)
         # Where no solution is found, the schedule stands in for what the machines send out.
         self.machine_mw[envs] = injections.schedule_mw
@@ -286,6 +312,26 @@ class GridSimulator:
         """Switch the shunt reactors of one environment, [reactor]; takes effect at the next power flow."""
         self.engine.set_reactors(env, share)
 
+    def commit(self, env: int, committed_share: FloatArray) -> None:
+        """Units of one environment join or leave the schedule between two intervals.
+
+        One that joins synchronises without power, one that leaves opens its breaker at what its schedule has come down
+        to; what that was the others meet. A machine that is not in the schedule is out of service: it turns no mass,
+        governs nothing and holds no voltage, while its step-up transformer stays energised. Of an equivalent any share
+        may be in the schedule; inertia, gain and limits are that share of the published ones.
+
+        Args:
+            env: the environment.
+            committed_share: of each machine in the schedule, 0 to 1, [machine].
+        """
+        was = self._committed[env] & self._machine_wanted[env]
+        if np.array_equal((committed_share > 0.0) & self._machine_wanted[env], was):
+            share_was = self.topology.group_share[:, env].copy()
+            self._take_commitment(env, committed_share)
+            self.swing_state.keep_governors(env, share_was)
+        else:
+            self._follow_breakers(env, self.n_steps, committed_share)
+
     def advance(
         self, injections: Injections, events: Mapping[int, Sequence[Event]] | None = None
     ) -> BoolArray:
@@ -302,7 +348,11 @@ class GridSimulator:
         """
         for recorder in self._recorders.values():
             recorder.next_interval()
+        if self.storage is not None:
+            self.storage.drawn_mwh[:] = 0.0
         self.profile.announce(injections)
+        if np.isfinite(self._loading_cap_mw).any():
+            self._load_returned_units()
         self.interruptions.begin()
         swinging, n_swinging = self.swing_state.begin_interval()
         eventful = sorted(events) if events else []
@@ -409,8 +459,8 @@ class GridSimulator:
         for name in ("branch_wanted", "machine_wanted", "machine_tripped"):
             own[name][...] = state[name]
         for env in range(self.n_env):
+            self._take_commitment(env, state["committed_share"][env])
             self.engine.set_reactors(env, state["reactor_share"][env])
-            self._adopt_topology(env)
         self.engine.restore_voltages(state["v_pu"])
         for name, array in own.items():
             array[...] = state[name]
@@ -430,6 +480,9 @@ class GridSimulator:
             "branch_wanted": self._branch_wanted,
             "machine_wanted": self._machine_wanted,
             "machine_tripped": self._machine_tripped,
+            "committed_share": self.topology.committed_share,
+            "loading_cap_mw": self._loading_cap_mw,
+            "trip_pending": self.plant_relays.pending,
             "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
             "y_reduced_pu": self.synchronising_power.y_reduced_pu,
             "conductance_mw": no_pairs if reduced is None else reduced.conductance_mw,
@@ -439,6 +492,7 @@ class GridSimulator:
             "shed_stages": relays.shed_stages,
             "load_step_mw": profile.load_step_mw,
             "served_share": profile.served_share,
+            **response_state(self.storage),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
     def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
@@ -467,14 +521,25 @@ class GridSimulator:
         operations = self.relays.operations(
             envs, swing.trace_hz[step_a : step_b + 1], lowest_hz, self.topology.relay_weight
         )
-        early = [env for env, operation in operations.items() if 0 <= operation.step < step_b - step_a]
+        trips = self.plant_relays.operations(
+            envs,
+            swing.trace_hz[step_a : step_b + 1],
+            swing.macro_step(len(envs)).record.df_max_hz,
+            self.topology.bus_frequency,
+            self.engine.machine_in_service,
+        )
+        first = {env: operation.step for env, operation in operations.items() if operation.step >= 0}
+        for env, trip in trips.items():
+            if trip.step >= 0:
+                first[env] = min(trip.step, first.get(env, trip.step))
+        early = [env for env, step in first.items() if step < step_b - step_a]
         if early:
             # Relays operate before the macro step ends: it is cut there, for those whose relays they are.
             rest = np.setdiff1d(envs, early)
             if len(rest):
                 self._macro_step(rest, step_a, step_b)
             for env in early:
-                cut = step_a + operations[env].step
+                cut = step_a + first[env]
                 self._macro_step(np.array([env]), step_a, cut)
                 self._macro_step(np.array([env]), cut, step_b)
             return
@@ -491,6 +556,10 @@ class GridSimulator:
             self.relays.count(env, operation)
             if operation.step >= 0:
                 self._shed(env, operation.stages, step_b)
+        for env, trip in trips.items():
+            self.plant_relays.count(env, trip)
+            for machine in np.flatnonzero(trip.machines).tolist():
+                self._switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)
 
     def _solve(self, envs: IntArray) -> None:
         """Power flow of what is injected, from the last voltages, and what follows from it for the groups."""
@@ -523,7 +592,7 @@ class GridSimulator:
         else:
             wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
             wanted[env, event.index] = event.kind.endswith("_in")
-            self._follow_breakers(env, step)
+            self._follow_breakers(env, step, self.topology.committed_share[env])
 
     def _trip_islands(self, env: int, step: int) -> None:
         """Islands that have left the frequency their machines stand go dark, but for the largest one.
@@ -539,12 +608,15 @@ class GridSimulator:
             gone &= self.engine.machine_in_service[env]
             self._machine_wanted[env, gone] = False
             self._machine_tripped[env, gone] = True
-            self._follow_breakers(env, step)
+            self._follow_breakers(env, step, self.topology.committed_share[env])
             lowest[beyond] = np.maximum(lowest[beyond], -limit_hz)
             highest[beyond] = np.minimum(highest[beyond], limit_hz)
 
-    def _follow_breakers(self, env: int, step: int) -> None:
-        """Circuits or machines have been switched at a step of the interval, rotors standing still."""
+    def _follow_breakers(self, env: int, step: int, committed_share: FloatArray) -> None:
+        """Switch one environment to the circuits and machines wanted, of which this much is in the schedule.
+
+        At a step of the interval, rotors standing still.
+        """
         engine, case, topology, at = self.engine, self.case, self.topology, step / self.n_steps
         only = np.array([env])
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
@@ -555,7 +627,7 @@ class GridSimulator:
         machine_was = engine.machine_in_service[env].copy()
         p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
         before = self.swing_state.membership(env)
-        self._adopt_topology(env)
+        self._take_commitment(env, committed_share)
         gone = branch_was & ~engine.branch_in_service[env]
         np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
         np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
@@ -564,8 +636,10 @@ class GridSimulator:
         back = engine.bus_live[env] & ~live_was
         demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
         demand[0, ~engine.bus_live[env]] = 0.0
-        # A unit returns synchronised and loaded: at the angle at which it carries its schedule.
+        # A unit returns synchronised: at the angle at which it carries its schedule, which begins at zero.
         returned = engine.machine_in_service[env] & ~machine_was
+        self._loading_cap_mw[env, tripped] = np.inf
+        self._limit_returned_schedules(env, returned, at)
         self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
         # What it carries the others give up, as the network joined them without it.
         np.add.at(
@@ -608,6 +682,36 @@ class GridSimulator:
         share_and_inject(self.arrays, only, step)
         self._solve(only)
 
+    def _take_commitment(self, env: int, committed_share: FloatArray) -> None:
+        """Hand engine and frequency model what is wanted and in the schedule, rotors standing still."""
+        self.topology.committed_share[env] = committed_share
+        self._committed[env] = committed_share > 0.0
+        self._adopt_topology(env)
+
+    def _loading_mw_per_s(self) -> FloatArray:
+        percent = self.config.governor.loading_percent_per_min
+        return (np.inf if percent is None else percent / 100.0 / 60.0) * self.case.machine.rating_mva
+
+    def _limit_returned_schedules(self, env: int, returned: BoolArray, at: float) -> None:
+        """Schedules of units that have just returned begin at zero and rise no faster than these can be loaded."""
+        if self.config.governor.loading_percent_per_min is None or not returned.any():
+            return
+        left_s = (1.0 - at) * self.interval_s
+        begin, end = self.profile.begin.schedule_mw[env], self.profile.end.schedule_mw[env]
+        cap_mw = self._loading_mw_per_s() * left_s
+        end[returned] = np.minimum(end, cap_mw)[returned]
+        if left_s > 0.0:  # the line through zero at the instant of return; before it the unit was out
+            begin[returned] = -end[returned] * at / (1.0 - at)
+        self._loading_cap_mw[env, returned] = cap_mw[returned]
+
+    def _load_returned_units(self) -> None:
+        """One interval more for the ramps of units that have returned; one that has reached its schedule is done."""
+        cap_mw, schedule_mw = self._loading_cap_mw, self.profile.arrays.coming.schedule_mw
+        cap_mw += self._loading_mw_per_s() * self.interval_s
+        done = cap_mw >= schedule_mw
+        np.minimum(schedule_mw, cap_mw, out=schedule_mw)
+        cap_mw[done] = np.inf
+
     def _adopt_topology(self, env: int) -> None:
         """Find out which islands of one environment live, and take over what the frequency model knows of them."""
         found = group_by_island(
@@ -615,7 +719,7 @@ class GridSimulator:
             self.group_of_machine,
             self.n_group,
             self._branch_wanted[env],
-            self._machine_wanted[env],
+            self._machine_wanted[env] & self._committed[env],
         )
         tripped_bus = self.case.machine.bus[self._machine_tripped[env]]
         self.dark[env] = tuple(

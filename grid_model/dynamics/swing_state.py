@@ -98,10 +98,7 @@ class SwingState:
     def macro_step(self, n: int) -> MacroStep:
         """Working arrays of n environments, overwritten by the next macro step of as many."""
         if n not in self._macro_steps:
-            grid = self._grid
-            n_group, n_lag = self.df_hz.shape[0], grid.constants.lag_s.size
-            machines = grid.reduced is not None
-            self._macro_steps[n] = hold(empty_macro_step(n_group, n_lag, n, machines=machines))
+            self._macro_steps[n] = hold(empty_macro_step(self._grid, n))
         return self._macro_steps[n]
 
     def integrate(self, envs: IntArray, step_a: int, step_b: int, *, pause: bool) -> bool:
@@ -170,7 +167,7 @@ class SwingState:
             group_island: island of each group now, [group].
         """
         group_now = self._grid.placement.machine_group[env]
-        inertia, share = self._groups.inertia_mws_per_hz[:, env], self._groups.governor_share[:, env]
+        inertia = self._groups.inertia_mws_per_hz[:, env]
         was_empty, share_was = before.is_empty, before.group_share
         if np.any((group_now != before.machine_group) & (before.inertia_mws_per_hz > 0.0)):
             was_empty, share_was = self._regroup(env, before, group_now)
@@ -183,7 +180,17 @@ class SwingState:
                 np.ascontiguousarray(self.df_hz[None, :, env : env + 1]), others[:, None]
             )[0, 0]
         self.df_hz[empty, env] = 0.0
-        keep = np.minimum(1.0, share / np.maximum(share_was, 1e-12))
+        self.keep_governors(env, share_was)
+
+    def keep_governors(self, env: int, group_share_was: FloatArray) -> None:
+        """What has left the grid's governor takes its part along.
+
+        Args:
+            env: the environment.
+            group_share_was: the groups' shares in the grid's governor before, [group].
+        """
+        share = self._groups.governor_share[:, env]
+        keep = np.minimum(1.0, share / np.maximum(group_share_was, 1e-12))
         self.valve_mw[:, env] *= keep
         self.reheat_mw[:, env] *= keep
 

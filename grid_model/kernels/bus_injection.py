@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
-from grid_model.kernels.structs import GridArrays, Profile
+from grid_model.kernels.structs import GridArrays, OverFrequency, Placement, Profile, StorageResponse
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "served_load",
     "share_among_machines",
     "split_injection",
+    "unit_room",
     "unserved_load",
 ]
 
@@ -51,6 +52,72 @@ def resource_output(
 
 
 @compiled
+def unit_room(grid: GridArrays, env: int, machine: int, schedule_mw: float) -> tuple[float, float]:
+    """Headroom of a machine's governor, up and down, on a schedule [MW]; none out of service."""
+    if not grid.status.machine[env, machine]:
+        return 0.0, 0.0
+    machines = grid.machines
+    up_mw = max(machines.p_max_mw[env, machine] - schedule_mw, 0.0)
+    return up_mw, max(schedule_mw - machines.p_min_mw[env, machine], 0.0)
+
+
+@compiled
+def _share_governors(
+    grid: GridArrays, env: int, at: float, group_mw: FloatArray, given_mw: FloatArray
+) -> None:
+    """Share what each group's governors give among its machines by gain; none gives more than its unit can.
+
+    What machines at their limits leave undone the others of the group do, and where a schedule has moved beneath what
+    was asked of all of them, all do by gain.
+
+    Args:
+        grid: the grid.
+        env: the environment.
+        at: fraction of the interval.
+        group_mw: of each group [MW], [group].
+        given_mw: filled in [MW], [machine].
+    """
+    group, share = grid.placement.machine_group, grid.machines.governor_share
+    n_machine = group.shape[1]
+    begin, end = grid.profile.begin.schedule_mw, grid.profile.end.schedule_mw
+    for g in range(group_mw.size):
+        left_mw, share_left = group_mw[g], grid.groups.governor_share[g, env]
+        per_share = left_mw / max(share_left, 1e-12)
+        for i in range(n_machine):
+            if group[env, i] == g:
+                given_mw[i] = share[env, i] * per_share
+        if not grid.within_units or left_mw == 0.0:
+            continue
+        is_free = group[env] == g
+        for _ in range(n_machine):
+            found = False
+            for i in range(n_machine):
+                if is_free[i]:
+                    up_mw, down_mw = unit_room(grid, env, i, between(begin[env, i], end[env, i], at))
+                    asked_mw = share[env, i] * per_share
+                    if asked_mw > up_mw or asked_mw < -down_mw:
+                        given_mw[i] = min(max(asked_mw, -down_mw), up_mw)
+                        left_mw -= given_mw[i]
+                        share_left -= share[env, i]
+                        is_free[i], found = False, True
+            if not found:
+                break
+            anybody = False
+            for i in range(n_machine):
+                anybody |= is_free[i] and share[env, i] > 0.0
+            if not anybody:
+                per_share = left_mw / max(grid.groups.governor_share[g, env], 1e-12)
+                for i in range(n_machine):
+                    if group[env, i] == g:
+                        given_mw[i] += share[env, i] * per_share
+                break
+            per_share = left_mw / max(share_left, 1e-12)
+            for i in range(n_machine):
+                if is_free[i]:
+                    given_mw[i] = share[env, i] * per_share
+
+
+@compiled
 def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw: FloatArray) -> None:
     """What each machine sends out: its turbine's power less the part of its group's acceleration by inertia.
 
@@ -67,20 +134,18 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
     n_group, n_machine = p_elec_mw.shape[0], machine_group.shape[1]
     high = grid.constants.high_pressure_fraction
     low = 1.0 - high
-    per_share, accelerating = np.empty(n_group), np.empty(n_group)
+    governor, accelerating = np.empty(n_group), np.empty(n_group)
     mechanical = np.empty(n_machine)
     for row in range(envs.size):
         e = envs[row]
         for g in range(n_group):
-            governor = high * state.valve_mw[g, e] + low * state.reheat_mw[g, e]
-            per_share[g] = governor / max(groups.governor_share[g, e], 1e-12)
+            governor[g] = high * state.valve_mw[g, e] + low * state.reheat_mw[g, e]
             accelerating[g] = 0.0
+        _share_governors(grid, e, at, governor, mechanical)
         for i in range(n_machine):
             g = machine_group[e, i]
             scheduled = between(schedule_begin_mw[e, i], schedule_end_mw[e, i], at)
-            mechanical[i] = (scheduled if in_service[e, i] else 0.0) + machines.governor_share[
-                e, i
-            ] * per_share[g]
+            mechanical[i] = (scheduled if in_service[e, i] else 0.0) + mechanical[i]
             accelerating[g] += mechanical[i]
         for g in range(n_group):
             accelerating[g] -= p_elec_mw[g, e]
@@ -134,8 +199,10 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
             mvar[bus] += between(begin.load_mvar[e, i], end.load_mvar[e, i], at) * share_left
         for i in range(renewable_bus.size):
             plants[renewable_bus[i]] += between(begin.renewable_mw[e, i], end.renewable_mw[e, i], at)
+        _curtail(grid, grid.over, e, plants)
         for i in range(resource_bus.size):
             agents[resource_bus[i]] += resource_output(profile, e, i, step, n_steps, interval_s)
+        _add_response(grid.storage, placement, e, agents)
         for bus in range(n_bus):
             s = complex(0.0, 0.0)
             if status.bus[e, bus]:
@@ -145,6 +212,30 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
         for i in range(machine_bus.size):
             if status.machine[e, i]:
                 total_mva[e, machine_bus[i]] += machine_mw[row, i]
+
+
+@compiled
+def _curtail(grid: GridArrays, over: OverFrequency | None, env: int, plants_mw: FloatArray) -> None:
+    """What wind and sun still give at the frequencies of their buses [MW], [bus]."""
+    if over is not None:
+        impact_share, df_hz = grid.network.impact_share, grid.group_state.df_hz
+        for bus in range(plants_mw.size):
+            if plants_mw[bus] > 0.0:
+                # As the groups meet it: each gives its own part, at its own frequency.
+                beyond = 0.0
+                for g in range(df_hz.shape[0]):
+                    beyond += impact_share[env, bus, g] * max(df_hz[g, env] - over.from_hz, 0.0)
+                plants_mw[bus] *= max(1.0 - over.share_per_hz * beyond, 0.0)
+
+
+@compiled
+def _add_response(
+    storage: StorageResponse | None, placement: Placement, env: int, agents_mw: FloatArray
+) -> None:
+    """Add the batteries' responses to what plants give at their buses [MW], [bus]."""
+    if storage is not None:
+        for i in range(storage.resource.size):
+            agents_mw[placement.resource_bus[storage.resource[i]]] += storage.response_mw[env, i]
 
 
 @compiled

@@ -39,7 +39,16 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
-from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
+from grid_model.kernels.over_frequency import curtail
+from grid_model.kernels.storage_response import respond
+from grid_model.kernels.structs import (
+    Drive,
+    IntervalRecord,
+    PrimaryControl,
+    SwingConstants,
+    SwingParameters,
+    SwingVariables,
+)
 
 __all__ = ["integrate_groups"]
 
@@ -54,6 +63,7 @@ def integrate_groups(
     synchronising_mw_per_rad: FloatArray,
     constants: SwingConstants,
     record: IntervalRecord,
+    control: PrimaryControl | None = None,
 ) -> None:
     """Move the groups of every environment on by n_steps x dt_s; environments are the LAST axis here.
 
@@ -69,6 +79,7 @@ def integrate_groups(
             [group, group, n].
         constants: of the integration.
         record: moments are added to, extremes widened, traces filled from their first row on.
+        control: what answers frequency besides governors as designed, changed in place.
     """
     df_hz, theta_rad, synchronising_mw = swing.df_hz, swing.theta_rad, swing.synchronising_mw
     inertia_mws_per_hz, damping_mw_per_hz = parameters.inertia_mws_per_hz, drive.damping_mw_per_hz
@@ -92,8 +103,19 @@ def integrate_groups(
     trace_step(n_env, 0, swing, record, f_high)
     for step in range(n_steps):
         drive_step(
-            n_env, (step + 0.5) / n_steps, swing, profile, damping_mw_per_hz, parameters, constants, p_mw
+            n_env,
+            (step + 0.5) / n_steps,
+            swing,
+            profile,
+            damping_mw_per_hz,
+            parameters,
+            constants,
+            p_mw,
+            control,
         )
+        if control is not None:
+            respond(width, control.storage, df_hz, dt_s, p_mw)
+            curtail(width, control.over, df_hz, p_mw)
         for a in range(n_group):
             for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]

@@ -8,7 +8,15 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from grid_model.compilation import compiled
-from grid_model.kernels.structs import Drive, IntervalRecord, SwingConstants, SwingParameters, SwingVariables
+from grid_model.kernels.structs import (
+    Drive,
+    IntervalRecord,
+    PrimaryControl,
+    SwingConstants,
+    SwingParameters,
+    SwingVariables,
+)
+from grid_model.kernels.unit_limits import keep_within_units
 
 __all__ = [
     "DriveProfile",
@@ -92,10 +100,11 @@ def drive_step(
     parameters: SwingParameters,
     constants: SwingConstants,
     p_mw: FloatArray,
+    control: PrimaryControl | None,
 ) -> None:
     """Move valves, reheaters and gaps over one step, whose middle is at a fraction of the macro step.
 
-    p_mw becomes what drives its middle, less D f, [group, n].
+    p_mw becomes what drives its middle, less D f, [group, n]. Limits of single units are in `control`.
     """
     df_hz, valve_mw, reheat_mw = swing.df_hz, swing.valve_mw, swing.reheat_mw
     line_start_mw, line_end_mw, gap_mw = profile.line_start_mw, profile.line_end_mw, profile.gap_mw
@@ -110,7 +119,12 @@ def drive_step(
         for e in range(width):
             f = df_hz[a, e]
             beyond = max(f - dead_band_hz[e], 0.0) + min(f + dead_band_hz[e], 0.0)
-            target = min(max(-gain_mw_per_hz[a, e] * beyond, -limit_down_mw[a, e]), limit_up_mw[a, e])
+            p_mw[a, e] = min(max(-gain_mw_per_hz[a, e] * beyond, -limit_down_mw[a, e]), limit_up_mw[a, e])
+    if control is not None:
+        keep_within_units(width, control.units, df_hz, dead_band_hz, p_mw)
+    for a in range(n_group):
+        for e in range(width):
+            target = p_mw[a, e]
             before = valve_mw[a, e]
             move = (1.0 - decay_valve) * (target - before)
             most = rate_mw_per_s[a, e] * dt_s
@@ -120,7 +134,7 @@ def drive_step(
             reheat_mw[a, e] = x
             governor = f_high * after + (1.0 - f_high) * x
             line = line_start_mw[a, e] + (line_end_mw[a, e] - line_start_mw[a, e]) * fraction
-            p_mw[a, e] = line + governor - damping_mw_per_hz[a, e] * f
+            p_mw[a, e] = line + governor - damping_mw_per_hz[a, e] * df_hz[a, e]
     for k in range(gap_mw.shape[0]):
         for a in range(n_group):
             for e in range(width):

@@ -8,9 +8,12 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
 from grid_model.kernels.linear_algebra import _sine_and_cosine
+from grid_model.kernels.over_frequency import curtail
+from grid_model.kernels.storage_response import respond
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
+    PrimaryControl,
     ReducedNetwork,
     SwingConstants,
     SwingParameters,
@@ -77,6 +80,7 @@ def integrate_machines(
     reduced: ReducedNetwork,
     constants: SwingConstants,
     record: IntervalRecord,
+    control: PrimaryControl | None = None,
 ) -> None:
     """Move single machines on by n_steps x dt_s; a group is a machine here. Arguments as in `integrate_groups`, but
 
@@ -112,8 +116,19 @@ def integrate_machines(
     trace_step(n_env, 0, swing, record, f_high)
     for step in range(n_steps):
         drive_step(
-            n_env, (step + 0.5) / n_steps, swing, profile, damping_mw_per_hz, parameters, constants, p_mw
+            n_env,
+            (step + 0.5) / n_steps,
+            swing,
+            profile,
+            damping_mw_per_hz,
+            parameters,
+            constants,
+            p_mw,
+            control,
         )
+        if control is not None:
+            respond(width, control.storage, df_hz, dt_s, p_mw)
+            curtail(width, control.over, df_hz, p_mw)
         for a in range(n_group):
             for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]

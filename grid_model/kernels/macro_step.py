@@ -17,17 +17,22 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, inject, resource_output, share_among_machines
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.over_frequency import adopt_curtailment, begin_curtailment, nothing_above
+from grid_model.kernels.storage_response import adopt_storage, begin_storage, empty_storage_step
 from grid_model.kernels.structs import (
     Drive,
     GridArrays,
     Injections,
     IntervalRecord,
     MacroStep,
+    OverFrequencyStep,
+    PrimaryControl,
     ReducedNetwork,
     SwingParameters,
     SwingVariables,
     Traces,
 )
+from grid_model.kernels.unit_limits import begin_units, empty_unit_limits
 
 __all__ = [
     "adopt_macro_step",
@@ -87,8 +92,10 @@ def _copy(given: FloatArray, taken: FloatArray) -> None:
             taken[e, i] = given[e, i]
 
 
-def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> MacroStep:
-    """Working arrays for n environments; machines: of the level of single machines."""
+def empty_macro_step(grid: GridArrays, n: int) -> MacroStep:
+    """Working arrays for n environments of a grid."""
+    n_group, n_lag = grid.group_state.df_hz.shape[0], grid.constants.lag_s.size
+    n_machine, storage, over = grid.placement.machine_bus.size, grid.storage, grid.over
 
     def groups() -> FloatArray:
         return np.zeros((n_group, n))
@@ -109,7 +116,15 @@ def empty_macro_step(n_group: int, n_lag: int, n: int, *, machines: bool) -> Mac
         parameters=SwingParameters(groups(), groups(), groups(), groups(), groups(), np.zeros(n)),
         record=IntervalRecord(pairs(), groups(), groups(), no_trace, no_trace),
         synchronising_mw_per_rad=pairs(),
-        reduced=ReducedNetwork(pairs(), pairs()) if machines else None,
+        reduced=None if grid.reduced is None else ReducedNetwork(pairs(), pairs()),
+        control=PrimaryControl(
+            storage=None if storage is None else empty_storage_step(storage, n_group, n),
+            # The limits of a group of one are those of its machine.
+            units=empty_unit_limits(n_machine, n_group, n)
+            if grid.within_units and n_group < n_machine
+            else None,
+            over=None if over is None else OverFrequencyStep(over.from_hz, groups()),
+        ),
     )
 
 
@@ -144,6 +159,9 @@ def integrate_macro_step(
     n_steps = step_b - step_a
     _begin(grid, envs, macro)
     _drive(grid, envs, step_a / grid.n_steps, step_b / grid.n_steps, step_a, macro)
+    begin_storage(grid, envs, step_a, grid.storage, macro.control.storage)
+    begin_curtailment(grid, envs, step_a / grid.n_steps, grid.over, macro.control.over)
+    begin_units(grid, envs, step_a / grid.n_steps, macro.parameters, macro.control.units)
     moved = macro.record
     record = IntervalRecord(
         moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, traces.df_hz, traces.mechanical_mw
@@ -151,10 +169,14 @@ def integrate_macro_step(
     swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
     if reduced is None:
         springs = macro.synchronising_mw_per_rad
-        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record)
+        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record, macro.control)
     else:
-        integrate_machines(n_env, n_steps, swing, drive, parameters, reduced, constants, record)
+        integrate_machines(
+            n_env, n_steps, swing, drive, parameters, reduced, constants, record, macro.control
+        )
     if pause or not nothing_to_count(moved.df_min_hz, grid.relay_threshold_hz, grid.relay_pending):
+        return False
+    if not nothing_above(moved.df_max_hz, grid.trip_threshold_hz, grid.trip_pending):
         return False
     _adopt(grid, envs, macro)
     share_and_inject(grid, envs, step_b)
@@ -276,6 +298,8 @@ def _adopt(grid: GridArrays, envs: IntArray, macro: MacroStep) -> None:
             record.df_max_hz[g, e] = moved.df_max_hz[g, row]
             for h in range(n_group):
                 record.second_moment_hz2[g, h, e] += moved.second_moment_hz2[g, h, row]
+    adopt_storage(envs, state, grid.storage, macro.control.storage)
+    adopt_curtailment(envs, state, swing.df_hz, macro.start_hz, macro.control.over)
 
 
 @compiled

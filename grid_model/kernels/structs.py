@@ -24,15 +24,21 @@ __all__ = [
     "MachineState",
     "MacroStep",
     "Network",
+    "OverFrequency",
+    "OverFrequencyStep",
     "Placement",
     "PowerFlow",
+    "PrimaryControl",
     "Profile",
     "ReducedNetwork",
     "ServiceStatus",
+    "StorageResponse",
+    "StorageStep",
     "SwingConstants",
     "SwingParameters",
     "SwingVariables",
     "Traces",
+    "UnitLimits",
     "placement_of",
 ]
 
@@ -91,6 +97,7 @@ class ServiceStatus(NamedTuple):
 
     branch: BoolArray  # [env, branch]
     machine: BoolArray  # [env, machine]
+    committed: BoolArray  # in the schedule, in service or not, [env, machine]
     bus: BoolArray  # energised, [env, bus]
 
 
@@ -128,6 +135,8 @@ class MachineParameters(NamedTuple):
 
     inertia_mws_per_hz: FloatArray  # [env, machine]
     governor_share: FloatArray  # of the grid's governor, [env, machine]
+    p_max_mw: FloatArray  # most that its turbine gives, [env, machine]
+    p_min_mw: FloatArray  # least, [env, machine]
     reactance_pu: FloatArray  # x'd on the case's base, in service or not, [machine]
     susceptance_pu: FloatArray  # 1 / x'd, [machine]
 
@@ -216,6 +225,78 @@ class ReducedNetwork(NamedTuple):
     susceptance_mw: FloatArray  # S, [machine, machine, env]
 
 
+class StorageResponse(NamedTuple):
+    """Fast response of battery plants to frequency, see `grid_model.kernels.storage_response`."""
+
+    resource: IntArray  # rows of the resource table, [storage]
+    droop_mw_per_hz: FloatArray  # [storage]
+    dead_band_hz: FloatArray  # [storage]
+    inertia_mws_per_hz: FloatArray  # synthetic M, [storage]
+    lag_s: FloatArray  # of the measured frequency, [storage]
+    p_max_mw: FloatArray  # rating both ways, of set-point and response together, [storage]
+    charging_efficiency: FloatArray  # [storage]
+    discharging_efficiency: FloatArray  # [storage]
+    measured_hz: FloatArray  # state: deviation as measured, [env, storage]
+    response_mw: FloatArray  # state: power beyond the output that follows the set-point, [env, storage]
+    drawn_mwh: (
+        FloatArray  # energy that the response has taken from the store in this interval, [env, storage]
+    )
+    room_out_mwh: FloatArray  # most that it may take in this interval, [env, storage]
+    room_in_mwh: FloatArray  # most that it may leave there, [env, storage]
+
+
+class StorageStep(NamedTuple):
+    """What `StorageResponse` is in a macro step of n environments."""
+
+    plant: StorageResponse
+    is_live: BoolArray  # whether the plant's bus is energised, [storage, n]
+    bus_frequency: FloatArray  # F of the plants' buses, [storage, group, n]
+    impact_share: FloatArray  # Phi of the plants' buses, [storage, group, n]
+    straight_mw: FloatArray  # straight part of the output that follows the set-point, moved on, [storage, n]
+    rise_mw: FloatArray  # its growth in a step, [storage, n]
+    gap_mw: FloatArray  # its fading part, moved on, [storage, n]
+    lag_decay: FloatArray  # of the fading part over a step, [storage]
+    start_mw: FloatArray  # response at the beginning, [storage, n]
+    response_mw: FloatArray  # [storage, n]
+    measured_hz: FloatArray  # [storage, n]
+    drawn_mwh: FloatArray  # [storage, n]
+    room_out_mwh: FloatArray  # [storage, n]
+    room_in_mwh: FloatArray  # [storage, n]
+
+
+class UnitLimits(NamedTuple):
+    """Governors of single machines in a macro step, where a group has several of them."""
+
+    machine_group: IntArray  # [machine, n]
+    gain_mw_per_hz: FloatArray  # [machine, n]
+    up_mw: FloatArray  # from the schedule to the most its turbine gives, [machine, n]
+    down_mw: FloatArray  # to the least, [machine, n]
+    free_up_mw: FloatArray  # of the group, up to which none of its machines is at a limit, [group, n]
+    free_down_mw: FloatArray  # [group, n]
+
+
+class OverFrequency(NamedTuple):
+    """Wind and sun above their threshold."""
+
+    from_hz: float  # as a deviation from nominal
+    share_per_hz: float  # of the output that is given up per Hz beyond it
+
+
+class OverFrequencyStep(NamedTuple):
+    """The same in a macro step."""
+
+    from_hz: float
+    gain_mw_per_hz: FloatArray  # what plants give up as the groups meet it, [group, n]
+
+
+class PrimaryControl(NamedTuple):
+    """What answers frequency within a macro step besides governors as designed; None for what does not."""
+
+    storage: StorageStep | None
+    units: UnitLimits | None
+    over: OverFrequencyStep | None
+
+
 class SwingConstants(NamedTuple):
     """Numbers of the integration."""
 
@@ -240,6 +321,7 @@ class MacroStep(NamedTuple):
     record: IntervalRecord  # its traces have length 0: they are kept for the interval alone
     synchronising_mw_per_rad: FloatArray  # T, [group, group, n]
     reduced: ReducedNetwork | None  # at the level of single machines
+    control: PrimaryControl
 
 
 class GridArrays(NamedTuple):
@@ -262,8 +344,13 @@ class GridArrays(NamedTuple):
     )
     y_reduced_pu: ComplexArray  # Y_red of the levels of single machines, [env, machine, machine]
     reduced: ReducedNetwork | None  # None at the other levels
+    storage: StorageResponse | None  # None where no battery responds to frequency
     relay_pending: IntArray  # steps for which each relay has seen its stage undercut, [env, load, stage]
     relay_threshold_hz: float  # highest stage of load shedding, as a deviation
+    over: OverFrequency | None  # None where wind and sun do not answer frequency
+    trip_pending: IntArray  # steps for which each machine's relay has seen its stage exceeded, [env, machine]
+    trip_threshold_hz: float  # lowest stage at which machines trip, as a deviation
+    within_units: bool  # governors keep within the limits of their own units
     constants: SwingConstants
     load_per_hz: float  # relative growth of load with frequency
     base_mva: float

@@ -22,6 +22,7 @@ from cases.case import Case
 from grid_model.dynamics.bus_frequency import frequency_divider, machine_reactance_pu
 from grid_model.dynamics.coherency import swing_topology
 from grid_model.dynamics.events import DisturbanceError, Event
+from grid_model.dynamics.governor import unit_limits_mw
 from grid_model.dynamics.kron_reduction import bus_voltages, reduce_to_machines
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.leapfrog import compiled_width
@@ -132,8 +133,13 @@ class ClassicalGrid:
         self.damping_mw_per_hz: FloatArray = (per_hz * case.load.p_mw) @ topology.impact_share[case.load.bus]
         governor, share = config.governor, topology.governor_share
         self.gain_mw_per_hz = share * governor.gain_mw_per_hz
-        self.limit_up_mw = share * governor.headroom_up_mw
-        self.limit_down_mw = share * governor.headroom_down_mw
+        if governor.headroom_up_mw is None or governor.headroom_down_mw is None:
+            p_min_mw, p_max_mw = unit_limits_mw(case.machine, governor)
+            self.limit_up_mw = np.maximum(p_max_mw - self.p_mech_mw, 0.0)
+            self.limit_down_mw = np.maximum(self.p_mech_mw - p_min_mw, 0.0)
+        else:
+            self.limit_up_mw = share * governor.headroom_up_mw
+            self.limit_down_mw = share * governor.headroom_down_mw
         self.rate_mw_per_s = share * governor.rate_mw_per_s
 
     def network(

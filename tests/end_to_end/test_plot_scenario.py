@@ -17,7 +17,18 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_year_the_noise_and_an_episode_are_shown(tmp_path):
-    done = run("--scenario", "n1", "--episodes", "40", "--out", "s.svg", "--json", "s.json", cwd=tmp_path)
+    done = run(
+        "--scenario",
+        "n1",
+        "--episodes",
+        "40",
+        "--commitment",
+        "--out",
+        "s.svg",
+        "--json",
+        "s.json",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s.svg").read_text(encoding="utf-8").startswith("<?xml")
     figures = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
@@ -25,6 +36,14 @@ def test_the_year_the_noise_and_an_episode_are_shown(tmp_path):
         # 40 episodes of 500 steps hold some 40 x 6 independent values of the slowest noise, times the plants.
         assert noise["found"] == pytest.approx(noise["designed"], rel=0.15)
     assert figures["clean"]["changes_over_3_percent"] < figures["raw"]["changes_over_3_percent"] / 3
+    # Inertia and gain fall with load and rise to what is published: 198 GW s, sum of H S, and 2500 MW/Hz.
+    assert "inertia [GW s]" in done.stdout
+    by_level = figures["commitment"]["by_load_level"]
+    assert by_level[0]["inertia_gws"] < 0.6 * by_level[-1]["inertia_gws"]
+    assert by_level[0]["gain_mw_per_hz"] < 0.6 * by_level[-1]["gain_mw_per_hz"]
+    year = figures["commitment"]["year"][0]
+    assert 150.0 < year["inertia_max_gws"] <= 198.01 * (1.0 + 1e-9)
+    assert year["gain_max_mw_per_hz"] <= 2500.0 * (1.0 + 1e-9)
     # Its size in `normal` has a test of its own; without its outages n1 is the same.
     assert 0.5 < figures["imbalance_percent_of_load"] < 1.0
 

@@ -85,6 +85,7 @@ def test_steady_state_formula_by_hand():
     # 3 MW surplus stays inside the dead band: 3 / 300 = 0.01 Hz.
     assert steady_state_deviation_hz(3.0, 300.0, governor) == pytest.approx(0.01, abs=1e-12)
     # 2000 MW short exhausts 1500 MW of headroom: -(2000 - 1500) / 300 Hz.
+    governor = GovernorConfig(headroom_up_mw=1500.0, headroom_down_mw=1500.0)
     assert steady_state_deviation_hz(-2000.0, 300.0, governor) == pytest.approx(-500.0 / 300.0, abs=1e-12)
 
 

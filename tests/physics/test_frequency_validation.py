@@ -9,6 +9,7 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
+from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.structs import (
@@ -181,7 +182,7 @@ def test_reclosing_brings_the_classical_grid_back_to_its_network():
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_a_unit_returns_synchronised(level):
     """Lost and put back within seconds: the grid ends where it began, and the unit does not jerk it."""
-    config = SwingConfig(level=level)
+    config = SwingConfig(level=level, governor=GovernorConfig(loading_percent_per_min=None))
     grid, inputs = balanced_grid(CASE, 1, config, load_level=0.7)
     g9 = CASE.machine.name.index("G9")
     before_mw = grid.machine_mw[0, g9]

@@ -5,6 +5,7 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
+from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
@@ -12,6 +13,7 @@ from grid_model.network.topology import live_buses
 
 CASE = load_ieee68("rogers")
 LEVEL = 0.6
+LOADED_AT_ONCE = GovernorConfig(loading_percent_per_min=None)  # so that all is as before within minutes
 N_STEP = 50
 SETTLING_STEPS = 100  # 400 s after the last repair
 
@@ -32,7 +34,13 @@ def elements() -> list[tuple[str, int]]:
 def play(n_env: int, seed: int) -> tuple[GridSimulator, np.ndarray]:
     """One batch of sequences, checked on the way; the last environment never loses anything."""
     lag_s = np.array([{"bess": 0.3, "gas": 8.0, "dr": 4.0}[kind] for kind in CASE.resource.kind])
-    grid = GridSimulator(CASE, n_env, SwingConfig(load_shedding=None), resource_lag_s=lag_s, check=False)
+    grid = GridSimulator(
+        CASE,
+        n_env,
+        SwingConfig(load_shedding=None, governor=LOADED_AT_ONCE),
+        resource_lag_s=lag_s,
+        check=False,
+    )
 
     def rows(values: np.ndarray) -> np.ndarray:
         return np.repeat(values[None, :], n_env, axis=0)

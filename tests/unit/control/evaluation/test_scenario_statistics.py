@@ -38,7 +38,8 @@ class Still:
     ("config", "kinds"),
     [
         (SCENARIOS["normal"], []),
-        (replace(SCENARIOS["normal"], events=(TRIP, STEP)), ["machine_out", "load_step"]),
+        # With all machines running: at this light load the few of the commitment let relays shed some of it.
+        (replace(SCENARIOS["normal"], events=(TRIP, STEP), commitment=False), ["machine_out", "load_step"]),
         (replace(SCENARIOS["n1"], outage_unit_share=1.0, outage_last_s=300.0), ["machine_out"]),
     ],
     ids=["normal", "events", "n1"],

@@ -83,7 +83,8 @@ def test_a_lost_unit_takes_its_power_and_inertia_along():
     assert loop.grid.machine_mw[0, UNIT] == 0.0
     assert loop.grid.coi_df_hz()[0] < -0.02  # 100 MW and more are missing on 2800 MW/Hz
     m = CASE.machine
-    share = (m.h_s * m.base_mva)[UNIT] / (m.h_s * m.base_mva).sum()
+    stored_mws = m.h_s * m.base_mva * loop.episode[0].committed_share[0]
+    share = stored_mws[UNIT] / stored_mws.sum()
     assert loop.grid.topology.inertia.sum() / inertia == pytest.approx(1.0 - share, rel=1e-12)
 
 
@@ -172,7 +173,9 @@ def test_what_an_interval_came_to_is_what_its_parts_say():
         np.testing.assert_array_equal(loop.served_mw, grid.served_mw())
         np.testing.assert_array_equal(loop.bus_df_hz, grid.bus_df_hz())
         np.testing.assert_array_equal(loop.coi_df_hz, grid.coi_df_hz())
-        out = (~grid.engine.branch_in_service).sum(axis=1) + (~grid.engine.machine_in_service).sum(axis=1)
+        committed = np.stack([episode.committed_share[0] > 0.0 for episode in episodes])
+        lost = committed & ~grid.engine.machine_in_service
+        out = (~grid.engine.branch_in_service).sum(axis=1) + lost.sum(axis=1)
         np.testing.assert_array_equal(loop.elements_out, out)
         flags = [getattr(result, f"{kind}_violation") for kind in KINDS]
         np.testing.assert_array_equal(result.violations, np.sum(flags, axis=0))
