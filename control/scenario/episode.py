@@ -37,7 +37,13 @@ from control.scenario.suites import (
     held_out_seeds,
     require_training_seed,
 )
-from control.scheduling.commitment import commit, committed_limits, priority_list, running_at_marks
+from control.scheduling.commitment import (
+    commit,
+    committed_limits,
+    priority_list,
+    running_at_marks,
+    settles_within,
+)
 from control.scheduling.dispatch import area_demand, bounds_at_mark, dispatch_by_area, dispatch_limits
 from control.telemetry.forecast import (
     HORIZON_S,
@@ -55,6 +61,9 @@ from control.telemetry.forecast import (
 from control.telemetry.noise import autoregress, memory
 from grid_model.compilation import compiled
 from grid_model.dynamics.events import INSTANT_KINDS, Event, check_events, ramp_profile_mw
+from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.power_flow.solution import governor_share
 
 __all__ = [
     "FIRST_HELD_OUT_SEED",
@@ -180,6 +189,7 @@ class EpisodeBuilder:
             ),
         )
         self._limits = dispatch_limits(case.machine, config.dispatch)
+        self._gain_mw_per_hz = GovernorConfig().gain_mw_per_hz * governor_share(case.machine)
         area = np.arange(n_area)
         self._machine_area = case.bus.area[case.machine.bus]
         self._area_of_load = (self._load_area[:, None] == area).astype(np.float64)  # [load, area]
@@ -274,7 +284,8 @@ class EpisodeBuilder:
                 if share[:, unit].min() == 0.0
             ]
             while waiting and not all(
-                holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k])
+                self._stands_a_loss(p_mark_mw[k], share[k], float(planned_load_mw[k]))
+                and holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k])
                 for k in range(len(p_mark_mw))
             ):
                 share[:, waiting.pop(0)] = 1.0
@@ -339,6 +350,13 @@ class EpisodeBuilder:
             soc_start=soc_start,
             scada_key=scada_key,
         )
+
+    def _stands_a_loss(self, p_mw: FloatArray, share: FloatArray, load_mw: float) -> bool:
+        """Whether frequency would settle near enough after the loss of any unit, [machine]."""
+        config, case = self.config.dispatch, self.case
+        damping_mw_per_hz = SwingConfig().load_damping * load_mw / case.f0_hz
+        settled_hz = settles_within(p_mw, share, case.machine, self._gain_mw_per_hz, damping_mw_per_hz)
+        return settled_hz <= config.largest_loss_hz
 
     def year_of_commitment(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Load and renewables of the whole grid [MW], [mark], at the marks of a year, and how much of each machine a

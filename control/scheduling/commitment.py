@@ -7,8 +7,13 @@ the loss of the largest of them still carries the units' part of the area's dema
 
 and never fewer than two. Some run besides for the voltage's sake: of this grid G2, whose step-up would leave its own
 bus at 0.94 pu, and G10, without which New York rises above 1.10 pu in the emptiest hours. Where a planned power flow
-still is not clear of its limits, units join in the order of the list until it is (`EpisodeBuilder.build`), and a unit
-that a scenario names in an event of its own runs throughout.
+still is not clear of its limits, or the loss of a unit would let frequency fall too far, units join in the order of the
+list until that is mended (`EpisodeBuilder.build`), and a unit that a scenario names in an event of its own runs
+throughout. Too far is where governors and load damping of what is left settle beyond `largest_loss_hz`,
+
+    P_i / (sum_j K_j + D - K_i) > largest_loss_hz,
+
+0.30 Hz: frequency falls to about one and a half times where it settles, and load shedding begins 0.5 Hz below nominal.
 
 A unit that is needed at a mark has been in the schedule for `min_up_s` before it and stays for as long after it, so no
 unit runs for less, and gaps shorter than twice that are bridged. Quick starts are left out: a unit that trips is made
@@ -34,7 +39,14 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import MachineTable
 from control.scheduling.dispatch import DispatchConfig, DispatchLimits
 
-__all__ = ["commit", "committed_limits", "needed_units", "priority_list", "running_at_marks"]
+__all__ = [
+    "commit",
+    "committed_limits",
+    "needed_units",
+    "priority_list",
+    "running_at_marks",
+    "settles_within",
+]
 
 LEAST_UNITS = 2  # of an area that has so many
 
@@ -124,6 +136,30 @@ def committed_limits(
         p_max_mw=p_max_mw,
         ramp_mw=limits.ramp_mw,
     )
+
+
+def settles_within(
+    p_mw: FloatArray,
+    share: FloatArray,
+    machine: MachineTable,
+    gain_mw_per_hz: FloatArray,
+    damping_mw_per_hz: float,
+) -> float:
+    """Where frequency settles after the loss of the worst unit, by what is left [Hz]; see the module's head.
+
+    Args:
+        p_mw: of each machine before the loss [MW], [machine].
+        share: how much of each is in the schedule, [machine].
+        machine: the machines; equivalents are never lost.
+        gain_mw_per_hz: K, of each machine's governors where all of it is in the schedule [MW/Hz], [machine].
+        damping_mw_per_hz: D, of the load [MW/Hz].
+
+    Returns:
+        Size of the deviation; infinity where nothing is left that would hold it.
+    """
+    left = (gain_mw_per_hz @ share) - gain_mw_per_hz * share + damping_mw_per_hz
+    settled = np.where(machine.is_equivalent, 0.0, p_mw / np.maximum(left, 1e-9))
+    return float(settled.max(initial=0.0))
 
 
 def running_at_marks(share: FloatArray) -> BoolArray:

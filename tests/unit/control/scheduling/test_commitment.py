@@ -12,7 +12,7 @@ from cases.ieee68 import load_ieee68
 from cases.series import load_series
 from control.scenario.episode import EpisodeBuilder
 from control.scenario.suites import N1, NORMAL
-from control.scheduling.commitment import commit, needed_units, priority_list
+from control.scheduling.commitment import commit, needed_units, priority_list, settles_within
 from control.scheduling.dispatch import DispatchConfig
 from control.scheduling.planned_grid import PlannedGrid
 
@@ -117,3 +117,17 @@ def test_without_commitment_all_machines_run(case: Case, plan: PlannedGrid) -> N
     episode = builder.build(np.random.default_rng(0), plan.losses_mw)
     assert np.all(episode.committed_share == 1.0)
     assert np.all(episode.p_schedule_mw >= 0.1 * case.machine.p_mw - 1e-9)
+
+
+def test_the_worst_loss_settles_where_governors_and_load_of_what_is_left_hold_it(case: Case) -> None:
+    """Losing 400 MW with 1,500 of 2,000 MW/Hz and 100 MW/Hz of load left: 400 / 1,600 = 0.25 Hz; an equivalent's 5,000
+    MW are never lost."""
+    machine = case.machine
+    unit, other = (int(k) for k in np.flatnonzero(~machine.is_equivalent)[:2])
+    equivalent = int(np.flatnonzero(machine.is_equivalent)[0])
+    p_mw, share, gain = (np.zeros(case.n_machine) for _ in range(3))
+    p_mw[[unit, other, equivalent]] = 400.0, 100.0, 5000.0
+    share[[unit, other, equivalent]] = 1.0, 1.0, 0.5
+    gain[[unit, other, equivalent]] = 500.0, 700.0, 1600.0
+    assert settles_within(p_mw, share, machine, gain, 100.0) == pytest.approx(0.25, rel=1e-12)
+    assert settles_within(0.0 * p_mw, share, machine, gain, 100.0) == 0.0
