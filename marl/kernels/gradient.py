@@ -19,6 +19,9 @@ from marl.protocol import Float32Array, FloatArray, IntArray
 
 HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 CHUNK = 64 * N_LANE  # numbers whose squares are summed up in single precision
+# Derivatives smaller than this count as zero. Beside others no sum in single precision would show them, and what they
+# are multiplied with would make numbers below 1.2e-38, which take a processor a hundred times as long.
+SMALLEST = 1e-25
 
 
 class Samples(NamedTuple):
@@ -188,7 +191,8 @@ def _surrogate(
         sums[2] += w * (abs(ratio - 1.0) > loss.clip)
         for o in range(n_out):
             z = (samples.targets[row * n_out + o] - room.y[i * n_out + o]) * gaussian[0, o]
-            room.y_slope[i * n_out + o] = slope * z * gaussian[0, o]
+            y_slope = slope * z * gaussian[0, o]
+            room.y_slope[i * n_out + o] = y_slope if abs(y_slope) > SMALLEST or y_slope != y_slope else 0.0
             gaussian[2, o] += slope * (z * z - 1.0)
 
 
