@@ -51,7 +51,8 @@ class Network(NamedTuple):
 class Room(NamedTuple):
     """Where a block is worked on; what stands in it between two calls means nothing."""
 
-    panels: Float32Array  # of the hidden layers' W transposed, then of W itself
+    panels: Float32Array  # of the hidden layers' W, centred and transposed, then of W itself
+    bias: Float32Array  # b of the hidden layers, centred
     x: Float32Array  # [row, input], columns filled up with zeros to a multiple of sixteen
     normal: Float32Array  # n of all layers, each [row, out]
     active: Float32Array  # x' of all layers, each [row, out]
@@ -97,9 +98,13 @@ def free_part(network: Network) -> int:
 
 @compiled_part
 def lay_out(network: Network, room: Room, backward: bool) -> None:
-    """Copies the hidden layers' weights into panels [column // TILE_COLUMNS, term, column % TILE_COLUMNS]."""
+    """Copies the hidden layers' weights into panels [column // TILE_COLUMNS, term, column % TILE_COLUMNS].
+
+    LayerNorm takes the mean of h away. Those of the way forward have it taken from them already, and so has b: with
+    the mean over the outputs taken from every column of W, h is what is left of it.
+    """
     parameters, widths, panels = network.parameters, network.widths, room.panels
-    at, to = 0, 0
+    at = to = here = 0
     for layer in range(len(widths) - 2):
         n_in, n_out = widths[layer], widths[layer + 1]
         whole = n_in // N_LANE * N_LANE
@@ -112,8 +117,13 @@ def lay_out(network: Network, room: Room, backward: bool) -> None:
             for column in range(N_LANE):
                 for k in range(whole, n_in):
                     panels[panel + k * TILE_COLUMNS + column] = parameters[at + (row + column) * n_in + k]
+        for k in range(n_in):
+            _centre((panels, to + k * TILE_COLUMNS, n_in), (panels, to + k * TILE_COLUMNS, n_in), n_out)
+        bias = at + n_in * n_out
+        _centre((parameters, bias, 1), (room.bias, here, 1), n_out)
         at += n_out * (n_in + 3)
         to += n_in * n_out
+        here += n_out
     if not backward:
         return
     at = widths[1] * (widths[0] + 3)
@@ -129,48 +139,59 @@ def lay_out(network: Network, room: Room, backward: bool) -> None:
 
 
 @compiled_part
+def _centre(source: tuple[Float32Array, int, int], to: tuple[Float32Array, int, int], n_column: int) -> None:
+    """Copies a row without its mean; of both: array, index, and how far two columns of a panel's width are apart."""
+    numbers, at, step = source
+    written, at_written, step_written = to
+    summed = spread(np.float32(0.0))
+    for j in range(0, n_column, TILE_COLUMNS):
+        for part in range(0, TILE_COLUMNS, N_LANE):
+            summed = summed + load(numbers, at + j * step + part)
+    mean = total(summed) * np.float32(1.0 / n_column)
+    for j in range(0, n_column, TILE_COLUMNS):
+        for part in range(0, TILE_COLUMNS, N_LANE):
+            value = load(numbers, at + j * step + part) - mean
+            store(written, at_written + j * step_written + part, value)
+
+
+@compiled_part
 def forward(network: Network, room: Room) -> None:
     """x of a block to its y."""
     parameters, widths = network.parameters, network.widths
     normal, active = room.normal, room.active
     before, before_at, before_row = room.x, 0, aligned(widths[0])
-    at = panel = here = 0
+    at = panel = here = centred = 0
     for layer in range(len(widths) - 2):
         n_in, n_out = widths[layer], widths[layer + 1]
-        bias = at + n_in * n_out
-        gain, share = bias + n_out, np.float32(1.0 / n_out)
+        gain, share = at + n_in * n_out + n_out, np.float32(1.0 / n_out)
         for j in range(0, n_out, TILE_COLUMNS):
             for i in range(0, ROWS, TILE_ROWS):
                 tile(
                     (normal, here + i * n_out + j, n_out),
-                    (parameters, bias + j, 0),
+                    (room.bias, centred + j, 0),
                     (before, before_at + i * before_row, before_row, 1),
                     (room.panels, panel + j * n_in, TILE_COLUMNS),
                     n_in,
                 )
         for i in range(ROWS):
             row = here + i * n_out
-            # Two sums that do not wait for each other.
+            # Two sums that do not wait for each other; the mean is zero.
             even = odd = spread(np.float32(0.0))
             for j in range(0, n_out, WIDTH):
-                even = even + load(normal, row + j)
-                odd = odd + load(normal, row + j + N_LANE)
-            mean = total(even + odd) * share
-            even = odd = spread(np.float32(0.0))
-            for j in range(0, n_out, WIDTH):
-                deviation = load(normal, row + j) - mean
+                deviation = load(normal, row + j)
                 even = fma(deviation, deviation, even)
-                deviation = load(normal, row + j + N_LANE) - mean
+                deviation = load(normal, row + j + N_LANE)
                 odd = fma(deviation, deviation, odd)
             scale = np.float32(1.0) / np.sqrt(total(even + odd) * share + np.float32(EPS))
             room.scale[layer * ROWS + i] = scale
             for j in range(0, n_out, N_LANE):
-                n = (load(normal, row + j) - mean) * scale
+                n = load(normal, row + j) * scale
                 store(normal, row + j, n)
                 value = fma(load(parameters, gain + j), n, load(parameters, gain + n_out + j))
                 store(active, row + j, where_positive(value, value))
         before, before_at, before_row = active, here, n_out
         here += ROWS * n_out
+        centred += n_out
         panel += n_in * n_out
         at += n_out * (n_in + 3)
     _last(network, room)

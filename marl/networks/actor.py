@@ -135,7 +135,8 @@ class ActorSet(nn.Module):
 
     def scale(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw observations {group: [row, agent, observation]} -> {head: [row, agent, input]}."""
-        scaled = {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
+        # Without nn.Module's calling machinery, as the layers are.
+        scaled = {g.name: self.scaling[g.name].forward(observations[g.name]) for g in self.groups}
         inputs = {}
         for head, groups in self.head_groups.items():
             x = (

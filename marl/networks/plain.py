@@ -38,6 +38,7 @@ class FlatParameters:
         self.starts = [0]
         for parameter in self.parameters:
             self.starts.append(self.starts[-1] + -(-parameter.numel() // N_LANE) * N_LANE)
+        self._bytes = [4 * start for start in self.starts[:-1]]
         self._memory: Tensor | None = None
 
     @property
@@ -63,10 +64,7 @@ class FlatParameters:
         return self._memory.numpy()
 
     def _together(self, base: int) -> bool:
-        return all(
-            parameter.data_ptr() == base + 4 * start
-            for parameter, start in zip(self.parameters, self.starts[:-1], strict=True)
-        )
+        return [parameter.data_ptr() - base for parameter in self.parameters] == self._bytes
 
 
 class PlainNetwork:
@@ -104,6 +102,7 @@ class PlainNetwork:
         self.flat = FlatParameters([*(p for layer in layers for p in (layer.weight, layer.bias)), *free])
         self._linear = linear is not None
         self._room: Room | None = None
+        self._narrow: Room | None = None
 
     @property
     def serves(self) -> bool:
@@ -128,6 +127,7 @@ class PlainNetwork:
             first = int(aligned(n_in))
             self._room = Room(
                 panels=zeros(forward + forward - n_in * hidden[0]),
+                bias=zeros(sum(hidden)),
                 x=zeros(ROWS * first),
                 normal=zeros(ROWS * sum(hidden)),
                 active=zeros(ROWS * sum(hidden)),
@@ -143,5 +143,12 @@ class PlainNetwork:
     def outputs(self, x: Tensor) -> Tensor:
         """[..., input] -> [..., output], without a graph to differentiate."""
         y = torch.empty(*x.shape[:-1], int(self.widths[-1]))
-        outputs(self.network, self.room, x.reshape(-1).numpy(), flat_array(y))
+        self.write_outputs(x, flat_array(y))
         return y
+
+    def write_outputs(self, x: Tensor, y: Float32Array) -> None:
+        """[..., input] -> flat [..., output]."""
+        if self._narrow is None:
+            # Nothing is differentiated: x' may take the place of n, and half the memory has to stay in cache.
+            self._narrow = self.room._replace(active=self.room.normal)
+        outputs(self.network, self._narrow, x.reshape(-1).numpy(), y)

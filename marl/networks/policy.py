@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from marl import checkpoint
 from marl.config.check import ConfigError
 from marl.config.network import LATER, NetworkConfig
-from marl.kernels.exploration import Noise, explore
 from marl.networks.actor import ActorSet, log_density
-from marl.networks.plain import flat_array
+from marl.networks.exploration import Exploration
 from marl.protocol import AgentGroup, Float32Array, IntArray
 
 
@@ -39,6 +38,7 @@ class Policy(nn.Module):
         # What the file should say about where the policy comes from: scenario, observation, score.
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.actors = ActorSet(groups, config)
+        self._exploration = Exploration(self.actors)
 
     @property
     def device(self) -> torch.device:
@@ -101,54 +101,25 @@ class Policy(nn.Module):
         The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
         agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
         """
-        means = self.means(observations)
-        own, common = {}, {}
-        for g in self.groups:
-            shape = means[g.name].shape
-            own[g.name] = torch.randn(*shape, generator=generator)
-            if noise_correlation > 0.0:
-                common[g.name] = torch.randn(shape[0], 1, shape[2], generator=generator)
         if self.actors.plain:
-            return self._explored(means, own, common, noise_correlation)
-        # Every component of every agent's action is a column: a few operations on one matrix instead of many on small
-        # ones, which cost as much as the networks do.
+            return self._exploration.sample(observations, noise_correlation, generator)
+        means = list(self.means(observations).values())
+        # From here on every component of every agent's action is a column: a few operations on one matrix instead of
+        # many on small ones, which cost as much as the networks do.
         noise = []
-        for name, z in own.items():
+        for g, mean in zip(self.groups, means, strict=True):
+            z = torch.randn(*mean.shape, generator=generator)
             if noise_correlation > 0.0:
-                z.mul_((1.0 - noise_correlation) ** 0.5).add_(common[name], alpha=noise_correlation**0.5)
+                common = torch.randn(mean.shape[0], 1, g.action_size, generator=generator)
+                z = z.mul_((1.0 - noise_correlation) ** 0.5).add_(common, alpha=noise_correlation**0.5)
             noise.append(z.flatten(1))
-        mean = torch.cat([x.flatten(1) for x in means.values()], dim=1)
+        mean = torch.cat([x.flatten(1) for x in means], dim=1)
         log_std = self.actors.log_std_columns()
         action = mean + log_std.exp() * torch.cat(noise, dim=1).to(mean.device)
         density = log_density(action, mean, log_std)
         if any(g.action_size > 1 for g in self.groups):
             density = torch.cat([x.sum(-1) for x in self._by_group(density).values()], dim=1)
         return self._by_group(action), density
-
-    def _explored(
-        self,
-        means: dict[str, Tensor],
-        own: Mapping[str, Tensor],
-        common: Mapping[str, Tensor],
-        correlation: float,
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """The same by compiled kernels; the mean actions, contiguous, become the exploring ones."""
-        n_agent = sum(g.n_agent for g in self.groups)
-        density = torch.empty(next(iter(means.values())).shape[0], n_agent)
-        first = 0
-        for head, groups in self.actors.head_groups.items():
-            log_std = flat_array(self.actors.log_std(head))
-            for g in groups:
-                mean = means[g.name] = means[g.name].contiguous()
-                z = flat_array(own[g.name])
-                noise = Noise(
-                    own=z,
-                    common=flat_array(common[g.name]) if correlation > 0.0 else z,
-                    correlation=correlation,
-                )
-                explore(flat_array(mean), log_std, noise, flat_array(density), (first, n_agent))
-                first += g.n_agent
-        return means, density
 
     def _by_group(self, columns: Tensor) -> dict[str, Tensor]:
         """[env, column] -> {group: [env, agent, action]}."""
