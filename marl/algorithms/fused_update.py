@@ -18,9 +18,10 @@ from torch import Tensor
 from marl.config.ppo import PPOConfig
 from marl.kernels.adam import Step, adam_step
 from marl.kernels.gradient import Loss, Samples, gradient
+from marl.kernels.perceptron import zeros
 from marl.networks.actor import Actor, ActorSet
 from marl.networks.critic import Critic
-from marl.networks.plain import FlatParameters, PlainNetwork, flat_array, zeros
+from marl.networks.plain import FlatParameters, PlainNetwork, flat_array
 from marl.protocol import Float32Array, FloatArray, IntArray
 from marl.storage.rollout import Batch
 

@@ -64,7 +64,34 @@ class Room(NamedTuple):
     y_slope: Float32Array  # derivative of the loss by it, [row, output]
 
 
-@compiled
+def zeros(n: int) -> Float32Array:
+    """Flat zeros that begin at a whole vector, a multiple of 64 bytes; numpy's own may begin between two."""
+    memory = np.zeros(n + N_LANE, dtype=np.float32)
+    first = -memory.ctypes.data % 64 // 4
+    return memory[first : first + n]
+
+
+def room_for(widths: IntArray) -> Room:
+    """Room for networks of these widths."""
+    n_in, *hidden, n_out = (int(width) for width in widths)
+    forward = sum(a * b for a, b in zip([n_in, *hidden], hidden, strict=False))
+    first = -(-n_in // N_LANE) * N_LANE
+    return Room(
+        panels=zeros(forward + forward - n_in * hidden[0]),
+        bias=zeros(sum(hidden)),
+        x=zeros(ROWS * first),
+        normal=zeros(ROWS * sum(hidden)),
+        active=zeros(ROWS * sum(hidden)),
+        scale=zeros(ROWS * len(hidden)),
+        slopes=zeros(2 * ROWS * max(hidden)),
+        first=zeros(hidden[0] * first),
+        nothing=zeros(WIDTH),
+        y=zeros(ROWS * n_out),
+        y_slope=zeros(ROWS * n_out),
+    )
+
+
+@compiled_part
 def aligned(n: int) -> int:
     """The next multiple of sixteen."""
     return (n + N_LANE - 1) // N_LANE * N_LANE

@@ -15,14 +15,9 @@ from torch import Tensor, nn
 
 from marl.config.network import NetworkConfig
 from marl.kernels.lanes import N_LANE
-from marl.kernels.perceptron import ROWS, WIDTH, Network, Room, aligned, outputs
+from marl.kernels.perceptron import WIDTH, Network, Room, outputs, room_for
 from marl.networks.stacked import StackedLayerNorm, StackedLinear, StackedPerceptron
 from marl.protocol import Float32Array
-
-
-def zeros(n: int) -> Float32Array:
-    """Flat zeros from a whole vector on: torch's memory begins at a multiple of 64 bytes, numpy's does not."""
-    return torch.zeros(n).numpy()
 
 
 def flat_array(x: Tensor) -> Float32Array:
@@ -122,22 +117,7 @@ class PlainNetwork:
     def room(self) -> Room:
         """Where blocks are worked on."""
         if self._room is None:
-            n_in, *hidden, n_out = (int(width) for width in self.widths)
-            forward = sum(a * b for a, b in zip([n_in, *hidden], hidden, strict=False))
-            first = int(aligned(n_in))
-            self._room = Room(
-                panels=zeros(forward + forward - n_in * hidden[0]),
-                bias=zeros(sum(hidden)),
-                x=zeros(ROWS * first),
-                normal=zeros(ROWS * sum(hidden)),
-                active=zeros(ROWS * sum(hidden)),
-                scale=zeros(ROWS * len(hidden)),
-                slopes=zeros(2 * ROWS * max(hidden)),
-                first=zeros(hidden[0] * first),
-                nothing=zeros(WIDTH),
-                y=zeros(ROWS * n_out),
-                y_slope=zeros(ROWS * n_out),
-            )
+            self._room = room_for(self.widths)
         return self._room
 
     def outputs(self, x: Tensor) -> Tensor:
