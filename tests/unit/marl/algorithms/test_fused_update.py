@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from grid_model.compilation import announced
 from marl.algorithms.algorithm import NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate
 from marl.algorithms.losses import policy_loss, value_loss
 from marl.algorithms.mappo import MAPPO
 from marl.config.training import NetworkConfig, PPOConfig, TrainingConfig, from_dict
 from marl.kernels.adam import Step, adam_step
-from marl.protocol import AgentGroup
+from marl.kernels.rehearsal import PACKAGES, rehearse
+from marl.protocol import AgentGroup, Observation
 from marl.storage.rollout import Rollout
 
 GROUPS = (
@@ -207,6 +209,19 @@ def test_an_update_with_and_without_kernels_leads_to_the_same_weights(norm):
     for learner in learners:
         learner.learn(rollout_of(learner, seed=1), 0.0)
     compare()
+
+
+def test_after_a_rehearsal_nothing_is_left_to_compile():
+    rehearse(learning=True)
+    with announced(PACKAGES) as told:
+        for network in (NETWORK, dataclasses.replace(NETWORK, actor_linear=True, sharing="all")):
+            learner = learner_of(network)
+            rollout = rollout_of(learner)
+            first = {name: x[0].numpy() for name, x in rollout.observations.items()}
+            learner.act(Observation(observations=first, state=rollout.state[0].numpy()))
+            learner.evaluation_policy.act(first)
+            learner.learn(rollout, 0.0)
+    assert told.n_compiled == 0
 
 
 def test_a_resumed_learner_goes_on_to_the_bit():
