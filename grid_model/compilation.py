@@ -100,17 +100,18 @@ def compiled(function: Kernel) -> Kernel:
 class Announcement(event.Listener):
     """Tells of compilation when it begins: a bar at a terminal, else a line at the beginning and one at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, packages: tuple[str, ...]) -> None:
         self.n_compiled = 0
+        self._packages = packages
         self._began_s = 0.0
         self._bar: Any = None
 
     def on_start(self, event: Any) -> None:
         """The first kernel that was not kept from an earlier run."""
-        if self._began_s or not _is_own(event):
+        if self._began_s or not _is_of(event, self._packages):
             return
         self._began_s = time.monotonic()
-        n = len(kernels())
+        n = len(kernels(self._packages))
         text = f"compiling up to {n} kernels, about {n * SECONDS_PER_KERNEL:.0f} s (once)"
         # What was alive before is left alone by the collector: a compiler makes it run all the time.
         gc.freeze()
@@ -123,7 +124,7 @@ class Announcement(event.Listener):
 
     def on_end(self, event: Any) -> None:
         """One kernel more."""
-        if _is_own(event):
+        if _is_of(event, self._packages):
             self.n_compiled += 1
             if self._bar is not None:
                 self._bar.update()
@@ -141,9 +142,13 @@ class Announcement(event.Listener):
 
 
 @contextmanager
-def announced() -> Iterator[Announcement]:
-    """Whatever is compiled meanwhile is told of on stderr; where everything is kept from before, nothing is."""
-    told = Announcement()
+def announced(packages: tuple[str, ...] = OWN_PACKAGES) -> Iterator[Announcement]:
+    """Whatever is compiled meanwhile is told of on stderr; where everything is kept from before, nothing is.
+
+    Args:
+        packages: whose kernels count, by the beginning of their modules' names.
+    """
+    told = Announcement(packages)
     with event.install_listener("numba:compile", told):
         try:
             yield told
@@ -151,18 +156,18 @@ def announced() -> Iterator[Announcement]:
             told.close()
 
 
-def kernels() -> set[Any]:
-    """All kernels of the modules imported so far."""
+def kernels(packages: tuple[str, ...] = OWN_PACKAGES) -> set[Any]:
+    """All kernels of the packages' modules imported so far."""
     return {
         found
         for name, module in list(sys.modules.items())
-        if name.startswith(OWN_PACKAGES)
+        if name.startswith(packages)
         for found in vars(module).values()
         if isinstance(found, CPUDispatcher)
     }
 
 
-def _is_own(event: Any) -> bool:
+def _is_of(event: Any, packages: tuple[str, ...]) -> bool:
     # Functions that numba makes for its own types, such as constructors of structs, have no module.
     name: str | None = event.data["dispatcher"].py_func.__module__
-    return name is not None and name.startswith(OWN_PACKAGES)
+    return name is not None and name.startswith(packages)

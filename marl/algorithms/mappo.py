@@ -34,6 +34,7 @@ Departures from the papers:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -44,6 +45,7 @@ from torch import Tensor
 
 from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
+from marl.algorithms.fused_update import FusedUpdate
 from marl.algorithms.losses import (
     clip_gradients,
     linear_schedule,
@@ -122,6 +124,11 @@ class MAPPO:
         self.critic_optimizer = Adam(
             self.critic.parameters(), lr=config.ppo.lr_critic, eps=ADAM_EPS, fused=True
         )
+        # Plain networks on the CPU learn by compiled kernels, all others by torch.
+        self._fused: FusedUpdate | None = None
+        if FusedUpdate.serves(self.policy.actors, self.critic):
+            optimizers = (self.actor_optimizer, self.critic_optimizer)
+            self._fused = FusedUpdate(self.policy.actors, self.critic, optimizers, config.ppo)
         # The policy to evaluate and keep: an average over recent updates, or the last itself.
         self.average = (
             AveragedPolicy(self.policy, config.ppo.policy_average) if config.ppo.policy_average > 0 else None
@@ -223,18 +230,25 @@ class MAPPO:
         ppo = self.config.ppo
         schedule = self._schedule(progress)
         batch, diagnostics = self.prepare(rollout)
-        sums: dict[str, Tensor] = {}
+        if self._fused is not None:
+            self._fused.begin(batch)
+        sums: dict[str, Tensor | float] = {}
         n_minibatch = n_epoch = 0
         for _ in range(ppo.epochs):
-            epoch_kl: list[Tensor] = []
-            for minibatch in minibatches(batch, ppo.minibatch_steps, self.shuffle):
-                measured = self._gradient_step(minibatch, schedule.entropy_coef)
+            epoch_kl: list[Tensor | float] = []
+            for index in minibatches(batch.n_sample, ppo.minibatch_steps, self.shuffle):
+                measured: Mapping[str, Tensor | float]
+                if self._fused is None:
+                    measured = self._gradient_step(batch.select(index.to(self.device)), schedule.entropy_coef)
+                else:
+                    measured = self._fused_step(self._fused, index, schedule.entropy_coef)
                 epoch_kl.append(measured["train/kl"])
                 for tag, value in measured.items():
                     sums[tag] = sums[tag] + value if tag in sums else value
                 n_minibatch += 1
             n_epoch += 1
-            if ppo.target_kl > 0.0 and float(torch.stack(epoch_kl).mean()) > KL_TOLERANCE * ppo.target_kl:
+            mean_kl = float(sum(epoch_kl)) / len(epoch_kl)
+            if ppo.target_kl > 0.0 and mean_kl > KL_TOLERANCE * ppo.target_kl:
                 break
         self._check_weights()
         diagnostics |= {tag: float(total) / n_minibatch for tag, total in sums.items()}
@@ -338,11 +352,23 @@ class MAPPO:
                 measured[f"train/gradient_norm_{prefix}{head}"] = norm
                 finite = finite & torch.isfinite(norm)
         if not bool(finite):
-            # Before the optimisers move: the weights are still those that produced it.
-            found = {tag: float(x) for tag, x in measured.items() if not bool(torch.isfinite(x))}
-            raise NonFiniteLoss(f"the update met numbers that are not finite: {found}")
+            raise NonFiniteLoss(_not_finite(measured))
         self.actor_optimizer.step()
         self.critic_optimizer.step()
+        return measured
+
+    @staticmethod
+    def _fused_step(fused: FusedUpdate, index: Tensor, entropy_coef: float) -> dict[str, float]:
+        """The same by compiled kernels, on the samples at these positions.
+
+        Raises:
+            NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
+        """
+        found = fused.gradients(index, entropy_coef)
+        measured = fused.measured(found)
+        if not all(math.isfinite(x.loss) and math.isfinite(x.norm) for x in found.values()):
+            raise NonFiniteLoss(_not_finite(measured))
+        fused.step(found)
         return measured
 
     # -- state ------------------------------------------------
@@ -383,3 +409,9 @@ class MAPPO:
         self.noise.set_state(state["noise"])
         self.shuffle.set_state(state["shuffle"])
         self.storage.load_state(state["storage"])
+
+
+def _not_finite(measured: Mapping[str, Tensor | float]) -> str:
+    """Told before the optimisers move: the weights are still those that produced it."""
+    found = {tag: float(x) for tag, x in measured.items() if not math.isfinite(float(x))}
+    return f"the update met numbers that are not finite: {found}"

@@ -11,6 +11,9 @@ from marl.config.check import require
 Sharing = Literal["type", "all", "agent"]
 CriticKind = Literal["central", "agent", "local"]
 
+# Settings that came after the first files: one without them was made with the default, which changes rounding alone.
+LATER = ("fused",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
@@ -46,6 +49,10 @@ class NetworkConfig:
     magnify_inputs: float = 0.0
     # Normalise observations and state by running mean and variance, frozen in updates and in evaluation.
     normalize_inputs: bool = False
+    # Compiled kernels run and differentiate plain networks on the CPU: one for its agents, hidden layers of 32, 64, ...
+    # with layer_norm, a critic of kind central. torch does so everywhere else, or where this is off; results differ in
+    # the last bits.
+    fused: Literal["auto", "off"] = "auto"
     # Deterministic actions smaller than this become zero: |dP| has a kink at zero that noise smooths away.
     dead_zone: float = 0.15
     # The same for each agent type in order, where types differ; empty takes dead_zone for all.

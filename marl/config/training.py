@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from marl.config.check import ConfigError, require
 from marl.config.evaluation import EvaluationConfig
-from marl.config.network import NetworkConfig
+from marl.config.network import LATER, NetworkConfig
 from marl.config.ppo import PPOConfig
 
 __all__ = [
@@ -111,7 +111,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     """The configuration that `dataclasses.asdict` was taken of, also after a round trip through JSON."""
 
     def build(kind: Any, values: Mapping[str, Any]) -> Any:
-        missing = [f.name for f in fields(kind) if f.name not in values]
+        missing = [f.name for f in fields(kind) if f.name not in (*values, *LATER)]
         if missing:  # a default of today may not be what it was
             raise ConfigError(f"{kind.__name__} of another version of this project: it has no {missing[0]}")
         try:

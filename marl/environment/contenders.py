@@ -16,8 +16,10 @@ from control.controllers.base import Controller
 from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
 from control.scenario.file import scenario_named
+from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import PolicyByPlant
+from marl.kernels.rehearsal import PACKAGES, rehearse
 from marl.networks.policy import Policy
 
 __all__ = ["learned", "make_grid", "make_training_grid"]
@@ -51,6 +53,8 @@ def learned(name: str) -> Contender:
         title = f"MAPPO, {re.split(r'[-_]*(?:seed)?[*?[]', part)[0]}, mean of {len(paths)} seeds"
     else:
         title = f"MAPPO, {Path(name).name}"
+    with announced(PACKAGES):
+        rehearse(learning=False)  # before processes are started that would all compile the same
     contents = [Path(path).read_bytes() for path in paths]
     digests = [hashlib.sha256(content).hexdigest() for content in contents]
     observation = str(_policy(paths[0], digests[0]).metadata.get("observation", "default"))

@@ -12,6 +12,7 @@ from cases.ieee68 import load_ieee68
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
+from grid_model.compilation import announced
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.held_out import HeldOut
@@ -104,6 +105,11 @@ def make_trainer(
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
     start = None if resume else start_of(config)
+    if config.network.fused == "auto":
+        from marl.kernels.rehearsal import PACKAGES, rehearse
+
+        with announced(PACKAGES):
+            rehearse(learning=True)
     return Trainer(
         config,
         training_environments(config),

@@ -28,6 +28,7 @@ FREE = (
     "log_std_init",
     "dead_zone",
     "dead_zones",
+    "fused",
 )  # settings in which a run may differ from the model it begins with
 
 

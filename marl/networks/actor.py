@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from marl.config.network import NetworkConfig
 from marl.networks.normalization import InputScaling
+from marl.networks.plain import PlainNetwork
 from marl.networks.stacked import StackedLinear, StackedPerceptron
 from marl.protocol import AgentGroup
 
@@ -52,9 +53,12 @@ class Actor(nn.Module):
                 n_network, observation_size, action_size, gain=config.actor_last_gain, orthogonal=False
             )
         self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+        self.plain = PlainNetwork(self.net, config, self.linear, [self.log_std])
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean action: [row, agent, observation] -> [row, agent, action]."""
+        if self.plain.serves and not torch.is_grad_enabled():
+            return self.plain.outputs(x)
         if self.n_network == 1:
             return self._mean(x)
         return self._mean(x.transpose(0, 1).contiguous()).transpose(0, 1)
@@ -122,7 +126,7 @@ class ActorSet(nn.Module):
         columns: list[Tensor] = []
         first = 0
         for head, groups in self.head_groups.items():
-            spreads = self._spreads(head)
+            spreads = self.log_std(head)
             own = first + torch.arange(spreads.numel()).view_as(spreads)
             # One network for all of the head's agents, or one each.
             columns.append(own.expand(sum(g.n_agent for g in groups), -1).flatten())
@@ -131,7 +135,8 @@ class ActorSet(nn.Module):
 
     def scale(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw observations {group: [row, agent, observation]} -> {head: [row, agent, input]}."""
-        scaled = {g.name: self.scaling[g.name](observations[g.name]) for g in self.groups}
+        # Without nn.Module's calling machinery, as the layers are.
+        scaled = {g.name: self.scaling[g.name].forward(observations[g.name]) for g in self.groups}
         inputs = {}
         for head, groups in self.head_groups.items():
             x = (
@@ -171,14 +176,20 @@ class ActorSet(nn.Module):
             by_group.update({g.name: piece for g, piece in zip(groups, pieces, strict=True)})
         return by_group
 
-    def _spreads(self, head: str) -> Tensor:
+    @property
+    def plain(self) -> bool:
+        """Whether compiled kernels run all actors."""
+        return all(isinstance(actor, Actor) and actor.plain.serves for actor in self.heads.values())
+
+    def log_std(self, head: str) -> Tensor:
+        """Log standard deviations of a head's networks, [network, action]."""
         actor = self.heads[head]
         assert isinstance(actor, Actor)
         return actor.log_std
 
     def log_std_columns(self) -> Tensor:
         """Log standard deviations of all components of all agents' actions, in the groups' order, [column]."""
-        by_network = torch.cat([self._spreads(head).flatten() for head in self.heads])
+        by_network = torch.cat([self.log_std(head).flatten() for head in self.heads])
         return by_network.index_select(0, self.log_std_index)
 
     def agent_slices(self) -> dict[str, slice]:

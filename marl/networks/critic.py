@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from marl.config.network import NetworkConfig
 from marl.networks.actor import input_scaling
 from marl.networks.normalization import InputScaling, ValueNormaliser, rescale_output
+from marl.networks.plain import PlainNetwork
 from marl.networks.stacked import StackedPerceptron
 from marl.protocol import AgentGroup
 
@@ -52,6 +53,11 @@ class Critic(nn.Module):
             self.heads["state"] = self._head(state_size, n_value, config)
             columns = list(range(n_value))
             n_column = n_value
+        self.plain = {
+            name: PlainNetwork(head, config)
+            for name, head in self.heads.items()
+            if isinstance(head, StackedPerceptron)
+        }
         if len(columns) != n_value:
             raise ValueError(
                 f"a critic per group gives each of {len(columns)} agents a value, not {n_value} in all"
@@ -79,8 +85,14 @@ class Critic(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Normalised values of scaled inputs, shape [row, value]."""
         if self.by_group:
-            return torch.cat([self.heads[g.name](inputs[g.name]).squeeze(-1) for g in self.groups], dim=1)
-        values: Tensor = self.heads["state"](inputs["state"])
+            return torch.cat([self._run(g.name, inputs[g.name]).squeeze(-1) for g in self.groups], dim=1)
+        return self._run("state", inputs["state"])
+
+    def _run(self, head: str, x: Tensor) -> Tensor:
+        plain = self.plain[head]
+        if plain.serves and not torch.is_grad_enabled():
+            return plain.outputs(x)
+        values: Tensor = self.heads[head](x)
         return values
 
     @torch.no_grad()

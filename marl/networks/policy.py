@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from marl import checkpoint
 from marl.config.check import ConfigError
-from marl.config.network import NetworkConfig
+from marl.config.network import LATER, NetworkConfig
 from marl.networks.actor import ActorSet, log_density
+from marl.networks.exploration import Exploration
 from marl.protocol import AgentGroup, Float32Array, IntArray
 
 
@@ -37,6 +38,7 @@ class Policy(nn.Module):
         # What the file should say about where the policy comes from: scenario, observation, score.
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.actors = ActorSet(groups, config)
+        self._exploration = Exploration(self.actors)
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +101,8 @@ class Policy(nn.Module):
         The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
         agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
         """
+        if self.actors.plain:
+            return self._exploration.sample(observations, noise_correlation, generator)
         means = list(self.means(observations).values())
         # From here on every component of every agent's action is a column: a few operations on one matrix instead of
         # many on small ones, which cost as much as the networks do.
@@ -158,7 +162,7 @@ class Policy(nn.Module):
         settings: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
         }
-        missing = [f.name for f in fields(NetworkConfig) if f.name not in settings]
+        missing = [f.name for f in fields(NetworkConfig) if f.name not in (*settings, *LATER)]
         if missing:  # a default of today may not be what it was trained with
             raise KeyError(f"network setting {missing[0]}")
         network = NetworkConfig(**settings)

@@ -89,11 +89,11 @@ class Batch:
         )
 
 
-def minibatches(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """One pass over the batch in random order: every sample comes exactly once."""
-    order = torch.randperm(batch.n_sample, generator=generator).to(batch.returns.device)
-    for start in range(0, batch.n_sample, size):
-        yield batch.select(order[start : start + size])
+def minibatches(n_sample: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """One pass over samples in random order, by their positions: every sample comes exactly once."""
+    order = torch.randperm(n_sample, generator=generator)
+    for start in range(0, n_sample, size):
+        yield order[start : start + size]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,8 @@ def test_minibatches_visit_each_sample_once_and_keep_its_parts_together(size):
         value_weights=tags.reshape(n, 1),
     )
     seen: list[float] = []
-    for part in minibatches(batch, size, torch.Generator().manual_seed(3)):
+    for index in minibatches(batch.n_sample, size, torch.Generator().manual_seed(3)):
+        part = batch.select(index)
         mine = part.returns.flatten().tolist()
         for x in (part.actor_inputs, part.critic_inputs, part.actions, part.log_probs, part.advantages):
             assert x["h"].flatten().tolist() == mine
