@@ -355,7 +355,8 @@ class EpisodeBuilder:
         """Whether frequency would settle near enough after the loss of any unit, [machine]."""
         config, case = self.config.dispatch, self.case
         damping_mw_per_hz = SwingConfig().load_damping * load_mw / case.f0_hz
-        settled_hz = settles_within(p_mw, share, case.machine, self._gain_mw_per_hz, damping_mw_per_hz)
+        credible = ~case.machine.is_equivalent & (case.machine.p_mw <= config.reserve_unit_mw)
+        settled_hz = settles_within(p_mw, share, credible, self._gain_mw_per_hz, damping_mw_per_hz)
         return settled_hz <= config.largest_loss_hz
 
     def year_of_commitment(self) -> tuple[FloatArray, FloatArray, FloatArray]:

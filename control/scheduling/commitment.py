@@ -14,6 +14,8 @@ throughout. Too far is where governors and load damping of what is left settle b
     P_i / (sum_j K_j + D - K_i) > largest_loss_hz,
 
 0.30 Hz: frequency falls to about one and a half times where it settles, and load shedding begins 0.5 Hz below nominal.
+The largest units of a grid, above `reserve_unit_mw` of published output (here G11 and G12), are left out: reserve is
+not sized for their loss, and with all units running it would not be enough either.
 
 A unit that is needed at a mark has been in the schedule for `min_up_s` before it and stays for as long after it, so no
 unit runs for less, and gaps shorter than twice that are bridged. Quick starts are left out: a unit that trips is made
@@ -141,7 +143,7 @@ def committed_limits(
 def settles_within(
     p_mw: FloatArray,
     share: FloatArray,
-    machine: MachineTable,
+    credible: BoolArray,
     gain_mw_per_hz: FloatArray,
     damping_mw_per_hz: float,
 ) -> float:
@@ -150,7 +152,7 @@ def settles_within(
     Args:
         p_mw: of each machine before the loss [MW], [machine].
         share: how much of each is in the schedule, [machine].
-        machine: the machines; equivalents are never lost.
+        credible: whether the reserve is sized for its loss, [machine].
         gain_mw_per_hz: K, of each machine's governors where all of it is in the schedule [MW/Hz], [machine].
         damping_mw_per_hz: D, of the load [MW/Hz].
 
@@ -158,7 +160,7 @@ def settles_within(
         Size of the deviation; infinity where nothing is left that would hold it.
     """
     left = (gain_mw_per_hz @ share) - gain_mw_per_hz * share + damping_mw_per_hz
-    settled = np.where(machine.is_equivalent, 0.0, p_mw / np.maximum(left, 1e-9))
+    settled = np.where(credible, p_mw / np.maximum(left, 1e-9), 0.0)
     return float(settled.max(initial=0.0))
 
 

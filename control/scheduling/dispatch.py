@@ -47,6 +47,7 @@ class DispatchConfig:
     min_up_s: float = 3600.0  # a unit is in the schedule so long before it is needed, and after
     must_run: tuple[str, ...] = ("G2", "G10")  # units kept in the schedule for the voltage's sake
     largest_loss_hz: float = 0.30  # to which the loss of a unit may let frequency settle, see `commitment`
+    reserve_unit_mw: float = 800.0  # largest unit by published output whose loss reserve is sized for
     equivalent_min_share: float = 0.2  # least share of a neighbouring system that is in the schedule
     p_max_share: float = 0.95  # of rating: power factor at full output
     ramp_percent_per_min: float = 2.0  # of the maximum
@@ -64,8 +65,9 @@ class DispatchConfig:
             )
         if not 0.0 <= self.min_up_s <= 86_400.0:
             raise ValueError(f"dispatch: min_up_s = {self.min_up_s}, expected 0 to a day.")
-        if not self.largest_loss_hz > 0.0:
-            raise ValueError(f"dispatch: largest_loss_hz = {self.largest_loss_hz}, expected > 0.")
+        for name in ("largest_loss_hz", "reserve_unit_mw"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"dispatch: {name} = {getattr(self, name)}, expected > 0.")
         if not 0.0 < self.equivalent_min_share <= 1.0:
             raise ValueError(
                 f"dispatch: equivalent_min_share = {self.equivalent_min_share}, expected above 0, at most 1."

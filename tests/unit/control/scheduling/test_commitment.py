@@ -96,7 +96,7 @@ def test_episodes_schedule_what_is_committed_and_lose_what_runs(case: Case, plan
             if event.kind == "machine_out":
                 assert share[int(event.time_s / 4.0), event.index] == 1.0
         assert plan.base_case_holds(episode.p_load_mw[0], episode.p_renewable_mw[0], p_mw[0])
-    assert off > 12  # more than one a time
+    assert off > 6  # every other time one, at least
 
 
 def test_a_unit_that_joins_begins_at_zero_at_a_mark(case: Case, plan: PlannedGrid) -> None:
@@ -129,5 +129,6 @@ def test_the_worst_loss_settles_where_governors_and_load_of_what_is_left_hold_it
     p_mw[[unit, other, equivalent]] = 400.0, 100.0, 5000.0
     share[[unit, other, equivalent]] = 1.0, 1.0, 0.5
     gain[[unit, other, equivalent]] = 500.0, 700.0, 1600.0
-    assert settles_within(p_mw, share, machine, gain, 100.0) == pytest.approx(0.25, rel=1e-12)
-    assert settles_within(0.0 * p_mw, share, machine, gain, 100.0) == 0.0
+    credible = ~machine.is_equivalent
+    assert settles_within(p_mw, share, credible, gain, 100.0) == pytest.approx(0.25, rel=1e-12)
+    assert settles_within(0.0 * p_mw, share, credible, gain, 100.0) == 0.0

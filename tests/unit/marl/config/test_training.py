@@ -35,7 +35,9 @@ def test_the_default_is_the_recommended_preset():
 
 
 def test_the_residual_preset_rests_where_its_linear_policy_does():
-    assert list(residual().network.dead_zones) == stored_parameters("linear_extended")["parameters"]["dead_zone"]
+    assert (
+        list(residual().network.dead_zones) == stored_parameters("linear_extended")["parameters"]["dead_zone"]
+    )
 
 
 def test_all_presets_train_half_a_million_steps():
