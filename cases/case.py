@@ -4,7 +4,7 @@ A `Case` is what is known about a grid before anything is computed: buses, rated
 and the plants and reactors this project adds. Tables hold arrays with one entry a row; wherever a bus is
 meant, `bus` is a position in the bus table (0-based) and `bus_number` the label printed in the source.
 Per-unit impedances are on the case's `base_mva` and the bus voltage `vn_kv`; machine data on the machine's
-own `base_mva`. Left out: sequence impedances, saturation, exciters and stabilisers.
+own `base_mva`. Left out: sequence impedances, saturation and stabilisers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from cases.arrays import (
     require_positive,
     require_unique,
 )
+from cases.excitation import ExcitationTable
 
 RENEWABLE_KINDS = ("wind", "pv")
 RESOURCE_KINDS = ("bess", "gas", "dr")
@@ -241,6 +242,9 @@ class Case:
     renewable: RenewableTable
     resource: ResourceTable
     base_reactor_share: float = 0.0  # of every shunt, switched in at the published state
+    excitation: ExcitationTable | None = (
+        None  # of the machines; typical values take its place where none is known
+    )
 
     def __post_init__(self) -> None:
         if not self.base_mva > 0.0:
@@ -256,6 +260,8 @@ class Case:
         require_position("bus", self.reactor.bus, n, label="reactor", of=range(len(self.reactor.bus)))
         require_position("bus", self.renewable.bus, n, label="renewable plant", of=self.renewable.name)
         require_position("bus", self.resource.bus, n, label="resource", of=self.resource.name)
+        if self.excitation is not None:
+            require_length("excitation table", self.n_machine, {"t_field_s": self.excitation.t_field_s})
         islanded = unreached_buses(
             n,
             self.branch.from_bus,

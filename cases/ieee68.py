@@ -32,6 +32,7 @@ from cases.case import (
     unreached_buses,
 )
 from cases.csv_table import CsvTable, read_csv_table
+from cases.excitation import ExcitationTable
 
 DATA_DIRECTORY = Path(__file__).parent / "data" / "ieee68"
 VARIANTS = ("rogers", "tr18")
@@ -93,6 +94,7 @@ def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Ca
         reactor=_reactors(read_csv_table(directory / "reactor.csv"), position),
         renewable=_renewables(read_csv_table(directory / "renewable.csv"), position),
         resource=_resources(read_csv_table(directory / "resource.csv"), position),
+        excitation=_excitation(directory, machine.name),
     )
 
 
@@ -230,6 +232,53 @@ def _machines(directory: Path, table: CsvTable, position: dict[int, int], varian
         is_equivalent=np.array([n in EQUIVALENT_MACHINES for n in name]),
         cost_linear=cost.floats("cost_linear_usd_per_mwh", at_least=0.0)[cost_row],
         cost_quadratic=cost.floats("cost_quadratic_usd_per_mw2h", above=0.0)[cost_row],
+    )
+
+
+def _excitation(directory: Path, name: tuple[str, ...]) -> ExcitationTable:
+    """Fields of machine.csv and regulators of exciter.csv, in the order of the machines named.
+
+    ST1A is K_A at once. DC4B is a PID regulator with rate feedback around a rotating exciter,
+
+        H(s) = g (K_P + K_I/s + K_D s) (1 + s T_F) / [(1 + s t) (1 + s T_F) + g K_F s (K_P + K_D s)]
+
+    with g = K_A / K_E and t = T_E / K_E. To first order it is what H is at once, without K_I in the long run, and the
+    slower of its two poles; K_I / K_P is the rate of the integral part. Its ceiling is E2, at which the saturated
+    exciter takes all that V_Rmax gives. MANUAL keeps its field.
+    """
+    table, dynamic = read_csv_table(directory / "exciter.csv"), read_csv_table(directory / "machine.csv")
+    t_field_s = dynamic.floats("td01_s", above=0.0)[dynamic.rows_by("machine", list(name))]
+    row = table.rows_by("machine", list(name))
+    model = table.choices("model", ("DC4B", "ST1A", "MANUAL"))
+    n = len(name)
+    gain, transient, reset = np.zeros(n), np.zeros(n), np.zeros(n)
+    lag_s, ceiling, floor = np.full(n, 0.01), np.full(n, np.inf), np.full(n, -np.inf)
+    for k, r in enumerate(row):
+        if model[r] == "MANUAL":
+            continue
+        k_a = table.number(r, "ka", above=0.0)
+        if model[r] == "ST1A":
+            gain[k] = transient[k] = k_a
+            ceiling[k], floor[k] = table.number(r, "vr_max_pu"), table.number(r, "vr_min_pu")
+            continue
+        k_e = table.number(r, "ke", above=0.0)
+        g, t_s = k_a / k_e, table.number(r, "te_s", above=0.0) / k_e
+        k_p, k_d = table.number(r, "kp", above=0.0), table.number(r, "kd", above=0.0)
+        k_f, t_f_s = table.number(r, "kf", above=0.0), table.number(r, "tf_s", above=0.0)
+        square, linear = t_s * t_f_s + g * k_f * k_d, t_s + t_f_s + g * k_f * k_p
+        gain[k], transient[k] = g * k_p, g * k_d * t_f_s / square
+        lag_s[k] = 2.0 * square / (linear - np.sqrt(linear**2 - 4.0 * square))
+        reset[k] = table.number(r, "ki", at_least=0.0) / k_p
+        ceiling[k] = table.number(r, "e2_pu", above=0.0)
+        floor[k] = -ceiling[k]
+    return ExcitationTable(
+        t_field_s=t_field_s,
+        gain=gain,
+        transient_gain=transient,
+        lag_s=lag_s,
+        reset_per_s=reset,
+        efd_min_pu=floor,
+        efd_max_pu=ceiling,
     )
 
 

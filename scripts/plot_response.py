@@ -1,7 +1,8 @@
-"""Draw what one disturbance does to frequency, power and flows.
+"""Draw what one disturbance does to frequency, voltages, power and flows.
 
 python scripts/plot_response.py --trip G11 --level machine
 python scripts/plot_response.py --load "load 41" --step-mw 500 --level area --out step.png
+python scripts/plot_response.py --trip G9 --load-model half
 python scripts/plot_response.py --outage "54-53 #1" --load-level 0.7 --duration-s 20
 
 Exit status 2 if an option is wrong or the grid has no power flow after the disturbance.
@@ -40,6 +41,11 @@ class Options:
     """Growth of --load; negative for a loss."""
     level: Literal["machine", "area", "system"] = "area"
     """Level of aggregation."""
+    load_model: Literal["default", "impedance", "half", "power"] = "default"
+    """How loads depend on voltage: P at constant current and Q at constant impedance, both at constant impedance, half
+    and half of constant impedance and power, or constant power."""
+    terminal_voltage: Literal["held", "regulated", "classical"] = "regulated"
+    """What machines do with theirs in a swing: hold it, regulate it with their lag, or keep E' constant."""
     load_level: float = 0.8
     """Load and machine power as a share of nominal; shunt reactors follow it."""
     duration_s: float = 40.0
@@ -87,6 +93,7 @@ def draw(options: Options) -> None:
         OptionError: the grid does not stand it, or an option contradicts another.
     """
     from cases.ieee68 import load_ieee68
+    from grid_model.dynamics.load_model import load_model
     from grid_model.dynamics.load_shedding import LoadSheddingConfig
     from grid_model.dynamics.parameters import SwingConfig
     from grid_model.picture.response_picture import draw_response
@@ -96,7 +103,12 @@ def draw(options: Options) -> None:
     case = load_ieee68("rogers")
     event, title = event_of(case, options)
     relays = LoadSheddingConfig() if options.load_shedding else None
-    config = SwingConfig(level=options.level, load_shedding=relays)
+    config = SwingConfig(
+        level=options.level,
+        load_shedding=relays,
+        load=load_model(options.load_model),
+        terminal_voltage=options.terminal_voltage,
+    )
     try:
         trace, names = simulate_event(case, config, options.load_level, event, options.duration_s)
     except (ValueError, RuntimeError) as error:
@@ -115,6 +127,8 @@ def draw(options: Options) -> None:
         f"{rocof_hz_per_s(coi_hz, dt_s, step, 0.5):.4f} over 500 ms, nadir {60.0 + nadir_hz(coi_hz, step):.4f} Hz, "
         f"{60.0 + settling_hz(coi_hz, dt_s, 2.0):.4f} Hz at the end"
     )
+    live_pu = trace.vm_pu[trace.vm_pu > 0.0]
+    print(f"voltages {live_pu.min():.3f} to {live_pu.max():.3f} pu")
     if trace.unserved_mw.any():
         print(f"load not served at the end: {trace.unserved_mw[-1]:.0f} MW")
     print(options.out)

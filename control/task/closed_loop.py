@@ -293,19 +293,13 @@ class ClosedLoop:
         return result
 
     def power_gap_mw(self) -> FloatArray:
-        """What plants and machines give less what loads take at their frequency and circuits lose [MW], [env].
+        """What plants and machines give less what loads take and circuits lose [MW], [env].
 
-        At the last interval's end; apart from the solver's mismatch at every bus it is zero.
+        Loads are as they are at their frequency and voltage. At the last interval's end; apart from the solver's
+        mismatch at every bus it is zero.
         """
         grid, case = self.grid, self.case
         engine, injections = grid.engine, grid.injections
-        df_hz = np.einsum("ebg,ge->eb", grid.topology.impact_share, grid.df_hz)[:, case.load.bus]
-        per_hz = grid.config.load_damping / case.f0_hz
-        load_mw = (
-            (injections.load_mw + grid.profile.load_step_mw)
-            * grid.profile.served_share
-            * (1.0 + per_hz * df_hz)
-        )
 
         def total(values: FloatArray, bus: IntArray) -> FloatArray:
             return np.sum(np.where(engine.bus_live[:, bus], values, 0.0), axis=1)
@@ -318,7 +312,7 @@ class ClosedLoop:
         if grid.storage is not None:
             given_mw += total(grid.storage.response_mw, case.resource.bus[grid.storage.resource])
         losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
-        gap_mw: FloatArray = given_mw - total(load_mw, case.load.bus) - losses_mw
+        gap_mw: FloatArray = given_mw - grid.drawn_mw() - losses_mw
         return gap_mw
 
     def get_state(self) -> dict[str, Any]:
@@ -405,7 +399,7 @@ class ClosedLoop:
                 self.grid.commit(env, share)
 
     def _end_interval(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
-        """Measure, and judge what the interval came to; solved: every power flow found a solution, [env]."""
+        """Measure, and judge what the interval came to; solved: the grid still has a power flow, [env]."""
         grid, case, n_env, limits = self.grid, self.case, self.n_env, self.limits
         measured, found = self._new_measurement(), empty_judgement(n_env, case.n_branch, case.n_bus)
         utilisation = np.empty_like(change_mw)

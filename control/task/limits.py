@@ -15,7 +15,7 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
 from grid_model.dynamics.interruption import Interruption, mean_unserved_load
-from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus
+from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus, WorstMoment
 from grid_model.network.limits import (
     LOADING_TOLERANCE_PERCENT,
     VOLTAGE_TOLERANCE_PU,
@@ -32,6 +32,7 @@ __all__ = [
     "check_limits",
     "empty_judgement",
     "judge_limits",
+    "judge_worst",
     "largest_deviation",
     "share_within",
 ]
@@ -57,16 +58,18 @@ class LimitCheck:
     set_point_change_mw: FloatArray  # dP of the resources: change of their commands, [env, resource]
     rebound_change_mw: FloatArray  # what rebound moved their set-points by besides, [env, resource]
     frequency_violation: BoolArray  # any bus outside its limits at any step of the interval, [env]
-    branch_violation: BoolArray  # any circuit above its applicable rating at the interval's end, [env]
-    voltage_violation: BoolArray  # any live bus outside its band at the interval's end, [env]
+    branch_violation: (
+        BoolArray  # any circuit above its applicable rating at any power flow of the interval, [env]
+    )
+    voltage_violation: BoolArray  # any live bus outside its band at any of them, [env]
     unserved_violation: BoolArray  # any load not served at any moment of the interval, [env]
     violations: IntArray  # kinds of limit broken, 0 to 4, [env]
-    grid_lost: BoolArray  # no AC solution, or a bus beyond the outer frequency limit, [env]
+    grid_lost: BoolArray  # no AC solution for too long, or a bus beyond the outer frequency limit, [env]
     max_abs_df_hz: FloatArray  # largest deviation of any bus within the interval, [env]
     within_36_mhz: FloatArray  # share of the interval's steps with the centre of inertia inside, [env]
     within_200_mhz: FloatArray
-    loading_percent: FloatArray  # of the applicable rating, [env, branch]
-    vm_pu: FloatArray  # [env, bus]
+    loading_percent: FloatArray  # of the applicable rating at the interval's end, [env, branch]
+    vm_pu: FloatArray  # there, [env, bus]
     unserved_mw: FloatArray  # load not served, mean over the interval, [env]
     bus_df_hz: FloatArray  # frequency deviation at the interval's end, [env, bus]
     resource_mw: FloatArray  # outputs of the resources there, [env, resource]
@@ -105,7 +108,7 @@ class Judgement(NamedTuple):
     elements_out: IntArray  # number of elements out of service, [env]
     violations: IntArray  # kinds of limit broken, [env]
     frequency_violation: BoolArray  # [env]
-    branch_violation: BoolArray  # any circuit beyond its limit, [env]
+    branch_violation: BoolArray  # any circuit beyond its limit at any power flow of the interval, [env]
     voltage_violation: BoolArray  # any live bus, [env]
     unserved_violation: BoolArray  # any load not served, [env]
     grid_lost: BoolArray  # [env]
@@ -154,6 +157,20 @@ def judge_limits(
             excess_pu = max(vm_pu[e, k] - vm_max_pu[k], vm_min_pu[k] - vm_pu[e, k])
             if status.bus[e, k] and excess_pu > VOLTAGE_TOLERANCE_PU:
                 out_of_band[e] = True
+
+
+@compiled
+def judge_worst(worst: WorstMoment, limits: GridLimits, judgement: Judgement) -> None:
+    """Count what was beyond its limit at any power flow of the interval, whether or not it still is at the end."""
+    for e in range(worst.loading_percent.shape[0]):
+        for k in range(worst.loading_percent.shape[1]):
+            if worst.loading_percent[e, k] > 100.0 + LOADING_TOLERANCE_PERCENT:
+                judgement.branch_violation[e] = True
+        for bus in range(worst.vm_lowest_pu.shape[1]):
+            above_pu = worst.vm_highest_pu[e, bus] - limits.vm_max_pu[bus]
+            below_pu = limits.vm_min_pu[bus] - worst.vm_lowest_pu[e, bus]
+            if max(above_pu, below_pu) > VOLTAGE_TOLERANCE_PU:
+                judgement.voltage_violation[e] = True
 
 
 @compiled
@@ -207,7 +224,7 @@ def check_limits(
         limits: of circuits and buses.
         violation_hz: deviation beyond which frequency has left its limits [Hz].
         lost_hz: deviation beyond which the grid is lost [Hz].
-        solved: whether every power flow of the interval found a solution, [env].
+        solved: whether the grid still has a power flow, see `GridSimulator.advance`, [env].
         interruption: dark buses and load not served.
         judgement: filled in.
 
@@ -224,6 +241,7 @@ def check_limits(
         profile.end.load_mw, profile.load_step_mw, interruption.unserved_share
     )
     judge_limits(grid.power_flow, grid.status, limits, judgement)
+    judge_worst(grid.worst, limits, judgement)
     n_beyond = 0
     for e in range(solved.size):
         for k in range(interruption.dark_share.shape[1]):

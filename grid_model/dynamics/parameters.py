@@ -8,8 +8,10 @@ from typing import Literal, get_args
 from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.dynamics.governor import GovernorConfig
+from grid_model.dynamics.load_model import LoadModel
 from grid_model.dynamics.load_shedding import LoadSheddingConfig
 from grid_model.dynamics.over_frequency import OverFrequencyConfig
+from grid_model.dynamics.terminal_voltage import TerminalVoltageModel
 
 __all__ = ["Level", "SwingConfig", "machine_inertia_mws_per_hz"]
 
@@ -28,11 +30,14 @@ class SwingConfig:
     renewal_spread_hz: float = (
         0.02  # between groups at the start of an interval; beyond it, and after events,
     )
-    renewal_s: float = 0.5  # the power flow is renewed this often
+    renewal_s: float = 0.25  # the power flow is renewed this often
     spare_groups: int = (
         0  # for parts of a group that lives on in several islands; each costs time in every step
     )
     island_trip_hz: float = 2.2  # deviation at which the machines of an island trip while a larger one stands
+    load: LoadModel = field(default_factory=LoadModel)
+    terminal_voltage: TerminalVoltageModel = "regulated"  # of the machines in a swing
+    lost_after_s: float = 2.0  # without a solution of the power flow
     inertia_to_mws: float | None = None  # scale all H so that sum H S is this; None: as published
     # Machines keep to typical reactive limits in the power flow, see `power_flow.reactive_limits`; else they give what
     # their voltage takes.
@@ -46,6 +51,13 @@ class SwingConfig:
             raise ValueError(
                 f"frequency model: level = {self.level!r}, expected one of {', '.join(get_args(Level))}"
             )
+        if self.terminal_voltage not in get_args(TerminalVoltageModel):
+            raise ValueError(
+                f"frequency model: terminal_voltage = {self.terminal_voltage!r}, expected one of "
+                f"{', '.join(get_args(TerminalVoltageModel))}"
+            )
+        if not self.lost_after_s >= 0.0:
+            raise ValueError(f"frequency model: lost_after_s = {self.lost_after_s} s, expected >= 0")
         if not self.dt_s > 0.0:
             raise ValueError(f"frequency model: dt_s = {self.dt_s} s, expected > 0")
         for name in ("load_damping", "tie_damping_s"):

@@ -37,6 +37,7 @@ class Trace:
     electrical_mw: FloatArray  # what the groups' machines send out, [step, group]
     flow_mw: FloatArray  # entering each circuit at its from end, [step, branch]
     unserved_mw: FloatArray  # load on dead buses and load shed, constant between power flows, [step]
+    vm_pu: FloatArray  # voltages of the buses, zero at dead ones, [step, bus]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class MacroStepStart:
     flow_per_rad: FloatArray  # [branch, group]
     power_per_rad: FloatArray  # [group, group]
     unserved_mw: float
+    vm_pu: FloatArray  # [bus]
 
 
 class Recorder:
@@ -109,6 +111,7 @@ class Recorder:
             flow_per_rad=stiffness[:n_branch, None] * sensitivity[:n_branch],
             power_per_rad=sensitivity.T @ (stiffness[:, None] * sensitivity),
             unserved_mw=float(self._profile.unserved_mw(engine.bus_live, at)[env]),
+            vm_pu=np.abs(engine.v_pu[env]),
         )
 
     def end(self, start: MacroStepStart, step_a: int, step_b: int) -> None:
@@ -133,6 +136,7 @@ class Recorder:
             + swing @ start.power_per_rad.T,
             "flow_mw": start.flow_mw + share * (flow_mw - start.flow_mw) + swing @ start.flow_per_rad.T,
             "unserved_mw": np.full(len(df_hz), start.unserved_mw),
+            "vm_pu": start.vm_pu + share * (np.abs(self._engine.v_pu[env]) - start.vm_pu),
         }
         if self._rows:  # the last row of the macro step before is this one's first
             self._rows[-1] = {name: values[:-1] for name, values in self._rows[-1].items()}

@@ -23,8 +23,8 @@ in a swing would unload the grid by hundreds of MW until the next power flow loa
 change of losses with the angles is there to first order. The classical model with constant-impedance loads, which
 has none of that, is in `grid_model.validation.classical`.
 
-After an event, and while groups swing against each other by more than `renewal_spread_hz`, macro steps are no
-longer than `renewal_s`.
+After an event, while groups swing against each other by more than `renewal_spread_hz`, and until machines' voltages
+have come to rest, macro steps are no longer than `renewal_s`.
 
 P_elec,a is the sum of what an area's machines send out in the AC solution. There it equals load plus losses plus
 net export of the area, the terms of the textbook equation.
@@ -44,7 +44,10 @@ has none, or for which the model has no group left, goes dark, and so does a sma
 Islands that come together again close in phase, whatever the difference of their frequencies. "The" frequency of the
 grid is that of the centre of inertia of all machines in service, whatever their island.
 
-Left out: reactive dynamics, exciters, voltage dependence of loads.
+Loads follow the voltage (`load_model`), and from an event on, until all has come to rest, machines regulate theirs
+with a lag instead of holding it (`terminal_voltage`). A power flow without a solution is ridden through: the groups
+keep the powers they have, and the next one may find its solution again. The grid is lost after `lost_after_s` without
+any.
 """
 
 from __future__ import annotations
@@ -70,24 +73,34 @@ from grid_model.dynamics.recorder import Recorder
 from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
 from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
 from grid_model.dynamics.synchronising_power import SynchronisingPower
+from grid_model.dynamics.terminal_voltage import TerminalVoltage
 from grid_model.kernels.bus_injection import inject
 from grid_model.kernels.held import hold
 from grid_model.kernels.macro_step import share_and_inject
 from grid_model.kernels.structs import (
     BusInjections,
     GridArrays,
+    LoadShape,
     MachineState,
     PowerFlow,
     ServiceStatus,
     SwingConstants,
+    WorstMoment,
     placement_of,
 )
 from grid_model.kernels.synchronising import adopt_power_flow
+from grid_model.kernels.voltage_laws import (
+    adopt_voltages,
+    limit_fields,
+    write_laws,
+)
 from grid_model.network.topology import DarkIsland
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
 __all__ = ["GridSimulator"]
+
+MOST_CORRECTIONS = 4  # of which fields are at their limits, within one power flow
 
 
 class GridSimulator:
@@ -102,6 +115,9 @@ class GridSimulator:
         relays: load shedding; plant_relays: machines that trip at over-frequency.
         interruptions: dark buses and load not served, as means over the last interval.
         storage: batteries' response to frequency, with its states; None where none responds.
+        terminal_voltage: what the machines hold, their voltage or their field.
+        lost: whether the power flow has gone without a solution for too long, [env].
+        failed_solves: power flows of the last interval without a solution, [env].
         arrays: all arrays of the above, as compiled functions take them.
         machine_mw, machine_mvar: what each machine sends out at the last power flow, [env, machine].
         df_hz: frequency deviation of each group, [group, env]; the array of `swing_state`.
@@ -174,7 +190,27 @@ class GridSimulator:
         self._injected = BusInjections(
             others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
             total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
+            demand_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
+            drawn_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
+            machine_mw=np.zeros((n_env, case.n_machine)),
+            law_mva=np.zeros((n_env, case.n_bus, 8)),
         )
+        load = config.load
+        self._loads_depend = load.depends_on_voltage
+        self._loads = LoadShape(
+            p_exponent=float(load.p_exponent) if self._loads_depend else 0.0,
+            q_exponent=float(load.q_exponent) if self._loads_depend else 0.0,
+            constant_share=float(load.constant_share),
+            recovery_s=float(load.recovery_s),
+            reference_pu=np.ones((n_env, case.n_bus)),
+            p_share=np.ones((n_env, case.n_bus)),
+            q_share=np.ones((n_env, case.n_bus)),
+        )
+        self.terminal_voltage = TerminalVoltage(config.terminal_voltage, case, self.engine, load.recovery_s)
+        self.lost = np.zeros(n_env, dtype=np.bool_)
+        self.failed_solves = np.zeros(n_env, dtype=np.int64)
+        self._failing = np.zeros(n_env, dtype=np.bool_)  # whose last power flow has no solution
+        self._unsolved_s = np.zeros(n_env)  # time since the first of them
         placement = placement_of(case, self.topology.machine_group)
         self.synchronising_power = SynchronisingPower(
             config.level, self.engine, self.topology, placement, self._injected.others_mva
@@ -190,11 +226,23 @@ class GridSimulator:
                 status=ServiceStatus(
                     engine.branch_in_service, engine.machine_in_service, self._committed, engine.bus_live
                 ),
-                power_flow=PowerFlow(engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.converged),
+                power_flow=PowerFlow(
+                    engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.s_bus_mva, engine.converged
+                ),
                 injected=self._injected,
                 network=topology.network,
                 machines=topology.machines,
                 machine_state=self.machine_state,
+                loads=self._loads,
+                excitation=self.terminal_voltage.data,
+                excitation_state=self.terminal_voltage.state,
+                worst=WorstMoment(
+                    loading_percent=np.zeros((n_env, case.n_branch)),
+                    vm_lowest_pu=np.ones((n_env, case.n_bus)),
+                    vm_highest_pu=np.ones((n_env, case.n_bus)),
+                ),
+                rate_a_mva=np.array(case.branch.rate_a_mva),
+                rate_b_mva=np.array(case.branch.rate_b_mva),
                 groups=topology.groups,
                 group_state=groups_at_rest(self.n_group, n_env),
                 swing=topology.swing,
@@ -286,6 +334,10 @@ class GridSimulator:
         self.relays.start(envs)
         self.plant_relays.start(envs)
         self._loading_cap_mw[envs] = np.inf
+        self.terminal_voltage.start(envs)
+        self.lost[envs] = self._failing[envs] = False
+        self._unsolved_s[envs] = 0.0
+        self._loads.reference_pu[envs] = self._loads.p_share[envs] = self._loads.q_share[envs] = 1.0
         self.swing_state.start(envs)
         for array in response_state(self.storage).values():
             array[envs] = 0.0
@@ -301,7 +353,7 @@ class GridSimulator:
             vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
             reactor_share = next_share(reactor_share, vm_pu)  # type: ignore[misc]
             self._start_power_flow(envs, reactor_share)
-        self._adopt_solution(envs)
+        self._adopt_solution(envs, at_rest=True)
         return self.machine_mw[envs] - injections.schedule_mw
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
@@ -343,8 +395,8 @@ class GridSimulator:
                 the start of this interval and less than its length.
 
         Returns:
-            Whether every power flow of the interval found a solution, [env]. Where one did not, the voltages are
-            those of the last that did.
+            Whether the grid still has a power flow, the opposite of `lost`, [env]. Where the last one of the interval
+            found no solution, the voltages are those of the last that did.
         """
         for recorder in self._recorders.values():
             recorder.next_interval()
@@ -354,35 +406,33 @@ class GridSimulator:
         if np.isfinite(self._loading_cap_mw).any():
             self._load_returned_units()
         self.interruptions.begin()
+        self.failed_solves[:] = 0
         swinging, n_swinging = self.swing_state.begin_interval()
+        n_swinging += self._short_of_rest(swinging)
         eventful = sorted(events) if events else []
         if eventful:
             swinging[eventful] = False
             n_swinging = int(np.count_nonzero(swinging))
         if not eventful and n_swinging == 0:
-            self._macro_step(self._all, 0, self.n_steps)
+            self._quiet_interval(self._all)
         elif len(eventful) + n_swinging < self.n_env:
             quiet = ~swinging
             quiet[eventful] = False
-            self._macro_step(np.flatnonzero(quiet), 0, self.n_steps)
-        converged = self.engine.converged.copy()
+            self._quiet_interval(np.flatnonzero(quiet))
         if n_swinging > 0:
-            converged &= self._short_macro_steps(np.flatnonzero(swinging), 0, self.n_steps)
+            self._short_macro_steps(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
             assert events is not None
-            only = np.array([env])
-            solved, at = True, 0
+            only, at = np.array([env]), 0
             for event in events[env]:
                 step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
                 if step > at:
-                    solved &= bool(self._short_macro_steps(only, at, step)[env])
+                    self._short_macro_steps(only, at, step)
                     at = step
                 self._switch(env, event, at)
-                solved &= bool(self.engine.converged[env])
             if at < self.n_steps:
-                solved &= bool(self._short_macro_steps(only, at, self.n_steps)[env])
-            converged[env] = solved
-        return converged & (self.topology.n_island > 0)
+                self._short_macro_steps(only, at, self.n_steps)
+        return ~self.lost & (self.topology.n_island > 0)
 
     def bus_df_hz(self) -> FloatArray:
         """Frequency deviation of every bus at the interval's end [Hz], [env, bus]; zero at dead buses."""
@@ -417,6 +467,11 @@ class GridSimulator:
     def served_mw(self) -> FloatArray:
         """Loads at the interval's end, at 60 Hz: after steps, shedding and lost buses [MW], [env, load]."""
         return self.profile.served_mw(self.engine.bus_live)
+
+    def drawn_mw(self) -> FloatArray:
+        """What all loads draw in the last power flow, at their frequency and voltage [MW], [env]."""
+        drawn_mw: FloatArray = self._injected.drawn_mva.real.sum(axis=1)
+        return drawn_mw
 
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]."""
@@ -461,9 +516,10 @@ class GridSimulator:
         for env in range(self.n_env):
             self._take_commitment(env, state["committed_share"][env])
             self.engine.set_reactors(env, state["reactor_share"][env])
-        self.engine.restore_voltages(state["v_pu"])
         for name, array in own.items():
             array[...] = state[name]
+        self.terminal_voltage.restore()
+        self.engine.restore_voltages(state["v_pu"])
 
     def _state(self) -> dict[str, Any]:
         """The arrays that make up the state, besides the engine's; injections are those at the interval's end."""
@@ -493,12 +549,37 @@ class GridSimulator:
             "load_step_mw": profile.load_step_mw,
             "served_share": profile.served_share,
             **response_state(self.storage),
+            "load_reference_pu": self._loads.reference_pu,
+            "load_p_share": self._loads.p_share,
+            "load_q_share": self._loads.q_share,
+            "lost": self.lost,
+            "failing": self._failing,
+            "unsolved_s": self._unsolved_s,
+            "others_mva": self._injected.others_mva,
+            "drawn_mva": self._injected.drawn_mva,
+            **self.terminal_voltage.arrays(),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
-    def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> BoolArray:
-        """Go from step_a to step_b, a power flow at least every `renewal_s`; whether all of them solved, [env]."""
+    def _short_of_rest(self, swinging: BoolArray) -> int:
+        """Add to those whose groups swing, [env], who has not come to rest otherwise; how many that are."""
+        terminal = self.terminal_voltage
+        n_before = int(np.count_nonzero(swinging))
+        swinging |= self._failing
+        if terminal.state.regulating.any():
+            swinging |= terminal.moving(swinging)
+        n_after = int(np.count_nonzero(swinging))
+        if n_after > 0:
+            terminal.begin(self.arrays, np.flatnonzero(swinging))
+        return n_after - n_before
+
+    def _quiet_interval(self, envs: IntArray) -> None:
+        """A whole interval in one macro step."""
+        self.terminal_voltage.recover(envs, self.interval_s)
+        self._macro_step(envs, 0, self.n_steps, quiet=True)
+
+    def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> None:
+        """Go from step_a to step_b, with a power flow at least every `renewal_s`."""
         most = max(1, round(self.config.renewal_s / self.config.dt_s))
-        solved = np.ones(self.n_env, dtype=np.bool_)
         n_macro_step = -(-(step_b - step_a) // most)
         for k in range(n_macro_step):
             first = step_a + k * (step_b - step_a) // n_macro_step
@@ -506,16 +587,18 @@ class GridSimulator:
             self._macro_step(envs, first, last)
             for env in envs[self.topology.n_island[envs] > 1].tolist():
                 self._trip_islands(env, last)
-            solved &= self.engine.converged
-        return solved
 
     # One macro step of an interval
 
-    def _macro_step(self, envs: IntArray, step_a: int, step_b: int) -> None:
-        """Integrate some environments from step_a to step_b and solve the power flow there."""
+    def _macro_step(self, envs: IntArray, step_a: int, step_b: int, *, quiet: bool = False) -> None:
+        """Integrate some environments from step_a to step_b and solve the power flow there.
+
+        Quiet: voltages move by so little that loads may draw what the last ones let them.
+        """
         swing, n_steps = self.swing_state, self.n_steps
+        length_s = (step_b - step_a) * self.config.dt_s
         if swing.integrate(envs, step_a, step_b, pause=bool(self._recorders)):
-            self._solve(envs)
+            self._solve(envs, length_s, quiet=quiet)
             return
         lowest_hz = swing.macro_step(len(envs)).record.df_min_hz
         operations = self.relays.operations(
@@ -549,7 +632,7 @@ class GridSimulator:
             if env in envs
         }
         swing.adopt(envs, step_b)
-        self._solve(envs)
+        self._solve(envs, length_s, quiet=quiet)
         for env, begun in watched.items():
             self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():
@@ -561,10 +644,46 @@ class GridSimulator:
             for machine in np.flatnonzero(trip.machines).tolist():
                 self._switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)
 
-    def _solve(self, envs: IntArray) -> None:
-        """Power flow of what is injected, from the last voltages, and what follows from it for the groups."""
-        self.engine.solve(self._injected.total_mva, envs)
-        self._adopt_solution(envs)
+    def _solve(self, envs: IntArray, length_s: float, *, quiet: bool = False) -> None:
+        """Power flow of what is injected, from the last voltages, and what follows from it for the groups.
+
+        Args:
+            envs: environments, [n].
+            length_s: time since the last one, whether it found a solution or not.
+            quiet: without laws, see `_macro_step`.
+        """
+        engine, field = self.engine, self.terminal_voltage.state
+        field.elapsed_s[envs] += length_s
+        regulating = not quiet and bool(field.regulating[envs].any())
+        by_law = regulating or (self._loads_depend and not quiet)
+        law_mva = self._injected.law_mva if by_law else None
+        if by_law:
+            write_laws(self.arrays, envs)
+        engine.solve(self._injected.total_mva, envs, law_mva)
+        if regulating:
+            remaining = envs
+            for _ in range(MOST_CORRECTIONS):
+                redo = np.empty(len(remaining), dtype=np.int64)
+                remaining = redo[: limit_fields(self.arrays, remaining, redo)]
+                if len(remaining) == 0:
+                    break
+                write_laws(self.arrays, remaining)
+                engine.solve(self._injected.total_mva, remaining, law_mva)
+        self._count_failures(envs, length_s)
+        self._adopt_solution(envs, by_law=by_law)
+
+    def _count_failures(self, envs: IntArray, length_s: float) -> None:
+        """Who is without a solution, and since when; time counts from the first power flow that found none."""
+        failed = ~self.engine.converged[envs]
+        if not failed.any() and not self._failing.any():
+            return
+        self._unsolved_s[envs] = np.where(
+            failed & self._failing[envs], self._unsolved_s[envs] + length_s, 0.0
+        )
+        self._failing[envs] = failed
+        self.failed_solves[envs] += failed
+        # Macro steps are sums of steps of dt_s, which may fall short of a round number by a rounding error.
+        self.lost[envs] |= failed & (self._unsolved_s[envs] >= self.config.lost_after_s - 1e-9)
 
     def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
         """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
@@ -572,12 +691,16 @@ class GridSimulator:
             self.engine.set_reactors(env, share)
             self.engine.reset_voltages(env)
         self.engine.solve(self._injected.total_mva, envs)
+        self._failing[envs] = ~self.engine.converged[envs]
 
-    def _adopt_solution(self, envs: IntArray) -> None:
-        """Take over the machines' powers and what joins the groups from the last power flow."""
-        power_mva = self.engine.machine_power(self._injected.others_mva, envs)
+    def _adopt_solution(self, envs: IntArray, *, by_law: bool = False, at_rest: bool = False) -> None:
+        """Take over the machines' powers and what joins the groups from the last power flow.
+
+        At rest the loads' voltages become their references.
+        """
+        adopt_voltages(self.arrays, envs, by_law, at_rest)
         self.synchronising_power.reduce_stale(envs)
-        adopt_power_flow(self.arrays, envs, power_mva)
+        adopt_power_flow(self.arrays, envs)
 
     # Events -------------------------------------------------------------------------------------------------------
 
@@ -585,6 +708,7 @@ class GridSimulator:
         """Apply one event of one environment at a step of the interval, rotors standing still."""
         case = self.case
         if event.kind == "load_step":
+            self.terminal_voltage.begin(self.arrays, np.array([env]))
             self.profile.step_load(env, event.index, event.p_mw)
             demand = np.zeros((1, case.n_bus))
             demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
@@ -619,6 +743,7 @@ class GridSimulator:
         """
         engine, case, topology, at = self.engine, self.case, self.topology, step / self.n_steps
         only = np.array([env])
+        self.terminal_voltage.begin(self.arrays, only)
         demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
         relieved = np.zeros((1, case.n_bus))  # as the network before it does
         met = np.zeros((self.n_group, 1))
@@ -648,6 +773,7 @@ class GridSimulator:
             -self.machine_mw[env, returned & live_was[case.machine.bus]],
         )
         project(relieved, np.arange(case.n_bus), share_before, met)
+        self.terminal_voltage.topology_changed(self.arrays, env, returned, self.machine_mw[env])
         fresh = returned & ~live_was[case.machine.bus]
         np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
         self.swing_state.redistribute(env, before, topology.group_island[env])
@@ -657,6 +783,7 @@ class GridSimulator:
     def _shed(self, env: int, stages: BoolArray, step: int) -> None:
         """Stages of load shedding operate, [load, stage], at a step of the interval."""
         case, profile, only, at = self.case, self.profile, np.array([env]), step / self.n_steps
+        self.terminal_voltage.begin(self.arrays, only)
         before = profile.load_mw(only, at)
         profile.shed(env, self.relays.operate(env, stages))
         self.interruptions.change(env, at)
@@ -680,7 +807,7 @@ class GridSimulator:
         kept = sum_groups(self.machine_mw[only] * on, self.topology.machine_group[only], self.n_group)
         self.swing_state.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
         share_and_inject(self.arrays, only, step)
-        self._solve(only)
+        self._solve(only, 0.0)
 
     def _take_commitment(self, env: int, committed_share: FloatArray) -> None:
         """Hand engine and frequency model what is wanted and in the schedule, rotors standing still."""

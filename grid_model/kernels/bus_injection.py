@@ -159,8 +159,11 @@ def share_among_machines(grid: GridArrays, envs: IntArray, step: int, machine_mw
 def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) -> None:
     """Complex power into every bus at a step of the interval, loads at the frequency of their own bus.
 
+    Loads draw what the last voltages let them; where voltages move fast, `grid_model.kernels.voltage_laws` makes a law
+    of it.
+
     Args:
-        grid: of which `injected` is filled for the environments named; both of its arrays are zero at dead buses.
+        grid: of which `injected` but for its law is filled for the environments named; zero at dead buses.
         envs: environments, [n].
         machine_mw: what the machines send out there [MW], [n, machine].
         step: step of the interval.
@@ -178,6 +181,9 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
         grid.group_state.df_hz,
     )
     others_mva, total_mva = grid.injected.others_mva, grid.injected.total_mva
+    demand_mva, kept_mw = grid.injected.demand_mva, grid.injected.machine_mw
+    drawn_mva = grid.injected.drawn_mva
+    p_share, q_share = grid.loads.p_share, grid.loads.q_share
     n_steps, interval_s, per_hz = grid.n_steps, grid.interval_s, grid.load_per_hz
     at = step / n_steps
     n_bus, n_group = impact_share.shape[1], impact_share.shape[2]
@@ -204,12 +210,17 @@ def inject(grid: GridArrays, envs: IntArray, machine_mw: FloatArray, step: int) 
             agents[resource_bus[i]] += resource_output(profile, e, i, step, n_steps, interval_s)
         _add_response(grid.storage, placement, e, agents)
         for bus in range(n_bus):
-            s = complex(0.0, 0.0)
+            s, demand, drawn = complex(0.0, 0.0), complex(0.0, 0.0), complex(0.0, 0.0)
             if status.bus[e, bus]:
-                s = complex(plants[bus] + agents[bus] - load[bus], -mvar[bus])
+                drawn = complex(load[bus] * p_share[e, bus], mvar[bus] * q_share[e, bus])
+                s = complex(plants[bus] + agents[bus] - drawn.real, -drawn.imag)
+                demand = complex(load[bus], mvar[bus])
             others_mva[e, bus] = s
             total_mva[e, bus] = s
+            demand_mva[e, bus] = demand
+            drawn_mva[e, bus] = drawn
         for i in range(machine_bus.size):
+            kept_mw[e, i] = machine_mw[row, i]
             if status.machine[e, i]:
                 total_mva[e, machine_bus[i]] += machine_mw[row, i]
 

@@ -33,6 +33,7 @@ from grid_model.kernels.structs import (
     Traces,
 )
 from grid_model.kernels.unit_limits import begin_units, empty_unit_limits
+from grid_model.kernels.voltage_laws import forget_worst
 
 __all__ = [
     "adopt_macro_step",
@@ -62,6 +63,7 @@ def begin_interval(grid: GridArrays, swinging: BoolArray) -> int:
     inertia = grid.groups.inertia_mws_per_hz
     n_group, n_env = df_hz.shape
     record.second_moment_hz2[:] = 0.0
+    forget_worst(grid)
     n_swinging = 0
     for e in range(n_env):
         lowest, highest = np.inf, -np.inf

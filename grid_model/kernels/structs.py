@@ -13,13 +13,25 @@ from cases.case import Case
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
+    "ALPHA",
+    "BETA",
+    "N_LAW_ROW",
+    "P_CURRENT",
+    "P_EXPONENT",
+    "P_IMPEDANCE",
+    "Q_CURRENT",
+    "Q_EXPONENT",
+    "Q_IMPEDANCE",
     "BusInjections",
     "Drive",
+    "Excitation",
+    "ExcitationState",
     "GridArrays",
     "GroupParameters",
     "GroupState",
     "Injections",
     "IntervalRecord",
+    "LoadShape",
     "MachineParameters",
     "MachineState",
     "MacroStep",
@@ -39,8 +51,13 @@ __all__ = [
     "SwingVariables",
     "Traces",
     "UnitLimits",
+    "WorstMoment",
     "placement_of",
 ]
+
+# Of a bus in a law: power drawn at 1 pu as constant current, as constant impedance, by an exponent, and those.
+N_LAW_ROW = 8
+P_CURRENT, Q_CURRENT, P_IMPEDANCE, Q_IMPEDANCE, P_EXPONENT, Q_EXPONENT, ALPHA, BETA = range(N_LAW_ROW)
 
 
 class Placement(NamedTuple):
@@ -107,14 +124,72 @@ class PowerFlow(NamedTuple):
     v_pu: ComplexArray  # [env, bus]
     s_from_mva: ComplexArray  # entering each circuit, [env, branch]
     s_to_mva: ComplexArray  # [env, branch]
+    s_bus_mva: ComplexArray  # from each bus into the grid, [env, bus]
     converged: BoolArray  # [env]
 
 
 class BusInjections(NamedTuple):
-    """What the next power flow is to solve."""
+    """What the next power flow is to solve: constant powers, and a law beside them of what depends on voltage."""
 
-    others_mva: ComplexArray  # from everything but machines, [env, bus]
-    total_mva: ComplexArray  # [env, bus]
+    others_mva: ComplexArray  # from everything but machines, loads at the last voltage, [env, bus]
+    total_mva: ComplexArray  # of everything, without what the law says, [env, bus]
+    demand_mva: ComplexArray  # what the loads want at their reference voltage, zero at dead buses, [env, bus]
+    drawn_mva: ComplexArray  # what they draw, [env, bus]
+    machine_mw: (
+        FloatArray  # what the machines send out, without what the power flow leaves over, [env, machine]
+    )
+    law_mva: FloatArray  # what depends on voltage, see `grid_model.power_flow.newton.load_law`, [env, bus, 8]
+
+
+class LoadShape(NamedTuple):
+    """How loads depend on voltage, see `grid_model.dynamics.load_model`."""
+
+    p_exponent: float
+    q_exponent: float
+    constant_share: float  # of P and Q that does not depend on voltage
+    recovery_s: float
+    reference_pu: FloatArray  # Vr, voltage at which a load draws what it wants, [env, bus]
+    p_share: FloatArray  # what it draws of that at the last voltage, [env, bus]
+    q_share: FloatArray  # [env, bus]
+
+
+class Excitation(NamedTuple):
+    """Field of the machines and what regulates it, see `grid_model.dynamics.terminal_voltage`; all [machine]."""
+
+    reactance_ratio: FloatArray  # x_d / x'_d
+    t_field_s: FloatArray  # T'd0, open-circuit time constant of the field; infinite where E' is held
+    gain: FloatArray  # of the regulator at rest, field voltage per voltage
+    transient_gain: FloatArray  # at once
+    lag_s: FloatArray  # from the one to the other
+    reset_per_s: FloatArray  # at which the integral part takes out what error is left
+    efd_min_pu: FloatArray
+    efd_max_pu: FloatArray
+
+
+class ExcitationState(NamedTuple):
+    """State of the machines' fields where `regulating`; elsewhere machines hold their voltage."""
+
+    regulating: BoolArray  # [env]
+    emf_pu: FloatArray  # E', [env, machine]
+    lagging_pu: (
+        FloatArray  # the part of the field voltage that follows with the regulator's lag, [env, machine]
+    )
+    bias_pu: FloatArray  # field voltage without an error, [env, machine]
+    set_point_pu: FloatArray  # voltage that the regulator wants, [env, machine]
+    reference_pu: (
+        FloatArray  # that it compares with: the set-point, moved by its integral part, [env, machine]
+    )
+    side: IntArray  # -1 or 1 where the field voltage is at its floor or ceiling, [env, machine]
+    cosine: FloatArray  # of the angle between E' and V when the law was written, [env, machine]
+    elapsed_s: FloatArray  # time since the last solution, [env]
+
+
+class WorstMoment(NamedTuple):
+    """The worst of every power flow inside an interval."""
+
+    loading_percent: FloatArray  # of the rating that held at the time, [env, branch]
+    vm_lowest_pu: FloatArray  # of live buses; infinite where a bus was dead all along, [env, bus]
+    vm_highest_pu: FloatArray  # minus infinite there
 
 
 class Network(NamedTuple):
@@ -335,6 +410,12 @@ class GridArrays(NamedTuple):
     network: Network
     machines: MachineParameters
     machine_state: MachineState
+    loads: LoadShape
+    excitation: Excitation
+    excitation_state: ExcitationState
+    worst: WorstMoment
+    rate_a_mva: FloatArray  # rating of circuits while the grid is whole, [branch]
+    rate_b_mva: FloatArray  # while an element is out, [branch]
     groups: GroupParameters
     group_state: GroupState
     swing: SwingParameters

@@ -11,6 +11,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.structs import GridArrays, Network, Placement, ReducedNetwork
+from grid_model.kernels.voltage_laws import note_worst
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
@@ -24,23 +25,32 @@ __all__ = [
 
 
 @compiled
-def adopt_power_flow(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
+def adopt_power_flow(grid: GridArrays, envs: IntArray) -> None:
     """Start the next macro step from the last power flow: machines' powers, and what joins the groups there.
 
-    Where it found no solution the powers stay what they were.
+    Its loadings and voltages are taken into the worst of the interval. Where it found no solution the powers stay what
+    they were.
 
     Args:
-        grid: the grid.
+        grid: the grid, with the loads of that solution in `injected.others_mva`.
         envs: environments, [n].
-        power_mva: what the machines send out in that solution [MVA], [n, machine].
     """
-    _adopt_machine_power(grid, envs, power_mva)
+    note_worst(grid, envs)
+    _adopt_machine_power(grid, envs)
     _renew(grid, envs, grid.reduced)
 
 
 @compiled
-def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArray) -> None:
-    """Machines' powers of the environments that found a solution, and their groups' sums."""
+def _adopt_machine_power(grid: GridArrays, envs: IntArray) -> None:
+    """Machines' powers of the environments that found a solution, and their groups' sums.
+
+    A machine sends out what leaves its bus less what else is injected there.
+    """
+    s_bus_mva, others_mva, machine_bus = (
+        grid.power_flow.s_bus_mva,
+        grid.injected.others_mva,
+        grid.placement.machine_bus,
+    )
     converged, in_service = grid.power_flow.converged, grid.status.machine
     machine_mw, machine_mvar = grid.machine_state.p_mw, grid.machine_state.q_mvar
     p_elec_mw, machine_group = grid.group_state.p_elec_mw, grid.placement.machine_group
@@ -51,8 +61,11 @@ def _adopt_machine_power(grid: GridArrays, envs: IntArray, power_mva: ComplexArr
         for g in range(p_elec_mw.shape[0]):
             p_elec_mw[g, e] = 0.0
         for i in range(machine_group.shape[1]):
-            machine_mw[e, i] = power_mva[row, i].real
-            machine_mvar[e, i] = power_mva[row, i].imag
+            power_mva = complex(0.0, 0.0)
+            if in_service[e, i]:
+                power_mva = s_bus_mva[e, machine_bus[i]] - others_mva[e, machine_bus[i]]
+            machine_mw[e, i] = power_mva.real
+            machine_mvar[e, i] = power_mva.imag
             if in_service[e, i]:
                 p_elec_mw[machine_group[e, i], e] += machine_mw[e, i]
 

@@ -1,4 +1,4 @@
-"""What one disturbance does to frequency, power and flows, as a picture of its trace."""
+"""What one disturbance does to frequency, voltages, power and flows, as a picture of its trace."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw_response(
     title: str,
     duration_s: float,
 ) -> None:
-    """Frequency, turbine power and the flows that change most, below each other.
+    """Frequency, the voltages and flows that change most, and turbine power, below each other.
 
     Args:
         path: of the picture.
@@ -37,12 +37,18 @@ def draw_response(
         duration_s: time drawn [s].
     """
     time_s = trace.time_s
-    figure = new_figure(11.0, 10.0, title)
-    frequency, power, flow = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 1.0, 1.0))
+    figure = new_figure(11.0, 12.5, title)
+    frequency, voltage, power, flow = figure.subplots(4, 1, sharex=True, height_ratios=(1.6, 1.0, 1.0, 1.0))
 
     lowest, highest = trace.bus_hz.min(axis=1), trace.bus_hz.max(axis=1)
     frequency.fill_between(
-        time_s, 60.0 + lowest, 60.0 + highest, color="#bbbbbb", alpha=0.5, linewidth=0.0, label="all 68 buses"
+        time_s,
+        60.0 + lowest,
+        60.0 + highest,
+        color="#bbbbbb",
+        alpha=0.5,
+        linewidth=0.0,
+        label=f"all {case.n_bus} buses",
     )
     # The groups that move most against the centre of inertia; lost machines stand still and are left out.
     lost = {event.index} if event.kind == "machine_out" and level == "machine" else set()
@@ -55,6 +61,25 @@ def draw_response(
             )
     frequency.plot(time_s, 60.0 + trace.coi_hz, color=INK, linewidth=1.8, label="centre of inertia")
     frequency.set_ylabel("frequency [Hz]")
+
+    # A dead bus has no voltage: it is left out from then on.
+    vm_pu = np.where(trace.vm_pu > 0.0, trace.vm_pu, np.nan)
+    moved_pu = np.abs(np.nan_to_num(vm_pu - vm_pu[0])).max(axis=0)
+    voltage.fill_between(
+        time_s,
+        np.nanmin(vm_pu, axis=1),
+        np.nanmax(vm_pu, axis=1),
+        color="#bbbbbb",
+        alpha=0.5,
+        linewidth=0.0,
+        label=f"all {case.n_bus} buses",
+    )
+    for k, bus in enumerate(np.argsort(-moved_pu)[:4].tolist()):
+        name = f"bus {case.bus.bus_number[bus]}"
+        voltage.plot(time_s, vm_pu[:, bus], label=name, linewidth=1.1, **style(k))
+    for limit in (case.bus.vm_min_pu.min(), case.bus.vm_max_pu.max()):
+        voltage.axhline(limit, color=LIMIT, linewidth=0.8)
+    voltage.set_ylabel("voltage [pu]")
 
     change = trace.electrical_mw - trace.electrical_mw[0]
     for k, group in enumerate(shown):
@@ -84,7 +109,7 @@ def draw_response(
     flow.set_ylabel("change of flow [MW]")
     flow.set_xlabel("time [s]")
     flow.set_xlim(0.0, min(duration_s, float(time_s[-1])))
-    for axes in (frequency, power, flow):
+    for axes in (frequency, voltage, power, flow):
         axes.grid(alpha=0.3)
         legend_above(axes)
     save(figure, path)

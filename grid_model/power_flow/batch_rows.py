@@ -18,14 +18,12 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.structs import N_LAW_ROW
 from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.elimination import Elimination
 
 N_BUS_ROW = 8
 G, B, LIVE, PQ, WEIGHT, GAUGE, ISLAND, VSET = range(N_BUS_ROW)
-# Rows of a bus in `law`: power drawn at 1 pu as constant current, as constant impedance, by an exponent, and those.
-N_LAW_ROW = 8
-P_CURRENT, Q_CURRENT, P_IMPEDANCE, Q_IMPEDANCE, P_EXPONENT, Q_EXPONENT, ALPHA, BETA = range(N_LAW_ROW)
 ACTIVE, WORST, ITERATIONS, FOUND = range(4)
 
 

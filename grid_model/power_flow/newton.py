@@ -56,6 +56,7 @@ class NewtonEngine:
         branch_in_service: [env, branch]; machine_in_service: [env, machine]; bus_live: [env, bus].
         reactor_share: [env, reactor].
         s_from_mva, s_to_mva: complex power entering each circuit at its ends, [env, branch].
+        s_bus_mva: power from each bus into the grid, [env, bus].
         slack_mw: what the machines of each living island share, [env, island].
     """
 
@@ -94,6 +95,8 @@ class NewtonEngine:
         self._share = governor_share(case.machine) if slack_share is None else slack_share
         self._every = np.arange(n_env)
         self._law_mva = NO_LAW
+        self._held_pu = np.repeat(case.machine.vm_set_pu[None, :], n_env, axis=0)
+        self._holding = np.ones(n_env, dtype=np.bool_)
         self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
         self.bus_live = np.ones((n_env, case.n_bus), dtype=np.bool_)
@@ -111,6 +114,7 @@ class NewtonEngine:
         self.v_pu, self.converged, self.slack_mw = solver.v_pu, solver.converged, solver.slack_mw
         self.s_from_mva, self.s_to_mva = solver.s_from_mva, solver.s_to_mva
         self.iterations, self.mismatch_pu = solver.iterations, solver.mismatch_pu
+        self.s_bus_mva = solver.s_bus_mva
         for env in range(n_env):
             self._switch(env)
         flat = np.ones((n_env, case.n_bus), dtype=np.complex128)
@@ -163,7 +167,12 @@ class NewtonEngine:
         if self._limits is None:
             self._solve(names, injection_mva, again)
         else:
-            self._solve_within_limits(names, injection_mva, self._limits, again)
+            # Machines that go by their fields are held by the limits of these instead.
+            by_field = ~self._holding[names]
+            if by_field.any():
+                self._solve(names[by_field], injection_mva, again)
+            if not by_field.all():
+                self._solve_within_limits(names[~by_field], injection_mva, self._limits, again)
         return self.converged
 
     def set_topology(self, env: int, branch_in_service: BoolArray, machine_in_service: BoolArray) -> None:
@@ -198,6 +207,18 @@ class NewtonEngine:
     def set_taps(self, env: int, tap: FloatArray) -> None:
         """Set the ratio of every circuit of one environment, [branch]; 1 for lines."""
         self._solver.set_two_ports(env, two_ports(self.case, tap))
+        self._switch(env)
+
+    def hold_voltages(self, env: int, holds: bool, vm_pu: FloatArray) -> None:
+        """Let the machines of one environment hold these voltages, or send out the reactive power they are given.
+
+        Args:
+            env: the environment.
+            holds: if not, what they send out is in injections and law.
+            vm_pu: voltages to hold, [machine].
+        """
+        self._held_pu[env] = vm_pu
+        self._holding[env] = holds
         self._switch(env)
 
     def reset_voltages(self, env: int) -> None:
@@ -298,7 +319,7 @@ class NewtonEngine:
         shunt_pu = np.zeros(case.n_bus, dtype=np.complex128)
         shunt_pu[case.reactor.bus] = -1j * self.reactor_share[env] * case.reactor.q_mvar / case.base_mva
         vm_set_pu, weight = np.zeros(case.n_bus), np.zeros(case.n_bus)
-        vm_set_pu[case.machine.bus[on]] = case.machine.vm_set_pu[on]
+        vm_set_pu[case.machine.bus[on]] = self._held_pu[env, on]
         np.add.at(weight, case.machine.bus[on], self._share[on])
         island = self._island[env]
         if self._n_island == 1:
@@ -309,6 +330,9 @@ class NewtonEngine:
                 total = weight[island == k].sum()
                 weight[island == k] /= total if total > 0.0 else 1.0
         self._solver.switch(env, self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
+        if not self._holding[env]:
+            given = np.unique(case.machine.bus[on])
+            self._solver.regulate(np.array([env]), given, np.ones((1, len(given)), dtype=np.bool_))
 
     def _check_against_oracle(self, reactor_share: float) -> None:
         def worst_pu(again: bool) -> tuple[float, int]:

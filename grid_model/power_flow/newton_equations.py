@@ -23,15 +23,11 @@ from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import equal as same
 from grid_model.kernels.lanes import fma, fnma, larger_size, load, root, select, spread, store
+from grid_model.kernels.structs import ALPHA, N_LAW_ROW, P_CURRENT, P_EXPONENT, P_IMPEDANCE
 from grid_model.power_flow.batch_rows import (
-    ALPHA,
     ISLAND,
     LIVE,
     N_BUS_ROW,
-    N_LAW_ROW,
-    P_CURRENT,
-    P_EXPONENT,
-    P_IMPEDANCE,
     PQ,
     VSET,
     WEIGHT,

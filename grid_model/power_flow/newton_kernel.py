@@ -11,14 +11,13 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, store
+from grid_model.kernels.structs import ALPHA, N_LAW_ROW
 from grid_model.power_flow.batch_rows import (
     ACTIVE,
-    ALPHA,
     FOUND,
     ITERATIONS,
     LIVE,
     N_BUS_ROW,
-    N_LAW_ROW,
     WORST,
     Answer,
     Grids,

@@ -22,6 +22,7 @@ from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
 from grid_model.dynamics.injections import Injections
+from grid_model.dynamics.load_model import LoadModel
 from grid_model.dynamics.parameters import Level, SwingConfig
 from grid_model.dynamics.recorder import Trace
 from grid_model.dynamics.simulator import GridSimulator
@@ -364,14 +365,14 @@ def run_events(
         level: of aggregation, `machine`, `area` or `system`.
         names: of the events, [event].
         duration_s: time after the events [s].
-        renewal_s: how often the power flow is renewed throughout [s]; None leaves it to the model.
+        renewal_s: how often the power flow is renewed in a swing [s]; None leaves it to the model.
 
     Raises:
         PowerFlowDiverged: the grid has no solution after one of the events.
     """
     config = SwingConfig(level=level, load_shedding=None)
     if renewal_s is not None:
-        config = replace(config, renewal_s=renewal_s, renewal_spread_hz=0.0)
+        config = replace(config, renewal_s=renewal_s)
     grid, injections = balanced_grid(case, len(names), config, load_level=EVENT_LOAD_LEVEL)
     events = {env: [event_of(case, name)] for env, name in enumerate(names)}
     rows = [np.zeros((1, len(names)))]
@@ -434,7 +435,7 @@ def compare_levels(
 ROCOF_LIMIT = {"machine": 0.1, "area": 2.0, "system": 10.0}
 LEVEL_LIMIT_MHZ = {"machine": 2.0, "area": 2.0, "system": 2.0}
 LEVEL_REASON = {
-    "machine": "power flow every 0.5 s while machines swing, every 4 s later; losses between are of first order",
+    "machine": "power flow every 0.25 s while machines swing, every 4 s later; losses between are of first order",
     "area": "swings inside areas, whose losses and whose governors' share of the swing are not represented",
     "system": "swings between areas too: far areas still run at 60 Hz while near ones fall, their governors act later",
 }
@@ -497,9 +498,14 @@ def laws(case: Case, level: Level, rest_s: float = 3600.0) -> list[Check]:
     ]
 
 
+def _constant_power(level: Level) -> SwingConfig:
+    """Loads of constant power at voltages that are held, for which the formulas are exact."""
+    return SwingConfig(level=level, load=LoadModel(p_exponent=0.0, q_exponent=0.0), terminal_voltage="held")
+
+
 def _first_instant(case: Case, level: Level) -> Check:
     """RoCoF over one step of 10 us after a load step of 500 MW, against f0 dP / (2 sum H S)."""
-    config = SwingConfig(level=level, dt_s=1e-5)
+    config = replace(_constant_power(level), dt_s=1e-5)
     grid, injections = balanced_grid(case, 1, config, interval_s=1e-3)
     before_mw = grid.machine_mw.sum()
     grid.advance(injections, {0: [Event(time_s=1e-3 - 1e-6, kind="load_step", index=0, p_mw=500.0)]})
@@ -519,7 +525,7 @@ def _first_instant(case: Case, level: Level) -> Check:
 
 def _steady_state(case: Case, level: Level) -> Check:
     """Deviation 240 s after a load step of 400 MW, against D f + K (|f| - b) = dP."""
-    config = SwingConfig(level=level)
+    config = _constant_power(level)
     grid, injections = balanced_grid(case, 1, config)
     before_mw = grid.machine_mw.sum() - injections.load_mw.sum()
     grid.advance(injections, {0: [Event(time_s=0.5, kind="load_step", index=0, p_mw=400.0)]})
@@ -560,7 +566,7 @@ def _energy(case: Case, level: Level) -> Check:
     With a power flow at every step. Turbine power belongs to the middle of the step it drives, machines' power to both
     ends, hence midpoint rule for one and trapezoidal for the other.
     """
-    config = SwingConfig(level=level, renewal_s=0.02, load_damping=0.0)
+    config = replace(_constant_power(level), renewal_s=0.02, load_damping=0.0)
     grid, injections = balanced_grid(case, 1, config)
     recorder = grid.record(0)
     grid.advance(injections, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=500.0)]})

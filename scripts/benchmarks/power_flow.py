@@ -50,10 +50,10 @@ def recorded_injections(n_step: int) -> tuple[Any, Any]:
     record: list[Any] = []
     solve = engine.solve
 
-    def solve_and_keep(injection_mva: Any, envs: Any = None) -> Any:
+    def solve_and_keep(injection_mva: Any, envs: Any = None, law_mva: Any = None) -> Any:
         if envs is None or len(envs) == N_ENV:  # not those of single environments after events
             record.append(injection_mva.copy())
-        return solve(injection_mva, envs)
+        return solve(injection_mva, envs, law_mva)
 
     setattr(engine, "solve", solve_and_keep)  # noqa: B010  on this one engine only
     agents = RandomAgents(batch.groups, batch.n_env)

@@ -1,5 +1,7 @@
 """The coupled simulator against formulas: balance, first instant, steady state, rest, energy and order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,12 +9,18 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig, steady_state_deviation_hz
 from grid_model.dynamics.injections import Injections
+from grid_model.dynamics.load_model import load_model
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
 
 CASE = load_ieee68("rogers")
 LAG_S = np.array([{"bess": 0.3, "gas": 8.0, "dr": 4.0}[kind] for kind in CASE.resource.kind])
 G9 = CASE.machine.name.index("G9")
+
+
+def constant(level: str) -> SwingConfig:
+    """Loads of constant power at voltages that are held: what the textbook's formulas of frequency are made for."""
+    return SwingConfig(level=level, load=load_model("power"), terminal_voltage="held")
 
 
 def balanced(n_env: int, config: SwingConfig, level: float = 0.7) -> tuple[GridSimulator, Injections]:
@@ -47,7 +55,7 @@ def test_an_undisturbed_grid_stays_at_rest(level):
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_first_instant_rocof_is_imbalance_over_inertia(level):
     """RoCoF = f0 dP / (2 sum H S) for a load step, before governors and damping have moved."""
-    grid, inputs = balanced(1, SwingConfig(level=level))
+    grid, inputs = balanced(1, constant(level))
     before_mw = grid.machine_mw.sum()
     # At the very end of an interval, so that the power flow of the instant can be read.
     grid.advance(inputs, {0: [Event(time_s=3.999, kind="load_step", index=0, p_mw=500.0)]})
@@ -64,7 +72,7 @@ def test_first_instant_rocof_is_imbalance_over_inertia(level):
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_frequency_settles_where_damping_and_governors_take_up_the_imbalance(level):
     """D f + K (|f| - b) = dP, with dP the load step and the change of losses that goes with it."""
-    config = SwingConfig(level=level)
+    config = constant(level)
     grid, inputs = balanced(1, config)
     before_mw = grid.machine_mw.sum() - inputs.load_mw.sum()
     grid.advance(inputs, {0: [Event(time_s=0.5, kind="load_step", index=0, p_mw=400.0)]})
@@ -92,7 +100,7 @@ def test_steady_state_formula_by_hand():
 @pytest.mark.parametrize("level", ["machine", "area", "system"])
 def test_power_balances_at_every_power_flow(level):
     """Generation = frequency-dependent load + losses, from the flows of the solution itself."""
-    grid, inputs = balanced(2, SwingConfig(level=level))
+    grid, inputs = balanced(2, constant(level))
     rng = np.random.default_rng(5)
     for k in range(6):
         noise = 1.0 + 0.01 * rng.standard_normal(inputs.load_mw.shape)
@@ -149,7 +157,7 @@ def test_switching_at_the_start_needs_somebody_who_says_what():
 
 
 def test_a_unit_that_trips_takes_inertia_power_and_governor_along():
-    grid, inputs = balanced(2, SwingConfig())
+    grid, inputs = balanced(2, constant("area"))
     lost_mw = grid.machine_mw[0, G9]
     inertia = grid.topology.inertia.sum(axis=0)[0]
     grid.advance(inputs, {0: [Event(time_s=2.0, kind="machine_out", index=G9)]})
@@ -167,7 +175,7 @@ def test_a_unit_that_trips_takes_inertia_power_and_governor_along():
 
 
 def test_repair_brings_the_grid_back_to_one_that_never_lost_anything():
-    grid, inputs = balanced(2, SwingConfig())
+    grid, inputs = balanced(2, constant("area"))
     line = CASE.branch.name.index("40-48 #1")
     grid.advance(
         inputs,
@@ -248,7 +256,7 @@ def test_machines_keep_to_reactive_limits_in_the_step_if_asked_to():
     q_max_mvar = CASE.machine.rating_mva * np.sin(np.arccos(0.85))
     given = {}
     for held in (False, True):
-        grid, inputs = balanced(1, SwingConfig(reactive_limits=held), level=1.0)
+        grid, inputs = balanced(1, replace(constant("area"), reactive_limits=held), level=1.0)
         assert grid.advance(inputs, {0: [Event(time_s=0.0, kind="machine_out", index=lost)]}).all()
         given[held] = grid.engine.machine_power(grid.arrays.injected.others_mva)[0].imag
     assert (given[False] > q_max_mvar + 1.0).any()

@@ -189,15 +189,19 @@ def test_a_unit_returns_synchronised(level):
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_out", index=g9)]})
     grid.advance(inputs, {0: [Event(time_s=1.0, kind="machine_in", index=g9)]})
     assert grid.swing_state.df_max_hz.max() < 0.05
-    for _ in range(60):
+    for _ in range(120):
         grid.advance(inputs)
-    # Dead bands leave 17 mHz undecided for a while; damping of 213 MW/Hz over 6600 MW s/Hz decays in 31 s.
+    # Dead bands leave 17 mHz undecided for a while; damping of 213 MW/Hz over 6600 MW s/Hz decays in 31 s, what loads
+    # have to recover in 60 s.
     assert np.abs(grid.df_hz).max() < 1e-3
     assert grid.machine_mw[0, g9] == pytest.approx(before_mw, abs=1.0)
 
 
 def test_frequent_power_flows_change_little():
-    """What the model leaves between power flows, 0.5 s in a swing, is worth 2 mHz at most."""
+    """What the model leaves between power flows, 0.25 s in a swing, is worth 3 mHz at most, 1 % of the nadir.
+
+    Voltages sag on between two power flows, and what the loads draw less shows at the second alone.
+    """
     event = Event(time_s=1.0, kind="machine_out", index=CASE.machine.name.index("G9"))
     traces = []
     for renewal in ({}, {"renewal_s": 0.04, "renewal_spread_hz": 0.0}):
@@ -208,7 +212,7 @@ def test_frequent_power_flows_change_little():
             grid.advance(inputs, {0: [event]} if k == 0 else None)
             rows.append(grid.coi_trace_hz()[:, 0])
         traces.append(np.concatenate(rows))
-    assert np.abs(traces[0] - traces[1]).max() < 2e-3
+    assert np.abs(traces[0] - traces[1]).max() < 3e-3
 
 
 @pytest.mark.slow

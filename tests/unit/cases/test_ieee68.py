@@ -281,3 +281,23 @@ def test_wrong_data_is_named_with_file_row_value_and_expectation(what, copy):
 def test_an_unknown_variant_is_refused():
     with pytest.raises(CaseDataError, match="variant = 'ieee', expected one of rogers, tr18"):
         load_ieee68("ieee")
+
+
+def test_regulators_are_the_published_ones_to_first_order(rogers):
+    """DC4B with rate feedback: gain at once and in the long run of H(s), and the slower of its poles by numpy."""
+    excitation, name = rogers.excitation, rogers.machine.name
+    g1, g9, g13 = name.index("G1"), name.index("G9"), name.index("G13")
+    # K_P 200, K_D 50, K_F 0.03, T_F 1, T_E 0.785: (200 + 50 s)(1 + s) over (1 + 0.785 s)(1 + s) + 0.03 s (200 + 50 s).
+    denominator = [0.785 + 0.03 * 50.0, 0.785 + 1.0 + 0.03 * 200.0, 1.0]
+    assert excitation.gain[g1] == 200.0
+    assert excitation.transient_gain[g1] == pytest.approx(50.0 / denominator[0], rel=1e-12)
+    assert excitation.lag_s[g1] == pytest.approx(-1.0 / np.roots(denominator).max(), rel=1e-12)
+    assert excitation.reset_per_s[g1] == pytest.approx(50.0 / 200.0)
+    assert excitation.efd_max_pu[g1] == 5.2356
+    assert (excitation.gain[g9], excitation.transient_gain[g9], excitation.efd_max_pu[g9]) == (
+        200.0,
+        200.0,
+        5.0,
+    )
+    assert excitation.gain[g13] == 0.0  # field set by hand
+    assert excitation.t_field_s[g1] == 10.2

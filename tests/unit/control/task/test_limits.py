@@ -32,7 +32,7 @@ def test_limits_are_judged_as_by_the_array_arithmetic():
     live = rng.random((n_env, n_bus)) > 0.5
     found = empty_judgement(n_env, n_branch, n_bus)
     judge_limits(
-        PowerFlow(v_pu=v, s_from_mva=s_from, s_to_mva=s_to, converged=np.ones(n_env, np.bool_)),
+        PowerFlow(v_pu=v, s_from_mva=s_from, s_to_mva=s_to, s_bus_mva=v, converged=np.ones(n_env, np.bool_)),
         ServiceStatus(branch=branch_on, machine=machine_on, committed=np.ones_like(machine_on), bus=live),
         GridLimits(rate_a, rate_b, low, high),
         found,
