@@ -103,6 +103,7 @@ class NewtonEngine:
         self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
         self.dc_line_in_service = np.ones((n_env, case.n_dc_line), dtype=np.bool_)
+        self._dc_line_wanted = self.dc_line_in_service.copy()
         self.bus_live = np.ones((n_env, case.n_bus), dtype=np.bool_)
         self._fixed_shunt_pu = fixed_shunt_pu(case)
         self.reactor_share = np.full((n_env, case.n_reactor), reactor_share)
@@ -237,14 +238,21 @@ class NewtonEngine:
         )
         self.machine_in_service[env] = machine_in_service & live[case.machine.bus]
         self.bus_live[env] = live
+        self._find_dc_lines(env)
         self._switch(env)
         known = np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env])
         self.v_pu[env] = np.where(live, known, 0.0)
 
     def set_dc_lines(self, env: int, in_service: BoolArray) -> None:
         """Switch the DC lines of one environment, [dc line]; one that is out carries nothing and holds no voltage."""
-        self.dc_line_in_service[env] = in_service
+        self._dc_line_wanted[env] = in_service
+        self._find_dc_lines(env)
         self._switch(env)
+
+    def _find_dc_lines(self, env: int) -> None:
+        """A DC line needs both of its ends."""
+        line, live = self.case.dc_line, self.bus_live[env]
+        self.dc_line_in_service[env] = self._dc_line_wanted[env] & live[line.from_bus] & live[line.to_bus]
 
     def set_reactors(self, env: int, share: FloatArray | float) -> None:
         """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""

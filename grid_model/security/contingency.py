@@ -428,6 +428,8 @@ class PandapowerScreen:
             _after(topology.resource_in_service, outage),
         )
         switch_circuits(net, case, branch_on, live)
+        if case.n_dc_line:
+            net.dcline["in_service"] = _after(topology.dc_line_in_service, outage)
         if len(net.sgen):
             renewable_on = _after(topology.renewable_in_service, outage)
             net.sgen["in_service"] = np.concatenate([renewable_on, resource_on[self._feeding]])

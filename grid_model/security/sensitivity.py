@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
 from cases.case import Case
 from grid_model.compilation import compiled
 from grid_model.network.topology import live_buses
-from grid_model.power_flow.load_law import dc_line_mva
 from grid_model.security.outage import OperatingPoint, bus_injection_mva, outage_topology, single_outages
 
 
@@ -216,12 +215,20 @@ class LinearScreen:
     """
 
     def __init__(self, case: Case) -> None:
+        """Compute the factors.
+
+        Raises:
+            CaseDataError: the grid has DC lines, whose loss is none of these outages, or several islands.
+        """
+        if case.n_dc_line:
+            raise CaseDataError(
+                f"case {case.name}: {case.n_dc_line} DC lines, expected none for DC sensitivities. Screen by newton."
+            )
         self.case = case
         self.outages = single_outages(case)
         topology = outage_topology(case, self.outages)
         self._transfer = transfer_factors(case)
         self._shift_flow_mw = shift_flow_mw(case, self._transfer)
-        self._dc_line_mw = dc_line_mva(case, np.ones((1, case.n_dc_line), dtype=np.bool_))[0].real
         self._bus_factor = np.ascontiguousarray(self._transfer.T)
         self._outage_factor = np.ascontiguousarray(outage_factors(case, self._transfer).T)
         self._share = self._bus_share(np.ones((1, case.n_machine), dtype=np.bool_))
@@ -284,7 +291,7 @@ class LinearScreen:
         return percent.max(axis=1), percent.argmax(axis=1)
 
     def _bus_power(self, point: OperatingPoint) -> FloatArray:
-        return bus_injection_mva(self.case, point).real + self._dc_line_mw
+        return bus_injection_mva(self.case, point).real
 
     def _bus_share(self, machine_in_service: BoolArray) -> FloatArray:
         """Share of each bus in an imbalance, by the rating of the machines left, [outage, bus]."""
