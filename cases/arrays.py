@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+ComplexArray: TypeAlias = npt.NDArray[np.complex128]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
@@ -31,6 +32,22 @@ def freeze_arrays(table: Any) -> None:
             own = value.copy()
             own.setflags(write=False)
             object.__setattr__(table, field.name, own)
+
+
+def no_floats() -> FloatArray:
+    """A column that is left to its default."""
+    return np.zeros(0)
+
+
+def no_complex() -> ComplexArray:
+    """A column of complex numbers that is left to its default."""
+    return np.zeros(0, dtype=np.complex128)
+
+
+def fill_column(table: Any, name: str, values: npt.NDArray[Any]) -> None:
+    """Give a column of a frozen dataclass that was left out its default."""
+    if len(getattr(table, name)) == 0:
+        object.__setattr__(table, name, values)
 
 
 def require_length(table: str, n_row: int, columns: dict[str, npt.NDArray[Any] | tuple[Any, ...]]) -> None:

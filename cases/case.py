@@ -4,21 +4,27 @@ A `Case` is what is known about a grid before anything is computed: buses, rated
 and the plants and reactors this project adds. Tables hold arrays with one entry a row; wherever a bus is
 meant, `bus` is a position in the bus table (0-based) and `bus_number` the label printed in the source.
 Per-unit impedances are on the case's `base_mva` and the bus voltage `vn_kv`; machine data on the machine's
-own `base_mva`. Left out: sequence impedances, saturation and stabilisers.
+own `base_mva`. Columns with a default hold what the 68-bus case has not: conductance, phase shifters, unequal ends,
+loads that depend on voltage, DC lines. Left out: sequence impedances, saturation and stabilisers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from cases.arrays import (
     BoolArray,
     CaseDataError,
+    ComplexArray,
     FloatArray,
     IntArray,
+    fill_column,
     freeze_arrays,
+    no_complex,
+    no_floats,
     require_finite,
     require_length,
     require_non_negative,
@@ -34,19 +40,25 @@ RESOURCE_KINDS = ("bess", "gas", "dr")
 
 @dataclass(frozen=True, kw_only=True)
 class BusTable:
-    """Buses; every array has shape [bus]."""
+    """Buses; every array has shape [bus].
+
+    Vector groups of transformers turn angles and nothing else. They stand here and not in the circuits: an angle
+    of the source's own solution is the angle of this project's, plus `turn_rad`.
+    """
 
     bus_number: IntArray  # label in the source
     area: IntArray  # position in Case.area_names
     vn_kv: FloatArray  # nominal voltage
     vm_min_pu: FloatArray  # lower end of the voltage band, on vn_kv
     vm_max_pu: FloatArray  # upper end
-    x: FloatArray  # position in a drawing, any unit
+    x: FloatArray  # position in a drawing, any unit; nan where it is not known
     y: FloatArray
+    turn_rad: FloatArray = field(default_factory=no_floats)  # 0 unless given
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         n = len(self.bus_number)
+        fill_column(self, "turn_rad", np.zeros(n))
+        freeze_arrays(self)
         require_length("bus table", n, {f: getattr(self, f) for f in self.__dataclass_fields__})
         require_unique("bus_number", self.bus_number, label="bus table")
         require_positive("vn_kv", self.vn_kv, label="bus", of=self.bus_number)
@@ -54,17 +66,18 @@ class BusTable:
         require_positive(
             "vm_max_pu - vm_min_pu", self.vm_max_pu - self.vm_min_pu, label="bus", of=self.bus_number
         )
-        for name in ("x", "y"):
-            require_finite(name, getattr(self, name), label="bus", of=self.bus_number)
+        require_finite("turn_rad", self.turn_rad, label="bus", of=self.bus_number)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BranchTable:
     """Rated circuits, one a row, lines first and transformers after them; every array has shape [branch].
 
-    Parallel circuits of a corridor are rows of their own, so that one of them can be lost. A transformer with
-    an off-nominal ratio has its tap at `from_bus`: the ideal transformer `tap`:1 sits between that bus and
-    the series impedance, which makes y_ff = y / tap^2, y_ft = -y / tap, y_tt = y.
+    Parallel circuits of a corridor are rows of their own, so that one of them can be lost. With the ideal transformer
+    t = tap exp(j shift) at `from_bus`, where `tap` is an off-nominal ratio, and admittances y = 1/z of the series
+    impedance z = r + jx and y_back = 1/(z + asymmetry),
+
+        y_ff = (y + jb/2 + s_from) / |t|^2,   y_ft = -y / conj(t),   y_tf = -y_back / t,   y_tt = y_back + jb/2 + s_to.
     """
 
     name: tuple[str, ...]  # bus numbers in the order of the source, with the circuit if there are several
@@ -73,24 +86,36 @@ class BranchTable:
     from_bus: IntArray
     to_bus: IntArray
     is_transformer: BoolArray
-    r_pu: FloatArray  # of this circuit, on Case.base_mva, as x_pu and b_pu
-    x_pu: FloatArray
-    b_pu: FloatArray  # total line charging
+    r_pu: FloatArray  # of this circuit, on Case.base_mva, as x_pu and b_pu; below 0 in equivalents
+    x_pu: FloatArray  # below 0 where capacitors compensate more than all of the line
+    b_pu: FloatArray  # total line charging; below 0 for what magnetises a transformer
     tap: FloatArray  # off-nominal ratio; 1.0 where there is none
     tap_bus: IntArray  # bus that carries the ratio, equal to from_bus; -1 where there is none
     rate_a_mva: FloatArray  # normal
     rate_b_mva: FloatArray  # emergency, after an outage
     rate_c_mva: FloatArray  # short time
     rating_basis: tuple[str, ...]
+    shift_rad: FloatArray = field(default_factory=no_floats)  # of a phase shifter; 0 unless given
+    shunt_from_pu: ComplexArray = field(
+        default_factory=no_complex
+    )  # s_from: iron loss, line conductance, unequal ends
+    shunt_to_pu: ComplexArray = field(default_factory=no_complex)  # s_to; both 0 unless given
+    # Series impedance seen from to_bus less that seen from from_bus; 0 unless given.
+    asymmetry_pu: ComplexArray = field(default_factory=no_complex)
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         n = len(self.name)
+        fill_column(self, "shift_rad", np.zeros(n))
+        for name in ("shunt_from_pu", "shunt_to_pu", "asymmetry_pu"):
+            fill_column(self, name, np.zeros(n, dtype=np.complex128))
+        freeze_arrays(self)
         require_length("branch table", n, {f: getattr(self, f) for f in self.__dataclass_fields__})
         require_unique("name", self.name, label="branch table")
-        require_non_negative("r_pu", self.r_pu, label="branch", of=self.name)
-        require_positive("x_pu", self.x_pu, label="branch", of=self.name)
-        require_non_negative("b_pu", self.b_pu, label="branch", of=self.name)
+        for name in ("r_pu", "x_pu", "b_pu", "shift_rad", "shunt_from_pu", "shunt_to_pu", "asymmetry_pu"):
+            require_finite(name, getattr(self, name), label="branch", of=self.name)
+        z_pu = self.r_pu + 1j * self.x_pu
+        require_positive("|r_pu + j x_pu|", np.abs(z_pu), label="branch", of=self.name)
+        require_positive("|z + asymmetry_pu|", np.abs(z_pu + self.asymmetry_pu), label="branch", of=self.name)
         require_positive("tap", self.tap, label="branch", of=self.name)
         require_positive("rate_a_mva", self.rate_a_mva, label="branch", of=self.name)
         require_non_negative(
@@ -101,15 +126,26 @@ class BranchTable:
         )
         if np.any(np.diff(self.is_transformer.astype(np.int64)) < 0):
             raise CaseDataError("branch table: a line follows a transformer, expected lines first.")
-        for row in range(n):
-            if self.from_bus[row] == self.to_bus[row]:
-                raise CaseDataError(f"branch {self.name[row]}: both ends at one bus, expected two buses.")
-            if self.tap_bus[row] not in (-1, self.from_bus[row]):
-                raise CaseDataError(
-                    f"branch {self.name[row]}: tap_bus is not from_bus, expected the tap there."
-                )
-            if not self.is_transformer[row] and self.tap[row] != 1.0:
-                raise CaseDataError(f"line {self.name[row]}: tap = {self.tap[row]}, expected 1 on a line.")
+        for row in np.flatnonzero(self.from_bus == self.to_bus):
+            raise CaseDataError(f"branch {self.name[row]}: both ends at one bus, expected two buses.")
+        for row in np.flatnonzero((self.tap_bus != -1) & (self.tap_bus != self.from_bus)):
+            raise CaseDataError(f"branch {self.name[row]}: tap_bus is not from_bus, expected the tap there.")
+        for row in np.flatnonzero(~self.is_transformer & ((self.tap != 1.0) | (self.shift_rad != 0.0))):
+            raise CaseDataError(
+                f"line {self.name[row]}: tap = {self.tap[row]}, shift_rad = {self.shift_rad[row]}, expected 1 and 0 "
+                "on a line."
+            )
+
+    @property
+    def is_asymmetric(self) -> BoolArray:
+        """Whether the series impedance differs between the two directions, [branch]."""
+        differs: BoolArray = self.asymmetry_pu != 0.0
+        return differs
+
+    @property
+    def reactance_pu(self) -> FloatArray:
+        """Reactance for what neglects resistance, [branch]: x, or |r| of a circuit without any reactance."""
+        return np.where(self.x_pu != 0.0, self.x_pu, np.abs(self.r_pu))
 
     @property
     def n_line(self) -> int:
@@ -125,7 +161,7 @@ class MachineTable:
     bus: IntArray
     p_mw: FloatArray  # scheduled power; the slack machine's is a starting value
     vm_set_pu: FloatArray
-    slack: BoolArray  # exactly one: reference of the angles
+    slack: BoolArray  # one in each island: reference of its angles
     base_mva: FloatArray
     h_s: FloatArray  # inertia constant
     xd_pu: FloatArray  # synchronous reactance, direct axis
@@ -145,33 +181,52 @@ class MachineTable:
             require_positive(name, getattr(self, name), label="machine", of=self.name)
         require_non_negative("cost_linear", self.cost_linear, label="machine", of=self.name)
         require_positive("cost_quadratic", self.cost_quadratic, label="machine", of=self.name)
-        if np.count_nonzero(self.slack) != 1:
-            raise CaseDataError(
-                f"machine table: {np.count_nonzero(self.slack)} slack machines, expected exactly one."
-            )
+        if not self.slack.any():
+            raise CaseDataError("machine table: 0 slack machines, expected one in each island.")
 
     @property
     def slack_machine(self) -> int:
-        """Position of the slack machine in this table."""
+        """Position of the slack machine in this table; the first of them if there are several islands."""
         return int(np.flatnonzero(self.slack)[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadTable:
-    """Loads at nominal frequency and voltage, consumption counted positive; shape [load]."""
+    """Loads at nominal frequency and voltage, consumption counted positive; shape [load].
+
+    Shares of a load may follow the voltage, P = P_0 (1 - i - z + i V + z V^2), and likewise Q with shares of its own.
+    """
 
     name: tuple[str, ...]
     bus: IntArray
     p_mw: FloatArray
     q_mvar: FloatArray
+    p_current_share: FloatArray = field(default_factory=no_floats)  # i of P; all shares are 0 unless given
+    p_impedance_share: FloatArray = field(default_factory=no_floats)  # z of P
+    q_current_share: FloatArray = field(default_factory=no_floats)  # i of Q
+    q_impedance_share: FloatArray = field(default_factory=no_floats)  # z of Q
 
     def __post_init__(self) -> None:
-        freeze_arrays(self)
         n = len(self.name)
+        for name in self.share_columns:
+            fill_column(self, name, np.zeros(n))
+        freeze_arrays(self)
         require_length("load table", n, {f: getattr(self, f) for f in self.__dataclass_fields__})
         require_unique("name", self.name, label="load table")
         require_finite("p_mw", self.p_mw, label="load", of=self.name)
         require_finite("q_mvar", self.q_mvar, label="load", of=self.name)
+        for name in self.share_columns:
+            require_finite(name, getattr(self, name), label="load", of=self.name)
+
+    @property
+    def share_columns(self) -> tuple[str, ...]:
+        """Names of the columns that say how a load follows the voltage."""
+        return ("p_current_share", "p_impedance_share", "q_current_share", "q_impedance_share")
+
+    @property
+    def depends_on_voltage(self) -> bool:
+        """Whether any load does."""
+        return any(np.any(getattr(self, name)) for name in self.share_columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +241,61 @@ class ReactorTable:
         require_length("reactor table", len(self.bus), {"q_mvar": self.q_mvar})
         require_unique("bus", self.bus, label="reactor table")
         require_finite("q_mvar", self.q_mvar, label="reactor at bus position", of=self.bus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuntTable:
+    """Shunts that nobody switches: what they draw at 1 pu, shape [shunt]."""
+
+    bus: IntArray
+    p_mw: FloatArray
+    q_mvar: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        require_length("shunt table", len(self.bus), {"p_mw": self.p_mw, "q_mvar": self.q_mvar})
+        for name in ("p_mw", "q_mvar"):
+            require_finite(name, getattr(self, name), label="shunt at bus position", of=self.bus)
+
+    @classmethod
+    def none(cls) -> ShuntTable:
+        """No shunts."""
+        return cls(bus=np.zeros(0, dtype=np.int64), p_mw=np.zeros(0), q_mvar=np.zeros(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcLineTable:
+    """DC lines: fixed powers at two buses whose voltages the converters hold; no inertia, no governor, [dc line].
+
+    What it takes at one end and gives at the other differ by its losses. Either may be below 0.
+    """
+
+    name: tuple[str, ...]
+    from_bus: IntArray
+    to_bus: IntArray
+    p_from_mw: FloatArray  # taken from the grid at from_bus
+    p_to_mw: FloatArray  # given to it at to_bus
+    vm_from_pu: FloatArray  # held at from_bus, unless a machine there holds another
+    vm_to_pu: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        n = len(self.name)
+        require_length("DC line table", n, {f: getattr(self, f) for f in self.__dataclass_fields__})
+        require_unique("name", self.name, label="DC line table")
+        for name in ("p_from_mw", "p_to_mw"):
+            require_finite(name, getattr(self, name), label="DC line", of=self.name)
+        for name in ("vm_from_pu", "vm_to_pu"):
+            require_positive(name, getattr(self, name), label="DC line", of=self.name)
+
+    @classmethod
+    def none(cls) -> DcLineTable:
+        """No DC lines."""
+        no_bus, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
+        return cls(
+            name=(), from_bus=no_bus, to_bus=no_bus, p_from_mw=nothing, p_to_mw=nothing,
+            vm_from_pu=nothing, vm_to_pu=nothing,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,10 +351,13 @@ class Case:
     reactor: ReactorTable
     renewable: RenewableTable
     resource: ResourceTable
-    base_reactor_share: float = 0.0  # of every shunt, switched in at the published state
-    excitation: ExcitationTable | None = (
-        None  # of the machines; typical values take its place where none is known
-    )
+    base_reactor_share: float = 0.0  # of every reactor, switched in at the published state
+    shunt: ShuntTable = field(default_factory=ShuntTable.none)
+    dc_line: DcLineTable = field(default_factory=DcLineTable.none)
+    # Further bus numbers of the source, of buses that closed switches make one with another: (number, position).
+    fused: tuple[tuple[int, int], ...] = ()
+    # Of the machines; typical values take its place where none is known.
+    excitation: ExcitationTable | None = None
 
     def __post_init__(self) -> None:
         if not self.base_mva > 0.0:
@@ -262,17 +375,29 @@ class Case:
         require_position("bus", self.resource.bus, n, label="resource", of=self.resource.name)
         if self.excitation is not None:
             require_length("excitation table", self.n_machine, {"t_field_s": self.excitation.t_field_s})
-        islanded = unreached_buses(
-            n,
-            self.branch.from_bus,
-            self.branch.to_bus,
-            int(self.machine.bus[self.machine.slack_machine]),
-        )
-        if len(islanded):
+        require_position("bus", self.shunt.bus, n, label="shunt", of=range(len(self.shunt.bus)))
+        require_position("from_bus", self.dc_line.from_bus, n, label="DC line", of=self.dc_line.name)
+        require_position("to_bus", self.dc_line.to_bus, n, label="DC line", of=self.dc_line.name)
+        n_slack = np.bincount(self.island[self.machine.bus[self.machine.slack]], minlength=self.n_island)
+        for island in np.flatnonzero(n_slack != 1):
+            number = self.bus.bus_number[np.flatnonzero(self.island == island)[0]]
+            if n_slack[island] == 0:
+                raise CaseDataError(
+                    f"case {self.name}: bus {number} has no path to the slack machine, expected one in its island."
+                )
             raise CaseDataError(
-                f"case {self.name}: bus {self.bus.bus_number[islanded[0]]} has no path to the slack machine, "
-                "expected one connected grid."
+                f"case {self.name}: {n_slack[island]} slack machines in the island of bus {number}, expected one."
             )
+
+    @cached_property
+    def island(self) -> IntArray:
+        """Island of every bus with all circuits in service, counted from 0 by the lowest bus position, [bus]."""
+        return connected_buses(self.n_bus, self.branch.from_bus, self.branch.to_bus)
+
+    @property
+    def n_island(self) -> int:
+        """Number of islands with all circuits in service."""
+        return int(self.island.max()) + 1
 
     @property
     def n_bus(self) -> int:
@@ -305,6 +430,11 @@ class Case:
         return len(self.reactor.bus)
 
     @property
+    def n_dc_line(self) -> int:
+        """Number of DC lines."""
+        return len(self.dc_line.name)
+
+    @property
     def n_renewable(self) -> int:
         """Number of wind and photovoltaic plants."""
         return len(self.renewable.name)
@@ -325,23 +455,29 @@ class Case:
         Raises:
             CaseDataError: no bus carries this number.
         """
-        found = np.flatnonzero(self.bus.bus_number == bus_number)
+        found = np.flatnonzero(self.bus.bus_number == bus_number).tolist()
+        found += [position for number, position in self.fused if number == bus_number]
         if len(found) == 0:
             raise CaseDataError(f"case {self.name}: no bus {bus_number}, expected one of the bus table.")
         return int(found[0])
 
 
-def unreached_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray, root: int) -> IntArray:
-    """Positions of the buses that no chain of branches joins to the root, in order."""
-    reached = np.zeros(n_bus, dtype=np.bool_)
-    reached[root] = True
-    while True:
-        touched = reached.copy()
-        touched[to_bus[reached[from_bus]]] = True
-        touched[from_bus[reached[to_bus]]] = True
-        if np.array_equal(touched, reached):
-            return np.flatnonzero(~reached)
-        reached = touched
+def connected_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray) -> IntArray:
+    """Which buses chains of branches join: the number of each bus's island, counted by the lowest bus position, [bus].
+
+    Args:
+        n_bus: number of buses.
+        from_bus: one end of each branch, [branch].
+        to_bus: the other, [branch].
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    joined = coo_matrix((np.ones(len(from_bus)), (from_bus, to_bus)), shape=(n_bus, n_bus))
+    label = connected_components(joined, directed=False)[1]
+    _, first, number = np.unique(label, return_index=True, return_inverse=True)
+    by_position: IntArray = np.argsort(np.argsort(first))[number].astype(np.int64)
+    return by_position
 
 
 def _require_kind(

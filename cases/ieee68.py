@@ -29,7 +29,7 @@ from cases.case import (
     ReactorTable,
     RenewableTable,
     ResourceTable,
-    unreached_buses,
+    connected_buses,
 )
 from cases.csv_table import CsvTable, read_csv_table
 from cases.excitation import ExcitationTable
@@ -78,7 +78,8 @@ def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Ca
     branch = _branches(branch_csv, position, variant)
     machine = _machines(directory, machine_csv, position, variant)
     root = int(machine.bus[machine.slack_machine])
-    for k in unreached_buses(len(bus_number), branch.from_bus, branch.to_bus, root):
+    island = connected_buses(len(bus_number), branch.from_bus, branch.to_bus)
+    for k in np.flatnonzero(island != island[root]):
         raise bus_csv.error(
             int(k), "bus_number", f"a chain of branches in branch.csv that joins it to bus {bus_number[root]}"
         )

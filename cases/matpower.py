@@ -6,9 +6,10 @@ MATPOWER's `ext2int`, `bustypes`, `runpf` and `isload`:
 * a bus of type 4 takes its generators and branches out of service with it;
 * where generators at a bus that holds its voltage differ in VG, the last one in service counts;
 * a generator with PMIN < 0 and PMAX = 0 is a dispatchable load, here a load;
-* `mpc.dcline` is a DC line, which no table holds: refused while one is in service.
+* `mpc.dcline` is a DC line as after `toggle_dcline(mpc, 'on')`: PF is taken at one end, PF less losses given at the
+  other, and both ends hold their voltages.
 
-A second reference bus would fix a second angle; a `Case` has one, so it is refused. What was settled is noted.
+What was settled is noted.
 
 Reference: R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual, version 7.1, 2020, sec. 3 and 6.4,
 app. B.
@@ -51,6 +52,7 @@ from cases.grid_tables import (
     T_BUS,
     TAP,
     VG,
+    DcLines,
     GridTables,
 )
 from cases.mat_file import read_mat_case
@@ -60,7 +62,8 @@ from cases.matlab_program import run_case_file
 MAX_FILE_BYTES = 64 * 2**20  # the largest public case, 82,000 buses, has 40 MB
 
 PMIN = 9  # column of mpc.gen that version 1 may lack
-DCLINE_STATUS = 2  # column of mpc.dcline
+# Columns of mpc.dcline.
+DC_FROM, DC_TO, DC_STATUS, DC_PF, DC_VF, DC_VT, DC_LOSS0, DC_LOSS1 = 0, 1, 2, 3, 7, 8, 15, 16
 # Fields that no power flow reads: costs, names, kinds, and the results of a solved case.
 _WITHOUT_EFFECT = frozenset(
     ("version", "areas", "gencost", "dclinecost", "bus_name", "branch_name", "gen_name", "gentype", "genfuel")
@@ -129,7 +132,7 @@ def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> G
         found = "no mpc.baseMVA" if base is None else "mpc.baseMVA is no number above 0"
         raise CaseDataError(f"{file}: {found}, expected the base power of the case in MVA.")
     bus, gen, branch = (_matrix(file, fields, name) for name in ("bus", "gen", "branch"))
-    _require_no_dc_lines(file, fields)
+    dc_lines = _dc_lines(file, fields, notes)
     others = sorted(set(fields) - set(N_COLUMN) - _WITHOUT_EFFECT - {"baseMVA", "dcline"})
     if others:
         notes.append(f"fields that the power flow does not read: {', '.join(others)[:200]}")
@@ -140,8 +143,9 @@ def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> G
     gen_type = np.array([type_of.get(number, np.nan) for number in gen[:, GEN_BUS]])
     holds_voltage = gen_on & ((gen_type == PV) | (gen_type == REFERENCE))
     _use_last_set_point(gen, holds_voltage, notes)
+    if dc_lines is not None:
+        _hold_ends(dc_lines, gen, holds_voltage, notes)
     _make_loads(file, bus, gen, gen_on, holds_voltage, notes)
-    _require_one_reference(file, gen, (gen[:, GEN_STATUS] > 0.0) & (gen_type == REFERENCE))
     return GridTables(
         source=file,
         base_mva=float(base[0, 0]),
@@ -150,6 +154,7 @@ def _as_matpower_solves(file: str, fields: Mapping[str, Any], f0_hz: float) -> G
         gen=gen,
         branch=branch,
         notes=tuple(notes),
+        dc_lines=dc_lines,
     )
 
 
@@ -181,22 +186,51 @@ def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
     return np.array(matrix, dtype=np.float64)
 
 
-def _require_no_dc_lines(file: str, fields: Mapping[str, Any]) -> None:
-    """No DC line is in service.
+def _dc_lines(file: str, fields: Mapping[str, Any], notes: list[str]) -> DcLines | None:
+    """DC lines in service, None if there are none: P_to = P_from - (l_0 + l_1 P_from).
 
     Raises:
-        CaseDataError: one is.
+        CaseDataError: the matrix is not in MATPOWER's format, or NaN where it is read.
     """
     dcline = fields.get("dcline")
     if dcline is None or (isinstance(dcline, np.ndarray) and dcline.size == 0):
-        return
-    if not isinstance(dcline, np.ndarray) or dcline.ndim != 2 or dcline.shape[1] <= DCLINE_STATUS:
+        return None
+    if not isinstance(dcline, np.ndarray) or dcline.ndim != 2 or dcline.shape[1] <= DC_STATUS:
         raise CaseDataError(f"{file}: mpc.dcline is not in MATPOWER's format, expected rows of 17 columns.")
-    for row in np.flatnonzero(dcline[:, DCLINE_STATUS] != 0.0):
+    row = np.flatnonzero(dcline[:, DC_STATUS] > 0.0)
+    if len(row) == 0:
+        return None
+    if dcline.shape[1] <= DC_LOSS1:
         raise CaseDataError(
-            f"{file}, mpc.dcline row {row + 1}: a DC line in service, expected none. Set its status to 0 and its "
-            "power as PD at both ends."
+            f"{file}, mpc.dcline row {row[0] + 1}: {dcline.shape[1]} columns, expected 17 for a line in service."
         )
+    lines = dcline[row]
+    read = [DC_FROM, DC_TO, DC_PF, DC_VF, DC_VT, DC_LOSS0, DC_LOSS1]
+    for k in np.flatnonzero(np.isnan(lines[:, read]).any(axis=1)):
+        raise CaseDataError(f"{file}, mpc.dcline row {row[k] + 1}: NaN, expected numbers.")
+    notes.append(f"{len(row)} DC lines (mpc.dcline) are in service, as after MATPOWER's toggle_dcline")
+    p_from_mw = lines[:, DC_PF]
+    return DcLines(
+        name=tuple(f"DC line {k + 1}" for k in row),
+        from_number=lines[:, DC_FROM].astype(np.int64),
+        to_number=lines[:, DC_TO].astype(np.int64),
+        p_from_mw=p_from_mw,
+        p_to_mw=p_from_mw - (lines[:, DC_LOSS0] + lines[:, DC_LOSS1] * p_from_mw),
+        vm_from_pu=lines[:, DC_VF],
+        vm_to_pu=lines[:, DC_VT],
+    )
+
+
+def _hold_ends(lines: DcLines, gen: FloatArray, holds_voltage: BoolArray, notes: list[str]) -> None:
+    """At an end of a DC line its set-point counts, because MATPOWER adds the line's generators after all others."""
+    overruled = []
+    ends = zip([*lines.from_number, *lines.to_number], [*lines.vm_from_pu, *lines.vm_to_pu], strict=True)
+    for number, vm_pu in ends:
+        rows = np.flatnonzero(holds_voltage & (gen[:, GEN_BUS] == number) & (gen[:, VG] != vm_pu))
+        gen[rows, VG] = vm_pu
+        overruled += [f"{number}"] * (len(rows) > 0)
+    if overruled:
+        notes.append(f"set-points of DC lines overrule the generators' at bus {', '.join(overruled)}")
 
 
 def _require_known(file: str, bus: FloatArray, branch: FloatArray) -> None:
@@ -277,18 +311,4 @@ def _make_loads(
     if is_load.any():
         notes.append(
             f"{np.count_nonzero(is_load)} generators are dispatchable loads (PMIN < 0, PMAX = 0): loads"
-        )
-
-
-def _require_one_reference(file: str, gen: FloatArray, at_reference: BoolArray) -> None:
-    """Machines in service stand at one bus of type 3 at most.
-
-    Raises:
-        CaseDataError: machines stand at several such buses.
-    """
-    buses = list(dict.fromkeys(gen[at_reference, GEN_BUS]))
-    if len(buses) > 1:
-        raise CaseDataError(
-            f"{file}, mpc.bus: buses {buses[0]:g} and {buses[1]:g} are both reference (type 3), expected one. Give "
-            "all but one of them type 2, with the power they generate as PG."
         )

@@ -3,6 +3,7 @@
 python scripts/validate_power_flow.py
 python scripts/validate_power_flow.py --variant tr18 --buses --json validation.json
 python scripts/validate_power_flow.py --case case118
+python scripts/validate_power_flow.py --all --json results/power_flow_grids.json
 
 Exit status 0 only if every check holds, 1 if one does not, 2 if the case cannot be read or solved.
 """
@@ -28,6 +29,8 @@ class Options:
     """tr18 has a published solution, rogers is the operating case."""
     case: str | None = None
     """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    all: bool = False
+    """A table over the grids of pandapower instead: voltages against runpp, seconds and MB of each."""
     buses: bool = False
     """Print every bus."""
     json: Path | None = None
@@ -39,14 +42,35 @@ class Options:
         command_line.require_directory("json", self.json)
 
 
+def tabulate(options: Options) -> int:
+    """Prints the table over pandapower's grids and writes it; 0 if every grid that pandapower solves holds."""
+    from dataclasses import asdict
+
+    from grid_model.validation.power_flow_table import HEADER, check_grids
+
+    print(HEADER)
+    rows = []
+    for row in check_grids():
+        print(row.line(), flush=True)
+        rows.append(row)
+    unsolved = [row for row in rows if "pandapower cannot solve it" in row.refused]
+    print(
+        f"{sum(row.holds for row in rows)} of {len(rows)} grids hold; pandapower does not solve {len(unsolved)}"
+    )
+    command_line.write_json(options.json, {row.name: asdict(row) for row in rows})
+    return 0 if all(row.holds or row in unsolved for row in rows) else 1
+
+
 def validate(options: Options) -> int:
     """Checks, prints and writes; the exit status.
 
     Raises:
         OptionError: there is no such case, or it has no solution.
     """
+    if options.all:
+        return tabulate(options)
     from cases.arrays import CaseDataError
-    from grid_model.power_flow.open_case import open_grid
+    from grid_model.power_flow.open_case import SolvedGrid, distance_to_net, open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.validation import power_flow_checks
     from grid_model.validation.power_flow_report import report_lines
@@ -56,7 +80,10 @@ def validate(options: Options) -> int:
             opened = open_grid(options.case)
             for note in opened.notes:
                 print(f"assumed: {note}")
-            reports = {options.case: power_flow_checks.validate(opened.case)}
+            distance_pu = None
+            if isinstance(opened, SolvedGrid) and opened.net is not None:
+                distance_pu = distance_to_net(opened.case, opened.v_pu, opened.net)
+            reports = {options.case: power_flow_checks.validate(opened.case, source_dv_pu=distance_pu)}
         else:
             variants = ("tr18", "rogers") if options.variant == "all" else (options.variant,)
             reports = {name: power_flow_checks.validate_variant(name, options.data) for name in variants}

@@ -76,7 +76,7 @@ def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEA
     Returns:
         Positions, nearest first, [n, n_nearest].
     """
-    laplacian = weighted_laplacian(case, 1.0 / case.branch.x_pu)
+    laplacian = weighted_laplacian(case, 1.0 / case.branch.reactance_pu)
     x = np.linalg.pinv(laplacian, hermitian=True)
     distance = np.diag(x)[:, None] + np.diag(x)[None, :] - 2.0 * x
     np.fill_diagonal(distance, -1.0)

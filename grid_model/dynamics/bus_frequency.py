@@ -42,7 +42,7 @@ def frequency_divider(
         out of service are zero.
     """
     n_bus, n_machine = case.n_bus, case.n_machine
-    laplacian = weighted_laplacian(case, np.where(branch_in_service, 1.0 / case.branch.x_pu, 0.0))
+    laplacian = weighted_laplacian(case, np.where(branch_in_service, 1.0 / case.branch.reactance_pu, 0.0))
     machine_weight = np.where(machine_in_service, 1.0 / machine_reactance_pu(case), 0.0)
     np.add.at(laplacian, (case.machine.bus, case.machine.bus), machine_weight)
     to_machine = np.zeros((n_bus, n_machine))

@@ -109,6 +109,8 @@ def swing_topology(
         case.branch.x_pu / (case.branch.r_pu**2 + case.branch.x_pu**2) / case.branch.tap,
         0.0,
     )
+    if np.any(case.branch.shift_rad):
+        spring = spring * _shifted(case, v_pu)
     stiffness = np.empty(case.n_branch + case.n_machine)
     spring_stiffness(
         v_pu,
@@ -142,8 +144,19 @@ def swing_topology(
         impact_share=angle,
         angle_sensitivity=angle_sensitivity,
         spring_pu=spring,
-        conductance_pu=spring * case.branch.r_pu / case.branch.x_pu,
+        conductance_pu=spring * case.branch.r_pu / case.branch.reactance_pu,
         machine_group=group,
         island=island,
         group_island=group_island,
     )
+
+
+def _shifted(case: Case, v_pu: ComplexArray) -> FloatArray:
+    """cos(phi - shift) / cos(phi) of each circuit: what the angle across its reactance makes of a stiffness, [branch].
+
+    phi is the angle between its buses at the operating point. How its losses grow is left to phi alone.
+    """
+    f, t = case.branch.from_bus, case.branch.to_bus
+    phi = np.angle(v_pu[f] * np.conj(v_pu[t]))
+    factor: FloatArray = np.cos(phi - case.branch.shift_rad) / np.cos(phi)
+    return np.where(case.branch.shift_rad != 0.0, factor, 1.0)

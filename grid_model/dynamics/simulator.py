@@ -58,7 +58,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_network import GroupNetwork
@@ -148,6 +148,7 @@ class GridSimulator:
 
         Raises:
             ValueError: the control interval is not a whole number of integration steps.
+            CaseDataError: the grid has several islands.
             EngineMismatch: with `check`, the engine's published state is not pandapower's.
             PowerFlowDiverged: the published state has no solution.
         """
@@ -155,6 +156,11 @@ class GridSimulator:
         if n_steps < 1 or abs(n_steps * config.dt_s - interval_s) > 1e-9:
             raise ValueError(
                 f"control interval {interval_s} s is not a whole number of integration steps of {config.dt_s} s"
+            )
+        if case.n_island > 1:
+            raise CaseDataError(
+                f"case {case.name}: {case.n_island} islands, expected one, as each has a frequency of its own. Open "
+                "them as grids of their own."
             )
         self.case = case
         self.n_env = n_env

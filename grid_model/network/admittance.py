@@ -3,7 +3,9 @@
 Pi model with an ideal transformer at the from end (Kundur, Power System Stability and Control, 1994, sec. 6.2 and
 6.4): with y = 1/(r + jx), charging b and ratio t,
 
-    y_ff = (y + jb/2) / t^2,   y_ft = y_tf = -y / t,   y_tt = y + jb/2.
+    y_ff = (y + jb/2) / |t|^2,   y_ft = -y / conj(t),   y_tf = -y / t,   y_tt = y + jb/2,
+
+where a phase shifter's t is complex; what else a `BranchTable` may hold of a circuit is added as said there.
 """
 
 from __future__ import annotations
@@ -11,13 +13,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.compilation import compiled
 
-ComplexArray = npt.NDArray[np.complex128]
+__all__ = [
+    "BranchAdmittance",
+    "ComplexArray",
+    "branch_admittance",
+    "branch_flows",
+    "bus_admittance",
+    "fixed_shunt_pu",
+    "machine_outflow",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,22 +36,41 @@ class BranchAdmittance:
     from_bus: IntArray
     to_bus: IntArray
     y_ff_pu: ComplexArray
-    y_ft_pu: ComplexArray  # equals y_tf: there are no phase shifters
+    y_ft_pu: ComplexArray
+    y_tf_pu: ComplexArray  # differs from y_ft for phase shifters and unequal directions
     y_tt_pu: ComplexArray
 
 
-def branch_admittance(case: Case) -> BranchAdmittance:
-    """Two-port admittances of all rated circuits of a case."""
-    series = np.complex128(1.0) / (case.branch.r_pu + 1j * case.branch.x_pu)
-    tap: ComplexArray = case.branch.tap.astype(np.complex128)
-    shunt = 0.5j * case.branch.b_pu
+def branch_admittance(case: Case, tap: FloatArray | None = None) -> BranchAdmittance:
+    """Two-port admittances of all rated circuits of a case.
+
+    Args:
+        case: the grid.
+        tap: ratios in place of the case's, [branch].
+    """
+    branch = case.branch
+    z_pu = branch.r_pu + 1j * branch.x_pu
+    series = np.complex128(1.0) / z_pu
+    back = series if not np.any(branch.asymmetry_pu) else np.complex128(1.0) / (z_pu + branch.asymmetry_pu)
+    ratio: ComplexArray = (branch.tap if tap is None else tap).astype(np.complex128)
+    if np.any(branch.shift_rad):
+        ratio = ratio * np.exp(1j * branch.shift_rad)
+    charging = 0.5j * branch.b_pu
     return BranchAdmittance(
-        from_bus=case.branch.from_bus,
-        to_bus=case.branch.to_bus,
-        y_ff_pu=(series + shunt) / tap**2,
-        y_ft_pu=-series / tap,
-        y_tt_pu=series + shunt,
+        from_bus=branch.from_bus,
+        to_bus=branch.to_bus,
+        y_ff_pu=(series + (charging + branch.shunt_from_pu)) / (ratio * np.conj(ratio)),
+        y_ft_pu=-series / np.conj(ratio),
+        y_tf_pu=-back / ratio,
+        y_tt_pu=back + (charging + branch.shunt_to_pu),
     )
+
+
+def fixed_shunt_pu(case: Case) -> ComplexArray:
+    """Admittance to ground of the shunts that nobody switches, on Case.base_mva, [bus]."""
+    shunt_pu = np.zeros(case.n_bus, dtype=np.complex128)
+    np.add.at(shunt_pu, case.shunt.bus, (case.shunt.p_mw - 1j * case.shunt.q_mvar) / case.base_mva)
+    return shunt_pu
 
 
 def bus_admittance(
@@ -61,9 +89,12 @@ def bus_admittance(
     np.add.at(matrix, (y.from_bus, y.from_bus), on * y.y_ff_pu)
     np.add.at(matrix, (y.to_bus, y.to_bus), on * y.y_tt_pu)
     np.add.at(matrix, (y.from_bus, y.to_bus), on * y.y_ft_pu)
-    np.add.at(matrix, (y.to_bus, y.from_bus), on * y.y_ft_pu)
+    np.add.at(matrix, (y.to_bus, y.from_bus), on * y.y_tf_pu)
     reactor = -1j * reactor_share * case.reactor.q_mvar / case.base_mva
     np.add.at(matrix, (case.reactor.bus, case.reactor.bus), reactor)
+    if len(case.shunt.bus):
+        at = np.arange(case.n_bus)
+        matrix[at, at] += fixed_shunt_pu(case)
     return matrix
 
 
@@ -76,6 +107,7 @@ def branch_flows(
     to_bus: IntArray,
     y_ff_pu: ComplexArray,
     y_ft_pu: ComplexArray,
+    y_tf_pu: ComplexArray,
     y_tt_pu: ComplexArray,
     base_mva: float,
     s_from_mva: ComplexArray,
@@ -83,7 +115,7 @@ def branch_flows(
 ) -> None:
     """Complex power entering every circuit at its two ends, S = V conj(I) [MVA]; zero where out of service.
 
-        S_from = V_from conj(y_ff V_from + y_ft V_to),     S_to = V_to conj(y_ft V_from + y_tt V_to)
+        S_from = V_from conj(y_ff V_from + y_ft V_to),     S_to = V_to conj(y_tf V_from + y_tt V_to)
 
     Args:
         rows: environments whose flows are computed, [n].
@@ -93,6 +125,7 @@ def branch_flows(
         to_bus: position of the bus at its end, [branch].
         y_ff_pu: as in `BranchAdmittance`, on base_mva, [branch].
         y_ft_pu: likewise.
+        y_tf_pu: likewise.
         y_tt_pu: likewise.
         base_mva: base of the per-unit system [MVA].
         s_from_mva: filled in for these environments, [env, branch].
@@ -105,7 +138,7 @@ def branch_flows(
                 v_from = v_pu[e, from_bus[k]]
                 v_to = v_pu[e, to_bus[k]]
                 s_from_mva[e, k] = base_mva * v_from * np.conj(y_ff_pu[k] * v_from + y_ft_pu[k] * v_to)
-                s_to_mva[e, k] = base_mva * v_to * np.conj(y_ft_pu[k] * v_from + y_tt_pu[k] * v_to)
+                s_to_mva[e, k] = base_mva * v_to * np.conj(y_tf_pu[k] * v_from + y_tt_pu[k] * v_to)
             else:
                 s_from_mva[e, k] = 0.0
                 s_to_mva[e, k] = 0.0

@@ -4,27 +4,28 @@ Rows of the net's tables stand in the order of the case's tables, so a position 
 
     net.bus      buses                         net.gen      machines (slack=True on the slack machine)
     net.line     branch rows 0..n_line-1       net.load     loads
-    net.trafo    branch rows from n_line on    net.shunt    reactors
+    net.trafo    branch rows from n_line on    net.shunt    reactors, fixed shunts, shunts of circuits
     net.sgen     renewable plants, then gas plants, then demand-response units
-    net.storage  battery plants
+    net.storage  battery plants                net.dcline   DC lines
 
 A transformer's high-voltage side is its `from_bus`, which carries the ratio. Ratios are given as one tap step
 of a `Ratio` changer and never as off-nominal `vn_hv_kv`, which lightsim2grid would ignore without a word.
-Plants that this project adds stand in the net with no power; whoever solves it sets theirs. Left out:
-magnetising branches, reactive limits of the machines and zero sequence, none of which are published.
+Admittances to ground of a circuit that its row cannot hold (a transformer's charging, iron loss, unequal ends) stand
+as shunts at its ends, which `switch_circuits` loses with it. A circuit whose impedance differs in its two directions
+stands as an `impedance`, and its row is never in service.
+Plants that this project adds stand in the net with no power; whoever solves it sets theirs. Angles are this
+project's, without the turns of vector groups. Left out: reactive limits of the machines and zero sequence.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cases.arrays import CaseDataError, FloatArray
+from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.case import Case
-from cases.grid_tables import GridTables
 
 # Size of a battery plant's store in the net's table; power flow does not use it.
 STORAGE_MWH = 25.0
@@ -53,6 +54,7 @@ def build_network(
     """
     import pandapower as pp
 
+    placed = np.isfinite(case.bus.x) & np.isfinite(case.bus.y)
     net = pp.create_empty_network(name=case.name, f_hz=case.f0_hz, sn_mva=case.base_mva)
     pp.create_buses(
         net,
@@ -62,13 +64,22 @@ def build_network(
         zone=[case.area_names[a] for a in case.bus.area],
         min_vm_pu=case.bus.vm_min_pu,
         max_vm_pu=case.bus.vm_max_pu,
-        geodata=list(zip(case.bus.x.tolist(), case.bus.y.tolist(), strict=True)),
+        geodata=list(zip(case.bus.x.tolist(), case.bus.y.tolist(), strict=True)) if placed.all() else None,
     )
     _create_lines(net, case)
     _create_transformers(net, case)
+    _create_unequal_circuits(net, case)
     _create_machines(net, case, distributed_slack)
     pp.create_loads(
-        net, case.load.bus, p_mw=case.load.p_mw, q_mvar=case.load.q_mvar, name=list(case.load.name)
+        net,
+        case.load.bus,
+        p_mw=case.load.p_mw,
+        q_mvar=case.load.q_mvar,
+        const_i_p_percent=100.0 * case.load.p_current_share,
+        const_z_p_percent=100.0 * case.load.p_impedance_share,
+        const_i_q_percent=100.0 * case.load.q_current_share,
+        const_z_q_percent=100.0 * case.load.q_impedance_share,
+        name=list(case.load.name),
     )
     if renewables and case.n_renewable:
         pp.create_sgens(
@@ -90,12 +101,61 @@ def build_network(
             p_mw=0.0,
             name=[f"reactor {case.bus.bus_number[b]}" for b in case.reactor.bus],
         )
+    _create_fixed_shunts(net, case)
+    _create_dc_lines(net, case)
     return net
 
 
 def set_reactor_share(net: Any, case: Case, share: FloatArray | float) -> None:
     """Switch in this share of the reactor banks, [reactor] or one for all."""
-    net.shunt["q_mvar"] = share * case.reactor.q_mvar
+    if case.n_reactor:
+        net.shunt.loc[: case.n_reactor - 1, "q_mvar"] = share * case.reactor.q_mvar
+
+
+def switch_circuits(net: Any, case: Case, branch_in_service: BoolArray, bus_live: BoolArray) -> None:
+    """Switch buses and circuits, with what stands at them: loads, shunts and DC lines.
+
+    Args:
+        net: of `build_network` with reactors.
+        case: the grid.
+        branch_in_service: [branch].
+        bus_live: [bus].
+    """
+    net.bus["in_service"] = bus_live
+    direct = branch_in_service & ~case.branch.is_asymmetric
+    net.line["in_service"], net.trafo["in_service"] = direct[: case.n_line], direct[case.n_line :]
+    if len(net.impedance):
+        net.impedance["in_service"] = branch_in_service[case.branch.is_asymmetric]
+    net.load["in_service"] = bus_live[case.load.bus]
+    own = circuit_shunts(case)
+    net.shunt["in_service"] = np.concatenate(
+        [bus_live[case.reactor.bus], bus_live[case.shunt.bus], branch_in_service[own.branch]]
+    )
+    if case.n_dc_line:
+        net.dcline["in_service"] = bus_live[case.dc_line.from_bus] & bus_live[case.dc_line.to_bus]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitShunts:
+    """Admittances to ground of circuits that stand as shunts of their own; every array has shape [circuit shunt]."""
+
+    branch: IntArray
+    bus: IntArray
+    y_pu: ComplexArray
+
+
+def circuit_shunts(case: Case) -> CircuitShunts:
+    """What the rows cannot hold: all of a transformer's admittance to ground, of a line's all beside its charging."""
+    branch = case.branch
+    charging: ComplexArray = np.where(branch.is_transformer | branch.is_asymmetric, 0.5j * branch.b_pu, 0.0)
+    at_from = (charging + branch.shunt_from_pu) / branch.tap**2
+    at_to = charging + branch.shunt_to_pu
+    row_from, row_to = np.flatnonzero(at_from), np.flatnonzero(at_to)
+    return CircuitShunts(
+        branch=np.concatenate([row_from, row_to]),
+        bus=np.concatenate([branch.from_bus[row_from], branch.to_bus[row_to]]),
+        y_pu=np.concatenate([at_from[row_from], at_to[row_to]]),
+    )
 
 
 def _create_lines(net: Any, case: Case) -> None:
@@ -118,11 +178,12 @@ def _create_lines(net: Any, case: Case) -> None:
         max_i_ka=branch.rate_a_mva[:n] / (np.sqrt(3.0) * vn_kv),
         name=list(branch.name[:n]),
         max_loading_percent=100.0,
+        in_service=~branch.is_asymmetric[:n],
     )
 
 
 def _create_transformers(net: Any, case: Case) -> None:
-    """Transformers rated at rate A; vk = |z| on that rating, ratio = 1 + tap step."""
+    """Transformers rated at rate A; vk = |z| on that rating with the sign of x, ratio = 1 + tap step."""
     import pandapower as pp
 
     branch, n = case.branch, case.n_line
@@ -137,11 +198,13 @@ def _create_transformers(net: Any, case: Case) -> None:
         sn_mva=sn_mva,
         vn_hv_kv=case.bus.vn_kv[branch.from_bus[n:]],
         vn_lv_kv=case.bus.vn_kv[branch.to_bus[n:]],
-        vk_percent=np.hypot(branch.r_pu[n:], branch.x_pu[n:]) * to_percent,
+        vk_percent=np.where(branch.x_pu[n:] < 0.0, -1.0, 1.0)
+        * np.hypot(branch.r_pu[n:], branch.x_pu[n:])
+        * to_percent,
         vkr_percent=branch.r_pu[n:] * to_percent,
         pfe_kw=0.0,
         i0_percent=0.0,
-        shift_degree=0.0,
+        shift_degree=np.rad2deg(branch.shift_rad[n:]),
         tap_side="hv",
         tap_neutral=0,
         tap_min=0,
@@ -151,9 +214,75 @@ def _create_transformers(net: Any, case: Case) -> None:
         tap_changer_type="Ratio",
         name=list(branch.name[n:]),
         max_loading_percent=100.0,
+        in_service=~branch.is_asymmetric[n:],
     )
     # Without this column every solve warns that it is missing.
     net.trafo["tap_dependency_table"] = False
+
+
+def _create_unequal_circuits(net: Any, case: Case) -> None:
+    """Circuits whose impedance differs in its two directions.
+
+    Raises:
+        CaseDataError: one of them has a ratio or a shift, which an `impedance` has not.
+    """
+    import pandapower as pp
+
+    branch = case.branch
+    for k in np.flatnonzero(branch.is_asymmetric):
+        if branch.tap[k] != 1.0 or branch.shift_rad[k] != 0.0:
+            raise CaseDataError(
+                f"case {case.name}: branch {branch.name[k]} has unequal directions and a ratio, expected one of the "
+                "two in a pandapower net."
+            )
+        back = branch.r_pu[k] + 1j * branch.x_pu[k] + branch.asymmetry_pu[k]
+        pp.create_impedance(
+            net,
+            branch.from_bus[k],
+            branch.to_bus[k],
+            rft_pu=branch.r_pu[k],
+            xft_pu=branch.x_pu[k],
+            rtf_pu=back.real,
+            xtf_pu=back.imag,
+            sn_mva=case.base_mva,
+            name=branch.name[k],
+        )
+
+
+def _create_fixed_shunts(net: Any, case: Case) -> None:
+    """Shunts that nobody switches, then those that stand for parts of circuits."""
+    import pandapower as pp
+
+    own, fixed = circuit_shunts(case), case.shunt
+    if len(fixed.bus) + len(own.bus) == 0:
+        return
+    s_mva = case.base_mva * np.conj(own.y_pu)
+    pp.create_shunts(
+        net,
+        np.concatenate([fixed.bus, own.bus]),
+        p_mw=np.concatenate([fixed.p_mw, s_mva.real]),
+        q_mvar=np.concatenate([fixed.q_mvar, s_mva.imag]),
+        name=[f"shunt {case.bus.bus_number[b]}" for b in fixed.bus]
+        + [f"of {case.branch.name[k]}" for k in own.branch],
+    )
+
+
+def _create_dc_lines(net: Any, case: Case) -> None:
+    """DC lines; pandapower wants the larger power as `p_mw`, positive from the end that takes it."""
+    import pandapower as pp
+
+    line = case.dc_line
+    for k in range(case.n_dc_line):
+        backwards = line.p_from_mw[k] < 0.0
+        sent, received = (
+            (-line.p_to_mw[k], -line.p_from_mw[k]) if backwards else (line.p_from_mw[k], line.p_to_mw[k])
+        )
+        ends = (line.from_bus[k], line.vm_from_pu[k]), (line.to_bus[k], line.vm_to_pu[k])
+        (from_bus, vm_from), (to_bus, vm_to) = ends[::-1] if backwards else ends
+        pp.create_dcline(
+            net, from_bus, to_bus, p_mw=sent, loss_percent=0.0, loss_mw=sent - received,
+            vm_from_pu=vm_from, vm_to_pu=vm_to, name=line.name[k],
+        )  # fmt: skip
 
 
 def _create_machines(net: Any, case: Case, distributed_slack: bool) -> None:
@@ -204,151 +333,3 @@ def _create_resources(net: Any, case: Case) -> None:
             name=[resource.name[r] for r in row],
             type="bess",
         )
-
-
-def read_pandapower(source: str) -> Any:
-    """A pandapower net from a JSON file, or one of pandapower's own by its name (case39, case118, ...).
-
-    Raises:
-        CaseDataError: there is no such file or net, or the file is something else.
-    """
-    import pandapower as pp
-    import pandapower.networks
-
-    path = Path(source)
-    if path.suffix == ".json":
-        if not path.exists():
-            raise CaseDataError(f"{source}: no such file, expected a pandapower net.")
-        try:
-            net = pp.from_json(str(path))
-        except Exception as error:  # pandapower raises whatever a broken file leads it to
-            raise CaseDataError(
-                f"{path.name}: cannot be read ({error}), expected a pandapower net."
-            ) from error
-        if not isinstance(net, pp.pandapowerNet):
-            raise CaseDataError(f"{path.name}: holds a {type(net).__name__}, expected a pandapower net.")
-        net.name = net.name or path.stem
-        return net
-    known = sorted(name for name in dir(pandapower.networks) if name.startswith("case"))
-    if source not in known:
-        raise CaseDataError(
-            f"{source}: expected rogers, tr18, a file that ends in .json, .m or .mat, or one of pandapower's "
-            f"nets: {', '.join(known)}."
-        )
-    net = getattr(pandapower.networks, source)()
-    net.name = source
-    return net
-
-
-def solved_tables(net: Any) -> tuple[GridTables, FloatArray, FloatArray]:
-    """Solve a net and give its internal matrices, with voltages [pu] and angles [degree] of every bus.
-
-    Loads, static generators and storage are netted at their buses; buses joined by closed switches are one.
-    Ratings come from `max_i_ka` of lines and `sn_mva` of transformers.
-
-    Raises:
-        CaseDataError: pandapower finds no solution.
-    """
-    import pandapower as pp
-
-    if len(net.trafo) and "tap_dependency_table" not in net.trafo:
-        net.trafo["tap_dependency_table"] = False  # without this column every solve warns that it is missing
-    try:
-        pp.runpp(
-            net, trafo_model="pi", calculate_voltage_angles=True, tolerance_mva=1e-8, max_iteration=30,
-            numba=False, lightsim2grid=False,
-        )  # fmt: skip
-    except Exception as error:  # pandapower raises whatever broken tables lead it to
-        raise CaseDataError(
-            f"{net.name}: pandapower cannot solve it ({error}), expected a healthy net."
-        ) from error
-    ppc, lookup = net._ppc, net._pd2ppc_lookups
-    bus, branch = ppc["bus"].real.copy(), ppc["branch"].real.copy()
-    vm_pu, va_degree = bus[:, 7].copy(), bus[:, 8].copy()
-    branch[:, 5:8] = 0.0
-    for element in ("line", "trafo"):
-        if element in lookup["branch"]:
-            first, last = lookup["branch"][element]
-            branch[first:last, 5] = _net_rating_mva(net, element)
-    # pandapower numbers its internal buses from 0; use the names if they are distinct numbers.
-    first_of: dict[int, int] = {}
-    for index in net.bus.index[net.bus["in_service"]]:
-        first_of.setdefault(int(lookup["bus"][index]), int(index))
-    spare = int(net.bus.index.max()) + 1
-    label = {row: first_of.get(row, spare + row) for row in range(len(bus))}
-    names = {row: str(net.bus.at[index, "name"]) for row, index in first_of.items()}
-    distinct = len(set(names.values())) == len(bus)
-    if distinct and all(name.isdigit() for name in names.values()):
-        label = {row: int(name) for row, name in names.items()}
-    for row, index in first_of.items():
-        bus[row, 11], bus[row, 12] = (
-            net.bus[limit].get(index, np.nan) if limit in net.bus else np.nan
-            for limit in ("max_vm_pu", "min_vm_pu")
-        )
-    gen = ppc["gen"].real.copy()
-    if "max_p_mw" in net.ext_grid:
-        for index, p_mw in net.ext_grid["max_p_mw"].dropna().items():
-            gen[int(lookup["ext_grid"][index]), 8] = p_mw
-    # pandapower leaves 0 where it does not look at the limits of an external grid.
-    for column, name, unlimited in ((3, "max_q_mvar", 1e9), (4, "min_q_mvar", -1e9)):
-        for index in net.ext_grid.index[net.ext_grid["in_service"]]:
-            q_mvar = float(net.ext_grid.at[index, name]) if name in net.ext_grid else np.nan
-            gen[int(lookup["ext_grid"][index]), column] = unlimited if np.isnan(q_mvar) else q_mvar
-    gen[:, 0] = [label[int(b)] for b in gen[:, 0]]
-    branch[:, 0], branch[:, 1] = ([label[int(b)] for b in branch[:, end]] for end in (0, 1))
-    bus[:, 0] = [label[row] for row in range(len(bus))]
-    in_service = bus[:, 1] != 4
-    tables = GridTables(
-        source=str(net.name),
-        base_mva=float(ppc["baseMVA"]),
-        f0_hz=float(net.f_hz),
-        bus=bus,
-        gen=gen,
-        branch=branch,
-        notes=_limited_notes(net),
-        xy=_net_positions(net, [first_of.get(int(row)) for row in np.flatnonzero(in_service)]),
-    )
-    return tables, vm_pu[in_service], va_degree[in_service]
-
-
-def _net_rating_mva(net: Any, element: str) -> FloatArray:
-    """What each line or transformer may carry, `max_loading_percent` of its rating [MVA]; zero where none is given."""
-    table = net[element]
-    if element == "line":
-        vn_kv = net.bus["vn_kv"].loc[table["from_bus"]].to_numpy()
-        rating = np.sqrt(3.0) * vn_kv * table["max_i_ka"].to_numpy(np.float64)
-    else:
-        rating = table["sn_mva"].to_numpy(np.float64)
-    rating = rating * table["parallel"].to_numpy(np.float64) * table["df"].to_numpy(np.float64)
-    return np.nan_to_num(rating * _loading_limit(table), nan=0.0)
-
-
-def _loading_limit(table: Any) -> FloatArray:
-    """Share of their rating that lines or transformers may be loaded with, all of it where nothing is said."""
-    if "max_loading_percent" not in table:
-        return np.ones(len(table))
-    percent = table["max_loading_percent"].to_numpy(np.float64)
-    return np.where(percent > 0.0, percent, 100.0) / 100.0  # no number and 0 say nothing
-
-
-def _limited_notes(net: Any) -> tuple[str, ...]:
-    """What is said of elements that may not carry all of their rating, or more than that."""
-    n = sum(int(np.count_nonzero(_loading_limit(net[element]) != 1.0)) for element in ("line", "trafo"))
-    return (
-        (f"{n} circuits have a max_loading_percent other than 100: rate A is that share of it",) if n else ()
-    )
-
-
-def _net_positions(net: Any, indices: list[int | None]) -> FloatArray | None:
-    """Drawing position of the named buses, None unless all have one and no two the same."""
-    if "geo" not in net.bus or any(index is None for index in indices):
-        return None
-    try:
-        xy = np.array(
-            [json.loads(net.bus.at[index, "geo"])["coordinates"][:2] for index in indices], dtype=np.float64
-        )
-    except (TypeError, ValueError, KeyError):
-        return None
-    if xy.shape != (len(indices), 2) or not np.all(np.isfinite(xy)) or len(np.unique(xy, axis=0)) < len(xy):
-        return None
-    return xy

@@ -1,7 +1,7 @@
 """Where things stand in a drawing of the grid: a place for everything that is marked beside a bus.
 
-Bus positions are data of the case. Machines, renewable plants and resources have none: each is marked by a
-badge beside its bus, at a place that no branch, other bus or other badge touches.
+Bus positions are data of the case, or worked out by `placement`. Machines, renewable plants and resources have none:
+each is marked by a badge beside its bus, at a place that no branch, other bus or other badge touches.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
+from grid_model.picture.placement import nearest_distance
+
+NEAR = 5.0  # radii; a badge stands at 2.2, and clearance beyond 2.1 more is not counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +30,7 @@ class Badges:
 
 def bus_radius(case: Case) -> float:
     """Radius of a bus in drawing units: three tenths of the least distance between two buses."""
-    xy = np.column_stack([case.bus.x, case.bus.y])
-    distance = np.linalg.norm(xy[:, None] - xy[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    return 0.3 * float(distance.min())
+    return 0.3 * nearest_distance(np.column_stack([case.bus.x, case.bus.y]))
 
 
 def place_badges(case: Case) -> Badges:
@@ -48,17 +48,22 @@ def place_badges(case: Case) -> Badges:
     angles = np.linspace(0.0, 2.0 * np.pi, 48, endpoint=False)
     ring = np.column_stack([np.cos(angles), np.sin(angles)])
     placed = np.empty((0, 2))
+    near = NEAR * radius
     for _, _, bus in plants:
+        # What is further away than a candidate's whole clearance cannot decide between candidates.
+        here = distance_to_segments(xy[bus][None], start, end)[0] < near
+        by_start, by_end = start[here], end[here]
+        others = xy[(np.linalg.norm(xy - xy[bus], axis=1) < near) & (np.arange(len(xy)) != bus)]
+        before = placed[np.linalg.norm(placed - xy[bus], axis=1) < near]
         best_clearance, best = -np.inf, xy[bus]
         for distance in (1.95 * radius, 2.2 * radius):
             candidates = xy[bus] + distance * ring
-            others = np.delete(xy, bus, axis=0)
             clearance = np.minimum(
-                distance_to_segments(candidates, start, end).min(axis=1),
-                np.linalg.norm(candidates[:, None] - others[None], axis=2).min(axis=1) - radius,
+                distance_to_segments(candidates, by_start, by_end).min(axis=1, initial=near),
+                np.linalg.norm(candidates[:, None] - others[None], axis=2).min(axis=1, initial=near) - radius,
             )
-            if len(placed):
-                apart = np.linalg.norm(candidates[:, None] - placed[None], axis=2).min(axis=1)
+            if len(before):
+                apart = np.linalg.norm(candidates[:, None] - before[None], axis=2).min(axis=1)
                 clearance = np.minimum(clearance, 0.6 * apart)
             # The nearer ring wins unless the farther one is clearly freer.
             clearance = np.minimum(clearance, 1.1 * radius) - 0.15 * (distance - 1.95 * radius)

@@ -40,6 +40,7 @@ from grid_model.picture.network_symbols import (
     TIE_BAND,
     BusScale,
 )
+from grid_model.picture.placement import placed
 
 __all__ = ["NETWORK_FIGSIZE", "draw_network"]
 
@@ -60,7 +61,7 @@ def draw_network(
     """Draw the whole grid with its legend and colour bars into an empty figure.
 
     Args:
-        case: the grid; positions are case.bus.x and case.bus.y.
+        case: the grid; positions are case.bus.x and case.bus.y, or worked out where these are not good.
         figure: empty figure, best of NETWORK_FIGSIZE's proportions.
         buses: value and scale of the buses' colour; white buses without it.
         loading_percent: loading of each circuit in percent of the rating that applies, shape [branch].
@@ -88,6 +89,7 @@ def draw_network(
                 f"{name} has shape {np.shape(values)}, expected ({expected},) for case {case.name}"
             )
 
+    case = placed(case)
     graph = multigraph(case)
     radius = bus_radius(case)
     axes = figure.add_axes((0.01, 0.13, 0.98, 0.83 if title else 0.86))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
+from grid_model.picture.placement import placed
 from grid_model.security.verdict import Screening
 
 # Worst first; colours that differ in grey as well.
@@ -21,7 +22,7 @@ def draw_outages(screening: Screening, path: Path) -> None:
     """The grid, circuits coloured by the worst loading after their loss, insecure outages marked."""
     from matplotlib.figure import Figure
 
-    case = screening.case
+    case = placed(screening.case)
     loading = np.full(case.n_branch, 100.0)
     circuits: dict[str, list[tuple[float, float]]] = {rest: [] for rest in MARKS}
     machines: dict[str, list[tuple[float, float]]] = {rest: [] for rest in MARKS}

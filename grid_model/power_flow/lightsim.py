@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
 from cases.case import Case, LoadTable
 from grid_model.kernels.bus_injection import split_injection
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows, machine_outflow
@@ -46,6 +46,19 @@ def _on_step(power_mva: ComplexArray) -> ComplexArray:
     rounded.real = np.rint(power_mva.real / INJECTION_STEP_MW) * INJECTION_STEP_MW
     rounded.imag = np.rint(power_mva.imag / INJECTION_STEP_MW) * INJECTION_STEP_MW
     return rounded
+
+
+def what_lightsim2grid_lacks(case: Case) -> str | None:
+    """Something of the grid that lightsim2grid would pass over or cannot take; None if it takes all."""
+    if case.n_island > 1:
+        return "several islands"
+    if case.n_dc_line:
+        return "DC lines that hold voltages"
+    if case.load.depends_on_voltage:
+        return "loads that depend on voltage"
+    if np.any(case.branch.is_asymmetric):
+        return "circuits with unequal directions"
+    return None
 
 
 class PowerFlowEngine:
@@ -78,13 +91,17 @@ class PowerFlowEngine:
             check: solve the reference state with pandapower too; only tests of speed switch it off.
 
         Raises:
+            CaseDataError: the grid has something that lightsim2grid has not, see `what_lightsim2grid_lacks`.
             EngineMismatch: engine and oracle differ by more than 1e-8 pu.
             PowerFlowDiverged: the reference state has no solution.
         """
         from lightsim2grid.network import init_from_pandapower
 
-        from grid_model.network.pandapower_net import build_network
+        from grid_model.network.pandapower_net import build_network, circuit_shunts
 
+        lacking = what_lightsim2grid_lacks(case)
+        if lacking is not None:
+            raise CaseDataError(f"case {case.name}: lightsim2grid takes no {lacking}, expected none.")
         self.case = case
         self.n_env = n_env
         self._admittance = branch_admittance(case)
@@ -119,6 +136,9 @@ class PowerFlowEngine:
         prototype.set_reference_slack_bus(int(case.machine.bus[case.machine.slack_machine]))
         for reactor in range(case.n_reactor):
             prototype.change_q_shunt(reactor, float(reactor_share * case.reactor.q_mvar[reactor]))
+        # Rows of the net's shunts after the reactors: fixed ones, then those that go with a circuit.
+        self._first_fixed_shunt = case.n_reactor
+        self._circuit_shunts = circuit_shunts(case)
         self._all = np.ones(2 * n, dtype=np.bool_)
         self._every = np.arange(n_env)
 
@@ -224,6 +244,12 @@ class PowerFlowEngine:
                 (grid.reactivate_load if live[bus] else grid.deactivate_load)(load)
             for reactor in np.flatnonzero(case.reactor.bus == bus):
                 (grid.reactivate_shunt if live[bus] else grid.deactivate_shunt)(int(reactor))
+            for shunt in np.flatnonzero(case.shunt.bus == bus) + self._first_fixed_shunt:
+                (grid.reactivate_shunt if live[bus] else grid.deactivate_shunt)(int(shunt))
+        first = self._first_fixed_shunt + len(case.shunt.bus)
+        for row, k in enumerate(self._circuit_shunts.branch):
+            if branch_on[k] != self.branch_in_service[env, k]:
+                (grid.reactivate_shunt if branch_on[k] else grid.deactivate_shunt)(first + row)
         for machine in np.flatnonzero(machine_on != self.machine_in_service[env]):
             if machine_on[machine]:
                 grid.reactivate_gen(int(machine))
@@ -280,6 +306,10 @@ class PowerFlowEngine:
             injection_mva,
             power,
         )
+        for shunt, machine in np.argwhere(self.case.shunt.bus[:, None] == self.case.machine.bus):
+            s_mva = self.case.shunt.p_mw[shunt] + 1j * self.case.shunt.q_mvar[shunt]
+            on = self.machine_in_service[names, machine]
+            power[:, machine] += s_mva * np.abs(self.v_pu[names, self.case.shunt.bus[shunt]]) ** 2 * on
         for reactor, machine in self._reactor_beside:
             at = self.case.reactor.bus[reactor]
             absorbed_mvar = self.reactor_share[names, reactor] * self.case.reactor.q_mvar[reactor]
@@ -328,6 +358,7 @@ class PowerFlowEngine:
             y.to_bus,
             y.y_ff_pu,
             y.y_ft_pu,
+            y.y_tf_pu,
             y.y_tt_pu,
             self.case.base_mva,
             self.s_from_mva,
@@ -335,13 +366,13 @@ class PowerFlowEngine:
         )
 
     def _check_against_oracle(self, reactor_share: float) -> None:
-        from grid_model.network.pandapower_net import build_network
+        from grid_model.network.pandapower_net import build_network, set_reactor_share
 
         net = build_network(
             self.case, resources=False, renewables=False, reactors=True, distributed_slack=True
         )
         net.gen["slack_weight"] = self._share
-        net.shunt["q_mvar"] = reactor_share * self.case.reactor.q_mvar
+        set_reactor_share(net, self.case, reactor_share)
         oracle = solve_with_pandapower(net, distributed_slack=True)
         worst = np.abs(oracle.v_pu - self._reference_v_pu)
         if worst.max() > AGREEMENT_PU:

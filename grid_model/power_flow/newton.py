@@ -1,10 +1,12 @@
 """AC power flows of a case for a batch of environments: the engine of the step.
 
-The engine sees plants and loads only as bus injections, and, where asked for, as powers that depend on voltage.
-Machines hold their voltage, and what the injections leave unbalanced (losses first of all) is shared among the
-machines of each island by `slack_share`. Angles refer to the slack machine's bus, also while that machine is out. A
-result is a function of topology, reactors, ratios, injections and starting voltages alone, bit for bit, whatever the
-batch and whatever was solved before. When it is built, it must agree with pandapower.
+The engine sees plants and loads only as bus injections, and, where asked for, as powers that depend on voltage. What
+nobody schedules it adds itself: the powers of DC lines, whose ends hold their voltages, and how loads of the case at
+their published size follow the voltage (`LoadTable`), unless laws are given. Machines hold their voltage, and what the
+injections leave unbalanced (losses first of all) is shared among the machines of each island by `slack_share`. Angles
+refer to the slack machine's bus, also while that machine is out. A result is a function of topology, reactors, ratios,
+injections and starting voltages alone, bit for bit, whatever the batch and whatever was solved before. When it is
+built, it must agree with pandapower.
 """
 
 from __future__ import annotations
@@ -13,36 +15,36 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
-from grid_model.network.admittance import ComplexArray
+from grid_model.network.admittance import ComplexArray, branch_admittance, fixed_shunt_pu
 from grid_model.network.topology import islands, live_buses
+from grid_model.power_flow.angles import dc_angles, turn_to_slack
 from grid_model.power_flow.batch_solver import NO_LAW, BatchSolver, TwoPorts
+from grid_model.power_flow.load_law import dc_line_mva, drawn_mva, own_law
 from grid_model.power_flow.reactive_limits import ReactiveLimits
 from grid_model.power_flow.remembered_oracle import published_voltages
 from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
 
 AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
 TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
+COLLAPSED_PU = 0.5  # no bus of a healthy published state is below
 MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
 
 
 def two_ports(case: Case, tap: FloatArray | None = None) -> TwoPorts:
-    """Circuits of a case; pi model with an ideal transformer at the from end, as in `grid_model.network.admittance`.
+    """Circuits of a case as two-ports.
 
     Args:
         case: the grid.
         tap: ratios in place of the case's, [branch].
     """
-    branch = case.branch
-    ratio: ComplexArray = (branch.tap if tap is None else tap).astype(np.complex128)
-    series = np.complex128(1.0) / (branch.r_pu + 1j * branch.x_pu)
-    shunt = 0.5j * branch.b_pu
+    y = branch_admittance(case, tap)
     return TwoPorts(
-        from_bus=branch.from_bus,
-        to_bus=branch.to_bus,
-        y_ff_pu=(series + shunt) / ratio**2,
-        y_ft_pu=-series / ratio,
-        y_tf_pu=-series / ratio,
-        y_tt_pu=series + shunt,
+        from_bus=y.from_bus,
+        to_bus=y.to_bus,
+        y_ff_pu=y.y_ff_pu,
+        y_ft_pu=y.y_ft_pu,
+        y_tf_pu=y.y_tf_pu,
+        y_tt_pu=y.y_tt_pu,
     )
 
 
@@ -54,10 +56,11 @@ class NewtonEngine:
         converged: whether the last solve of each environment found a solution, [env].
         iterations: Newton steps of that solve, [env]; mismatch_pu: largest mismatch at its end, [env].
         branch_in_service: [env, branch]; machine_in_service: [env, machine]; bus_live: [env, bus].
-        reactor_share: [env, reactor].
+        reactor_share: [env, reactor]; dc_line_in_service: [env, dc line].
         s_from_mva, s_to_mva: complex power entering each circuit at its ends, [env, branch].
         s_bus_mva: power from each bus into the grid, [env, bus].
         slack_mw: what the machines of each living island share, [env, island].
+        island: number of each bus's living island, by falling rating, -1 where it is dead, [env, bus].
     """
 
     def __init__(
@@ -81,8 +84,8 @@ class NewtonEngine:
             reactor_share: share of the shunt reactors switched in at the start.
             check: compare the reference state with pandapower's solution, which is remembered from one start to the
                 next, see `remembered_oracle`; only tests of speed switch it off.
-            n_island: most islands that live on in one environment. With one it is the main island (see
-                `topology.live_buses`); with more, the largest by rating of those with a machine.
+            n_island: most islands that live on in one environment, at least those of the case. With one it is the
+                main island (see `topology.live_buses`); with more, the largest by rating of those with a machine.
             limits: reactive powers that the machines keep to; without, they give what their voltage takes.
 
         Raises:
@@ -90,40 +93,50 @@ class NewtonEngine:
             PowerFlowDiverged: the reference state has no solution.
         """
         self.case, self.n_env = case, n_env
-        self._n_island = n_island
+        self._n_island = n_island = max(n_island, case.n_island)
         self._limits = limits
         self._share = governor_share(case.machine) if slack_share is None else slack_share
         self._every = np.arange(n_env)
+        self._own_law_mva = own_law(case, n_env)
+        self._adds_power = case.n_dc_line > 0 or self._own_law_mva.size > 0
+        self._own_mva = np.zeros((n_env if self._adds_power else 0, case.n_bus), dtype=np.complex128)
         self._law_mva = NO_LAW
         self._held_pu = np.repeat(case.machine.vm_set_pu[None, :], n_env, axis=0)
         self._holding = np.ones(n_env, dtype=np.bool_)
         self.branch_in_service = np.ones((n_env, case.n_branch), dtype=np.bool_)
         self.machine_in_service = np.ones((n_env, case.n_machine), dtype=np.bool_)
+        self.dc_line_in_service = np.ones((n_env, case.n_dc_line), dtype=np.bool_)
+        self._dc_line_wanted = self.dc_line_in_service.copy()
         self.bus_live = np.ones((n_env, case.n_bus), dtype=np.bool_)
+        self._fixed_shunt_pu = fixed_shunt_pu(case)
         self.reactor_share = np.full((n_env, case.n_reactor), reactor_share)
-        self._island = np.zeros((n_env, case.n_bus), dtype=np.int64)
+        self.island = np.zeros((n_env, case.n_bus), dtype=np.int64)
+        if n_island > 1:
+            self.island[:] = living_islands(
+                case, self.branch_in_service[0], self.machine_in_service[0], n_island
+            )
         self._solver = solver = BatchSolver(
             case.n_bus,
             two_ports(case),
-            machine_bus=case.machine.bus,
+            machine_bus=np.concatenate([case.machine.bus, case.dc_line.from_bus, case.dc_line.to_bus]),
             reference_bus=int(case.machine.bus[case.machine.slack_machine]),
             n_env=n_env,
             base_mva=case.base_mva,
             n_island=n_island,
         )
+        if self._adds_power:
+            self._find_own_power(self._every, with_laws=True)
         self.v_pu, self.converged, self.slack_mw = solver.v_pu, solver.converged, solver.slack_mw
         self.s_from_mva, self.s_to_mva = solver.s_from_mva, solver.s_to_mva
         self.iterations, self.mismatch_pu = solver.iterations, solver.mismatch_pu
         self.s_bus_mva = solver.s_bus_mva
         for env in range(n_env):
             self._switch(env)
-        flat = np.ones((n_env, case.n_bus), dtype=np.complex128)
-        flat[:, case.machine.bus] = case.machine.vm_set_pu
-        injection = np.zeros((n_env, case.n_bus), dtype=np.complex128)
-        injection[0] = self.reference_injection()
-        solver.solve(self._every[:1], injection, flat, tolerance_pu=TOLERANCE_PU, max_iteration=30)
+        self._solve_reference()
         if not self.converged[0]:
             raise PowerFlowDiverged(f"case {case.name}: the engine finds no solution of the published state.")
+        if case.n_island > 1:
+            self.v_pu[0] *= turn_to_slack(case, self.v_pu[0])
         self._reference_v_pu = self.v_pu[0].copy()
         if check:
             self._check_against_oracle(reactor_share)
@@ -131,8 +144,43 @@ class NewtonEngine:
         self.v_pu[:] = self._reference_v_pu
         solver.find_flows(self._every)
 
+    def _solve_reference(self) -> None:
+        """Solve the published state in the first environment: from a flat start, else from angles of a DC solution.
+
+        Of the several solutions of a large grid a flat start may lead to one in collapse, which nobody means.
+        """
+        case = self.case
+        injection = np.zeros((self.n_env, case.n_bus), dtype=np.complex128)
+        injection[0] = self.reference_injection()
+        law_mva = NO_LAW
+        if self._adds_power:
+            injection[0] += self._own_mva[0]
+            law_mva = self._own_law_mva
+        start = np.ones((self.n_env, case.n_bus), dtype=np.complex128)
+        start[:, case.machine.bus] = case.machine.vm_set_pu
+
+        def solved() -> tuple[float, ComplexArray]:
+            """Least voltage and solution from `start`; below 0 where there is none."""
+            self._solver.solve(
+                self._every[:1],
+                injection,
+                start,
+                tolerance_pu=TOLERANCE_PU,
+                max_iteration=30,
+                law_mva=law_mva,
+            )
+            v_pu = self.v_pu[0].copy()
+            return float(np.abs(v_pu).min()) if self.converged[0] else -1.0, v_pu
+
+        least_pu, v_pu = solved()
+        if least_pu < COLLAPSED_PU:
+            start[0] = np.abs(start[0]) * np.exp(1j * dc_angles(case, injection[0].real))
+            again_pu, again = solved()
+            least_pu, v_pu = (again_pu, again) if again_pu > least_pu else (least_pu, v_pu)
+            self.v_pu[0], self.converged[0] = v_pu, least_pu >= 0.0
+
     def reference_injection(self) -> ComplexArray:
-        """Complex power into every bus at the published state [MVA], [bus]."""
+        """Complex power into every bus at the published state, without what the engine adds [MVA], [bus]."""
         case = self.case
         injection = np.zeros(case.n_bus, dtype=np.complex128)
         np.add.at(injection, case.machine.bus, case.machine.p_mw)
@@ -156,14 +204,18 @@ class NewtonEngine:
             injection_mva: complex power into every bus without the slack's share, [env, bus] for all environments.
                 What is injected at a dead bus is ignored.
             envs: positions to solve; all if None.
-            law_mva: loads beside it that depend on voltage, [env, bus, 8], see `load_law`.
+            law_mva: loads beside it that depend on voltage, [env, bus, 8], see `load_law`. If None, loads that do so in
+                the case are taken to be in the injections with their whole power at 1 pu.
             again: whether to try again; who has a better second start does not.
 
         Returns:
             `converged` of all environments, [env].
         """
         names = self._every if envs is None else envs
-        self._law_mva = NO_LAW if law_mva is None else law_mva
+        self._law_mva = self._own_law_mva if law_mva is None else law_mva
+        if self._adds_power:
+            self._find_own_power(names, law_mva is None)
+            injection_mva = injection_mva + self._own_mva
         if self._limits is None:
             self._solve(names, injection_mva, again)
         else:
@@ -186,18 +238,30 @@ class NewtonEngine:
         case = self.case
         if self._n_island == 1:
             live = live_buses(case, branch_in_service)
-            self._island[env] = np.where(live, 0, -1)
+            self.island[env] = np.where(live, 0, -1)
         else:
-            self._island[env] = living_islands(case, branch_in_service, machine_in_service, self._n_island)
-            live = self._island[env] >= 0
+            self.island[env] = living_islands(case, branch_in_service, machine_in_service, self._n_island)
+            live = self.island[env] >= 0
         self.branch_in_service[env] = (
             branch_in_service & live[case.branch.from_bus] & live[case.branch.to_bus]
         )
         self.machine_in_service[env] = machine_in_service & live[case.machine.bus]
         self.bus_live[env] = live
+        self._find_dc_lines(env)
         self._switch(env)
         known = np.where(self.v_pu[env] == 0.0, self._reference_v_pu, self.v_pu[env])
         self.v_pu[env] = np.where(live, known, 0.0)
+
+    def set_dc_lines(self, env: int, in_service: BoolArray) -> None:
+        """Switch the DC lines of one environment, [dc line]; one that is out carries nothing and holds no voltage."""
+        self._dc_line_wanted[env] = in_service
+        self._find_dc_lines(env)
+        self._switch(env)
+
+    def _find_dc_lines(self, env: int) -> None:
+        """A DC line needs both of its ends."""
+        line, live = self.case.dc_line, self.bus_live[env]
+        self.dc_line_in_service[env] = self._dc_line_wanted[env] & live[line.from_bus] & live[line.to_bus]
 
     def set_reactors(self, env: int, share: FloatArray | float) -> None:
         """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
@@ -247,6 +311,8 @@ class NewtonEngine:
         names = self._every if envs is None else envs
         at = np.ix_(names, self.case.machine.bus)
         power: ComplexArray = self._solver.s_bus_mva[at] - injection_mva[at]
+        if self._adds_power:
+            power -= self._own_mva[at]
         if self._law_mva.size:
             power += drawn_mva(self._law_mva[at], np.abs(self.v_pu[at]))
         return power * self.machine_in_service[names]
@@ -254,6 +320,8 @@ class NewtonEngine:
     def bus_power(self, injection_mva: ComplexArray, envs: IntArray) -> ComplexArray:
         """What leaves every bus beyond what is injected there, [MVA], [n, bus]; arguments as in `machine_power`."""
         power: ComplexArray = self._solver.s_bus_mva[envs] - injection_mva[envs]
+        if self._adds_power:
+            power -= self._own_mva[envs]
         if self._law_mva.size:
             power += drawn_mva(self._law_mva[envs], np.abs(self.v_pu[envs]))
         return power
@@ -311,17 +379,32 @@ class NewtonEngine:
         holds = np.zeros((len(names), self.case.n_bus), dtype=np.bool_)
         for machine, bus in enumerate(self.case.machine.bus.tolist()):
             holds[:, bus] |= self.machine_in_service[names, machine]
+        for ends in (self.case.dc_line.from_bus, self.case.dc_line.to_bus):
+            for line, bus in enumerate(ends.tolist()):
+                holds[:, bus] |= self.dc_line_in_service[names, line]
         self._solver.regulate(names, held, self.bus_live[np.ix_(names, held)] & (at_limit | ~holds[:, held]))
+
+    def _find_own_power(self, envs: IntArray, with_laws: bool) -> None:
+        """What the engine adds to the injections: DC lines, and the part of loads that their laws draw instead."""
+        own = dc_line_mva(self.case, self.dc_line_in_service[envs])
+        if with_laws and self._own_law_mva.size:
+            law = self._own_law_mva[0]
+            own += law[:, 0] + law[:, 2] + 1j * (law[:, 1] + law[:, 3])
+        self._own_mva[envs] = own
 
     def _switch(self, env: int) -> None:
         """Hand over what is in service of one environment."""
         case, on = self.case, self.machine_in_service[env]
-        shunt_pu = np.zeros(case.n_bus, dtype=np.complex128)
-        shunt_pu[case.reactor.bus] = -1j * self.reactor_share[env] * case.reactor.q_mvar / case.base_mva
+        shunt_pu = self._fixed_shunt_pu.copy()
+        shunt_pu[case.reactor.bus] += -1j * self.reactor_share[env] * case.reactor.q_mvar / case.base_mva
         vm_set_pu, weight = np.zeros(case.n_bus), np.zeros(case.n_bus)
+        if case.n_dc_line:
+            line, both_on = case.dc_line, self.dc_line_in_service[env]
+            vm_set_pu[line.from_bus[both_on]] = line.vm_from_pu[both_on]
+            vm_set_pu[line.to_bus[both_on]] = line.vm_to_pu[both_on]
         vm_set_pu[case.machine.bus[on]] = self._held_pu[env, on]
         np.add.at(weight, case.machine.bus[on], self._share[on])
-        island = self._island[env]
+        island = self.island[env]
         if self._n_island == 1:
             total = weight.sum()
             weight = weight / total if total > 0.0 else weight
@@ -371,46 +454,3 @@ def living_islands(
     for number, name in enumerate(order[rating_mva[order] > 0.0].tolist()):
         island[label == name] = number
     return island
-
-
-def load_law(
-    s_current_mva: ComplexArray,
-    s_impedance_mva: ComplexArray,
-    s_exponent_mva: ComplexArray | None = None,
-    alpha: FloatArray | None = None,
-    beta: FloatArray | None = None,
-) -> FloatArray:
-    """Loads that depend on voltage, in the form that `NewtonEngine.solve` takes.
-
-        S = S_I V + S_Z V^2 + P_E V^alpha + j Q_E V^beta         V in per unit of nominal
-
-    Args:
-        s_current_mva: drawn at 1 pu as constant current [MVA], [env, bus].
-        s_impedance_mva: drawn at 1 pu as constant impedance [MVA], [env, bus].
-        s_exponent_mva: drawn at 1 pu by loads with exponents [MVA], [env, bus].
-        alpha: exponent of their active power, [env, bus].
-        beta: exponent of their reactive power, [env, bus].
-
-    Returns:
-        [env, bus, 8].
-    """
-    zero = np.zeros(s_current_mva.shape)
-    exponent = np.zeros_like(s_current_mva) if s_exponent_mva is None else s_exponent_mva
-    parts = [
-        s_current_mva.real,
-        s_current_mva.imag,
-        s_impedance_mva.real,
-        s_impedance_mva.imag,
-        exponent.real,
-        exponent.imag,
-        zero if alpha is None else alpha,
-        zero if beta is None else beta,
-    ]
-    return np.stack(parts, axis=-1)
-
-
-def drawn_mva(law_mva: FloatArray, vm_pu: FloatArray) -> ComplexArray:
-    """What loads of `load_law` draw at these voltages; law_mva [..., 8], vm_pu and the result [...]."""
-    p_i, q_i, p_z, q_z, p_e, q_e, alpha, beta = np.moveaxis(law_mva, -1, 0)
-    p = p_i * vm_pu + p_z * vm_pu**2 + p_e * vm_pu**alpha
-    return p + 1j * (q_i * vm_pu + q_z * vm_pu**2 + q_e * vm_pu**beta)

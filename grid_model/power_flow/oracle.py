@@ -34,23 +34,29 @@ def solve_with_pandapower(
     """
     import pandapower
 
+    def solve(init: str) -> None:
+        pandapower.runpp(
+            net,
+            algorithm="nr",
+            init=init,
+            calculate_voltage_angles=True,
+            distributed_slack=distributed_slack,
+            # pandapower compares it with mismatches per unit of sn_mva, whatever its name says
+            tolerance_mva=tolerance_mva / net.sn_mva,
+            max_iteration=30,
+            trafo_model="pi",
+            enforce_q_lims=enforce_q_lims,
+            numba=False,
+            lightsim2grid=False,  # the oracle must not be the engine in disguise
+        )
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            pandapower.runpp(
-                net,
-                algorithm="nr",
-                init="dc",
-                calculate_voltage_angles=True,
-                distributed_slack=distributed_slack,
-                # pandapower compares it with mismatches per unit of sn_mva, whatever its name says
-                tolerance_mva=tolerance_mva / net.sn_mva,
-                max_iteration=30,
-                trafo_model="pi",
-                enforce_q_lims=enforce_q_lims,
-                numba=False,
-                lightsim2grid=False,  # the oracle must not be the engine in disguise
-            )
+            try:
+                solve("dc")
+            except FloatingPointError:  # a circuit without any reactance has no DC power flow
+                solve("flat")
     except pandapower.LoadflowNotConverged as error:
         raise PowerFlowDiverged(
             f"pandapower found no solution of {net.name or 'the network'}: {error}"

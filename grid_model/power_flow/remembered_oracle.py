@@ -89,12 +89,21 @@ def _add(digest: Any, value: Any) -> None:
 
 
 def _ask(case: Case, slack_share: FloatArray, reactor_share: float) -> ComplexArray:
-    from grid_model.network.pandapower_net import build_network
+    """One island after the other: pandapower distributes the slack of a single one."""
+    from grid_model.network.pandapower_net import build_network, set_reactor_share, switch_circuits
 
     net = build_network(case, resources=False, renewables=False, reactors=True, distributed_slack=True)
     net.gen["slack_weight"] = slack_share
-    net.shunt["q_mvar"] = reactor_share * case.reactor.q_mvar
-    return solve_with_pandapower(net, distributed_slack=True).v_pu
+    set_reactor_share(net, case, reactor_share)
+    if case.n_island == 1:
+        return solve_with_pandapower(net, distributed_slack=True).v_pu
+    v_pu = np.zeros(case.n_bus, dtype=np.complex128)
+    for island in range(case.n_island):
+        live = case.island == island
+        switch_circuits(net, case, live[case.branch.from_bus], live)
+        net.gen["in_service"] = live[case.machine.bus]
+        v_pu[live] = solve_with_pandapower(net, distributed_slack=True).v_pu[live]
+    return v_pu
 
 
 def _read(path: Path, n_bus: int) -> ComplexArray | None:

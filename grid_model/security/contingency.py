@@ -22,7 +22,7 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows
 from grid_model.network.limits import LOADING_TOLERANCE_PERCENT, apparent_power_mva
-from grid_model.network.pandapower_net import build_network, set_reactor_share
+from grid_model.network.pandapower_net import build_network, set_reactor_share, switch_circuits
 from grid_model.power_flow.lightsim import PowerFlowEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.reactive_limits import ReactiveLimits
@@ -427,9 +427,9 @@ class PandapowerScreen:
             _after(topology.machine_in_service, outage),
             _after(topology.resource_in_service, outage),
         )
-        net.bus["in_service"] = live
-        net.line["in_service"], net.trafo["in_service"] = branch_on[: case.n_line], branch_on[case.n_line :]
-        net.load["in_service"], net.shunt["in_service"] = live[case.load.bus], live[case.reactor.bus]
+        switch_circuits(net, case, branch_on, live)
+        if case.n_dc_line:
+            net.dcline["in_service"] = _after(topology.dc_line_in_service, outage)
         if len(net.sgen):
             renewable_on = _after(topology.renewable_in_service, outage)
             net.sgen["in_service"] = np.concatenate([renewable_on, resource_on[self._feeding]])
@@ -464,6 +464,7 @@ def _flows(case: Case, v_pu: ComplexArray, in_service: BoolArray) -> FloatArray:
         y.to_bus,
         y.y_ff_pu,
         y.y_ft_pu,
+        y.y_tf_pu,
         y.y_tt_pu,
         case.base_mva,
         s_from,

@@ -140,6 +140,8 @@ class NewtonScreen:
         topology, engine = self.topology, self._engine
         for env, k in enumerate(order.tolist()):
             engine.set_topology(env, topology.branch_in_service[k], topology.machine_in_service[k])
+            if self.case.n_dc_line:
+                engine.set_dc_lines(env, topology.dc_line_in_service[k])
         self._env_of: IntArray = np.argsort(order)
 
     def _adopt(self, rows: IntArray) -> None:

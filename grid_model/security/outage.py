@@ -15,12 +15,12 @@ from itertools import combinations
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
 from cases.case import Case
 from grid_model.network.admittance import ComplexArray
 from grid_model.network.topology import live_buses
 
-KINDS = ("line", "transformer", "machine", "renewable", "resource")
+KINDS = ("line", "transformer", "machine", "renewable", "resource", "dc_line")
 COMBINATION = "combination"
 JOINED = " + "
 
@@ -61,6 +61,7 @@ class OutageTopology:
     machine_in_service: BoolArray  # [outage, machine]
     renewable_in_service: BoolArray  # [outage, renewable]
     resource_in_service: BoolArray  # [outage, resource]
+    dc_line_in_service: BoolArray  # [outage, dc line]
     bus_live: BoolArray  # [outage, bus]
 
     @property
@@ -135,7 +136,7 @@ def bus_injection_mva(case: Case, point: OperatingPoint) -> ComplexArray:
 
 
 def single_outages(case: Case) -> tuple[Outage, ...]:
-    """Every single outage: circuits in table order, then machines, renewable and controllable plants."""
+    """Every single outage: circuits in table order, then machines, renewable and controllable plants, DC lines."""
     number = case.bus.bus_number
     found = []
     for row, name in enumerate(case.branch.name):
@@ -152,6 +153,11 @@ def single_outages(case: Case) -> tuple[Outage, ...]:
         for row, name in enumerate(table.name):
             bus = int(number[table.bus[row]])
             found.append(Outage(kind=kind, row=row, name=name, from_bus_number=bus, to_bus_number=None))
+    for row, name in enumerate(case.dc_line.name):
+        ends = int(number[case.dc_line.from_bus[row]]), int(number[case.dc_line.to_bus[row]])
+        found.append(
+            Outage(kind="dc_line", row=row, name=name, from_bus_number=ends[0], to_bus_number=ends[1])
+        )
     return tuple(found)
 
 
@@ -207,13 +213,23 @@ def outages_named(case: Case, lines: Sequence[str]) -> tuple[Outage, ...]:
 
 
 def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
-    """What each outage leaves in service; what stands on buses that are cut off goes with them."""
+    """What each outage leaves in service; what stands on buses that are cut off goes with them.
+
+    Raises:
+        CaseDataError: the grid has several islands.
+    """
+    if case.n_island > 1:
+        raise CaseDataError(
+            f"case {case.name}: {case.n_island} islands, expected one for a screening of outages. Open them as grids "
+            "of their own."
+        )
     n = len(outages)
     branch = np.ones((n, case.n_branch), dtype=np.bool_)
     plants = {
         "machine": np.ones((n, case.n_machine), dtype=np.bool_),
         "renewable": np.ones((n, case.n_renewable), dtype=np.bool_),
         "resource": np.ones((n, case.n_resource), dtype=np.bool_),
+        "dc_line": np.ones((n, case.n_dc_line), dtype=np.bool_),
     }
     bus_live = np.ones((n, case.n_bus), dtype=np.bool_)
     for k, outage in enumerate(outages):
@@ -229,6 +245,9 @@ def outage_topology(case: Case, outages: tuple[Outage, ...]) -> OutageTopology:
         machine_in_service=plants["machine"] & bus_live[:, case.machine.bus],
         renewable_in_service=plants["renewable"] & bus_live[:, case.renewable.bus],
         resource_in_service=plants["resource"] & bus_live[:, case.resource.bus],
+        dc_line_in_service=plants["dc_line"]
+        & bus_live[:, case.dc_line.from_bus]
+        & bus_live[:, case.dc_line.to_bus],
         bus_live=bus_live,
     )
 
@@ -240,6 +259,7 @@ def part_of(topology: OutageTopology, rows: slice) -> OutageTopology:
         machine_in_service=topology.machine_in_service[rows],
         renewable_in_service=topology.renewable_in_service[rows],
         resource_in_service=topology.resource_in_service[rows],
+        dc_line_in_service=topology.dc_line_in_service[rows],
         bus_live=topology.bus_live[rows],
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
 from cases.case import Case
 from grid_model.compilation import compiled
 from grid_model.network.topology import live_buses
@@ -23,7 +23,7 @@ from grid_model.security.outage import OperatingPoint, bus_injection_mva, outage
 
 def branch_susceptance_mw(case: Case, branch_in_service: BoolArray) -> FloatArray:
     """Active power per radian across each circuit, S_base / (x t) [MW/rad], zero where out, [branch]."""
-    return np.where(branch_in_service, case.base_mva / (case.branch.x_pu * case.branch.tap), 0.0)
+    return np.where(branch_in_service, case.base_mva / (case.branch.reactance_pu * case.branch.tap), 0.0)
 
 
 def transfer_factors(case: Case, branch_in_service: BoolArray | None = None) -> FloatArray:
@@ -54,6 +54,22 @@ def transfer_factors(case: Case, branch_in_service: BoolArray | None = None) -> 
         (incidence.T @ flow_per_rad)[np.ix_(kept, kept)].T, flow_per_rad[:, kept].T
     ).T
     return factors
+
+
+def shift_flow_mw(case: Case, transfer: FloatArray) -> FloatArray:
+    """Flows that phase shifters drive around their loops without any injection [MW], [branch].
+
+    P_k = b_k (theta_from - theta_to - shift_k): a shift acts like b_k shift_k fed in at from_bus and taken out at
+    to_bus, less that much flow in the circuit itself.
+
+    Args:
+        case: the grid.
+        transfer: PTDF, [branch, bus].
+    """
+    drive_mw = branch_susceptance_mw(case, np.ones(case.n_branch, dtype=np.bool_)) * case.branch.shift_rad
+    exchange = transfer[:, case.branch.from_bus] - transfer[:, case.branch.to_bus]
+    flow: FloatArray = exchange @ drive_mw - drive_mw
+    return flow
 
 
 def outage_factors(case: Case, transfer: FloatArray) -> FloatArray:
@@ -199,10 +215,20 @@ class LinearScreen:
     """
 
     def __init__(self, case: Case) -> None:
+        """Compute the factors.
+
+        Raises:
+            CaseDataError: the grid has DC lines, whose loss is none of these outages, or several islands.
+        """
+        if case.n_dc_line:
+            raise CaseDataError(
+                f"case {case.name}: {case.n_dc_line} DC lines, expected none for DC sensitivities. Screen by newton."
+            )
         self.case = case
         self.outages = single_outages(case)
         topology = outage_topology(case, self.outages)
         self._transfer = transfer_factors(case)
+        self._shift_flow_mw = shift_flow_mw(case, self._transfer)
         self._bus_factor = np.ascontiguousarray(self._transfer.T)
         self._outage_factor = np.ascontiguousarray(outage_factors(case, self._transfer).T)
         self._share = self._bus_share(np.ones((1, case.n_machine), dtype=np.bool_))
@@ -237,8 +263,8 @@ class LinearScreen:
                 order, shape [env, plant].
         """
         rating_mw = self.case.branch.rate_b_mva
-        free_flow_mw = dc_flow_mw(self._transfer, p_bus_mw)
-        flow_mw = dc_flow_mw(self._transfer, shared_injection_mw(p_bus_mw, self._share))
+        free_flow_mw = dc_flow_mw(self._transfer, p_bus_mw) + self._shift_flow_mw
+        flow_mw = dc_flow_mw(self._transfer, shared_injection_mw(p_bus_mw, self._share)) + self._shift_flow_mw
         percent = np.empty((len(p_bus_mw), len(self.outages)))
         worst = np.empty(percent.shape, dtype=np.int64)
         n_branch = self.case.n_branch
@@ -260,7 +286,7 @@ class LinearScreen:
     def base(self, points: tuple[OperatingPoint, ...]) -> tuple[FloatArray, IntArray]:
         """Highest loading of rate A [percent] before any outage, and the row of that circuit, both [env]."""
         p_bus_mw = np.stack([self._bus_power(point) for point in points])
-        flow_mw = dc_flow_mw(self._transfer, shared_injection_mw(p_bus_mw, self._share))
+        flow_mw = dc_flow_mw(self._transfer, shared_injection_mw(p_bus_mw, self._share)) + self._shift_flow_mw
         percent = 100.0 * np.abs(flow_mw) / self.case.branch.rate_a_mva
         return percent.max(axis=1), percent.argmax(axis=1)
 

@@ -7,18 +7,20 @@ import pytest
 
 from builders import grid, three_area, two_bus
 from cases.arrays import CaseDataError
-from cases.case import ResourceTable, unreached_buses
+from cases.case import ResourceTable, connected_buses
 
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("x_pu", -0.1, r"branch 1-2 #1: x_pu = -0\.1, expected > 0"),
-        ("r_pu", -0.1, r"branch 1-2 #1: r_pu = -0\.1, expected >= 0"),
-        ("b_pu", np.nan, r"branch 1-2 #1: b_pu = nan, expected >= 0"),
+        ("x_pu", 0.0, r"branch 1-2 #1: \|r_pu \+ j x_pu\| = 0\.0, expected > 0"),
+        ("r_pu", np.inf, r"branch 1-2 #1: r_pu = inf, expected a finite number"),
+        ("b_pu", np.nan, r"branch 1-2 #1: b_pu = nan, expected a finite number"),
+        ("asymmetry_pu", -0.1j, r"branch 1-2 #1: \|z \+ asymmetry_pu\| = 0\.0, expected > 0"),
+        ("shift_rad", 0.1, r"line 1-2 #1: tap = 1\.0, shift_rad = 0\.1, expected 1 and 0 on a line"),
         ("rate_a_mva", 0.0, r"branch 1-2 #1: rate_a_mva = 0\.0, expected > 0"),
         ("rate_b_mva", 1.0, r"branch 1-2 #1: rate_b_mva - rate_a_mva = -499\.0, expected >= 0"),
-        ("tap", 1.1, r"line 1-2 #1: tap = 1\.1, expected 1 on a line"),
+        ("tap", 1.1, r"line 1-2 #1: tap = 1\.1, shift_rad = 0\.0, expected 1 and 0 on a line"),
     ],
 )
 def test_a_branch_that_cannot_be_is_refused(column, value, message):
@@ -43,10 +45,12 @@ def test_an_islanded_bus_is_refused():
         grid(branches=[(1, 2, 0.1), (3, 4, 0.1)], machines={1: 10.0}, loads={2: (10.0, 0.0)})
 
 
-def test_a_case_has_one_slack_machine():
-    machine = three_area().machine
-    with pytest.raises(CaseDataError, match="3 slack machines, expected exactly one"):
-        replace(machine, slack=np.ones(3, dtype=np.bool_))
+def test_each_island_has_one_slack_machine():
+    case = three_area()
+    with pytest.raises(CaseDataError, match=r"3 slack machines in the island of bus 11, expected one"):
+        replace(case, machine=replace(case.machine, slack=np.ones(3, dtype=np.bool_)))
+    with pytest.raises(CaseDataError, match="0 slack machines, expected one in each island"):
+        replace(case.machine, slack=np.zeros(3, dtype=np.bool_))
 
 
 def test_a_resource_is_of_a_known_kind():
@@ -73,7 +77,7 @@ def test_a_bus_number_becomes_a_position():
         case.bus_position(23)
 
 
-def test_a_chain_is_followed_to_its_end_in_either_direction():
-    """0-1, 2-1, 2-3 and 4 apart."""
-    unreached = unreached_buses(5, np.array([0, 2, 2]), np.array([1, 1, 3]), 0)
-    np.testing.assert_array_equal(unreached, [4])
+def test_islands_are_counted_by_their_lowest_bus():
+    """0-4, 2-1, 2-3 and 5 apart: chains are followed to their ends in either direction."""
+    island = connected_buses(6, np.array([4, 2, 2]), np.array([0, 1, 3]))
+    np.testing.assert_array_equal(island, [0, 1, 1, 1, 0, 2])

@@ -10,7 +10,8 @@ from cases.ieee68 import load_ieee68
 from grid_model.network.admittance import bus_admittance
 from grid_model.network.pandapower_net import build_network
 from grid_model.power_flow.lightsim import PowerFlowEngine
-from grid_model.power_flow.newton import NewtonEngine, drawn_mva, load_law
+from grid_model.power_flow.load_law import drawn_mva, load_law
+from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.oracle import solve_with_pandapower
 from grid_model.power_flow.reactive_limits import ReactiveLimits
 

@@ -86,15 +86,13 @@ def test_a_pandapower_file_comes_out_with_the_voltages_that_went_in(tmp_path):
 
 
 def test_a_net_with_what_no_table_holds_is_refused(tmp_path):
-    """A load of constant impedance changes with voltage: its net is not the case's."""
     import pandapower as pp
 
     net = build_network(load_ieee68("tr18"), resources=False, renewables=False, reactors=False)
-    net.load["const_z_p_percent"] = 100.0
-    net.load["const_z_q_percent"] = 100.0
-    path = tmp_path / "impedance.json"
+    pp.create_svc(net, 20, x_l_ohm=1.0, x_cvar_ohm=-10.0, set_vm_pu=1.0, thyristor_firing_angle_degree=145.0)
+    path = tmp_path / "svc.json"
     pp.to_json(net, str(path))
-    with pytest.raises(CaseDataError, match="expected|cannot be represented"):
+    with pytest.raises(CaseDataError, match="svc 0 is in service, expected none: it cannot be represented"):
         open_grid(str(path))
 
 

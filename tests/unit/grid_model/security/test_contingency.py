@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from builders import grid, one_area, three_area, two_bus
-from cases.case import Case
+from cases.arrays import CaseDataError
+from cases.case import Case, DcLineTable
 from cases.ieee68 import load_ieee68
 from grid_model.network.admittance import bus_admittance
 from grid_model.network.pandapower_net import build_network
@@ -307,6 +308,7 @@ def test_pairs_of_circuits_go_the_same_way():
         machine_in_service=live[:, case.machine.bus],
         renewable_in_service=live[:, case.renewable.bus],
         resource_in_service=live[:, case.resource.bus],
+        dc_line_in_service=np.ones((len(pairs), 0), np.bool_),
         bus_live=live,
     )
     screening = NewtonScreen(case, topology)
@@ -582,3 +584,37 @@ def test_typical_reactive_limits_follow_from_power_factors(rogers):
     k = rogers.machine.name.index("G2")
     assert limits.q_max_mvar[k] == pytest.approx(800.0 * 0.52678, abs=0.005)  # half a digit of the sine
     assert limits.q_min_mvar[k] == pytest.approx(-800.0 * 0.31225, abs=0.005)
+
+
+def test_the_loss_of_a_dc_line_is_an_outage_of_its_own_kind():
+    """80 MW from area A to area C, 77 MW arrive; its loss is solved as pandapower solves it."""
+    case = three_area()
+    line = DcLineTable(
+        name=("DC line 1",),
+        from_bus=np.array([case.bus_position(12)]),
+        to_bus=np.array([case.bus_position(32)]),
+        p_from_mw=np.array([80.0]),
+        p_to_mw=np.array([77.0]),
+        vm_from_pu=np.array([1.0]),
+        vm_to_pu=np.array([1.01]),
+    )
+    case = replace(case, dc_line=line)
+    point = published_point(case)
+    newton, oracle = screen(case, point), screen(case, point, "pandapower")
+    outage = newton.results[-1].outage
+    assert (outage.kind, outage.name, outage.from_bus_number, outage.to_bus_number) == (
+        "dc_line",
+        "DC line 1",
+        12,
+        32,
+    )
+    assert len(newton.results) == case.n_branch + case.n_machine + 1
+    for ours, theirs in zip(newton.results, oracle.results, strict=True):
+        assert ours.verdict == theirs.verdict
+        assert ours.condition is not None
+        assert theirs.condition is not None
+        # Both stop at 1e-7 MW or less; ratings are 500 MVA.
+        difference = ours.condition.worst_loading_percent - theirs.condition.worst_loading_percent
+        assert abs(difference) < 1e-6
+    with pytest.raises(CaseDataError, match="1 DC lines, expected none for DC sensitivities"):
+        screen(case, point, "dc")

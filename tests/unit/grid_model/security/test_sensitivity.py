@@ -1,5 +1,7 @@
 """Sensitivities against DC power flows solved one by one, and against grids that divide by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from grid_model.security.sensitivity import (
     dc_flow_mw,
     outage_factors,
     shared_injection_mw,
+    shift_flow_mw,
     transfer_factors,
     worst_after_circuit_outage,
 )
@@ -147,3 +150,12 @@ def test_a_batch_of_eight_equals_eight_runs_of_one():
         np.testing.assert_allclose(percent[env], alone_percent[0], rtol=1e-12)
         same = case.branch.corridor[worst[env]] == case.branch.corridor[alone_worst[0]]
         assert same.all()  # equal parallel circuits may swap
+
+
+def test_a_phase_shifter_drives_a_flow_around_its_loop():
+    """Two circuits of 0.1 and 0.3 pu in parallel, 0.02 rad at the second: 100 x 0.02 / 0.4 = 5 MW circulate."""
+    case = grid(branches=[(1, 2, 0.1), (1, 2, 0.3)], n_line=1, machines={1: 0.0}, loads={2: (0.0, 0.0)})
+    case = replace(case, branch=replace(case.branch, shift_rad=np.array([0.0, 0.02])))
+    flow_mw = shift_flow_mw(case, transfer_factors(case))
+    # theta_1 - theta_2 - shift drives the shifter backwards; rounding only.
+    np.testing.assert_allclose(flow_mw, [5.0, -5.0], rtol=1e-12)
