@@ -25,7 +25,7 @@ class SwingConfig:
     level: Level = "area"
     dt_s: float = 0.02
     load_damping: float = 1.0  # % of load per % of frequency: Kundur 1994, sec. 7.1.2 gives 1 to 2
-    tie_damping_s: float = 0.03  # K above: damps a mode by K omega / 2, the inter-area modes by 4 to 8 %
+    tie_damping_s: float = 0.02  # K: damps a mode by K omega / 2; the least with no mode below 3 %
     # While machines swing against each other losses follow the swing; one power flow an interval would alias them.
     renewal_spread_hz: float = (
         0.02  # between groups at the start of an interval; beyond it, and after events,
