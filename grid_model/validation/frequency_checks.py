@@ -52,6 +52,9 @@ __all__ = [
 EVENT_S = 1.0
 DURATION_S = 60.0
 EVENT_LOAD_LEVEL = 0.8  # of the events that compare the levels; units carry as much less
+# The model a row of the table is about: the classical machines that prove the integration, on which nothing is trained,
+# and the simulator in which swing equations and AC power flow advance together.
+CLASSICAL, COUPLED = "classical by itself", "coupled"
 MODE_LOAD_LEVELS = (0.4, 0.7, 1.0, 1.1)
 # The weakly damped inter-area modes of the published system, the second and the fourth, by which tie damping is judged:
 # position, frequency [Hz] and damping [%]. A. K. Singh, B. C. Pal, Report on the 68-bus, 16-machine, 5-area system,
@@ -78,6 +81,7 @@ class EventResult:
     """The response of the centre of inertia to one event, compared with a reference."""
 
     event: str
+    model: str  # CLASSICAL or COUPLED
     level: str
     rocof_hz_per_s: float  # at the first instant
     rocof_500ms_hz_per_s: float
@@ -279,19 +283,22 @@ def validate_against_andes(
         ]
         coi_hz = grid.coi_hz(trace)
         results.append(
-            event_result(name, "machine", coi_hz, config.dt_s, f"ANDES {version}", coi_deviation_hz)
+            event_result(
+                name, CLASSICAL, "machine", coi_hz, config.dt_s, f"ANDES {version}", coi_deviation_hz
+            )
         )
     return checks, results
 
 
 def event_result(
-    event: str, level: str, coi_hz: FloatArray, dt_s: float, reference: str, deviation_hz: float
+    event: str, model: str, level: str, coi_hz: FloatArray, dt_s: float, reference: str, deviation_hz: float
 ) -> EventResult:
     """Figures of one trace of the centre of inertia whose event is at EVENT_S."""
     step = round(EVENT_S / dt_s)
     window_s = 5.0
     return EventResult(
         event=event,
+        model=model,
         level=level,
         rocof_hz_per_s=float(rocof_hz_per_s(coi_hz, dt_s, step)),
         rocof_500ms_hz_per_s=float(rocof_hz_per_s(coi_hz, dt_s, step, 0.5)),
@@ -405,8 +412,8 @@ def compare_levels(
         nadir, settling, rocof = [], [], []
         for k, name in enumerate(names):
             away = float(np.abs(traces[:, k] - fine[:, k]).max())
-            ours = event_result(name, level, traces[:, k], dt_s, reference, away)
-            theirs = event_result(name, "machine", fine[:, k], dt_s, reference, 0.0)
+            ours = event_result(name, COUPLED, level, traces[:, k], dt_s, reference, away)
+            theirs = event_result(name, COUPLED, "machine", fine[:, k], dt_s, reference, 0.0)
             results.append(ours)
             nadir.append(1e3 * (ours.nadir_hz - theirs.nadir_hz))
             settling.append(1e3 * (ours.settling_hz - theirs.settling_hz))
