@@ -13,9 +13,9 @@ governor exactly: valve lag, lead-lag T2/T3 = F T_r / T_r for the reheat, dead b
   out because ANDES cannot express it: tie damping, the governors' rate limit (off on both sides) and limits on the
   target instead of the valve (not reached).
 * `full_order`: machines are GENROU with the published transient and subtransient data, each with one and the same
-  exciter, SEXS with typical figures; loads are impedances, half impedance and half power, or constant power, active
-  and reactive alike. No limits, no relays, no stabilisers. The coupled simulator, on which policies are trained, is
-  measured against it.
+  exciter, SEXS with typical figures; loads are impedances, half impedance and half power, constant power, active and
+  reactive alike, or the frequency model's default, P of constant current and Q of constant impedance. No limits, no
+  relays, no stabilisers. The coupled simulator, on which policies are trained, is measured against it.
 
 The full-order runs take about half a minute each on one core.
 """
@@ -49,11 +49,13 @@ FULL_DURATION_S = 60.0
 FULL_LEVELS = (1.0, 0.8)  # share of the published load
 # Two units and two loads: 650 and 800 MW of New England, 680 MW there and 1000 MW at the far end of the ties.
 FULL_EVENTS = ("loss of G3", "loss of load 20", "loss of G9", "loss of load 41")
-POWER_SHARE = {
-    "impedance": 0.0,
-    "half": 0.5,
-    "power": 1.0,
-}  # of constant power in P and Q; the rest is impedance
+# Shares of constant power, current and impedance in P and in Q; the last is the frequency model's default.
+LOAD_SHARES = {
+    "impedance": ((0.0, 0.0, 1.0), (0.0, 0.0, 1.0)),
+    "half": ((0.5, 0.0, 0.5), (0.5, 0.0, 0.5)),
+    "power": ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0)),
+    "default": ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+}
 # Gain, T_A/T_B, T_B and T_E of a static exciter with transient gain reduction: typical figures. No ceiling.
 EXCITER = {"K": 100.0, "TATB": 0.1, "TB": 10.0, "TE": 0.05, "EMIN": -99.0, "EMAX": 99.0}
 MACHINE_DATA = ("ra", "xl", "xd", "xd1", "xd2", "xq", "xq1", "xq2", "Td10", "Td20", "Tq10", "Tq20")
@@ -101,9 +103,8 @@ def build(grid: dict[str, Any], load_model: str | None = None) -> Any:
             system.add("Shunt", {"bus": reactor["bus"], "Vn": 345.0, "Sn": 100.0, "b": reactor["b_pu"]})
     if load_model is not None:
         # What happens to a PQ load after the power flow; ANDES would make all of them impedances.
-        shares, power = system.PQ.config, POWER_SHARE[load_model]
-        shares.p2p, shares.p2i, shares.p2z = power, 0.0, 1.0 - power
-        shares.q2q, shares.q2i, shares.q2z = power, 0.0, 1.0 - power
+        config = system.PQ.config
+        (config.p2p, config.p2i, config.p2z), (config.q2q, config.q2i, config.q2z) = LOAD_SHARES[load_model]
     governor = grid["governor"]
     wide = {"pmax": 1e3, "pmin": -1e3, "qmax": 1e3, "qmin": -1e3}
     for machine in columns_of(grid, "machine"):
@@ -273,7 +274,7 @@ def full_order_reference(grids: dict[str, Any], directory: Path, version: str) -
     runs = []
     for level in FULL_LEVELS:
         for event in FULL_EVENTS:
-            results = {name: run_full_order(grids[f"{level:g}"], event, name) for name in POWER_SHARE}
+            results = {name: run_full_order(grids[f"{level:g}"], event, name) for name in LOAD_SHARES}
             path = write_full_order(directory, event, level, results)
             for name, result in results.items():
                 solved = result["end_s"] > FULL_DURATION_S - FULL_STEP_S
@@ -292,12 +293,12 @@ def full_order_reference(grids: dict[str, Any], directory: Path, version: str) -
         "machines": "GENROU, transient and subtransient data of machine.csv on base_mva",
         "exciters": "SEXS at every machine, without ceiling or stabiliser: typical figures",
         "exciter": EXCITER,
-        "power_share": POWER_SHARE,
+        "load_shares": LOAD_SHARES,
         "step_s": FULL_STEP_S,
         "duration_s": FULL_DURATION_S,
         "event_s": EVENT_S,
-        "method": "trapezoidal rule, fixed step, tolerance 1e-8; no limits, no relays; a run ends where no step solves; "
-        "half the step moves the centre of inertia by 0.03 mHz at most (loss of G3 at constant power, of G9 half and half)",
+        "method": "trapezoidal rule, fixed step, tolerance 1e-8; no limits, no relays; a run ends where no step solves",
+        "accuracy": "half the step moves the centre of inertia by 0.03 mHz at most (G3, power; G9, half and half)",
         "levels": list(FULL_LEVELS),
         "events": list(FULL_EVENTS),
         "runs": runs,

@@ -34,13 +34,16 @@ class Options:
     json: Path | None = None
     """Write modes, events and inertia to this file."""
     plot: Path | None = None
-    """Draw our trace of one event over ANDES' to this file: .png, .svg or .pdf."""
+    """Draw our trace of one event over ANDES' to this file, classical machines: .png, .svg or .pdf."""
+    plot_coupled: Path | None = None
+    """Draw the coupled simulator over full-order machines in ANDES to this file, by load model."""
     golden: Path = command_line.ROOT / "tests" / "regression" / "golden"
     """Where the references of scripts/andes_reference.py are."""
 
     def __post_init__(self) -> None:
         command_line.require_directory("json", self.json)
         command_line.require_picture("plot", self.plot)
+        command_line.require_picture("plot-coupled", self.plot_coupled)
         for name in ("andes.json", "full_order.json"):
             if not (self.golden / name).is_file():
                 raise command_line.OptionError(
@@ -77,6 +80,11 @@ def validate(options: Options) -> int:
 
         draw_against_andes(options.plot, case, options.golden)
         print(f"\n{options.plot}")
+    if options.plot_coupled is not None:
+        from grid_model.picture.validation_picture import draw_against_full_order
+
+        draw_against_full_order(options.plot_coupled, case, options.golden)
+        print(f"\n{options.plot_coupled}")
     failed = [check for check in checks if not check.holds]
     print(f"\n{len(checks) - len(failed)} of {len(checks)} checks hold.")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""The frequency model's trace of one event over that of ANDES, as a picture."""
+"""The frequency model's traces over those of ANDES, as pictures: classical machines, and full-order ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from cases.case import Case
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.picture.style import INK, legend_above, new_figure, save, style
 from grid_model.validation.classical import ClassicalGrid
-from grid_model.validation.frequency_checks import NO_LIMITS, event_of, read_golden
+from grid_model.validation.coupled import LOAD_MODELS, coupled_config, coupled_traces, read_full_order
+from grid_model.validation.frequency_checks import EVENT_S, NO_LIMITS, event_of, read_golden
 
 PLOTTED = "loss of G9"
+PLOTTED_COUPLED = ("loss of G3", "loss of load 20")
 
 
 def draw_against_andes(path: Path, case: Case, golden: Path) -> None:
@@ -57,4 +59,48 @@ def draw_against_andes(path: Path, case: Case, golden: Path) -> None:
     for axes in (top, bottom):
         axes.grid(alpha=0.3)
     legend_above(top)
+    save(figure, path)
+
+
+def draw_against_full_order(path: Path, case: Case, golden: Path) -> None:
+    """Centre of inertia of the coupled simulator by load model as lines, of full-order machines in ANDES as dots.
+
+    Args:
+        path: of the picture.
+        case: the grid.
+        golden: directory of the references of scripts/andes_reference.py.
+    """
+    figure = new_figure(
+        11.0, 7.5, "coupled simulator, area level, and full-order machines in ANDES, published load"
+    )
+    panels = figure.subplots(len(PLOTTED_COUPLED), 1, sharex=True)
+    for k, load_model in enumerate(LOAD_MODELS):
+        config = coupled_config(load_model, "area")
+        traces_hz, end_s = coupled_traces(case, config, 1.0, PLOTTED_COUPLED)
+        for axes, event, trace_hz, last_s in zip(panels, PLOTTED_COUPLED, traces_hz.T, end_s, strict=True):
+            time_s = EVENT_S + np.arange(len(trace_hz)) * config.dt_s
+            line = style(k)
+            axes.plot(
+                time_s,
+                np.where(time_s <= last_s, 1e3 * trace_hz, np.nan),
+                label=load_model,
+                linewidth=1.4,
+                **line,
+            )
+            theirs_s, theirs_hz = read_full_order(golden, event, 1.0, load_model)
+            axes.plot(
+                theirs_s[::5],
+                1e3 * theirs_hz[::5],
+                "o",
+                color=line["color"],
+                markersize=2.8,
+                markerfacecolor="white",
+            )
+    for axes, event in zip(panels, PLOTTED_COUPLED, strict=True):
+        axes.plot([], [], "o", color=INK, markersize=2.8, markerfacecolor="white", label="ANDES")
+        axes.set_ylabel(f"{event}\nfrequency deviation [mHz]")
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("time [s]")
+    panels[-1].set_xlim(0.0, 60.0)
+    legend_above(panels[0])
     save(figure, path)

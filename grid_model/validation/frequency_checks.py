@@ -92,11 +92,19 @@ class EventResult:
     max_deviation_hz: float  # of the whole trace from the reference's
 
 
-def event_of(case: Case, name: str, time_s: float = EVENT_S) -> Event:
-    """The event of this name: 'loss of G9', 'loss of load 18', 'load 17 +500 MW'."""
+def event_of(case: Case, name: str, time_s: float = EVENT_S, *, load_level: float = 1.0) -> Event:
+    """The event of this name: 'loss of G9', 'loss of load 18', 'load 17 +500 MW'.
+
+    Args:
+        case: the grid.
+        name: of the event.
+        time_s: when it happens [s].
+        load_level: share of the published load that a lost load carries.
+    """
     if name.startswith("loss of load"):
         row = case.load.name.index(name.removeprefix("loss of "))
-        return Event(time_s=time_s, kind="load_step", index=row, p_mw=-float(case.load.p_mw[row]))
+        lost_mw = load_level * float(case.load.p_mw[row])
+        return Event(time_s=time_s, kind="load_step", index=row, p_mw=-lost_mw)
     if name.startswith("loss of "):
         return Event(
             time_s=time_s, kind="machine_out", index=case.machine.name.index(name.removeprefix("loss of "))
@@ -387,7 +395,7 @@ def run_events(
     if renewal_s is not None:
         config = replace(config, renewal_s=renewal_s)
     grid, injections = balanced_grid(case, len(names), config, load_level=EVENT_LOAD_LEVEL)
-    events = {env: [event_of(case, name)] for env, name in enumerate(names)}
+    events = {env: [event_of(case, name, load_level=EVENT_LOAD_LEVEL)] for env, name in enumerate(names)}
     rows = [np.zeros((1, len(names)))]
     for k in range(round(duration_s / grid.interval_s)):
         solved = grid.advance(injections, events if k == 0 else None)

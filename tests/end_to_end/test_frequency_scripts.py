@@ -34,6 +34,7 @@ def test_help_answers_at_once(script):
         ("validate_frequency.py", ["--level", "bus"], "level"),
         ("validate_frequency.py", ["--json", "/nowhere/f.json"], "directory does not exist"),
         ("validate_frequency.py", ["--plot", "f.txt"], ".png"),
+        ("validate_frequency.py", ["--plot-coupled", "f.txt"], ".png"),
         ("validate_frequency.py", ["--golden", "/nowhere"], "andes.json"),
         ("plot_response.py", [], "name one disturbance"),
         ("plot_response.py", ["--trip", "G99"], "no machine 'G99'"),
@@ -62,15 +63,41 @@ def test_a_response_is_drawn_and_described(tmp_path):
 @pytest.mark.slow
 def test_the_validation_holds_and_writes_its_figures(tmp_path):
     figures, picture = tmp_path / "frequency.json", tmp_path / "frequency.png"
-    done = run("validate_frequency.py", "--json", str(figures), "--plot", str(picture))
+    coupled = tmp_path / "coupled.png"
+    done = run(
+        "validate_frequency.py",
+        "--json",
+        str(figures),
+        "--plot",
+        str(picture),
+        "--plot-coupled",
+        str(coupled),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads(figures.read_text())
     assert set(written["modes_hz"]) == {"tr18", "rogers"}
     for modes in written["modes_hz"].values():
         assert len(modes) == 15
         assert modes == sorted(modes)
-    keys = {"event", "level", "rocof_hz_per_s", "nadir_hz", "settling_hz", "reference", "max_deviation_hz"}
+    keys = {
+        "event",
+        "model",
+        "level",
+        "rocof_hz_per_s",
+        "nadir_hz",
+        "settling_hz",
+        "reference",
+        "max_deviation_hz",
+    }
     assert len(written["events"]) == 35
     assert all(keys <= set(event) for event in written["events"])
+    assert {event["model"] for event in written["events"]} == {"classical by itself", "coupled"}
+    # Four events at two load levels with four load models, at the machine and the area level.
+    assert len(written["coupled"]) == 64
+    ours = {"nadir_mhz", "rocof_mhz_per_s", "settling_mhz"}
+    keys = {"event", "load_model", "level", "outside", "why"} | ours | {f"andes_{name}" for name in ours}
+    assert all(keys <= set(row) for row in written["coupled"])
+    assert all(len(row["why"]) > 0 for row in written["coupled"] if row["outside"])
     assert written["inertia_mws"] == pytest.approx(198010.0)  # sum of H S of machine.csv
+    assert coupled.stat().st_size > 10_000
     assert picture.stat().st_size > 10_000
