@@ -62,7 +62,7 @@ def validate(options: Options) -> int:
     checks, events, modes = frequency_checks.validate(case, levels, options.golden)
     found, results = coupled.validate_coupled(case, levels, options.golden)
     checks += found
-    version = coupled.reference_version(options.golden)
+    version = str(coupled.reference_of(options.golden)["andes"])
     published = {variant: published_modes(load_ieee68(variant)) for variant in ("tr18", "rogers")}
     for lines in (
         frequency_report.check_lines(checks),

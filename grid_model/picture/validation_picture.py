@@ -10,11 +10,18 @@ from cases.case import Case
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.picture.style import INK, legend_above, new_figure, save, style
 from grid_model.validation.classical import ClassicalGrid
-from grid_model.validation.coupled import LOAD_MODELS, coupled_config, coupled_traces, read_full_order
+from grid_model.validation.coupled import (
+    LOAD_MODELS,
+    coupled_config,
+    coupled_traces,
+    read_full_order,
+    reference_of,
+    with_reference_exciters,
+)
 from grid_model.validation.frequency_checks import EVENT_S, NO_LIMITS, event_of, read_golden
 
 PLOTTED = "loss of G9"
-PLOTTED_COUPLED = ("loss of G3", "loss of load 20")
+PLOTTED_COUPLED = ("loss of G3", "loss of G9")  # at the published load
 
 
 def draw_against_andes(path: Path, case: Case, golden: Path) -> None:
@@ -70,13 +77,13 @@ def draw_against_full_order(path: Path, case: Case, golden: Path) -> None:
         case: the grid.
         golden: directory of the references of scripts/andes_reference.py.
     """
-    figure = new_figure(
-        11.0, 7.5, "coupled simulator, area level, and full-order machines in ANDES, published load"
-    )
+    title = "coupled simulator, area level, and full-order machines in ANDES: the same exciters and loads"
+    figure = new_figure(11.0, 7.5, title)
+    excited = with_reference_exciters(case, reference_of(golden)["exciter"])
     panels = figure.subplots(len(PLOTTED_COUPLED), 1, sharex=True)
     for k, load_model in enumerate(LOAD_MODELS):
         config = coupled_config(load_model, "area")
-        traces_hz, end_s = coupled_traces(case, config, 1.0, PLOTTED_COUPLED)
+        traces_hz, end_s = coupled_traces(excited, config, 1.0, PLOTTED_COUPLED)
         for axes, event, trace_hz, last_s in zip(panels, PLOTTED_COUPLED, traces_hz.T, end_s, strict=True):
             time_s = EVENT_S + np.arange(len(trace_hz)) * config.dt_s
             line = style(k)

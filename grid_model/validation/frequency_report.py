@@ -42,7 +42,8 @@ def coupled_lines(results: Sequence[CoupledResult], version: str) -> list[str]:
     """The table of the coupled simulator beside full-order machines, and why figures are outside their limit."""
     lines = [
         f"coupled simulator, on which policies are trained, beside full-order machines in ANDES {version}; ours, ANDES",
-        "event             load  loads      level    terminal      nadir [mHz]     RoCoF [mHz/s]   settling [mHz]",
+        "event             load  loads      level    terminal   exciters    nadir [mHz]    "
+        "RoCoF [mHz/s]  settling [mHz]",
     ]
     reasons: dict[str, list[str]] = {}
     for result in results:
@@ -54,12 +55,12 @@ def coupled_lines(results: Sequence[CoupledResult], version: str) -> list[str]:
         figures = "  ".join(f"{_figure(ours)} {_figure(theirs)}" for ours, theirs in pairs)
         lines.append(
             f"{result.event:17s} {result.load_level:4.1f}  {result.load_model:10s} {result.level:8s} "
-            f"{result.terminal_voltage:10s} {figures}  {_verdict(result)}"
+            f"{result.terminal_voltage:10s} {result.exciters:9s} {figures}  {_verdict(result)}"
         )
         for figure in result.outside:
             why = result.why(figure) or "no reason is known: this fails"
-            row = f"{result.event}, {result.load_level:g}, {result.load_model}, {result.level}: {figure}"
-            reasons.setdefault(why, []).append(row)
+            row = f"{result.event}, {result.load_level:g}, {result.load_model}, {result.level}, {result.exciters}"
+            reasons.setdefault(why, []).append(f"{row} exciters: {figure}")
     for why, rows in reasons.items():
         lines += [f"outside: {why}", *(f"         {row}" for row in rows)]
     return lines
@@ -124,7 +125,7 @@ def figures(
                 name: finite(value) if isinstance(value, float) else value
                 for name, value in vars(result).items()
             }
-            | {"outside": result.outside, "why": [why for why in map(result.why, result.outside) if why]}
+            | {"outside": result.outside, "why": {figure: result.why(figure) for figure in result.outside}}
             for result in coupled
         ],
         "inertia_mws": float((case.machine.h_s * case.machine.base_mva).sum()),

@@ -92,12 +92,13 @@ def test_the_validation_holds_and_writes_its_figures(tmp_path):
     assert len(written["events"]) == 35
     assert all(keys <= set(event) for event in written["events"])
     assert {event["model"] for event in written["events"]} == {"classical by itself", "coupled"}
-    # Four events at two load levels with four load models, at the machine and the area level.
-    assert len(written["coupled"]) == 64
+    # Four events, two load levels, four load models: at two levels of aggregation with the reference's exciters, and at
+    # the default one with the published.
+    assert len(written["coupled"]) == 96
     ours = {"nadir_mhz", "rocof_mhz_per_s", "settling_mhz"}
     keys = {"event", "load_model", "level", "outside", "why"} | ours | {f"andes_{name}" for name in ours}
     assert all(keys <= set(row) for row in written["coupled"])
-    assert all(len(row["why"]) > 0 for row in written["coupled"] if row["outside"])
+    assert all(why for row in written["coupled"] for why in row["why"].values())
     assert written["inertia_mws"] == pytest.approx(198010.0)  # sum of H S of machine.csv
     assert coupled.stat().st_size > 10_000
     assert picture.stat().st_size > 10_000
