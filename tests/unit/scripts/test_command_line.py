@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import command_line
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +67,106 @@ def test_a_file_system_that_takes_no_files_is_found_out():
     """Its permissions say that root may write."""
     with pytest.raises(command_line.OutputError, match="--json /proc/x.json cannot be written: "):
         command_line.require_writable("json", Path("/proc/x.json"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """Of a script that computes."""
+
+    step_mw: float = 500.0
+    """Any."""
+    seed: int = 0
+    """Any."""
+    bounds: tuple[float, ...] = (1.0,)
+    """Any."""
+    most: float = float("inf")
+    """None by default."""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--step-mw", "nan"], "--step-mw nan, expected a finite number"),
+        (["--step-mw", "-inf"], "--step-mw -inf, expected a finite number"),
+        (["--bounds", "1", "nan"], "--bounds nan, expected a finite number"),
+        (["--most", "nan"], "--most nan, expected a finite number"),
+        (["--seed", "99999999999999999999999"], "--seed 99999999999999999999999, expected a number of at most 63"),
+    ],
+)  # fmt: skip
+def test_numbers_that_nobody_can_compute_with_are_refused_in_every_script(given, told, capsys):
+    status = 0
+    try:
+        command_line.run("do.py", Numbers, lambda options: 0, given, about=None)
+    except SystemExit as end:
+        status = end.code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert line.startswith(f"do.py: error: {told}")
+
+
+def test_a_default_may_be_infinite():
+    assert command_line.run("do.py", Numbers, lambda options: 0, [], about=None) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "status"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device", 1),
+        (OSError(28, "No space left on device", "a.csv"), "a.csv: No space left on device", 1),
+        (OSError("no number in it"), "no number in it", 1),
+        (ValueError("two\n  lines"), "two lines", 1),
+        (ValueError(), "ValueError", 1),
+        (MemoryError(), "out of memory", 1),
+        (command_line.OptionError("--a b"), "--a b", 2),
+    ],
+)
+def test_every_error_is_one_line_with_words_in_it(error, told, status, capsys):
+    def work():
+        raise error
+
+    assert command_line.attempt("do.py", work) == status
+    assert capsys.readouterr().err == f"do.py: error: {told}\n"
+
+
+PRINTS = """
+import sys
+sys.path.insert(0, "scripts")
+import command_line
+from dataclasses import dataclass
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    lines: int = 1
+    '''To print.'''
+
+def work(options):
+    for k in range(options.lines):
+        print(k)
+
+sys.exit(command_line.run("do.py", Options, work, sys.argv[1:], about="Prints."))
+"""
+
+
+def printing(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script that prints, run by the shell."""
+    words = shlex.join([sys.executable, "-c", PRINTS, *arguments])
+    # The status is that of the script, also where another reads from it.
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} {redirection}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+@pytest.mark.parametrize("arguments", [(), ("--lines", "100000"), ("--help",)])
+def test_a_full_standard_output_is_one_line_and_status_one(arguments):
+    done = printing("> /dev/full", *arguments)
+    assert done.stderr == "do.py: error: cannot write to the standard output: No space left on device\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell of POSIX")
+def test_a_closed_standard_output_is_one_line_and_a_reader_that_leaves_none():
+    done = printing(">&-")
+    assert (done.stderr, done.returncode) == ("do.py: error: the standard output is closed\n", 1)
+    done = printing("| head -n 1", "--lines", "100000")
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 1)
