@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OutputError", "replacing", "write_json", "write_text"]
+__all__ = ["OutputError", "replacing", "write_bytes", "write_json", "write_text"]
 
 
 class OutputError(OSError):
@@ -44,14 +44,23 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces a file; for libraries that get into trouble of their own on a full disk, and write to memory before.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a file of text, UTF-8.
 
     Raises:
         OutputError: it cannot be written.
     """
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path | None, content: Any, indent: int = 2) -> None:

@@ -13,7 +13,7 @@ import pytest
 resource = pytest.importorskip("resource", reason="needs limits of POSIX")
 
 MODEL = Path(__file__).resolve().parents[2] / "marl" / "data" / "recommended_seed0.pt"
-LIMIT_BYTES = 512  # less than any result
+LIMIT_BYTES = 100  # less than any result
 CASES = {
     "validate_power_flow": (["--variant", "tr18"], "--json", "found.json"),
     "screen_contingencies": ([], "--json", "found.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -170,3 +171,44 @@ def test_a_closed_standard_output_is_one_line_and_a_reader_that_leaves_none():
     assert (done.stderr, done.returncode) == ("do.py: error: the standard output is closed\n", 1)
     done = printing("| head -n 1", "--lines", "100000")
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 1)
+
+
+def test_a_report_of_a_kind_that_nobody_writes_is_refused_before_anything_is_played(capsys):
+    import evaluate
+
+    with pytest.raises(SystemExit) as end:
+        evaluate.main(["--suite", "normal", "--report", "table.docx"])
+    assert end.value.code == 2
+    assert "--report table.docx ends in '.docx', expected one of .html, .htm, .md" in capsys.readouterr().err
+
+
+def test_every_script_ends_as_the_others_do():
+    """By `run` or `attempt`: so none ends in a traceback on a full disk or where nobody takes what it prints."""
+    # Runs where ANDES is installed and this project is not; what others stand on; writes what is to be broken.
+    alone, damages = {"andes_reference.py", "command_line.py"}, {"fuzz.py"}
+    for path in sorted((ROOT / "scripts").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if path.name not in alone:
+            assert re.search(r"command_line\.(run|attempt)\(", source), path.name
+            if path.name not in damages:
+                assert not re.search(
+                    r"(?<!command_line)\.write_(text|bytes)\(|open\([^)]*[\"'][wax]b?[\"']", source
+                ), path.name
+
+
+def test_packages_write_files_by_the_one_writer_of_theirs():
+    """What is written in place is cut off by a full disk, under a name that says it is whole."""
+    writers = {"cases/whole_file.py", "marl/checkpoint.py"}  # the learner imports nothing of the grid's
+    by_way = re.compile(r"\.write_(?:text|bytes)\(|open\([^)]*[\"'][wx]b?[\"']|np\.savez?\w*\(|\.savefig\(")
+    for package in command_line.PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if name in writers:
+                continue
+            for line in path.read_text(encoding="utf-8").splitlines():
+                found = by_way.search(line)
+                # To `part`, the place beside the file, or to a stream in memory.
+                assert not found or re.search(r"\bpart\b|picture", line) or line.startswith("    figure."), (
+                    name,
+                    line,
+                )
