@@ -49,6 +49,12 @@ def test_the_same_seed_does_the_same_damage_and_hardly_any_input_stays_whole():
     assert sum(content == fuzz.SCENARIO for content in inputs) < 20
 
 
+def test_what_is_damaged_was_whole(tmp_path):
+    """Or every input would be refused for what was wrong before."""
+    _, take, _ = fuzz.WAYS["scenario"](tmp_path)
+    take(fuzz.SCENARIO)
+
+
 def test_wrong_kinds_are_refused(capsys):
     with pytest.raises(SystemExit) as end:
         fuzz.main(["--kinds", "weather"])
