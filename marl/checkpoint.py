@@ -195,6 +195,9 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         raise BrokenCheckpoint(f"{path} is no checkpoint of this project in format {FORMAT}")
     if data.get("kind") != kind:
         raise CheckpointError(f"{path} holds a {data.get('kind')}, expected a {kind}")
+    if not set(data) <= {"format", "kind", "content", "sha256"}:
+        # Damage of the checksum's name would make the file one of before there were any.
+        raise BrokenCheckpoint(_broken(path, kind, "it has parts that no checkpoint has"))
     # Damage may also be of a kind that the content can be read no further with.
     try:
         known, content = data.get("sha256"), data["content"]

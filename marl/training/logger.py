@@ -50,8 +50,9 @@ class MetricsTable:
         self.columns = columns
         damaged = 0
         for line in lines[:-1]:  # the last is empty, or what a killed run had written of its row
-            row: dict[str, Any] = dict(zip(columns, line.rstrip("\r").split(","), strict=False))
-            if len(row) < len(columns) or not _is_count(row["update"]) or not _is_count(row["step"]):
+            fields = line.rstrip("\r").split(",")
+            row: dict[str, Any] = dict(zip(columns, fields, strict=False))
+            if len(fields) != len(columns) or not _is_count(row["update"]) or not _is_count(row["step"]):
                 damaged += 1
                 continue
             if int(row["update"]) <= resume_after:

@@ -90,6 +90,8 @@ def read_config(directory: Path) -> TrainingConfig:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
         return from_dict(values["training"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} describes no training of this project: {error!r}") from error
 

@@ -170,6 +170,14 @@ def test_one_flipped_bit_of_a_weight_is_found_out(tmp_path):
         checkpoint.load(path, "policy")
 
 
+def test_a_file_whose_checksum_has_lost_its_name_is_not_taken_for_one_of_before(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, "run", {"a": torch.zeros(3)})
+    path.write_bytes(path.read_bytes().replace(b"sha256", b"sha\x0056"))
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="it has parts that no checkpoint has"):
+        checkpoint.load(path, "run")
+
+
 def test_files_of_before_the_checksum_load(tmp_path):
     path = tmp_path / "c.pt"
     content = checkpoint._encode(CONTENT, "run")

@@ -115,6 +115,7 @@ def test_a_damaged_byte_costs_a_field_or_a_row_and_never_the_run(tmp_path, capsy
     assert resumed_with(path, whole.replace(b"2,20", b"\x81,20")) == [
         "update,step,a", "1,10,1.5", "3,30,3.5", "4,40,4",
     ]  # fmt: skip
+    assert resumed_with(path, whole.replace(b"2.5", b"2,5"))[2] == "3,30,3.5"  # not moved by a column
     assert resumed_with(path, whole.replace(b"step", b"st\x81p")) == ["update,step,a", "4,40,4"]
     assert "m.broken.csv" in capsys.readouterr().err
     assert (tmp_path / "m.broken.csv").read_bytes() == whole.replace(b"step", b"st\x81p")
