@@ -17,13 +17,14 @@ ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
 WORKERS ?= 2
 
-.PHONY: help setup demo train test test-slow lint format coverage constraints clean
+.PHONY: help setup demo train test test-slow fuzz lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
 	@echo "make demo       an outage in the evening under three controllers, as a page in the browser"
 	@echo "make test       linter, types and tests, in a few minutes"
 	@echo "make test-slow  the long tests as well"
+	@echo "make fuzz       10,000 damaged inputs of each kind; every one has to end in one clear line"
 	@echo "make lint       linter and types only"
 	@echo "make format     let ruff rewrite the sources"
 	@echo "make coverage   tests with a coverage report"
@@ -72,6 +73,9 @@ test: lint
 test-slow: lint
 	@echo "== tests, slow ones included: pytest with $(WORKERS) workers"
 	@$(PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" $(ARGS)
+
+fuzz: $(STAMP)
+	@$(PYTHON) scripts/fuzz.py $(ARGS)
 
 lint: $(STAMP)
 	@echo "== linter: ruff"

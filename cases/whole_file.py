@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OutputError", "replacing", "write_json"]
+__all__ = ["OutputError", "replacing", "write_bytes", "write_json", "write_text"]
 
 
 class OutputError(OSError):
-    """A file cannot be written where it is asked for."""
+    """A file cannot be written where it is asked for; the message names it."""
 
 
 @contextmanager
@@ -26,18 +26,41 @@ def replacing(path: Path) -> Iterator[Path]:
         path: of the file.
 
     Raises:
-        OSError: the directory cannot be made, or the file cannot be put in its place.
+        OutputError: the directory cannot be made, or the file cannot be written or put in its place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "rb") as written:
             os.fsync(written.fileno())  # before its name: a machine that loses power keeps one of the two
         os.replace(part, path)
+    except OutputError:
+        raise
+    except OSError as error:  # the system's own words do not always name a file, and then the temporary one
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces a file; for libraries that get into trouble of their own on a full disk, and write to memory before.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file of text, UTF-8.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
@@ -53,9 +76,4 @@ def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
     """
     if path is None:
         return
-    text = json.dumps(content, indent=indent) + "\n"
-    try:
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_text(path, json.dumps(content, indent=indent) + "\n")

@@ -1,6 +1,8 @@
 """How kernels are compiled, and how a user hears of it: once for a machine and a version of the sources.
 
-numba keeps what it has compiled beside the sources. What costs time at the first start is the number and the size of
+numba keeps what it has compiled beside the sources. Where those cannot be written, what was kept there is read all the
+same, and what is missing is kept in the user's own cache; a disk that takes nothing more costs the next start a minute,
+and this one nothing. What costs time at the first start is the number and the size of
 compiled functions. A kernel that others call would be compiled twice, into their machine code and into its own: here
 the second happens only where Python calls it too. None gets the way in for C that nobody takes. Division by zero gives
 infinity or NaN, as in numpy, instead of a check and an exception.
@@ -9,14 +11,21 @@ infinity or NaN, as in numpy, instead of a check and an exception.
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from numba.core import event
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    InTreeCacheLocator,
+    UserWideCacheLocator,
+)
 from numba.core.registry import CPUDispatcher
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -43,6 +52,51 @@ def _readable_index(file: Any) -> dict[Any, Any]:
 
 
 setattr(IndexDataCacheFile, "_load_index", _readable_index)  # noqa: B010  numba offers no other way
+
+
+class _UnwritableLocator(InTreeCacheLocator):
+    """Beside the sources though nothing can be written there: the last resort, for who has no cache of their own."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        return cls(py_func, py_file)
+
+
+class _KeptImpl(CompileResultCacheImpl):
+    _locator_classes = [*CompileResultCacheImpl._locator_classes, _UnwritableLocator]  # noqa: RUF012  as numba has it
+
+
+class _Kept(FunctionCache):
+    """What is kept of a kernel.
+
+    numba alone passes over kernels beside the sources where it may not write: of an installation that others made,
+    every user, and every container with a home of its own, would compile all of them anew.
+    """
+
+    _impl_class = _KeptImpl
+
+    def __init__(self, function: Any) -> None:
+        cast(Any, super()).__init__(function)
+        beside = _UnwritableLocator.from_function(function, inspect.getfile(function)).get_cache_path()
+        self._beside: Any = None
+        if isinstance(self._impl.locator, UserWideCacheLocator):
+            locator: Any = self._impl.locator
+            stamp = locator.get_source_stamp()
+            self._beside = cast(Any, IndexDataCacheFile)(beside, self._impl.filename_base, stamp)
+
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        cache = cast(Any, super())
+        found = cache._load_overload(sig, target_context)
+        if found is None and self._beside is not None:
+            with suppress(OSError):  # not even read
+                data = self._beside.load(cache._index_key(sig, target_context.codegen()))
+                found = None if data is None else self._impl.rebuild(target_context, data)
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keeps it if the disk takes it: the kernel is compiled in any case."""
+        with suppress(OSError):
+            cast(Any, super()).save_overload(sig, data)
 
 
 class _Part(CPUDispatcher):
@@ -77,7 +131,7 @@ class _Kernel(CPUDispatcher):
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         super().__init__(function, targetoptions=options)
         self.part = _Part(function, options)
-        self.enable_caching()
+        self._cache = _Kept(function)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """How a kernel that calls this one sees it."""

@@ -3,15 +3,18 @@
 A checkpoint holds plain tensors, numbers, strings, lists and dictionaries, and loads with
 `weights_only=True`: opening a stranger's file runs none of its code. numpy arrays travel as tensors and
 come back as arrays. A file is written beside its final name, flushed and then renamed over it: whatever
-happens on the way, the previous checkpoint stays whole.
+happens on the way, the previous checkpoint stays whole. It carries a checksum of its content, so that a
+byte that a disk or a copy has changed is found out before anything goes on from it; files of earlier
+versions, which have none, load as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,44 @@ _LARGEST_INTEGER = 2**63 - 1
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written or read."""
+
+
+class BrokenCheckpoint(CheckpointError):
+    """A file whose bytes are not those that were written, or that is none of this project's."""
+
+
+def checksum(encoded: Any) -> str:
+    """SHA-256 of a content as it is encoded, in hexadecimal.
+
+    It is taken of types, lengths, shapes and bytes of what is in it, in their order. Bytes of the archive around it,
+    which torch's reader passes over, are free to change.
+
+    Args:
+        encoded: tensors, numbers, strings, lists and dictionaries of them.
+    """
+    digest = hashlib.sha256()
+    _digest(encoded, digest.update)
+    return digest.hexdigest()
+
+
+def _digest(value: Any, take: Callable[[bytes], None]) -> None:
+    if isinstance(value, torch.Tensor):
+        whole = value.detach().cpu().contiguous()
+        take(f"tensor {whole.dtype} {tuple(whole.shape)}:".encode())
+        take(whole.reshape(-1).view(torch.uint8).numpy().tobytes() if whole.numel() else b"")
+    elif isinstance(value, Mapping):
+        take(f"mapping {len(value)}:".encode())
+        for key, item in value.items():
+            _digest(key, take)
+            _digest(item, take)
+    elif isinstance(value, list):
+        take(f"list {len(value)}:".encode())
+        for item in value:
+            _digest(item, take)
+    else:
+        text = repr(value).encode("utf-8", "backslashreplace")
+        take(f"{type(value).__name__} {len(text)}:".encode())
+        take(text)
 
 
 def _encode(value: Any, where: str) -> Any:
@@ -110,8 +151,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def save(path: Path, kind: str, content: Mapping[str, Any]) -> None:
     """Writes a checkpoint of this kind ("policy", "run", "dump") atomically."""
-    stream = io.BytesIO()
-    torch.save({"format": FORMAT, "kind": kind, "content": _encode(content, kind)}, stream)
+    stream, encoded = io.BytesIO(), _encode(content, kind)
+    torch.save({"format": FORMAT, "kind": kind, "content": encoded, "sha256": checksum(encoded)}, stream)
     write_atomically(path, stream.getvalue())
 
 
@@ -134,7 +175,8 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         kind: what it should hold: `run`, `policy` or `dump`.
 
     Raises:
-        CheckpointError: the file is missing, cannot be read, is broken, or holds something else.
+        BrokenCheckpoint: its bytes are not those that were written, or those of no checkpoint.
+        CheckpointError: the file is missing, cannot be read, or holds something else.
     """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
@@ -145,13 +187,55 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     # Bytes that are no checkpoint fail inside torch's reader in ways of every kind: all mean the same here.
     except Exception as error:
         reason = str(error).strip().splitlines()
-        what = reason[0] if reason else type(error).__name__
-        raise CheckpointError(
-            f"{path} is broken or no checkpoint ({what}){alternative(path, kind)}"
+        # Its first sentence; what torch goes on to advise is for those who write checkpoints with it.
+        raise BrokenCheckpoint(
+            _broken(path, kind, reason[0].split(". ")[0] if reason else type(error).__name__)
         ) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this project in format {FORMAT}")
-    if data["kind"] != kind:
-        raise CheckpointError(f"{path} holds a {data['kind']}, expected a {kind}")
-    content: dict[str, Any] = _decode(data["content"])
-    return content
+        raise BrokenCheckpoint(f"{path} is no checkpoint of this project in format {FORMAT}")
+    if data.get("kind") != kind:
+        raise CheckpointError(f"{path} holds a {data.get('kind')}, expected a {kind}")
+    if not set(data) <= {"format", "kind", "content", "sha256"}:
+        # Damage of the checksum's name would make the file one of before there were any.
+        raise BrokenCheckpoint(_broken(path, kind, "it has parts that no checkpoint has"))
+    # Damage may also be of a kind that the content can be read no further with.
+    try:
+        known, content = data.get("sha256"), data["content"]
+        if known is not None and known != checksum(content):
+            raise BrokenCheckpoint(_broken(path, kind, "its content is not what its checksum says"))
+        decoded = _decode(content)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise BrokenCheckpoint(_broken(path, kind, f"{type(error).__name__}: {error}")) from error
+    if not isinstance(decoded, dict):
+        raise BrokenCheckpoint(_broken(path, kind, f"its content is a {type(decoded).__name__}"))
+    return decoded
+
+
+def _broken(path: Path, kind: str, what: str) -> str:
+    return f"{path} is broken or no checkpoint ({what}){alternative(path, kind)}"
+
+
+def keep_also(path: Path, also: Path) -> None:
+    """Keeps a file under a second name too, so that it outlives its replacement; nothing where it is not there.
+
+    Raises:
+        CheckpointError: it cannot be kept.
+    """
+    if not path.exists():
+        return
+    temporary = also.with_name(f".{also.name}.{os.getpid()}.part")
+    try:
+        temporary.unlink(missing_ok=True)
+        os.link(path, temporary)  # both names or one: no second copy of the bytes is written
+        os.replace(temporary, also)
+        temporary.unlink(missing_ok=True)  # where both were one file already, replacing did nothing
+    except OSError:  # a file system without links
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+        write_atomically(also, content)

@@ -9,14 +9,16 @@ are answered at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import io
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +56,7 @@ if __name__ != "__main__" and (missing := what_is_not_installed()):
 
 from cases.whole_file import OutputError as OutputError  # noqa: E402, that it is ours is known only now
 from cases.whole_file import write_json as write_json  # noqa: E402
+from cases.whole_file import write_text as write_text  # noqa: E402
 
 
 def one_thread() -> None:
@@ -80,22 +83,87 @@ def attempt(
         stopped: what is said after Ctrl-C.
 
     Returns:
-        Exit status: that of the work or 0, 2 wrong option, 1 failed, 130 stopped.
+        Exit status: that of the work or 0, 2 wrong option, 1 failed or nobody takes what it prints, 130 stopped.
+
+    Raises:
+        SystemExit: that of the work.
     """
+    if sys.stdout is None:  # closed by whoever started the script
+        return _told(program, "the standard output is closed")
     try:
-        return work() or 0
+        with contextlib.redirect_stdout(cast(Any, _Stdout(sys.stdout))):
+            try:
+                return work() or 0
+            finally:  # what is printed may wait until here for a full disk to refuse it
+                sys.stdout.flush()
+    except _StdoutRefused as error:
+        return _told(program, str(error))
     except KeyboardInterrupt:
         print(f"{program}: {stopped}", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        return _told(program, f"out of memory: {error}" if str(error) else "out of memory")
     except Exception as error:
         from control.scenario.config import ScenarioError
         from marl.config.check import ConfigError
 
         wrong = isinstance(error, (OptionError, ScenarioError, ConfigError, *refused))
-        if not wrong and not isinstance(error, failed):
+        if not wrong and not isinstance(error, (OutputError, WorkFailed, *failed)):
             raise
-        print(f"{program}: error: {error}", file=sys.stderr)
-        return 2 if wrong else 1
+        return _told(program, in_words(error), 2 if wrong and not isinstance(error, OutputError) else 1)
+
+
+def _told(program: str, what: str, status: int = 1) -> int:
+    """Says in one line what went wrong, or nothing where there is nothing to say; the exit status."""
+    if what:
+        print(f"{program}: error: {what}", file=sys.stderr)
+    return status
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception says, in one line; the system's own errors without their numbers."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return text or type(error).__name__
+
+
+class _StdoutRefused(Exception):
+    """The standard output takes no more; without words where its reader has left, as `| head` does."""
+
+
+class _Stdout:
+    """The standard output, which says that it was the one that refused: a full disk names no file."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._told():
+            written: int = self._stream.write(text)
+        return written
+
+    def flush(self) -> None:
+        with self._told():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # To nowhere with what is left: the interpreter would try again at its end, and say so in its own words.
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                raise _StdoutRefused from error
+            reason = error.strerror or error
+            raise _StdoutRefused(f"cannot write to the standard output: {reason}") from error
 
 
 def run(
@@ -127,16 +195,16 @@ def run(
     Raises:
         SystemExit: see `parse`.
     """
-    options = parse(options_type, program=program, description=(about or "").strip(), arguments=arguments)
-    if single_thread:
-        one_thread()
 
-    def write_and_work() -> int | None:
+    def parse_and_work() -> int | None:
+        options = parse(options_type, program=program, description=(about or "").strip(), arguments=arguments)
+        if single_thread:
+            one_thread()
         for name in writes:
             require_writable(name, getattr(options, name))
         return work(options)
 
-    return attempt(program, write_and_work, **ends)
+    return attempt(program, parse_and_work, **ends)
 
 
 def progress_bar(total: int, unit: str = " intervals", **options: Any) -> Any:
@@ -197,7 +265,32 @@ def parse(
         if before is not None:
             os.environ["COLUMNS"] = before
     built: T = result[0] if others_follow else result
+    wrong = _beyond_numbers(built, None if default is None else default)
+    if wrong:
+        print(f"{program}: error: {wrong}; see --help", file=sys.stderr)
+        raise SystemExit(2)
     return built
+
+
+def _beyond_numbers(options: object, default: object) -> str:
+    """Which option is no number that can be computed with, and why; empty if all are.
+
+    Checks of a range are passed by `nan`, which is neither above nor below anything, and what is drawn, counted or
+    allocated with more than 64 bits fails in ways of every kind, often late. A default may be infinite.
+    """
+    for item in dataclasses.fields(options) if dataclasses.is_dataclass(options) else ():
+        value, usual = getattr(options, item.name), getattr(default, item.name, item.default)
+        if dataclasses.is_dataclass(value):
+            inner = _beyond_numbers(value, usual)
+            if inner:
+                return inner
+        for number in value if isinstance(value, tuple) else (value,):
+            name = f"--{item.name.replace('_', '-')} {number}"
+            if isinstance(number, float) and not math.isfinite(number) and number != usual:
+                return f"{name}, expected a finite number"
+            if isinstance(number, int) and abs(number) >= 2**63:
+                return f"{name}, expected a number of at most 63 bits"
+    return ""
 
 
 def one_line(box: str) -> str:
@@ -267,6 +360,21 @@ def require_writable(name: str, path: Path | None) -> None:
         raise OutputError(f"--{name} {path} cannot be written: {error.strerror or error}") from error
 
 
+def require_ending(name: str, path: Path | None, endings: Sequence[str]) -> None:
+    """Refuse a path that ends otherwise; None is no file.
+
+    Args:
+        name: of the option.
+        path: its value.
+        endings: that a file may have, in small letters.
+
+    Raises:
+        OptionError: it does.
+    """
+    if path is not None and path.suffix.lower() not in endings:
+        raise OptionError(f"--{name} {path} ends in {path.suffix!r}, expected one of {', '.join(endings)}")
+
+
 def require_picture(name: str, path: Path | None) -> None:
     """Refuse a path that ends like no picture, or whose directory does not exist.
 
@@ -277,8 +385,7 @@ def require_picture(name: str, path: Path | None) -> None:
     Raises:
         OptionError: it does.
     """
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise OptionError(f"--{name} {path} ends in {path.suffix!r}, expected one of {', '.join(PICTURES)}")
+    require_ending(name, path, PICTURES)
     require_directory(name, path)
 
 

@@ -59,7 +59,8 @@ class Options:
     """Where finished parts of the table are kept for going on later."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, n_episodes=1, seed=0)
+        command_line.require_at_least(self, n_episodes=1, seed=0, workers=1)
+        command_line.require_ending("report", self.report, (".html", ".htm", ".md"))
 
 
 def one_policy(options: Options) -> None:

@@ -105,7 +105,9 @@ def draw(options: Options) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 drawn, 2 wrong option or no solution, 130 stopped."""
     first_line = str(__doc__).splitlines()[0]
-    return command_line.run(PROGRAM, Options, draw, arguments, about=first_line, failed=(OSError,))
+    return command_line.run(
+        PROGRAM, Options, draw, arguments, about=first_line, writes=["out"], failed=(OSError,)
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,11 @@ class Options:
     observation: str = "default"
     """What an agent observes: default (15 numbers) or extended (18)."""
     out: Path = Path("test_results.png")
-    """Picture to write."""
+    """Picture to write: .png, .svg or .pdf."""
+
+    def __post_init__(self) -> None:
+        command_line.require_ending("out", self.out, command_line.PICTURES)
+        command_line.require_at_least(self, seed=0)
 
 
 def run(options: Options) -> None:

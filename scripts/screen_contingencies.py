@@ -157,13 +157,21 @@ def screen(options: Options) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 the table is complete, 2 no case, no solution or wrong option, 130 stopped."""
+    """Exit status: 0 the table is complete, 1 no place for it, 2 no case, no solution or wrong option, 130 stopped."""
     description = (
         "Screens every single outage (N-1) or a list of others. Exit status: 0 the table is complete, 2 no case or no "
         "solution."
     )
-    options = command_line.parse(Options, program=PROGRAM, description=description, arguments=arguments)
-    return command_line.attempt(PROGRAM, lambda: screen(options), refused=(OSError,), failed=())
+    return command_line.run(
+        PROGRAM,
+        Options,
+        screen,
+        arguments,
+        about=description,
+        writes=["json", "plot"],
+        refused=(OSError,),
+        failed=(),
+    )
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def train(arguments: Arguments) -> int:
     from marl.training.run_directory import (
         new_directory,
         publish,
+        run_claim,
         run_directory,
         write_config,
         write_versions,
@@ -102,9 +103,18 @@ def train(arguments: Arguments) -> int:
     else:
         directory = new_directory(config, Path(arguments.out) if arguments.out else None, CASE)
     reporter = progress_reporter(config)
-    with make_trainer(
-        config, MAPPO, directory, resume=resume, on_progress=reporter, tensorboard=arguments.tensorboard
-    ) as trainer:
+    with (
+        run_claim(directory, resume=resume) as claim,
+        make_trainer(
+            config,
+            MAPPO,
+            directory,
+            claim=claim,
+            resume=resume,
+            on_progress=reporter,
+            tensorboard=arguments.tensorboard,
+        ) as trainer,
+    ):
         if trainer.run_state.update >= config.n_updates:
             raise ConfigError(
                 f"{directory} has trained all of its {config.total_episodes} episodes; "

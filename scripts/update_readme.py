@@ -67,7 +67,7 @@ def update(options: Options) -> int:
             )
         return int(before != after)
     if before != after:
-        options.readme.write_text(after, encoding="utf-8")
+        command_line.write_text(options.readme, after)
     state = "updated" if before != after else "up to date"
     print(f"{options.readme.name}: {len(figures.FOUND.findall(after))} blocks {state}")
     return 0

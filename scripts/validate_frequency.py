@@ -92,10 +92,10 @@ def validate(options: Options) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 every check holds, 1 one does not, 2 wrong option, 130 stopped."""
-    options = command_line.parse(
-        Options, program=PROGRAM, description=str(__doc__).splitlines()[0], arguments=arguments
+    first_line = str(__doc__).splitlines()[0]
+    return command_line.run(
+        PROGRAM, Options, validate, arguments, about=first_line, writes=["json", "plot"], failed=(OSError,)
     )
-    return command_line.attempt(PROGRAM, lambda: validate(options), failed=(OSError,))
 
 
 if __name__ == "__main__":

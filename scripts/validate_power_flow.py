@@ -100,7 +100,9 @@ def main(arguments: Sequence[str]) -> int:
     about = (
         "Proves the power flow. Exit status: 0 every check holds, 1 one does not, 2 no case or no solution."
     )
-    return command_line.run(PROGRAM, Options, validate, arguments, about=about, refused=(OSError,), failed=())
+    return command_line.run(
+        PROGRAM, Options, validate, arguments, about=about, writes=["json"], refused=(OSError,), failed=()
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ What else a controller may know of its task (weights of the reward, plants, load
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import Protocol
 
 import numpy as np
@@ -63,9 +64,11 @@ __all__ = [
     "UTILISATION",
     "WEEKDAY",
     "Controller",
+    "ControllerError",
     "SetPoints",
     "by_class",
     "mean_state_of_charge",
+    "require_controller",
     "state_of_charge",
 ]
 
@@ -87,6 +90,31 @@ class Controller(Protocol):
     def act(self, observation: FloatArray) -> FloatArray:
         """Actions, -1 to 1, [env, resource], from observations [env, resource, 15 or 18]."""
         ...
+
+
+class ControllerError(TypeError):
+    """What was handed in as a controller is none; the message says what it lacks."""
+
+
+def require_controller(given: object, name: str = "") -> None:
+    """Refuse what has not the two methods of a controller, before an episode is begun with it.
+
+    Args:
+        given: an object, expected to have `reset` and `act`.
+        name: what messages call it; its type's name if empty.
+
+    Raises:
+        ControllerError: it is a class or a function, or a method is missing.
+    """
+    name = name or repr(getattr(given, "__name__", type(given).__name__))
+    if isinstance(given, type):
+        raise ControllerError(f"{name} is a class, expected an object of it")
+    missing = [method for method in ("reset", "act") if not callable(getattr(given, method, None))]
+    if missing:
+        what = "is a function" if isfunction(given) else f"has no method {' and no method '.join(missing)}"
+        raise ControllerError(
+            f"{name} {what}, expected an object with reset(envs, seeds) and act(observation)"
+        )
 
 
 def by_class(fleet: Fleet, bess: FloatArray, gas: FloatArray, dr: FloatArray) -> FloatArray:

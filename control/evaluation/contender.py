@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from control.controllers.base import Controller
+from control.controllers.base import Controller, ControllerError, require_controller
 from control.controllers.one_mass import one_mass
 from control.controllers.predictive import PredictiveController
 from control.controllers.registry import BASELINES, make_baseline
@@ -116,19 +117,38 @@ def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller
     """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none.
 
     Raises:
-        ComparisonError: the file cannot be read, or has no such class.
+        ComparisonError: the file cannot be read or run, or has no such class, or one that is no controller.
     """
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
         raise ComparisonError(f"cannot read {file}")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # of any kind, as the file is the user's
+        raise ComparisonError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
     if not hasattr(module, class_name):
         raise ComparisonError(f"{file} has no class {class_name!r}; name it as {file}:CLASS")
     make = getattr(module, class_name)
-    takes_plants = bool(inspect.signature(make).parameters)
-    made: Controller = make(environment.loop.fleet, environment.n_env) if takes_plants else make()
-    return made
+    if not inspect.isclass(make):
+        raise ComparisonError(
+            f"{file}: {class_name} is a {type(make).__name__}, expected a class with reset and act"
+        )
+    signature = inspect.signature(make)
+    arguments = (environment.loop.fleet, environment.n_env) if signature.parameters else ()
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise ComparisonError(
+            f"{file}: {class_name}{signature} cannot be built, expected (fleet, n_env) or no arguments"
+        ) from error
+    made: Any = make(*arguments)
+    try:
+        require_controller(made, class_name)
+    except ControllerError as error:
+        raise ComparisonError(f"{file}: {error}") from error
+    controller: Controller = made
+    return controller
 
 
 def is_pattern(name: str) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from cases.case import Case
-from cases.whole_file import replacing
+from cases.whole_file import write_text
 from control.evaluation.contender import BOUND, Contender
 from control.evaluation.grid_record import TERMS, ByPlant, GridEnvironment, Traces, reward_terms
 from control.evaluation.rollout import Record, Step, rollout
@@ -169,8 +169,7 @@ def write_page(
     page = pages.get_template(TEMPLATE).render(
         title=title, subtitle=subtitle, n_interval=first.n_intervals, data=Markup(text)
     )
-    with replacing(path) as part:
-        part.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _farthest_bus(players: Sequence[Player]) -> int:

@@ -22,6 +22,7 @@ from control.scenario.suites import event_words
 from control.task.closed_loop import ClosedLoop, LimitCheck
 from control.task.description import TaskDescription
 from control.task.reward import REWARD_TERMS
+from control.task.task import ActionError
 from grid_model.network.topology import ties
 from grid_model.validation.response import largest_rocof_hz_per_s
 
@@ -126,7 +127,19 @@ class ByPlant:
         return self._by_plant(self._environment.reset(seeds))
 
     def step(self, action: FloatArray) -> PlantStep:
-        """One interval with these actions, [env, resource]."""
+        """One interval with these actions, [env, resource].
+
+        Raises:
+            ActionError: they are no numbers, or of another shape.
+        """
+        expected = (self.n_env, self.case.n_resource)
+        if not isinstance(action, np.ndarray) or action.shape != expected:
+            found = (
+                f"shape {np.shape(action)}" if isinstance(action, np.ndarray) else f"{type(action).__name__}"
+            )
+            raise ActionError(
+                f"a controller acted with {found}, expected an array [env, resource] of shape {expected}"
+            )
         step = self._environment.step({kind: action[:, rows, None] for kind, rows in self._rows.items()})
         return PlantStep(
             self._by_plant(step.observation), step.reward, step.terms, step.terminated, step.truncated

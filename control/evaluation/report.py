@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cases.arrays import FloatArray
-from cases.whole_file import replacing
+from cases.whole_file import write_text
 from control.evaluation.comparison import BIN_MHZ
 from control.evaluation.contender import ALL, BOUND, Contender
 from control.evaluation.suite_runner import Found, Make, play_record, rows
@@ -311,8 +311,7 @@ def write_report(
     text = pages.from_string(MARKDOWN if is_markdown else PAGE).render(
         note=NOTE, parts=parts, pictures=pictures
     )
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_text(path, text)
     if not is_markdown:
         for drawn in pictures:
             drawn.path.unlink()

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from control.controllers.base import require_controller
 
 __all__ = ["Actor", "Detail", "Environment", "Plain", "Record", "Step", "Telling", "rollout"]
 
@@ -241,9 +242,11 @@ def rollout(
 
     Raises:
         ValueError: no seeds. RuntimeError: the episodes never end.
+        control.controllers.base.ControllerError: the controller has not both methods.
     """
     if len(seeds) == 0:
         raise ValueError("no seeds to play, expected at least one")
+    require_controller(controller)
     pieces, n_env = [], environment.n_env
     for start in range(0, len(seeds), n_env):
         mine = np.asarray(seeds[start : start + n_env], dtype=np.int64)

@@ -12,6 +12,8 @@ sent to processes.
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -161,6 +163,15 @@ def _play_and_keep(job: Job, make: Make, path: Path) -> Path:
     return path
 
 
+def _is_whole(path: Path, n_episode: int) -> bool:
+    """Whether figures of so many episodes are kept here; what a disk or a copy has damaged is played again."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return bool(kept.files) and all(len(kept[name]) == n_episode for name in kept.files)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
+        return False
+
+
 def compare(
     contenders: Sequence[Contender],
     suites: Mapping[str, Sequence[int]],
@@ -196,7 +207,7 @@ def compare(
         for i in range(0, len(seeds), CHUNK)
     ]
     paths = {job: cache / job.key(state[job.suite]) for job in jobs}
-    todo = [job for job in jobs if not paths[job].is_file()]
+    todo = [job for job in jobs if not _is_whole(paths[job], len(job.seeds))]
     # The longest first, so that the processes finish together.
     todo.sort(key=lambda job: (job.contender.name != MPC, job.contender.name != BOUND))
     episodes = sum(len(job.seeds) for job in jobs)

@@ -246,8 +246,8 @@ def _search(name: str, problem: Problem, plan: Plan) -> tuple[EvolutionStrategy,
         return EvolutionStrategy(problem.start, problem.sigma, plan.candidates, plan.seed), path
     try:
         search = EvolutionStrategy.from_state(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise TuningError(f"{path}: {error}; start anew with --restart") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise TuningError(f"{path} is broken: {error}; start anew with --restart") from error
     if search.n_candidate != plan.candidates:
         raise TuningError(
             f"{path} is a search with {search.n_candidate} candidates, not {plan.candidates}; "

@@ -16,6 +16,9 @@ from control.telemetry.scada import ScadaConfig, scaled_sd
 from grid_model.dynamics.events import Event, sort_events
 from grid_model.dynamics.parameters import SwingConfig
 
+# No quantity of a grid comes near it in the units here; squares and cubes of it still are numbers.
+LARGEST = 1e9
+
 
 class ScenarioError(ValueError):
     """A scenario is unknown or contradicts itself; the message says which and what was expected."""
@@ -94,7 +97,8 @@ class ScenarioConfig:
                 )
 
         for name, value in _not_finite(self):
-            raise ScenarioError(f"scenario {self.name!r}: {name} = {value}, expected a finite number.")
+            expected = "a finite number" if not isfinite(value) else f"-{LARGEST:g} to {LARGEST:g}"
+            raise ScenarioError(f"scenario {self.name!r}: {name} = {value}, expected {expected}.")
         # Bounds far beyond all sense, for a slip of the pen: without them it ends in a lack of memory or an overflow.
         need(1 <= self.n_intervals <= 1_000_000, "n_intervals", "1 to a million")
         need(self.outage_rate_per_h <= 3600.0, "outage_rate_per_h", "at most one a second")
@@ -200,10 +204,10 @@ class ScenarioConfig:
 
 
 def _not_finite(config: Any) -> Iterator[tuple[str, float]]:
-    """Names and values of the numbers that are infinite or none, in tables of the configuration too."""
+    """Names and values of numbers that are infinite, none or beyond all sense, in tables of the configuration too."""
     for f in fields(config):
         value = getattr(config, f.name)
         if is_dataclass(value):
             yield from ((f"{f.name}.{name}", number) for name, number in _not_finite(value))
-        elif isinstance(value, float) and not isfinite(value):
+        elif isinstance(value, float) and not abs(value) <= LARGEST:
             yield f.name, value

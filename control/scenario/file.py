@@ -24,14 +24,16 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields, replace
+from math import isfinite
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar
 
 from cases.case import Case
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters
-from control.scenario.config import ScenarioConfig, ScenarioError
+from control.scenario.config import LARGEST, ScenarioConfig, ScenarioError
 from control.scenario.suites import SCENARIOS
 from control.scheduling.dispatch import DispatchConfig, dispatch_limits
 from control.telemetry.forecast import ForecastConfig
@@ -49,6 +51,7 @@ Config = TypeVar(
     GasTurbineParameters,
     DemandResponseParameters,
 )
+LARGEST_BYTES = 1_000_000  # of a file; a scenario has some hundred
 # Fields of a scenario that are tables of their own.
 TABLES = ("forecast", "dispatch", "battery", "gas_turbine", "demand_response")
 
@@ -76,31 +79,46 @@ def read_scenario(path: Path, case: Case) -> ScenarioConfig:
         ScenarioError: the file cannot be read, or no episode on this grid can be made from it; names the file.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            read = file.read(LARGEST_BYTES + 1)
+        if len(read) > LARGEST_BYTES:
+            raise ScenarioError(f"{path} is larger than a million bytes: it is no scenario.")
+        content = tomllib.loads(read.decode("utf-8").replace("\r\n", "\n"))
     except OSError as error:
-        raise ScenarioError(f"cannot read {path}: {error.strerror}.") from error
+        raise ScenarioError(f"cannot read {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path} is not UTF-8 text: {error.reason}, byte {error.start}.") from error
+    except ScenarioError:
+        raise
+    except RecursionError as error:
+        raise ScenarioError(f"{path} is nested deeper than any scenario is.") from error
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         raise ScenarioError(f"{path} is not TOML: {error}.") from error
     base_name = content.pop("base", "normal")
     if not isinstance(base_name, str) or base_name not in SCENARIOS:
-        raise ScenarioError(f"{path}: base = {base_name!r}, expected one of {', '.join(SCENARIOS)}.")
+        raise ScenarioError(f"{path}: base = {shown(base_name)}, expected one of {', '.join(SCENARIOS)}.")
     base = SCENARIOS[base_name]
     rows = content.pop("event", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ScenarioError(f"{path}: event = {rows!r}, expected a table [[event]] for each event.")
+        raise ScenarioError(f"{path}: event = {shown(rows)}, expected a table [[event]] for each event.")
     events = tuple(_read_event(path, row, case) for row in rows)
     changes: dict[str, Any] = {"name": path.stem}
     for key, value in content.items():
         if key in TABLES:
             if not isinstance(value, dict):
-                raise ScenarioError(f"{path}: {key} = {value!r}, expected a table: [{key}].")
+                raise ScenarioError(f"{path}: {key} = {shown(value)}, expected a table: [{key}].")
             value = _changed(path, getattr(base, key), value, f"{key}.")
         changes[key] = value
     config = replace(_changed(path, base, changes, ""), events=base.events + events)
     _check_on_grid(path, config, case)
     return config
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: what is long or nested is cut."""
+    short = Repr()
+    short.maxstring = short.maxother = 60
+    return short.repr(value)
 
 
 def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
@@ -120,6 +138,13 @@ def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
         dispatch_limits(case.machine, config.dispatch)
     except ValueError as error:
         raise ScenarioError(f"{path}: {error}") from error
+    for event in config.events:
+        if event.time_s >= config.duration_s:
+            name = getattr(case, TABLE_OF_KIND[event.kind]).name[event.index]
+            raise ScenarioError(
+                f"{path}: element {name!r}, event {event.kind} at {event.time_s:g} s, expected before the end of the "
+                f"episode at {config.duration_s:g} s."
+            )
     # One more at a time, so that the one at fault is known and can be called by its name.
     for k, event in enumerate(config.events, start=1):
         try:
@@ -148,17 +173,19 @@ def _changed(path: Path, base: Config, changes: dict[str, Any], prefix: str) -> 
     for key, value in changes.items():
         if key not in known:
             names = [*known] if prefix else ["base", *known, "event"]
-            raise ScenarioError(f"{path}: unknown key {prefix}{key}, expected one of {', '.join(names)}.")
+            raise ScenarioError(
+                f"{path}: unknown key {prefix}{shown(key)[1:-1]}, expected one of {', '.join(names)}."
+            )
         old = known[key]
         if isinstance(old, float) or key in ("start_minute", "inertia_scale_to_mws"):
             value = _number(path, f"{prefix}{key}", value)
         elif isinstance(old, bool):
             if not isinstance(value, bool):
-                raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected true or false.")
+                raise ScenarioError(f"{path}: {prefix}{key} = {shown(value)}, expected true or false.")
         elif isinstance(old, int) and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected a whole number.")
+            raise ScenarioError(f"{path}: {prefix}{key} = {shown(value)}, expected a whole number.")
         elif isinstance(old, str) and not isinstance(value, str):
-            raise ScenarioError(f"{path}: {prefix}{key} = {value!r}, expected text.")
+            raise ScenarioError(f"{path}: {prefix}{key} = {shown(value)}, expected text.")
         checked[key] = value
     try:
         return replace(base, **checked)
@@ -173,11 +200,14 @@ def _number(path: Path, name: str, value: Any) -> float:
         ScenarioError: it is no number, or too large.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ScenarioError(f"{path}: {name} = {value!r}, expected a number.")
+        raise ScenarioError(f"{path}: {name} = {shown(value)}, expected a number.")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as error:
         raise ScenarioError(f"{path}: {name} is beyond 1e308, expected a smaller number.") from error
+    if isfinite(number) and abs(number) > LARGEST:  # the others are told of with the rest of the scenario
+        raise ScenarioError(f"{path}: {name} = {number:g}, expected -{LARGEST:g} to {LARGEST:g}.")
+    return number
 
 
 def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
@@ -190,16 +220,22 @@ def _read_event(path: Path, row: dict[str, Any], case: Case) -> Event:
     row = dict(row)
     kind, element = row.pop("kind", None), row.pop("element", None)
     if not isinstance(kind, str) or kind not in TABLE_OF_KIND:
-        raise ScenarioError(f"{path}: event kind = {kind!r}, expected one of {', '.join(TABLE_OF_KIND)}.")
+        raise ScenarioError(
+            f"{path}: event kind = {shown(kind)}, expected one of {', '.join(TABLE_OF_KIND)}."
+        )
     names: tuple[str, ...] = getattr(case, TABLE_OF_KIND[kind]).name
+    if not names:
+        raise ScenarioError(
+            f"{path}: event kind = {kind!r}, but the grid's {TABLE_OF_KIND[kind]} table is empty."
+        )
     if element not in names:
         raise ScenarioError(
-            f"{path}: event element = {element!r}, expected a name of the {TABLE_OF_KIND[kind]} table, "
+            f"{path}: event element = {shown(element)}, expected a name of the {TABLE_OF_KIND[kind]} table, "
             f"such as {names[0]!r}."
         )
     unknown = set(row) - {"time_s", "p_mw", "duration_s"}
     if unknown or "time_s" not in row:
-        what = f"unknown key {sorted(unknown)[0]}" if unknown else "no time_s"
+        what = f"unknown key {shown(sorted(unknown)[0])[1:-1]}" if unknown else "no time_s"
         raise ScenarioError(f"{path}: event with {what}, expected time_s, kind, element, p_mw, duration_s.")
     numbers = {name: _number(path, f"event {name}", value) for name, value in row.items()}
     try:

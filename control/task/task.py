@@ -14,6 +14,7 @@ it meets does not depend on the size of the batch; a finished episode is followe
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -47,6 +48,7 @@ __all__ = [
     "TaskError",
     "TaskObservation",
     "TaskStep",
+    "checked_seed",
     "make_task",
     "published_case",
     "published_series",
@@ -126,7 +128,8 @@ class Task:
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
-            ValueError: `observation` is unknown, or see `ClosedLoop`.
+            ValueError: `observation` is unknown, the seed is negative, or see `ClosedLoop`.
+            TypeError: scenario, frequency model or weights are something else, or the seed is no whole number.
         """
         if observation not in SIZE:
             raise ValueError(f"observation = {observation!r}, expected one of {', '.join(SIZE)}")
@@ -135,6 +138,14 @@ class Task:
                 f"case {case.name}: no plant to control, expected at least one battery, gas plant or demand response "
                 "in its resource table"
             )
+        for name, value, kind in (
+            ("scenario", scenario, ScenarioConfig),
+            ("swing", swing, SwingConfig),
+            ("reward", reward, RewardConfig),
+        ):
+            if value is not None and not isinstance(value, kind):
+                raise TypeError(f"{name} = {value!r}, expected a {kind.__name__}")
+        checked_seed(seed)
         self._seed, self._series, self._swing = seed, series, swing
         self.case = case
         self.scenario = scenario
@@ -194,12 +205,13 @@ class Task:
         """Start a new episode everywhere, from these seeds [env] or from where the generators stand.
 
         Raises:
-            ValueError: there is not one seed for each environment.
+            ValueError: there is not one seed for each environment, or one is negative.
+            TypeError: a seed is no whole number.
         """
         if seeds is not None:
             if len(seeds) != self.n_env:
                 raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
-            self._generators = [np.random.default_rng(int(seed)) for seed in seeds]
+            self._generators = [np.random.default_rng(checked_seed(seed)) for seed in seeds]
         whole = self.scenario.n_intervals
         self._length = np.full(self.n_env, whole)
         if seeds is not None and self._stagger:
@@ -479,6 +491,22 @@ def make_task(
             for _ in range(2):
                 rehearsal.step(np.zeros((rehearsal.n_env, case.n_resource)))
     return task
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed as an integer of Python's.
+
+    Raises:
+        TypeError: it is no whole number: cut to one, it would begin another episode than it says.
+        ValueError: it is negative.
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed = {seed!r}, expected a whole number from 0 on") from None
+    if number < 0:
+        raise ValueError(f"seed = {seed}, expected a whole number from 0 on")
+    return number
 
 
 @compiled

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cases.whole_file import replacing
+from cases.whole_file import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +58,12 @@ def legend_above(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path, dpi: int = 130) -> None:
-    """Write the picture whole or not at all: a reader never finds half a file."""
-    with replacing(path) as part:
-        figure.savefig(part, dpi=dpi)
+    """Write the picture whole or not at all: a reader never finds half a file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    # Drawn in memory: on a full disk matplotlib's PDF ends in an error of zlib, and Pillow's in one without words.
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:].lower(), dpi=dpi)
+    write_bytes(path, picture.getvalue())

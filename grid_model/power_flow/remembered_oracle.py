@@ -8,8 +8,6 @@ that solve and the sources that author the network. The engine is compared with 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import zipfile
 import zlib
 from contextlib import suppress
@@ -23,6 +21,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from cases.case import Case
 from cases.series import default_cache_directory
+from cases.whole_file import replacing
 from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.oracle import solve_with_pandapower
 
@@ -117,7 +116,7 @@ def _read(path: Path, n_bus: int) -> ComplexArray | None:
 
 
 def _write(path: Path, v_pu: ComplexArray) -> None:
-    """Under a temporary name first, so that no reader sees half a file.
+    """Whole or not at all, so that no reader sees half a file.
 
     Args:
         path: where; its directory is made if it is not there.
@@ -126,12 +125,5 @@ def _write(path: Path, v_pu: ComplexArray) -> None:
     Raises:
         OSError: the directory cannot be made, or the file cannot be written or put in its place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.savez(file, v_pu=v_pu)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-    os.replace(temporary, path)
+    with replacing(path) as part:
+        np.savez(part, v_pu=v_pu)

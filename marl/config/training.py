@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from math import isfinite
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from marl.config.check import ConfigError, require
 from marl.config.evaluation import EvaluationConfig
@@ -70,7 +72,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
-        require(self.seed >= 0, f"seed = {self.seed}, expected >= 0")
+        require(0 <= self.seed < 2**63, f"seed = {self.seed}, expected 0 to 2^63 - 1")
         require(
             0 <= self.n_workers <= self.n_envs,
             f"n_workers = {self.n_workers}, expected from 0 to n_envs = {self.n_envs}",
@@ -108,22 +110,51 @@ class TrainingConfig:
 
 
 def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
-    """The configuration that `dataclasses.asdict` was taken of, also after a round trip through JSON."""
+    """The configuration that `dataclasses.asdict` was taken of, also after a round trip through JSON.
+
+    Raises:
+        ConfigError: a setting is missing, unknown, of a type that it cannot have, or contradicts another.
+    """
 
     def build(kind: Any, values: Mapping[str, Any]) -> Any:
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{kind.__name__} is {values!r}, expected settings by their names")
         missing = [f.name for f in fields(kind) if f.name not in (*values, *LATER)]
         if missing:  # a default of today may not be what it was
             raise ConfigError(f"{kind.__name__} of another version of this project: it has no {missing[0]}")
+        types = get_type_hints(kind)
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name, value in given.items():
+            if name in types and not _fits(value, types[name]):
+                raise ConfigError(f"{name} = {value!r}, which it cannot be")
         try:
-            return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            return kind(**given)
         except TypeError as error:
             raise ConfigError(f"{kind.__name__} of another version of this project: {error}") from error
 
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"TrainingConfig is {values!r}, expected settings by their names")
     nested = {"network": NetworkConfig, "ppo": PPOConfig, "evaluation": EvaluationConfig}
     config: TrainingConfig = build(
         TrainingConfig, {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
     )
     return config
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type that a field is declared with."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(x, get_args(kind)[0]) for x in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, kind)
 
 
 # What a resumed run cannot change: the checkpoint's arrays and counters are made for it.

@@ -21,6 +21,7 @@ from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
 from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import Curriculum
+from marl.training.run_claim import RunClaim
 from marl.training.run_state import Progress
 from marl.training.trainer import Trainer
 
@@ -81,6 +82,7 @@ def make_trainer(
     directory: Path,
     *,
     curriculum: Curriculum | None = None,
+    claim: RunClaim | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = True,
@@ -92,6 +94,7 @@ def make_trainer(
         algorithm: builds the learner.
         directory: of the run.
         curriculum: says by their names which scenarios episodes are drawn from; None stays with the configuration's.
+        claim: on the directory, see `Trainer`.
         resume: take the run up from its last checkpoint.
         on_progress: called after every update.
         tensorboard: write events beside metrics.csv.
@@ -116,6 +119,7 @@ def make_trainer(
         algorithm=algorithm,
         directory=directory,
         curriculum=curriculum,
+        claim=claim,
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,

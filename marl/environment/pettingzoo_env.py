@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 from cases.arrays import FloatArray
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
-from control.task.task import ActionError, TaskObservation, make_task
+from control.task.task import ActionError, TaskObservation, checked_seed, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
 from marl.environment.render import describe
@@ -71,8 +71,8 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         """
         if render_mode not in (None, "ansi", "human"):
             raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
-        if seed is not None and seed < 0:
-            raise ValueError(f"seed = {seed}, expected None or a number from 0 on")
+        if seed is not None:
+            seed = checked_seed(seed)
         self.render_mode = render_mode
         self._options = {
             "scenario": scenario,
@@ -141,6 +141,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             options: none are known.
         """
         if seed is not None:
+            seed = checked_seed(seed)
             self._following = None if self._seed is None else np.random.default_rng([seed, self._seed])
             start = np.array([seed])
         elif self._following is not None:

@@ -157,6 +157,7 @@ class Policy(nn.Module):
         Raises:
             KeyError: a part or a setting is missing.
             RuntimeError: the weights are of another network.
+            ValueError: a weight is not a finite number.
         """
         groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
         settings: dict[str, Any] = {
@@ -168,6 +169,9 @@ class Policy(nn.Module):
         network = NetworkConfig(**settings)
         policy = cls(groups, network, content["metadata"])
         policy.load_state_dict(content["weights"])
+        for name, x in policy.state_dict().items():
+            if not torch.isfinite(x).all():
+                raise ValueError(f"{name} holds what is no finite number")
         return policy.eval()
 
     @classmethod
@@ -180,7 +184,8 @@ class Policy(nn.Module):
         content = checkpoint.load(Path(path), "policy")
         try:
             return cls.from_content(content)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines() or [type(error).__name__]
             raise checkpoint.CheckpointError(
-                f"{path} does not describe a policy of this version: {error}"
+                f"{path} does not describe a policy of this version: {' '.join(line.strip() for line in reason)}"
             ) from error

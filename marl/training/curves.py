@@ -89,7 +89,8 @@ def _what_is_wrong(header: list[str], fields: list[str]) -> str:
         try:
             float(field or "nan")
         except ValueError:
-            return f"{name} is {field!r}, expected a number"
+            shown = name if name.isprintable() else repr(name)  # a damaged one may hold a line break
+            return f"{shown} is {field!r}, expected a number"
     return ""
 
 

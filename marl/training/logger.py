@@ -3,40 +3,78 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from marl.checkpoint import CheckpointError, write_atomically
+
 
 class MetricsTable:
-    """metrics.csv: `update`, `step` and one column per tag; rows after a resumed update are taken back."""
+    """metrics.csv: `update`, `step` and one column per tag; rows after a resumed update are taken back.
+
+    A run goes on whatever has become of its table, which nothing else depends on: fields that are no numbers are
+    emptied, rows that cannot be told are left out, a table without its columns is put aside, and a line says so.
+    """
 
     def __init__(self, path: Path, *, resume_after: int | None) -> None:
         self.path = path
         self.columns: list[str] = ["update", "step"]
         self.rows: list[dict[str, Any]] = []
         if resume_after is not None and path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                self.columns = list(reader.fieldnames or self.columns)
-                # A killed run may have left half a row: columns are missing, or its update is one too late.
-                self.rows = [
-                    r
-                    for r in reader
-                    if None not in r.values() and r["update"].isdigit() and int(r["update"]) <= resume_after
-                ]
+            self._take_up(resume_after)
         self._rewrite()
 
+    def _take_up(self, resume_after: int) -> None:
+        """Columns, and rows up to this update.
+
+        Raises:
+            CheckpointError: the table cannot be read.
+        """
+        try:
+            text = self.path.read_bytes().decode("utf-8", errors="replace")
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.path}: {error.strerror or error}") from error
+        header, *lines = text.split("\n")  # what the table is written with holds no line breaks in its fields
+        columns = header.rstrip("\r").split(",")
+        if not {"update", "step"} <= set(columns) or len(set(columns)) < len(columns) or "\0" in header:
+            aside = self.path.with_suffix(".broken.csv")
+            self.path.replace(aside)
+            print(
+                f"{self.path} has lost its columns: it is kept as {aside.name}, and begins anew",
+                file=sys.stderr,
+            )
+            return
+        self.columns = columns
+        damaged = 0
+        for line in lines[:-1]:  # the last is empty, or what a killed run had written of its row
+            fields = line.rstrip("\r").split(",")
+            row: dict[str, Any] = dict(zip(columns, fields, strict=False))
+            if len(fields) != len(columns) or not _is_count(row["update"]) or not _is_count(row["step"]):
+                damaged += 1
+                continue
+            if int(row["update"]) <= resume_after:
+                wrong = [tag for tag, field in row.items() if not _is_number(field)]
+                damaged += bool(wrong)
+                self.rows.append(row | dict.fromkeys(wrong, ""))
+        if damaged:
+            print(f"{self.path}: {damaged} damaged rows, in which numbers are missing now", file=sys.stderr)
+
     def _rewrite(self) -> None:
-        temporary = self.path.with_suffix(".part")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        temporary.replace(self.path)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, self.columns, restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.path, table.getvalue().encode("utf-8"))
 
     def add(self, update: int, step: int, values: Mapping[str, float]) -> None:
-        """Appends a row; a tag not met before adds its column to the whole table."""
+        """Appends a row; a tag not met before adds its column to the whole table.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
         row: dict[str, Any] = {
             "update": update,
             "step": step,
@@ -48,8 +86,24 @@ class MetricsTable:
             self.columns += new
             self._rewrite()
         else:
-            with open(self.path, "a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns, restval="").writerow(row)
+            try:
+                with open(self.path, "a", newline="", encoding="utf-8") as file:
+                    csv.DictWriter(file, self.columns, restval="").writerow(row)
+            except OSError as error:
+                raise CheckpointError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def _is_count(field: str) -> bool:
+    """Whether it is digits, and not more of them than any count has."""
+    return field.isascii() and field.isdigit() and len(field) < 19
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field or "nan")
+    except ValueError:
+        return False
+    return True
 
 
 class MetricsLogger:

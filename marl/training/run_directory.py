@@ -16,8 +16,10 @@ from typing import Any
 
 from marl.checkpoint import write_atomically
 from marl.config.training import ConfigError, TrainingConfig, from_dict
+from marl.training.run_claim import RunClaim
 
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
+BEFORE_LAST = "checkpoint_previous.pt"  # serves where a damaged disk has left no other
 CONFIG, VERSIONS, STATISTICS, CURVES = (
     "config.json",
     "versions.json",
@@ -34,6 +36,11 @@ def run_directory(path: Path) -> Path:
     return path.parent if path.is_file() else path
 
 
+def holds_run(directory: Path) -> bool:
+    """Whether a run has left a checkpoint here."""
+    return any((directory / name).exists() for name in (CHECKPOINT, BEFORE_LAST))
+
+
 def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
     """Where a new run goes: where it is asked to, or `runs/<case>-seed<k>-<time>`.
 
@@ -42,11 +49,28 @@ def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
     """
     if out is None:
         return Path("runs") / f"{case}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if (out / CHECKPOINT).exists():
-        raise ConfigError(
-            f"{out} already holds a run: continue it with --resume {out}, or choose another --out"
-        )
+    if holds_run(out):
+        raise ConfigError(_taken(out))
     return out
+
+
+def run_claim(directory: Path, *, resume: bool) -> RunClaim:
+    """The directory for this run alone, before anything in it is read or written.
+
+    Raises:
+        ConfigError: a new run, and one has been here since `new_directory` looked.
+        marl.training.run_claim.DirectoryClaimed: a run is going on in it.
+        OSError: it cannot be written to.
+    """
+    claim = RunClaim(directory)
+    if not resume and holds_run(directory):
+        claim.release()
+        raise ConfigError(_taken(directory))
+    return claim
+
+
+def _taken(directory: Path) -> str:
+    return f"{directory} already holds a run: continue it with --resume {directory}, or choose another --out"
 
 
 def read_config(directory: Path) -> TrainingConfig:
@@ -60,10 +84,14 @@ def read_config(directory: Path) -> TrainingConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{directory} is no run to resume: it has no {CONFIG}") from error
-    except (OSError, ValueError) as error:  # no text, no JSON
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or nested beyond all sense
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
         return from_dict(values["training"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} describes no training of this project: {error!r}") from error
 

@@ -26,7 +26,17 @@ from marl.config.training import ConfigError, TrainingConfig
 from marl.networks.policy import Policy
 from marl.training.curves import read_metrics
 from marl.training.evaluator import Judge
-from marl.training.run_directory import BEST, CHECKPOINT, FINAL, read_config, write_config
+from marl.training.run_claim import RunClaim
+from marl.training.run_directory import (
+    BEFORE_LAST,
+    BEST,
+    CHECKPOINT,
+    FINAL,
+    holds_run,
+    read_config,
+    write_config,
+)
+from marl.training.run_state import RunState, TrainingResult
 from marl.training.trainer import Trainer
 from marl.training.variants import VARIANTS, Variant
 
@@ -164,7 +174,7 @@ def is_this_run(known: Any, config: TrainingConfig) -> bool:
 def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
     """Whether a run of these settings has left a checkpoint here."""
     try:
-        return (directory / CHECKPOINT).exists() and is_this_run(plain(read_config(directory)), config)
+        return holds_run(directory) and is_this_run(plain(read_config(directory)), config)
     except ConfigError:
         return False
 
@@ -177,12 +187,41 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
     Raises:
         ResultError: the run cannot go on from its checkpoint.
         CheckpointError: the model that a new run starts from cannot be read.
+        marl.training.run_claim.DirectoryClaimed: another process trains in this directory.
         KeyboardInterrupt: a signal ended the run.
+    """
+    with RunClaim(directory) as claim:  # before anything in it is looked at or removed
+        training, run_state = _trained(config, directory, world, claim)
+    if not training.finished:
+        raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
+    metrics = read_metrics(directory / "metrics.csv")
+    known_at = np.isfinite(metrics["eval/return"])
+    return {
+        "variant": name,
+        "seed": config.seed,
+        "config": plain(config),
+        "curve": {
+            "steps": metrics["step"][known_at].tolist(),
+            "return": metrics["eval/return"][known_at].tolist(),
+        },
+        "last_behind_best_percent": training.statistics["last_behind_best_percent"],
+        "elapsed_s": run_state.elapsed_s,
+        "judged": {},
+    }
+
+
+def _trained(
+    config: TrainingConfig, directory: Path, world: World, claim: RunClaim
+) -> tuple[TrainingResult, RunState]:
+    """The run itself, from its beginning or from where it was broken off, and how it went.
+
+    Raises:
+        ResultError: see `train`, as for the others.
+        CheckpointError: see there.
     """
     broken_off = is_broken_off(directory, config)
     if not broken_off:  # in this order: never what tells of one run beside the weights of another
-        directory.mkdir(parents=True, exist_ok=True)
-        for file in ("result.json", CHECKPOINT, BEST, FINAL):
+        for file in ("result.json", CHECKPOINT, BEFORE_LAST, BEST, FINAL):
             (directory / file).unlink(missing_ok=True)
         write_config(directory, config, world.case)
     try:
@@ -194,6 +233,7 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
             world.make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
             algorithm=MAPPO,
             directory=directory,
+            claim=claim,
             first_validation_seed=world.validation_seeds.start,
             resume=broken_off,
             start=None if broken_off else world.warm_start(config),
@@ -208,25 +248,9 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
         if not broken_off:
             raise
         reason = str(error).split(";")[0]  # without what `train_mappo.py` could do instead
-        again = f"delete {directory / CHECKPOINT} to have its run done again"
+        again = f"delete {directory} to have its run done again"
         raise ResultError(f"{reason}; {again}") from error
-    training = trainer.run()
-    if not training.finished:
-        raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
-    metrics = read_metrics(directory / "metrics.csv")
-    known_at = np.isfinite(metrics["eval/return"])
-    return {
-        "variant": name,
-        "seed": config.seed,
-        "config": plain(config),
-        "curve": {
-            "steps": metrics["step"][known_at].tolist(),
-            "return": metrics["eval/return"][known_at].tolist(),
-        },
-        "last_behind_best_percent": training.statistics["last_behind_best_percent"],
-        "elapsed_s": trainer.run_state.elapsed_s,
-        "judged": {},
-    }
+    return trainer.run(), trainer.run_state
 
 
 def judge(

@@ -9,6 +9,7 @@ episodes.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +37,8 @@ from marl.training.dump import write_dump
 from marl.training.evaluation import Evaluation
 from marl.training.evaluator import Judge
 from marl.training.logger import MetricsLogger
-from marl.training.run_directory import BEST, CHECKPOINT, FINAL, STATISTICS
+from marl.training.run_claim import RunClaim
+from marl.training.run_directory import BEFORE_LAST, BEST, CHECKPOINT, FINAL, STATISTICS
 from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
@@ -63,6 +65,7 @@ class Trainer:
         directory: Path,
         curriculum: Curriculum | None = None,
         judge: Judge | None = None,
+        claim: RunClaim | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
         first_validation_seed: int = FIRST_VALIDATION_SEED,
@@ -77,6 +80,7 @@ class Trainer:
             environment: `config.n_envs` episodes to train in; closed at the end.
             algorithm: builds the learner, such as `marl.algorithms.mappo.MAPPO`.
             directory: of the run; made if it is not there.
+            claim: on the directory, where it is made already; given up when the run is over.
             curriculum: says what episodes are drawn from; None draws from one scenario, seeds by `config.seed`.
             judge: plays held-out episodes with a policy, see `marl.environment.held_out`; None never evaluates. To
                 evaluate in a process beside the learner (`config.evaluation.eval_process`) it must be picklable.
@@ -92,6 +96,7 @@ class Trainer:
         Raises:
             ValueError: the environment has another number of episodes in parallel.
             TrainingFailed: the device is not there.
+            marl.training.run_claim.DirectoryClaimed: another run is going on in the directory.
             marl.checkpoint.CheckpointError: the checkpoint cannot be read, or is of another algorithm or network.
         """
         self.config = config = config.validated_from(first_validation_seed)
@@ -107,7 +112,9 @@ class Trainer:
         self._evaluation: Evaluation | None = None
         self._saved_update = -1
         self._closed = False
+        self._claim: RunClaim | None = None
         try:
+            self._claim = claim or RunClaim(directory)
             if environment.n_env != config.n_envs:
                 raise ValueError(
                     f"the environment has {environment.n_env} episodes in parallel, not {config.n_envs}"
@@ -122,7 +129,6 @@ class Trainer:
                 per_agent_rewards=bool(getattr(environment, "per_agent_rewards", False)),
                 device=self.device,
             )
-            directory.mkdir(parents=True, exist_ok=True)
             waiting: list[dict[str, Any]] = []
             judged: dict[str, Any] | None = None
             if resume:
@@ -156,7 +162,7 @@ class Trainer:
             CheckpointError: it cannot be read, or is of another algorithm, network or environment.
         """
         path = self.directory / CHECKPOINT
-        content = checkpoint.load(path, "run")
+        content = self._last_whole()
         name = content.get("algorithm")
         if name != self.algorithm.name:
             whose = f"of the algorithm {name}" if name else "of an earlier version, which names no algorithm"
@@ -165,24 +171,50 @@ class Trainer:
             )
         try:
             self.algorithm.load_state(content["learner"])
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(
-                f"{path} was trained with other networks than asked for: {str(error).splitlines()[0]}"
+                f"{path} was trained with other networks than asked for: {_first_line(error)}"
             ) from error
-        self.curriculum.load_state(content["curriculum"])
-        if self.curriculum.scenario is not None:
-            draw_from(self.environment, self.curriculum.scenario)
+        # A file without a checksum may hold anything; one with it, what another version wrote.
         try:
+            self.curriculum.load_state(content["curriculum"])
+            if self.curriculum.scenario is not None:
+                draw_from(self.environment, self.curriculum.scenario)
             self.environment.set_state(content["environment"])
+            self.sums.load_state(content["sums"])
+            self.run_state = RunState.from_state(content["run_state"])
+            return Observation(**content["observation"]), content["waiting"], content["judged"]
         except ValueError as error:
             raise checkpoint.CheckpointError(f"{path}: {error}") from error
-        self.sums.load_state(content["sums"])
-        self.run_state = RunState.from_state(content["run_state"])
-        return Observation(**content["observation"]), content["waiting"], content["judged"]
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path} is not of this version, or damaged: {type(error).__name__} {_first_line(error)}"
+            ) from error
+
+    def _last_whole(self) -> dict[str, Any]:
+        """Content of the last checkpoint; of the one before where a disk or a copy has damaged that.
+
+        Raises:
+            CheckpointError: none can be read.
+        """
+        path, before = self.directory / CHECKPOINT, self.directory / BEFORE_LAST
+        try:
+            return checkpoint.load(path, "run")
+        except checkpoint.CheckpointError as error:
+            if path.exists() and not isinstance(error, checkpoint.BrokenCheckpoint):
+                raise
+            try:
+                content = checkpoint.load(before, "run")
+            except checkpoint.CheckpointError:
+                raise error from None
+            print(f"{str(error).split(';')[0]}: going on from {before}", file=sys.stderr)
+        checkpoint.keep_also(before, path)  # or the next one would push it out and keep the damaged one
+        return content
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
         observation = self.observation
+        checkpoint.keep_also(self.directory / CHECKPOINT, self.directory / BEFORE_LAST)
         checkpoint.save(
             self.directory / CHECKPOINT,
             "run",
@@ -371,7 +403,7 @@ class Trainer:
         return self._evaluation
 
     def close(self) -> None:
-        """Writes what waits, and ends the environments and the evaluation; a second time does no harm."""
+        """Writes what waits, ends environments and evaluation, gives up the directory; again, it does no harm."""
         if self._closed:
             return
         self._closed = True
@@ -380,8 +412,12 @@ class Trainer:
                 self.record.close()
         finally:
             self.environment.close()
-            if self._evaluation is not None:
-                self._evaluation.close()
+            try:
+                if self._evaluation is not None:
+                    self._evaluation.close()
+            finally:
+                if self._claim is not None:
+                    self._claim.release()
 
     def __enter__(self) -> Trainer:
         return self
@@ -411,6 +447,10 @@ class Trainer:
             last_return=run_state.last_return,
             statistics=report,
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,6 +14,7 @@ import pytest
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.grid_training import batch_maker, scenario_of
 from marl.networks.policy import Policy
+from marl.training.run_claim import RunClaim
 from unit.marl.toys import make_batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,3 +228,32 @@ def test_held_out_episodes_are_played_beside_the_learner_unless_asked_otherwise(
 
     assert metrics("beside") == metrics("here")
     assert sum(bool(row["eval/return"]) for row in metrics("here")) > 2
+
+
+def test_a_directory_in_use_is_left_to_the_run_that_is_there(train, tmp_path, capsys):
+    """Neither a second run with the same --out nor one that resumes it; a claim that was left behind hinders nobody."""
+    directory = tmp_path / "run"
+    with RunClaim(directory):
+        assert train([*SMALL, "--out", "run"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("compil")]
+    assert f"run is in use by process {os.getpid()} on " in line
+    assert list(directory.iterdir()) == []
+    (directory / "run.lock").write_text('{"process": 1, "host": "gone", "since": "2000-01-01"}')
+    assert train([*SMALL, "--out", "run"]) == 0
+    with RunClaim(directory):
+        assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 1
+    assert "run is in use by process" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_though_a_byte_of_its_metrics_and_one_of_its_checkpoint_are_damaged(
+    train, tmp_path, capsys
+):
+    assert train([*SMALL, "--out", "run", "--checkpoint-every", "1"]) == 0
+    metrics, last = tmp_path / "run" / "metrics.csv", tmp_path / "run" / "checkpoint_last.pt"
+    content = metrics.read_bytes()
+    metrics.write_bytes(content[:-12] + b"\x81" + content[-11:])
+    last.write_bytes(last.read_bytes()[:1000])
+    assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 0
+    told = capsys.readouterr().err
+    assert "checkpoint_last.pt is broken" in told
+    assert "going on from run/checkpoint_previous.pt" in told

@@ -59,3 +59,20 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(OutputError, match="taken/found.json"):
         write_json(tmp_path / "taken" / "found.json", {})
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError("encoder error -2")]
+)
+def test_what_a_library_says_of_a_disk_gets_the_name_of_the_file(tmp_path, error):
+    """Errors of writing name no file, and Pillow's have no number."""
+
+    def draw():
+        with replacing(tmp_path / "grid.png") as part:
+            part.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(OutputError) as caught:
+        draw()
+    assert str(caught.value) == f"cannot write {tmp_path / 'grid.png'}: {error.strerror or error}"
+    assert os.listdir(tmp_path) == []

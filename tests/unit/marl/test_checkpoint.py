@@ -136,3 +136,87 @@ def test_a_missing_file_and_another_kind_are_told_apart(tmp_path):
     checkpoint.save(tmp_path / "c.pt", "run", {})
     with pytest.raises(CheckpointError, match="holds a run, expected a policy"):
         checkpoint.load(tmp_path / "c.pt", "policy")
+
+
+def test_a_damaged_byte_ends_in_one_line_or_changes_nothing(tmp_path):
+    """Bytes of the archive that mean nothing may change; what is read is what was written, or it is refused."""
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, "run", CONTENT)
+    whole = path.read_bytes()
+    known = checkpoint.checksum(checkpoint._encode(checkpoint.load(path, "run"), "run"))
+    told = []
+    for position in np.random.default_rng(3).integers(len(whole), size=300):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        try:
+            found = checkpoint.load(path, "run")
+        except CheckpointError as error:
+            told.append(str(error))
+        else:
+            assert checkpoint.checksum(checkpoint._encode(found, "run")) == known
+    assert not [line for line in told if "\n" in line]
+    assert len(told) > 30  # the content is about a quarter of so small a file, the rest is padding and names
+
+
+def test_one_flipped_bit_of_a_weight_is_found_out(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, "policy", {"weights": torch.full((64,), 1.2345678)})
+    whole = path.read_bytes()
+    bits = np.float32(1.2345678).tobytes()
+    assert bits in whole
+    path.write_bytes(whole.replace(bits, bytes([bits[0] ^ 1, *bits[1:]]), 1))
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="is broken or no checkpoint .*checksum"):
+        checkpoint.load(path, "policy")
+
+
+def test_a_file_whose_checksum_has_lost_its_name_is_not_taken_for_one_of_before(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, "run", {"a": torch.zeros(3)})
+    path.write_bytes(path.read_bytes().replace(b"sha256", b"sha\x0056"))
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="it has parts that no checkpoint has"):
+        checkpoint.load(path, "run")
+
+
+def test_files_of_before_the_checksum_load(tmp_path):
+    path = tmp_path / "c.pt"
+    content = checkpoint._encode(CONTENT, "run")
+    torch.save({"format": checkpoint.FORMAT, "kind": "run", "content": content}, path)
+    assert torch.equal(checkpoint.load(path, "run")["tensor"], CONTENT["tensor"])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_kept_under_a_second_name_outlives_its_replacement(tmp_path, monkeypatch, links):
+    if not links:
+
+        def refuse(*_):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(os, "link", refuse)
+    last, before = tmp_path / "last", tmp_path / "before"
+    checkpoint.keep_also(last, before)  # nothing there, nothing done
+    for content in (b"1", b"2", b"3"):
+        checkpoint.keep_also(last, before)
+        checkpoint.write_atomically(last, content)
+    assert (before.read_bytes(), last.read_bytes()) == (b"2", b"3")
+    checkpoint.keep_also(before, last)
+    checkpoint.keep_also(before, last)  # both are one file now
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["before", "last"]
+    assert last.read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_model_whose_weights_are_no_numbers_is_refused(tmp_path, number):
+    from marl.config.network import NetworkConfig
+    from marl.networks.policy import Policy
+    from marl.protocol import AgentGroup
+
+    group = AgentGroup(name="unit", agents=("unit_0",), observation_size=2, action_size=1)
+    policy = Policy((group,), NetworkConfig(actor_hidden=(4,)))
+    policy.save(tmp_path / "whole.pt")
+    Policy.load(tmp_path / "whole.pt")
+    with torch.no_grad():
+        next(policy.parameters()).view(-1)[0] = number
+    policy.save(tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"m\.pt .* holds what is no finite number$"):
+        Policy.load(tmp_path / "m.pt")

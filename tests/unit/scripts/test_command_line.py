@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import command_line
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +68,147 @@ def test_a_file_system_that_takes_no_files_is_found_out():
     """Its permissions say that root may write."""
     with pytest.raises(command_line.OutputError, match="--json /proc/x.json cannot be written: "):
         command_line.require_writable("json", Path("/proc/x.json"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """Of a script that computes."""
+
+    step_mw: float = 500.0
+    """Any."""
+    seed: int = 0
+    """Any."""
+    bounds: tuple[float, ...] = (1.0,)
+    """Any."""
+    most: float = float("inf")
+    """None by default."""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--step-mw", "nan"], "--step-mw nan, expected a finite number"),
+        (["--step-mw", "-inf"], "--step-mw -inf, expected a finite number"),
+        (["--bounds", "1", "nan"], "--bounds nan, expected a finite number"),
+        (["--most", "nan"], "--most nan, expected a finite number"),
+        (["--seed", "99999999999999999999999"], "--seed 99999999999999999999999, expected a number of at most 63"),
+    ],
+)  # fmt: skip
+def test_numbers_that_nobody_can_compute_with_are_refused_in_every_script(given, told, capsys):
+    status = 0
+    try:
+        command_line.run("do.py", Numbers, lambda options: 0, given, about=None)
+    except SystemExit as end:
+        status = end.code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert line.startswith(f"do.py: error: {told}")
+
+
+def test_a_default_may_be_infinite():
+    assert command_line.run("do.py", Numbers, lambda options: 0, [], about=None) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "status"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device", 1),
+        (OSError(28, "No space left on device", "a.csv"), "a.csv: No space left on device", 1),
+        (OSError("no number in it"), "no number in it", 1),
+        (ValueError("two\n  lines"), "two lines", 1),
+        (ValueError(), "ValueError", 1),
+        (MemoryError(), "out of memory", 1),
+        (command_line.OptionError("--a b"), "--a b", 2),
+    ],
+)
+def test_every_error_is_one_line_with_words_in_it(error, told, status, capsys):
+    def work():
+        raise error
+
+    assert command_line.attempt("do.py", work) == status
+    assert capsys.readouterr().err == f"do.py: error: {told}\n"
+
+
+PRINTS = """
+import sys
+sys.path.insert(0, "scripts")
+import command_line
+from dataclasses import dataclass
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    lines: int = 1
+    '''To print.'''
+
+def work(options):
+    for k in range(options.lines):
+        print(k)
+
+sys.exit(command_line.run("do.py", Options, work, sys.argv[1:], about="Prints."))
+"""
+
+
+def printing(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script that prints, run by the shell."""
+    words = shlex.join([sys.executable, "-c", PRINTS, *arguments])
+    # The status is that of the script, also where another reads from it.
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} {redirection}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+@pytest.mark.parametrize("arguments", [(), ("--lines", "100000"), ("--help",)])
+def test_a_full_standard_output_is_one_line_and_status_one(arguments):
+    done = printing("> /dev/full", *arguments)
+    assert done.stderr == "do.py: error: cannot write to the standard output: No space left on device\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell of POSIX")
+def test_a_closed_standard_output_is_one_line_and_a_reader_that_leaves_none():
+    done = printing(">&-")
+    assert (done.stderr, done.returncode) == ("do.py: error: the standard output is closed\n", 1)
+    done = printing("| head -n 1", "--lines", "100000")
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 1)
+
+
+def test_a_report_of_a_kind_that_nobody_writes_is_refused_before_anything_is_played(capsys):
+    import evaluate
+
+    with pytest.raises(SystemExit) as end:
+        evaluate.main(["--suite", "normal", "--report", "table.docx"])
+    assert end.value.code == 2
+    assert "--report table.docx ends in '.docx', expected one of .html, .htm, .md" in capsys.readouterr().err
+
+
+def test_every_script_ends_as_the_others_do():
+    """By `run` or `attempt`: so none ends in a traceback on a full disk or where nobody takes what it prints."""
+    # Runs where ANDES is installed and this project is not; what others stand on; writes what is to be broken.
+    alone, damages = {"andes_reference.py", "command_line.py"}, {"fuzz.py"}
+    for path in sorted((ROOT / "scripts").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if path.name not in alone:
+            assert re.search(r"command_line\.(run|attempt)\(", source), path.name
+            if path.name not in damages:
+                assert not re.search(
+                    r"(?<!command_line)\.write_(text|bytes)\(|open\([^)]*[\"'][wax]b?[\"']", source
+                ), path.name
+
+
+def test_packages_write_files_by_the_one_writer_of_theirs():
+    """What is written in place is cut off by a full disk, under a name that says it is whole."""
+    writers = {"cases/whole_file.py", "marl/checkpoint.py"}  # the learner imports nothing of the grid's
+    by_way = re.compile(r"\.write_(?:text|bytes)\(|open\([^)]*[\"'][wx]b?[\"']|np\.savez?\w*\(|\.savefig\(")
+    for package in command_line.PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if name in writers:
+                continue
+            for line in path.read_text(encoding="utf-8").splitlines():
+                found = by_way.search(line)
+                # To `part`, the place beside the file, or to a stream in memory.
+                assert not found or re.search(r"\bpart\b|picture", line) or line.startswith("    figure."), (
+                    name,
+                    line,
+                )

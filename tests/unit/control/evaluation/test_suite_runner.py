@@ -135,3 +135,21 @@ def test_all_are_the_baselines_in_the_order_of_theory_each_once():
     assert len({contender.title for contender in found}) == len(found)
     with pytest.raises(ComparisonError, match="'pid' is neither a controller"):
         resolve("agc,pid", learned)
+
+
+def _with_damage(archive: bytes) -> bytes:
+    """One byte of the compressed numbers, which follow the name of the first array, is another."""
+    at = archive.index(b"return.npy") + 50
+    return archive[:at] + bytes([archive[at] ^ 0x20]) + archive[at + 1 :]
+
+
+def test_kept_figures_that_a_disk_has_damaged_are_played_again(tmp_path, played):
+    contenders = resolve("agc", learned)
+    assert compared(contenders, tmp_path) == [[1.0, 1.0]]
+    (kept,) = tmp_path.glob("*.npz")
+    whole = kept.read_bytes()
+    # A byte within, cut off, empty, and something else.
+    for n_played, content in enumerate((_with_damage(whole), whole[:-9], b"", b"text"), start=2):
+        kept.write_bytes(content)
+        assert compared(contenders, tmp_path) == [[float(n_played)] * 2]
+    assert compared(contenders, tmp_path) == [[5.0, 5.0]]

@@ -600,3 +600,40 @@ def test_straight_lines_between_knots_are_those_of_numpy():
     expected = np.column_stack([np.interp(time_s, knot_s, column) for column in values.T])
     # Two ways to weigh two numbers of order one.
     np.testing.assert_allclose(_at(time_s, knot_s, values), expected, rtol=0.0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 1000 + "]" * 1000, "wrong.toml is nested deeper than any scenario is"),
+        ("event = " + "[" * 200 + "]" * 200, r"event = \[\[.*\.\.\..*, expected a table"),
+        (f"name = 3\nbase = '{'x' * 10_000}'", r"base = 'x+\.\.\.x+', expected one of normal"),
+        ("[battery]\nenergy_mwh = 1e300", r"battery.energy_mwh = 1e\+300, expected -1e\+09 to 1e\+09"),
+        ("inertia_scale_to_mws = 1e12", r"inertia_scale_to_mws = 1e\+12, expected -1e\+09 to 1e\+09"),
+        (
+            "[[event]]\ntime_s = 1e9\nkind = 'machine_out'\nelement = 'G6'",
+            r"element 'G6', event machine_out at 1e\+09 s, expected before the end of the episode at 2000 s",
+        ),
+        (
+            "n_intervals = 10\n[[event]]\ntime_s = 40.0\nkind = 'machine_out'\nelement = 'G6'",
+            "expected before the end of the episode at 40 s",
+        ),
+        (
+            "[[event]]\ntime_s = 1.0\nkind = 'load_step'\nelement = 'load 41'\np_mw = 1e200",
+            r"event p_mw = 1e\+200, expected -1e\+09 to 1e\+09",
+        ),
+        ("# " + "x" * 1_000_000, "wrong.toml is larger than a million bytes"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_scenario_beyond_all_sense_is_explained_in_one_short_line(
+    case: Case, tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=message) as error:
+        read_scenario(path, case)
+    assert "\n" not in str(error.value)
+    assert (
+        len(str(error.value)) < len(str(path)) + 1500
+    )  # names of all keys, but nothing of the file's length

@@ -16,7 +16,7 @@ from control.scenario.suites import N1
 from control.task.description import TaskDescription, mean_load_share
 from control.task.reward import REWARD_TERMS, RewardConfig
 from control.task.staged_loop import FIXED
-from control.task.task import ActionError, Task, TaskError, make_task
+from control.task.task import ActionError, Task, TaskError, checked_seed, make_task
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
 from marl.environment.batch import GridBatch
@@ -277,3 +277,32 @@ def test_every_field_of_a_scenario_is_either_fixed_or_only_shapes_episodes():
     }
     assert shaping | set(FIXED) == {field.name for field in fields(SHORT)}
     assert not shaping & set(FIXED)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"),
+    [(1.5, TypeError), ("1", TypeError), (None, TypeError), (-1, ValueError), (np.nan, TypeError)],
+)
+def test_a_seed_is_a_whole_number(seed, error):
+    """Cut to one, 1.5 would begin the episode of 1."""
+    with pytest.raises(error, match=rf"^seed = {seed!r}, expected a whole number from 0 on$"):
+        checked_seed(seed)
+
+
+@pytest.mark.parametrize("seed", [0, np.int64(7), 2**63, 10**30])
+def test_whole_numbers_of_any_size_and_kind_are_seeds(seed):
+    assert checked_seed(seed) == int(seed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reward": 5}, "reward = 5, expected a RewardConfig"),
+        ({"reward": {"frequency": 1000.0}}, "reward = .*, expected a RewardConfig"),
+        ({"swing": "area"}, "swing = 'area', expected a SwingConfig"),
+        ({"seed": 1.5}, "seed = 1.5, expected a whole number"),
+    ],
+)
+def test_options_of_a_wrong_type_are_told_before_anything_is_built(options, message):
+    with pytest.raises(TypeError, match=message):
+        make_task("normal", 1, **options)

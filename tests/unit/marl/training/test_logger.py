@@ -95,3 +95,37 @@ def test_tensorboard_forgets_what_came_after_the_checkpoint_too(tmp_path):
     resumed.close()
     events = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
     assert [(e.step, e.value) for e in events] == [(10, 1.0), (20, 2.0), (30, 9.0)]
+
+
+def resumed_with(path, content: bytes):
+    path.write_bytes(content)
+    table = MetricsTable(path, resume_after=3)
+    table.add(4, 40, {"a": 4.0})
+    return path.read_text().splitlines()
+
+
+def test_a_damaged_byte_costs_a_field_or_a_row_and_never_the_run(tmp_path, capsys):
+    """A byte 0x81 is no UTF-8 text."""
+    path, whole = tmp_path / "m.csv", b"update,step,a\r\n1,10,1.5\r\n2,20,2.5\r\n3,30,3.5\r\n"
+    assert resumed_with(path, whole) == ["update,step,a", "1,10,1.5", "2,20,2.5", "3,30,3.5", "4,40,4"]
+    assert not capsys.readouterr().err
+    damaged = whole.replace(b"2.5", b"2\x815")
+    assert resumed_with(path, damaged) == ["update,step,a", "1,10,1.5", "2,20,", "3,30,3.5", "4,40,4"]
+    assert capsys.readouterr().err == f"{path}: 1 damaged rows, in which numbers are missing now\n"
+    assert resumed_with(path, whole.replace(b"2,20", b"\x81,20")) == [
+        "update,step,a", "1,10,1.5", "3,30,3.5", "4,40,4",
+    ]  # fmt: skip
+    assert resumed_with(path, whole.replace(b"2.5", b"2,5"))[2] == "3,30,3.5"  # not moved by a column
+    assert resumed_with(path, whole.replace(b"step", b"st\x81p")) == ["update,step,a", "4,40,4"]
+    assert "m.broken.csv" in capsys.readouterr().err
+    assert (tmp_path / "m.broken.csv").read_bytes() == whole.replace(b"step", b"st\x81p")
+
+
+def test_every_single_damaged_byte_lets_the_run_go_on(tmp_path):
+    path, whole = tmp_path / "m.csv", b'update,step,a\r\n1,10,1.5\r\n2,20,2.5\r\n3,30,"'
+    for position in range(len(whole)):
+        for byte in (0x00, 0x0A, 0x0D, 0x22, 0x2C, 0x81, 0xFF):
+            (line, *_) = reversed(
+                resumed_with(path, whole[:position] + bytes([byte]) + whole[position + 1 :])
+            )
+            assert line.startswith("4,40,")

@@ -1,5 +1,6 @@
 """A study of recipes on a toy task: what it repeats, what it goes on with, and what its table says."""
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -116,11 +117,12 @@ def test_a_broken_checkpoint_of_the_ablation_says_how_to_begin_anew(tmp_path):
     study.train("recommended", config, tmp_path, TOY)
     path = tmp_path / "checkpoint_last.pt"
     path.write_bytes(path.read_bytes()[:1000])
+    (tmp_path / "checkpoint_previous.pt").write_bytes(b"broken as well")
     with pytest.raises(study.ResultError) as error:
         study.train("recommended", config, tmp_path, TOY)
     assert f"{path} is broken" in str(error.value)
-    assert str(error.value).endswith(f"; delete {path} to have its run done again")
-    path.unlink()
+    assert str(error.value).endswith(f"; delete {tmp_path} to have its run done again")
+    shutil.rmtree(tmp_path)
     study.train("recommended", config, tmp_path, TOY)
 
 

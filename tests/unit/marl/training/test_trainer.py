@@ -476,3 +476,56 @@ def test_without_evaluation_the_best_model_is_the_last_after_a_resumed_run_too(t
     best = Policy.load(tmp_path / "best_model.pt").state_dict()
     for name, x in policy_of(tmp_path).state_dict().items():
         assert torch.equal(best[name], x), name
+
+
+def test_a_run_that_goes_on_lets_no_second_one_into_its_directory(tmp_path):
+    """Neither a new one nor one that resumes it; once it is over, anyone may."""
+    tried = []
+
+    def second(progress):
+        if progress.update == 4:
+            for resume in (False, True):
+                with pytest.raises(TrainingFailed, match=f"is in use by process {os.getpid()} on ") as caught:
+                    run_small(tmp_path, resume=resume)
+                tried.append("\n" in str(caught.value))
+
+    whole = run_small(tmp_path, on_progress=second)
+    assert tried == [False, False]
+    assert whole.finished
+    assert not (tmp_path / "run.lock").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, capsys):
+    """The run ends with the same weights to the bit: it does again what came after the earlier checkpoint."""
+    run_small(tmp_path / "whole")
+
+    def kill(progress):
+        if progress.update == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_small(tmp_path / "hurt", on_progress=kill)
+    path = tmp_path / "hurt" / "checkpoint_last.pt"
+    weights = max(weights_of(tmp_path / "hurt").values(), key=lambda x: x.numel()).numpy().tobytes()
+    whole = path.read_bytes()
+    assert weights in whole
+    path.write_bytes(whole.replace(weights, bytes([weights[0] ^ 0x81]) + weights[1:]))
+    with pytest.raises(CheckpointError, match=r"checkpoint_last.pt is broken"):
+        load(path, "run")
+    assert run_small(tmp_path / "hurt", resume=True).finished
+    told = capsys.readouterr().err
+    assert "checkpoint_last.pt is broken" in told
+    assert "going on from" in told
+    assert told.count("\n") == 1
+    for name, weight in weights_of(tmp_path / "whole").items():
+        assert torch.equal(weight, weights_of(tmp_path / "hurt")[name])
+    assert rows(tmp_path / "hurt") == rows(tmp_path / "whole")
+
+
+def test_with_both_checkpoints_damaged_one_line_says_so(tmp_path):
+    run_small(tmp_path)
+    for name in ("checkpoint_last.pt", "checkpoint_previous.pt"):
+        (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=r"checkpoint_last.pt is broken") as caught:
+        run_small(tmp_path, resume=True)
+    assert "\n" not in str(caught.value)
