@@ -306,7 +306,7 @@ class ClosedLoop:
 
         given_mw = (
             grid.machine_mw.sum(axis=1)
-            + total(injections.renewable_mw, case.renewable.bus)
+            + grid.renewable_mw().sum(axis=1)
             + total(injections.resource_mw, case.resource.bus)
         )
         if grid.storage is not None:

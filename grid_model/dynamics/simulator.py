@@ -479,6 +479,19 @@ class GridSimulator:
         drawn_mw: FloatArray = self._injected.drawn_mva.real.sum(axis=1)
         return drawn_mw
 
+    def renewable_mw(self) -> FloatArray:
+        """What wind and sun give at the interval's end [MW], [env, renewable]; zero at dead buses.
+
+        Less what they give up above their threshold of frequency.
+        """
+        bus, over = self.case.renewable.bus, self.arrays.over
+        given_mw = np.where(self.engine.bus_live[:, bus], self.injections.renewable_mw, 0.0)
+        if over is None:
+            return given_mw
+        beyond_hz = np.maximum(self.df_hz - over.from_hz, 0.0)
+        met_hz = np.einsum("epg,ge->ep", self.topology.impact_share[:, bus], beyond_hz)
+        return given_mw * np.maximum(1.0 - over.share_per_hz * met_hz, 0.0)
+
     def unserved_mw(self) -> FloatArray:
         """Load on dead buses and load that was shed [MW], [env]."""
         return self.profile.unserved_mw(self.engine.bus_live)

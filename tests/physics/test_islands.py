@@ -82,10 +82,11 @@ def test_an_area_that_is_cut_off_lives_and_joins_the_grid_again():
         assert grid.advance(inputs, {0: back}).all()
         for _ in range(150):
             assert grid.advance(inputs).all()
-        # 600 s later swings and reheaters have decayed to the last digit that the power flow's tolerance leaves.
-        np.testing.assert_allclose(grid.df_hz[:, 0], grid.df_hz[:, 1], rtol=0.0, atol=1e-7)
+        # 600 s later swings and reheaters have decayed; the loads' way back to their powers, with 60 s, has exp(-10) =
+        # 5e-5 left of the few per cent that voltages were off: 1e-5 of some Hz and pu.
+        np.testing.assert_allclose(grid.df_hz[:, 0], grid.df_hz[:, 1], rtol=0.0, atol=1e-5)
         np.testing.assert_allclose(
-            np.abs(grid.engine.v_pu[0]), np.abs(grid.engine.v_pu[1]), rtol=0.0, atol=1e-7
+            np.abs(grid.engine.v_pu[0]), np.abs(grid.engine.v_pu[1]), rtol=0.0, atol=1e-5
         )
 
 

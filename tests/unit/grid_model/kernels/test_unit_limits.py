@@ -38,7 +38,7 @@ def trace_hz(
     control = PrimaryControl(
         storage=None,
         units=UnitLimits(
-            np.zeros(3, dtype=np.int64),
+            np.zeros((3, 1), dtype=np.int64),
             GAIN_MW_PER_HZ[:, None],
             up_mw[:, None],
             down_mw[:, None],
