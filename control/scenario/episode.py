@@ -283,16 +283,19 @@ class EpisodeBuilder:
                 for unit in priority_list(case.machine, self._limits.p_max_mw).tolist()
                 if share[:, unit].min() == 0.0
             ]
-            while waiting and not all(
-                self._stands_a_loss(p_mark_mw[k], share[k], float(planned_load_mw[k]))
-                and holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k])
-                for k in range(len(p_mark_mw))
+            marks = range(len(p_mark_mw))
+            # Frequency first, which takes no power flow.
+            while waiting and not (
+                all(self._stands_a_loss(p_mark_mw[k], share[k], float(planned_load_mw[k])) for k in marks)
+                and all(holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k]) for k in marks)
             ):
                 share[:, waiting.pop(0)] = 1.0
                 p_mark_mw, keep = plan(events)
         if config.commitment:
-            events = self._outages.of_running_units(events, partial(_is_running, mark_s, share), scada_key)
-            p_mark_mw, keep = plan(events)
+            running = self._outages.of_running_units(events, partial(_is_running, mark_s, share), scada_key)
+            if running != events:
+                events = running
+                p_mark_mw, keep = plan(events)
         time_s = self.time_s
         p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
         if secure is not None and config.outage_screened and len(events) > len(config.events):

@@ -129,7 +129,10 @@ class PlannedGrid:
             engine.set_reactors(0, share)
             if not engine.solve(injection)[0]:
                 return False
-            share = next_reactor_share(share, np.abs(engine.v_pu[0, case.reactor.bus]))
+            following = next_reactor_share(share, np.abs(engine.v_pu[0, case.reactor.bus]))
+            if np.array_equal(following, share):
+                break
+            share = following
         return self._within(case.branch.rate_a_mva)
 
     def _within(self, rate_mva: FloatArray) -> bool:
