@@ -53,6 +53,17 @@ def _readable_index(file: Any) -> dict[Any, Any]:
 
 setattr(IndexDataCacheFile, "_load_index", _readable_index)  # noqa: B010  numba offers no other way
 
+_save: Callable[[Any, Any, Any], None] = IndexDataCacheFile.save
+
+
+def _saved_if_there_is_room(file: Any, key: Any, data: Any) -> None:
+    """A kernel is kept if the disk takes it, pandapower's too: it is compiled in any case."""
+    with suppress(OSError):
+        _save(file, key, data)
+
+
+setattr(IndexDataCacheFile, "save", _saved_if_there_is_room)  # noqa: B010  likewise
+
 
 class _UnwritableLocator(InTreeCacheLocator):
     """Beside the sources though nothing can be written there: the last resort, for who has no cache of their own."""
@@ -92,11 +103,6 @@ class _Kept(FunctionCache):
                 data = self._beside.load(cache._index_key(sig, target_context.codegen()))
                 found = None if data is None else self._impl.rebuild(target_context, data)
         return found
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keeps it if the disk takes it: the kernel is compiled in any case."""
-        with suppress(OSError):
-            cast(Any, super()).save_overload(sig, data)
 
 
 class _Part(CPUDispatcher):

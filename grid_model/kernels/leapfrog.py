@@ -16,7 +16,7 @@ from grid_model.kernels.structs import (
     SwingParameters,
     SwingVariables,
 )
-from grid_model.kernels.unit_limits import keep_within_units
+from grid_model.kernels.unit_limits import a_unit_is_at_a_limit, keep_within_units
 
 __all__ = [
     "DriveProfile",
@@ -120,7 +120,7 @@ def drive_step(
             f = df_hz[a, e]
             beyond = max(f - dead_band_hz[e], 0.0) + min(f + dead_band_hz[e], 0.0)
             p_mw[a, e] = min(max(-gain_mw_per_hz[a, e] * beyond, -limit_down_mw[a, e]), limit_up_mw[a, e])
-    if control is not None:
+    if control is not None and a_unit_is_at_a_limit(width, control.units, p_mw):
         keep_within_units(width, control.units, df_hz, dead_band_hz, p_mw)
     for a in range(n_group):
         for e in range(width):

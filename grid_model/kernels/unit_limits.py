@@ -17,7 +17,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, unit_room
 from grid_model.kernels.structs import GridArrays, SwingParameters, UnitLimits
 
-__all__ = ["begin_units", "empty_unit_limits", "keep_within_units"]
+__all__ = ["a_unit_is_at_a_limit", "begin_units", "empty_unit_limits", "keep_within_units"]
 
 
 def empty_unit_limits(n_machine: int, n_group: int, n: int) -> UnitLimits:
@@ -81,6 +81,21 @@ def _find_free(gain_mw_per_hz: FloatArray, units: UnitLimits | None) -> None:
                     up_mw, down_mw = units.up_mw[i, row] * ratio, units.down_mw[i, row] * ratio
                     units.free_up_mw[g, row] = min(units.free_up_mw[g, row], up_mw)
                     units.free_down_mw[g, row] = min(units.free_down_mw[g, row], down_mw)
+
+
+@compiled
+def a_unit_is_at_a_limit(width: int, units: UnitLimits | None, target_mw: FloatArray) -> bool:
+    """Whether any group asks for more than its machines can give in proportion; arguments as in `keep_within_units`.
+
+    Apart from that function, so that the compiler takes these few comparisons into the loop over the steps.
+    """
+    found = False
+    if units is not None:
+        free_up_mw, free_down_mw = units.free_up_mw, units.free_down_mw
+        for g in range(target_mw.shape[0]):
+            for e in range(width):
+                found |= target_mw[g, e] > free_up_mw[g, e] or target_mw[g, e] < -free_down_mw[g, e]
+    return found
 
 
 @compiled
