@@ -57,7 +57,7 @@ _save: Callable[[Any, Any, Any], None] = IndexDataCacheFile.save
 
 
 def _saved_if_there_is_room(file: Any, key: Any, data: Any) -> None:
-    """A kernel is kept if the disk takes it, pandapower's too: it is compiled in any case."""
+    """pandapower's kernels are kept if the disk takes them, as ours: they are compiled in any case."""
     with suppress(OSError):
         _save(file, key, data)
 
@@ -103,6 +103,11 @@ class _Kept(FunctionCache):
                 data = self._beside.load(cache._index_key(sig, target_context.codegen()))
                 found = None if data is None else self._impl.rebuild(target_context, data)
         return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keeps it where there is a place: the kernel is compiled in any case."""
+        with suppress(OSError):
+            cast(Any, super()).save_overload(sig, data)
 
 
 class _Part(CPUDispatcher):
