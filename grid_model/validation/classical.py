@@ -335,20 +335,6 @@ class ClassicalGrid:
             out[first:last] = trace.df_hz[first:last] @ divider.T
         return out
 
-    def bus_angle_derivative_hz(self, trace: ClassicalTrace) -> FloatArray:
-        """Deviation of every bus as the exact rate of its voltage's angle in this model [Hz], [step, bus].
-
-        V = R E, dV/dt = R (j 2 pi Df E):   Df_bus = Im(dV/dt / V) / (2 pi) = Re[R (Df E) / V]
-        """
-        out = np.zeros((len(trace.time_s), self.case.n_bus))
-        for first, last, network in _stretches(trace):
-            live = network.bus_live
-            e_pu = self.e_pu * np.exp(1j * trace.theta_rad[first:last]) * network.machine_in_service
-            v_pu = e_pu @ network.recovery[live].T
-            moved = (trace.df_hz[first:last] * e_pu) @ network.recovery[live].T
-            out[first:last, live] = (moved / v_pu).real
-        return out
-
 
 def _stretches(trace: ClassicalTrace) -> list[tuple[int, int, Network]]:
     """First row, row after the last, and network of each stretch between events."""
