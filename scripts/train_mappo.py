@@ -84,7 +84,7 @@ def train(arguments: Arguments) -> int:
     Raises:
         ConfigError: the run that is to go on has trained all its episodes.
     """
-    from marl.algorithms.mappo import MAPPO
+    from marl.algorithms.registry import algorithm_named
     from marl.environment.grid_training import CASE, make_trainer
     from marl.training.curves import MetricsError, draw_training_curves
     from marl.training.progress_report import progress_reporter
@@ -107,7 +107,7 @@ def train(arguments: Arguments) -> int:
         run_claim(directory, resume=resume) as claim,
         make_trainer(
             config,
-            MAPPO,
+            algorithm_named(config.algorithm),
             directory,
             claim=claim,
             resume=resume,

@@ -11,8 +11,9 @@ from marl.config.check import require
 Sharing = Literal["type", "all", "agent"]
 CriticKind = Literal["central", "agent", "local"]
 
-# Settings that came after the first files: one without them was made with the default, which changes rounding alone.
-LATER = ("fused",)
+# Settings that came after the first files, of this part of the configuration and the others: a file without them was
+# made with the default, which is what was done before there was a choice.
+LATER = ("fused", "algorithm")
 
 
 @dataclass(frozen=True, kw_only=True)

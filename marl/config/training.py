@@ -23,6 +23,8 @@ from marl.config.network import LATER, NetworkConfig
 from marl.config.ppo import PPOConfig
 
 __all__ = [
+    "LATER",
+    "AlgorithmName",
     "ConfigError",
     "EvaluationConfig",
     "NetworkConfig",
@@ -32,11 +34,16 @@ __all__ = [
     "from_dict",
 ]
 
+# What `marl.algorithms.registry` knows.
+AlgorithmName = Literal["mappo"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One training run."""
 
+    # The learner: mappo, see docs/learners.md.
+    algorithm: AlgorithmName = "mappo"
     # Episodes to train for.
     total_episodes: int = 1000
     # Steps of one episode, in training and in periodic evaluation; with total_episodes it makes the budget.
@@ -159,6 +166,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 # What a resumed run cannot change: the checkpoint's arrays and counters are made for it.
 FIXED_ON_RESUME = (
+    "algorithm",
     "n_workers",
     "n_envs",
     "seed",

@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from marl.algorithms.mappo import MAPPO
+from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, write_atomically
 from marl.config.presets import preset
-from marl.config.training import ConfigError, TrainingConfig
+from marl.config.training import LATER, ConfigError, TrainingConfig
 from marl.networks.policy import Policy
 from marl.training.curves import read_metrics
 from marl.training.evaluator import Judge
@@ -161,7 +161,20 @@ def check(study: Study, world: World) -> None:
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
     """What moves a result: not how often a run is saved, nor which process evaluates; as JSON gives it."""
-    kept = {name: value for name, value in config.items() if name != "checkpoint_every"}
+
+    def told(part: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+        """Without what came later and is as it was before there was a choice: earlier runs do not name it."""
+        return {
+            name: told(value, usual[name]) if isinstance(value, dict) and name in usual else value
+            for name, value in part.items()
+            if not (name in LATER and value == usual[name])
+        }
+
+    kept = {
+        name: value
+        for name, value in told(config, plain(TrainingConfig())).items()
+        if name != "checkpoint_every"
+    }
     evaluation = {k: v for k, v in kept.get("evaluation", {}).items() if k != "eval_process"}
     return kept | {"evaluation": evaluation}
 
@@ -231,7 +244,7 @@ def _trained(
                 config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)
             ),
             world.make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
-            algorithm=MAPPO,
+            algorithm=algorithm_named(config.algorithm),
             directory=directory,
             claim=claim,
             first_validation_seed=world.validation_seeds.start,

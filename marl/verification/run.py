@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from marl.algorithms.mappo import MAPPO
+from marl.algorithms.registry import algorithm_named
 from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
 from marl.protocol import FloatArray
 from marl.training.evaluator import Judge
@@ -80,7 +80,7 @@ def train(
         trainer = Trainer(
             config,
             Navigation(config.n_envs),
-            algorithm=MAPPO,
+            algorithm=algorithm_named(config.algorithm),
             directory=Path(directory),
             first_validation_seed=first_validation_seed,
             tensorboard=False,

@@ -106,7 +106,11 @@ def test_what_moves_no_result_does_not_make_another_run():
     config = small_recipe()
     known = study.plain(config)
     known["checkpoint_every"] = 10**6
-    del known["evaluation"]["eval_process"]  # as older runs have it
+    del (
+        known["evaluation"]["eval_process"],
+        known["algorithm"],
+        known["network"]["fused"],
+    )  # as older runs have it
     assert study.is_this_run(known, config)
     assert not study.is_this_run(known | {"seed": 1}, config)
     assert not study.is_this_run(None, config)
