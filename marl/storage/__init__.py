@@ -1,1 +1,1 @@
-"""What was experienced: rollouts."""
+"""What was experienced: rollouts, and replay."""
