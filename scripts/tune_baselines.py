@@ -16,7 +16,7 @@ import command_line
 from command_line import ROOT
 
 PROGRAM = "tune_baselines.py"
-ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess")
+ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Options:
     """What to tune, and for how long."""
 
     only: tuple[str, ...] = ORDER
-    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess."""
+    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory."""
     scenario: str = "training"
     """Training distribution the episodes come from."""
     n_intervals: int = 300

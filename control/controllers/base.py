@@ -1,9 +1,9 @@
 """How any controller is plugged in: observations in, set-point changes out.
 
-A controller sees what the agents see, [env, resource, 15] in the layout below (18 with `extended`), and answers with
-an action in [-1, 1] for each resource: the share of its ramp by which the set-point moves in the coming interval.
-Information, SCADA delay, ramps and ranges are those of the agents, because it stands in their place. What it
-remembers is its own business; `reset` tells it where an episode begins.
+A controller sees what the agents see, [env, resource, 15] in the layout below (18 with `extended`, 22 with `memory`),
+and answers with an action in [-1, 1] for each resource: the share of its ramp by which the set-point moves in the
+coming interval. Information, SCADA delay, ramps and ranges are those of the agents, because it stands in their place.
+What it remembers is its own business; `reset` tells it where an episode begins.
 
 A controller of one's own is a class with these two methods:
 
@@ -29,12 +29,15 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from control.plants.fleet import BESS, DR, GAS, Fleet
 from control.task.layout import (
+    AVERAGE_DF,
     BEFORE_DF,
     DF_HZ,
+    EARLIER_DF,
     FORECAST,
     FORECAST_MW,
     HOUR,
     LAST_ACTION,
+    NEAR_LIMIT,
     NEAREST_DF,
     OWN_DF,
     OWN_LOAD,
@@ -47,14 +50,17 @@ from control.task.layout import (
 )
 
 __all__ = [
+    "AVERAGE_DF",
     "BEFORE_DF",
     "CLASSES",
     "DF_HZ",
+    "EARLIER_DF",
     "FORECAST",
     "FORECAST_MW",
     "HOUR",
     "LAST_ACTION",
     "NEAREST_DF",
+    "NEAR_LIMIT",
     "OWN_DF",
     "OWN_LOAD",
     "OWN_OUTPUT",
@@ -88,7 +94,7 @@ class Controller(Protocol):
         ...
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """Actions, -1 to 1, [env, resource], from observations [env, resource, 15 or 18]."""
+        """Actions, -1 to 1, [env, resource], from observations [env, resource, 15, 18 or 22]."""
         ...
 
 

@@ -22,7 +22,7 @@ from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.simple import DoNothing, RandomActions
 from control.task.description import TaskDescription
 
-__all__ = ["BASELINES", "Baseline", "make_baseline", "stored_parameters"]
+__all__ = ["BASELINES", "Baseline", "is_tuned", "make_baseline", "stored_parameters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,14 @@ BASELINES: dict[str, Baseline] = {
         parameters=_linear,
         observation="extended",
     ),
-    # The same, with batteries alone: what the other two classes are worth.
+    "linear_memory": Baseline(
+        title="linear policy with memory",
+        information="the agents' 22 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+        observation="memory",
+    ),
+    # The extended one with batteries alone: what the other two classes are worth.
     "linear_bess": Baseline(
         title="linear policy, batteries alone",
         information="the agents' 18 numbers",
@@ -96,6 +103,11 @@ BASELINES: dict[str, Baseline] = {
         observation="extended",
     ),
 }
+
+
+def is_tuned(name: str) -> bool:
+    """Whether a baseline can act: it has nothing to tune, or the file of its parameters is there."""
+    return BASELINES[name].parameters is None or (files("control") / "data" / f"{name}.json").is_file()
 
 
 def stored_parameters(name: str) -> dict[str, Any]:

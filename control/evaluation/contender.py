@@ -16,7 +16,7 @@ from typing import Any
 from control.controllers.base import Controller, ControllerError, require_controller
 from control.controllers.one_mass import one_mass
 from control.controllers.predictive import PredictiveController
-from control.controllers.registry import BASELINES, make_baseline
+from control.controllers.registry import BASELINES, is_tuned, make_baseline
 from control.evaluation.comparison import Figures, bound_figures, episode_figures
 from control.evaluation.grid_record import GridEnvironment
 from control.evaluation.rollout import Record
@@ -27,7 +27,7 @@ BOUND, MPC = "bound", "mpc"
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
-    "linear_extended", MPC, BOUND,
+    "linear_extended", "linear_memory", MPC, BOUND,
 )  # fmt: skip
 
 Build = Callable[[GridEnvironment], Controller]
@@ -157,7 +157,7 @@ def is_pattern(name: str) -> bool:
 
 
 def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contender]:
-    """Contenders from a comma-separated list; `all` are all baselines with MPC and bound.
+    """Contenders from a comma-separated list; `all` are all baselines that have been tuned, with MPC and bound.
 
     Args:
         policies: names of baselines, `mpc`, `bound`, FILE.py:CLASS, paths of model files and patterns of such paths.
@@ -168,7 +168,7 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
     """
     names: list[str] = []
     for name in (part.strip() for part in policies.split(",")):
-        names += ALL if name == "all" else [name]
+        names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
     found = []
     for name in dict.fromkeys(names):
         if name in BASELINES or name in (MPC, BOUND):

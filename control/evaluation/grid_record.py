@@ -90,7 +90,7 @@ class PlantStep:
 
 
 class ByPlant:
-    """The grid as controllers know it: observations [env, resource, 15 or 18] and actions [env, resource]."""
+    """The grid as controllers know it: observations [env, resource, 15, 18 or 22] and actions [env, resource]."""
 
     def __init__(self, environment: GridEnvironment) -> None:
         self._environment = environment
@@ -123,7 +123,7 @@ class ByPlant:
         return self._environment.last_result
 
     def reset(self, seeds: IntArray) -> FloatArray:
-        """Begin the episodes of these seeds, [env]; observations [env, resource, 15 or 18]."""
+        """Begin the episodes of these seeds, [env]; observations [env, resource, 15, 18 or 22]."""
         return self._by_plant(self._environment.reset(seeds))
 
     def step(self, action: FloatArray) -> PlantStep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,10 +14,13 @@ from cases.arrays import FloatArray
 from cases.ieee68 import load_ieee68
 from control.controllers.agc import FEED_FORWARD, AgcParameters, Within
 from control.controllers.base import (
+    AVERAGE_DF,
     BEFORE_DF,
     CLASSES,
     DF_HZ,
+    EARLIER_DF,
     FORECAST,
+    NEAR_LIMIT,
     NEAREST_DF,
     OWN_DF,
     OWN_OUTPUT,
@@ -26,7 +29,9 @@ from control.controllers.base import (
     UTILISATION,
 )
 from control.controllers.local_pi import LocalPiParameters
+from control.controllers.registry import BASELINES
 from control.plants.fleet import BESS, make_fleet
+from control.task.layout import EXTENDED_SIZE, MEMORY_SIZE, SIZE
 
 __all__ = ["Problem", "Space", "problem_of"]
 
@@ -128,13 +133,21 @@ def problem_of(name: str, out: Path) -> Problem:
         space = Space.of(LocalPiParameters)
         start = space.encode(asdict(LocalPiParameters()))
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
-    return _linear_problem(name, stored("local_pi"))
+    problem = _linear_problem(name, stored("local_pi"))
+    if name == "linear_memory":  # begins as the best law without memory
+        extended = stored("linear_extended")
+        weight = np.zeros((len(CLASSES), MEMORY_SIZE + 1))
+        weight[:, :EXTENDED_SIZE] = np.array(extended["weight"])[:, :-1]
+        weight[:, -1] = np.array(extended["weight"])[:, -1]
+        start = problem.encode({"weight": weight, "dead_zone": extended["dead_zone"]})
+        problem = replace(problem, start=start, sigma=np.maximum(problem.sigma, 0.1 * np.abs(start)))
+    return problem
 
 
 def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
     """Linear policies start as the tuned local PI in velocity form, as well as their observation allows."""
     fleet = make_fleet(load_ieee68(), 4.0)
-    size = 15 if name == "linear" else 18
+    size = SIZE[BASELINES[name].observation]
     free = [BESS] if name == "linear_bess" else list(CLASSES)  # classes that act at all
     weight = np.zeros((3, size + 1))
     spread = np.full((3, size + 1), 0.05)
@@ -146,9 +159,11 @@ def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
         per_step = DF_HZ / fleet.step_mw[i]
         gain, rate = local_pi[f"gain_{kind}"], local_pi[f"integral_{kind}"]
         weight[code, OWN_DF] = -(gain + rate * fleet.interval_s) * per_step
-        if size == 18:
+        if size >= EXTENDED_SIZE:
             weight[code, BEFORE_DF] = gain * per_step
             spread[code, BEFORE_DF], spread[code, SLOPE] = 0.4, 0.1
+            if size == MEMORY_SIZE:
+                spread[code, EARLIER_DF], spread[code, AVERAGE_DF], spread[code, NEAR_LIMIT] = 0.3, 0.3, 0.1
         else:  # the neighbours' frequency two intervals ago is the nearest thing to the own one before
             weight[code, OWN_DF] = -(0.5 * gain + rate * fleet.interval_s) * per_step
             weight[code, NEAREST_DF] = 0.1 * gain * per_step

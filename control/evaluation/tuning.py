@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 # Later ones start from earlier ones.
-ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess")
+ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory")
 GENERATIONS = {
     "agc": 40,
     "agc_forecast": 25,
@@ -44,6 +44,7 @@ GENERATIONS = {
     "linear": 160,
     "linear_extended": 160,
     "linear_bess": 80,
+    "linear_memory": 180,
 }
 REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on

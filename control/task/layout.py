@@ -12,8 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
+    "AVERAGE_DF",
+    "AVERAGE_S",
     "BEFORE_DF",
     "DF_HZ",
+    "EARLIER_DF",
     "EXTENDED_SIZE",
     "FORECAST",
     "FORECAST_MW",
@@ -21,7 +24,10 @@ __all__ = [
     "HOUR",
     "LAST_ACTION",
     "LAYOUT",
+    "MEMORY_SIZE",
     "NEAREST_DF",
+    "NEAR_LIMIT",
+    "NEAR_LIMIT_FROM",
     "N_NEAREST",
     "OBSERVATION_SIZE",
     "OWN_DF",
@@ -38,6 +44,8 @@ __all__ = [
 
 N_NEAREST = 5  # buses whose frequency an agent is shown besides its own
 FORECAST_STEPS = (0, 2, 4)  # steps 1, 3 and 5 of 5 minutes
+AVERAGE_S = (20.0, 100.0)  # time constants of the leaky averages of the own frequency deviation
+NEAR_LIMIT_FROM = 0.5  # of the capacity utilisation: what is beyond is shown once more, by itself
 
 # Scales that bring every number to order one.
 DF_HZ = 0.05
@@ -52,7 +60,7 @@ class Quantity(NamedTuple):
     scale: str  # what it is divided by, or where its range goes
     fresh: bool  # measured on the spot, not by SCADA
     size: int = 1  # numbers it takes
-    extended: bool = False  # only in the extended observation
+    smallest: str = "default"  # observation from which on it is shown; see SIZE for their order
 
 
 LAYOUT = (
@@ -68,10 +76,21 @@ LAYOUT = (
     Quantity("weekday", "Monday 0 .. Sunday 6 as -1..1", fresh=True),
     # Output over the range on the output's side; of a battery the state of charge, 0..1 as -1..1.
     Quantity("capacity utilisation", "own range", fresh=True),
-    Quantity("own frequency deviation before", f"{DF_HZ} Hz", fresh=True, extended=True),
-    Quantity("own last action", "as it is", fresh=True, extended=True),
+    Quantity("own frequency deviation before", f"{DF_HZ} Hz", fresh=True, smallest="extended"),
+    Quantity("own last action", "as it is", fresh=True, smallest="extended"),
     # Change of the machines' total schedule in the coming interval.
-    Quantity("slope of the schedule", f"{SLOPE_MW:g} MW an interval", fresh=True, extended=True),
+    Quantity("slope of the schedule", f"{SLOPE_MW:g} MW an interval", fresh=True, smallest="extended"),
+    Quantity("own frequency deviation two intervals before", f"{DF_HZ} Hz", fresh=True, smallest="memory"),
+    Quantity(
+        "leaky averages of own frequency deviation",
+        f"{DF_HZ} Hz",
+        fresh=True,
+        size=len(AVERAGE_S),
+        smallest="memory",
+    ),
+    # Of the capacity utilisation u, what lies beyond a half: sign(u) max(|u| - 1/2, 0) / (1/2). Zero every day, +-1
+    # with a battery full or empty, where a linear law has to give way.
+    Quantity("nearness of a limit", "utilisation beyond a half, -1..1", fresh=True, smallest="memory"),
 )
 
 
@@ -106,7 +125,14 @@ UTILISATION = _number("capacity utilisation")
 BEFORE_DF = _number("own frequency deviation before")
 LAST_ACTION = _number("own last action")
 SLOPE = _number("slope of the schedule")
+EARLIER_DF = _number("own frequency deviation two intervals before")
+AVERAGE_DF = _numbers("leaky averages of own frequency deviation")
+NEAR_LIMIT = _number("nearness of a limit")
 
-OBSERVATION_SIZE = sum(quantity.size for quantity in LAYOUT if not quantity.extended)
-EXTENDED_SIZE = sum(quantity.size for quantity in LAYOUT)
-SIZE = {"default": OBSERVATION_SIZE, "extended": EXTENDED_SIZE}  # numbers of each observation
+OBSERVATION_SIZE = sum(quantity.size for quantity in LAYOUT if quantity.smallest == "default")
+EXTENDED_SIZE = OBSERVATION_SIZE + sum(
+    quantity.size for quantity in LAYOUT if quantity.smallest == "extended"
+)
+MEMORY_SIZE = sum(quantity.size for quantity in LAYOUT)
+# Numbers of each observation; each begins with the one before.
+SIZE = {"default": OBSERVATION_SIZE, "extended": EXTENDED_SIZE, "memory": MEMORY_SIZE}

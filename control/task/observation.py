@@ -2,7 +2,8 @@
 
 Fifteen numbers per agent; `layout.py` says which one stands where, at which scale, and which ones are fresh.
 `observation="extended"` appends the own frequency deviation one interval ago, the own last action, and the slope of the
-machines' total schedule.
+machines' total schedule; `"memory"` appends to these the own frequency deviation two intervals ago, its leaky averages
+over 20 s and 100 s, and how near the plant is to a limit.
 
 The state for the critic has 140 numbers, all fresh: 68 bus frequency deviations, 20 outputs, 14 renewable
 outputs, the 30 largest loads, and 8 features: sine and cosine of hour and weekday, load level, renewable share,
@@ -20,14 +21,19 @@ from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.plants.fleet import BESS, Fleet
 from control.task.layout import (
+    AVERAGE_DF,
     BEFORE_DF,
     DF_HZ,
+    EARLIER_DF,
+    EXTENDED_SIZE,
     FORECAST,
     FORECAST_MW,
     FORECAST_STEPS,
     HOUR,
     LAST_ACTION,
     N_NEAREST,
+    NEAR_LIMIT,
+    NEAR_LIMIT_FROM,
     NEAREST_DF,
     OBSERVATION_SIZE,
     OWN_DF,
@@ -55,7 +61,7 @@ N_LARGEST_LOADS = 30
 N_FEATURES = 8
 ELEMENTS_OUT = 2.0  # scale of the critic's count of elements out of service
 # Compiled code takes numbers, not slices.
-FIRST_NEAREST, FIRST_FORECAST = NEAREST_DF.start, FORECAST.start
+FIRST_NEAREST, FIRST_FORECAST, FIRST_AVERAGE = NEAREST_DF.start, FORECAST.start, AVERAGE_DF.start
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -193,10 +199,12 @@ class Measured(NamedTuple):
     hour: FloatArray  # [env]
     weekday: FloatArray  # [env]
     elements_out: IntArray  # [env]
-    # Only the extended observation reads these.
+    # Only the extended observation, and the one with a memory, reads these.
     before_hz: FloatArray  # own frequency deviation one interval ago, [env, resource]
     last_action: FloatArray  # [env, resource]
     slope_mw: FloatArray  # change of the machines' total schedule in the coming interval, [env]
+    # Only the observation with a memory: own frequency deviation two intervals ago, then its averages.
+    past_hz: FloatArray  # [past, env, resource]
 
 
 class _Plants(NamedTuple):
@@ -233,7 +241,7 @@ class Observer:
             case: the grid.
             fleet: the plants that are controlled.
             renewable_scale: of the case's renewable capacity.
-            size: 15, or 18 for the extended observation.
+            size: 15, 18 for the extended observation, or 22 for the one with a memory.
         """
         bus = case.resource.bus
         at_bus = case.load.bus[:, None] == bus  # the cases have one load a bus at most
@@ -256,7 +264,7 @@ class Observer:
         )
 
     def observe(self, now: Measured) -> tuple[Float32Array, Float32Array]:
-        """The agents' view [env, resource, 15 or 18] and the critic's [env, state], in single precision."""
+        """The agents' view [env, resource, 15, 18 or 22] and the critic's [env, state], in single precision."""
         n_env, n_resource = now.output_mw.shape
         agents = np.empty((n_env, n_resource, self.size), dtype=np.float32)
         state = np.empty((n_env, self.state_size), dtype=np.float32)
@@ -301,6 +309,12 @@ def _fill(now: Measured, plants: _Plants, agents: Float32Array, state: Float32Ar
                 agents[e, i, BEFORE_DF] = now.before_hz[e, i] / DF_HZ
                 agents[e, i, LAST_ACTION] = now.last_action[e, i]
                 agents[e, i, SLOPE] = now.slope_mw[e] / SLOPE_MW
+            if agents.shape[2] > EXTENDED_SIZE:
+                agents[e, i, EARLIER_DF] = now.past_hz[0, e, i] / DF_HZ
+                for j in range(1, now.past_hz.shape[0]):
+                    agents[e, i, FIRST_AVERAGE + j - 1] = now.past_hz[j, e, i] / DF_HZ
+                beyond = max(abs(use) - NEAR_LIMIT_FROM, 0.0) / (1.0 - NEAR_LIMIT_FROM)
+                agents[e, i, NEAR_LIMIT] = beyond if use >= 0.0 else -beyond
             state[e, at + i] = x / plants.range_mw[i]
         for k in range(n_bus):
             state[e, k] = now.bus_df_hz[e, k] / DF_HZ

@@ -33,7 +33,7 @@ from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS
 from control.task.description import TaskDescription
-from control.task.layout import EXTENDED_SIZE, SIZE
+from control.task.layout import AVERAGE_S, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
 from control.task.observation import Measured, Observer
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
@@ -68,7 +68,7 @@ class TaskError(ValueError):
 class TaskObservation(NamedTuple):
     """What actors and critic see at one instant; new arrays each time, but for `in_service`, which is read-only."""
 
-    agents: Float32Array  # by the layout, [env, resource, 15 or 18]
+    agents: Float32Array  # by the layout, [env, resource, 15, 18 or 22]
     state: Float32Array  # the critic's view, [env, state]
     in_service: BoolArray | None  # False for plants without a range, [env, resource]; None where all have one
 
@@ -91,7 +91,8 @@ class Task:
     Attributes (read them, change nothing but through the methods):
         case, scenario: what is played; description: the same and more, as controllers take it.
         loop: the grids themselves, with plants and telemetry.
-        observation: `default` or `extended`; of_kind: positions of the plants of each kind, in the table's order.
+        observation: `default`, `extended` or `memory`.
+        of_kind: positions of the plants of each kind, in the table's order.
         last_result: the limit check of the last interval; None before the first.
     """
 
@@ -118,7 +119,8 @@ class Task:
             scenario: what episodes are made of.
             n_env: episodes at once.
             seed: environment k draws its episodes from child k of this seed.
-            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
+            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18,
+                or `memory`, 22.
             swing: frequency model; the default one if None.
             reward: weights; the default ones if None.
             stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
@@ -168,7 +170,8 @@ class Task:
         if self.in_service is not None:
             self.in_service.flags.writeable = False
         self._observer = Observer(case, fleet, scenario.renewable_scale, SIZE[observation])
-        self._extended = SIZE[observation] == EXTENDED_SIZE
+        self._extended = SIZE[observation] > OBSERVATION_SIZE
+        self._remembers = SIZE[observation] == MEMORY_SIZE
         self._logged = (
             *(f"reward_{name}" for name in REWARD_TERMS),
             *MEASUREMENTS,
@@ -183,6 +186,9 @@ class Task:
         self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
+        # Own frequency deviation two intervals ago, then its leaky averages, [past, env, resource].
+        self._past_hz = np.zeros((1 + len(AVERAGE_S), n_env, case.n_resource))
+        self._keep = np.exp(-scenario.interval_s / np.array(AVERAGE_S))[:, None, None]
         self._no_slope_mw = np.zeros(n_env)
         self.last_result: LimitCheck | None = None
 
@@ -261,6 +267,10 @@ class Task:
         action = self._checked(action)
         before_hz = loop.bus_df_hz[:, self.case.resource.bus] if self._extended else self._before_hz
         result = loop.step(action)  # where it refuses, everything is as it was
+        if self._remembers:
+            own_hz = loop.bus_df_hz[:, self.case.resource.bus]
+            averages = own_hz + (self._past_hz[1:] - own_hz) * self._keep
+            self._past_hz = np.concatenate([self._before_hz[None], averages])
         self._before_hz, self._last_action = before_hz, action
         self.last_result = result
         logged = np.empty((len(self._logged), self.n_env))
@@ -310,6 +320,7 @@ class Task:
             self._before_hz,
             self._last_action,
             loop.schedule_slope_mw if self._extended else self._no_slope_mw,
+            self._past_hz,
         )
         agents, state = self._observer.observe(now)
         return TaskObservation(agents, state, self.in_service)
@@ -334,6 +345,7 @@ class Task:
             "length": self._length.copy(),
             "last_action": self._last_action.copy(),
             "before_hz": self._before_hz.copy(),
+            "past_hz": self._past_hz.copy(),
             "loop": self.loop.get_state(),
         }
 
@@ -365,6 +377,7 @@ class Task:
         self._length = np.array(state["length"])
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
+        self._past_hz = np.array(state.get("past_hz", self._past_hz))
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
@@ -395,6 +408,7 @@ class Task:
         self.loop.reset(envs, [self._generators[env] for env in envs])
         self._last_action[envs] = 0.0
         self._before_hz[envs] = 0.0
+        self._past_hz[:, envs] = 0.0
 
     def _checked(self, action: FloatArray) -> FloatArray:
         """A copy of the action, cut at -1 and 1, [env, resource].

@@ -62,7 +62,7 @@ class TrainingConfig:
     # Silver et al., 2018), or the path of a model; empty draws them anew.
     start: str = ""
     # What an agent observes: the default 15 numbers, or those and its recent past.
-    observation: Literal["default", "extended"] = "default"
+    observation: Literal["default", "extended", "memory"] = "default"
     # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
     level: Literal["machine", "area", "system"] = "area"
     # Updates between checkpoints.

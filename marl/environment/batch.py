@@ -196,7 +196,7 @@ def make_batch(
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
         n_env: episodes at once.
         seed: environment k draws its episodes from child k of this seed.
-        observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
+        observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, or `memory`, 22.
         variant: of the case, `rogers` or `tr18`.
         level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
         swing: frequency model; the default one if None.

@@ -16,6 +16,7 @@ from control.controllers.base import Controller
 from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
 from control.scenario.file import scenario_named
+from control.task.layout import SIZE
 from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import PolicyByPlant
@@ -61,7 +62,7 @@ def learned(name: str) -> Contender:
     return Contender(
         name=name,
         title=title,
-        information=f"the agents' {15 if observation == 'default' else 18} numbers",
+        information=f"the agents' {SIZE[observation]} numbers",
         observation=observation,
         builders=tuple(partial(_controller, *known) for known in zip(paths, digests, strict=True)),
         label=Path(paths[0]).stem,

@@ -57,7 +57,7 @@ class PolicyByPlant:
         self._policy.reset(envs, seeds)
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """Actions [env, resource] from observations [env, resource, 15 or 18]."""
+        """Actions [env, resource] from observations [env, resource, 15, 18 or 22]."""
         seen = {kind: observation[:, rows].astype(np.float32) for kind, rows in self._rows.items()}
         action = np.zeros(observation.shape[:2])
         for kind, own in self._policy.act(seen).items():

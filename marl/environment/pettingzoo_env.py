@@ -57,7 +57,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
             seed: of the environment's own generator, which unseeded resets draw from; from the system's entropy if
                 None, so that copies play different episodes.
-            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18.
+            observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, or `memory`, 22.
             variant: of the case, `rogers` or `tr18`.
             level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
             swing: frequency model; the default one if None.

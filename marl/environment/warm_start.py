@@ -23,7 +23,7 @@ __all__ = ["LINEAR", "begin_linear", "begin_with", "start_of"]
 
 LINEAR = "linear"
 # Tuned linear policy of each observation.
-BASELINE = {"default": "linear", "extended": "linear_extended"}
+BASELINE = {"default": "linear", "extended": "linear_extended", "memory": "linear_memory"}
 FREE = (
     "log_std_init",
     "dead_zone",

@@ -9,12 +9,12 @@ from control.controllers.agc import AgcParameters, PiAgc
 from control.controllers.base import BaselineError
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
-from control.controllers.registry import BASELINES, make_baseline, stored_parameters
+from control.controllers.registry import BASELINES, is_tuned, make_baseline, stored_parameters
 from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.search_space import Space
 from control.scenario.suites import require_training_seed
 
-TUNED = [name for name, baseline in BASELINES.items() if baseline.parameters is not None]
+TUNED = [name for name, baseline in BASELINES.items() if baseline.parameters is not None and is_tuned(name)]
 
 
 @pytest.fixture(scope="module")

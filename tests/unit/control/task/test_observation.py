@@ -114,11 +114,12 @@ def test_the_compiled_views_say_what_the_plain_ones_say():
     hour, weekday = rng.uniform(0.0, 24.0, n_env), np.array([0.0, 3.0, 6.0])
     elements_out, before_hz = np.array([0, 1, 2]), rng.normal(0.0, 0.05, (n_env, 20))
     last_action, slope_mw = rng.uniform(-1.0, 1.0, (n_env, 20)), rng.normal(0.0, 100.0, n_env)
-    observer = Observer(case, fleet, 1.0, 18)
+    past_hz = rng.normal(0.0, 0.05, (3, n_env, 20))
+    observer = Observer(case, fleet, 1.0, 22)
     now = Measured(
         bus_df_hz=bus_df_hz, late=late, load_mw=load_mw, renewable_mw=renewable_mw, output_mw=output_mw,
         energy_mwh=energy_mwh, hour=hour, weekday=weekday, elements_out=elements_out,
-        before_hz=before_hz, last_action=last_action, slope_mw=slope_mw,
+        before_hz=before_hz, last_action=last_action, slope_mw=slope_mw, past_hz=past_hz,
     )  # fmt: skip
     agents, state = observer.observe(now)
 
@@ -161,6 +162,15 @@ def test_the_compiled_views_say_what_the_plain_ones_say():
     np.testing.assert_array_equal(
         agents[:, :, 17], np.repeat((slope_mw / 100.0).astype(np.float32)[:, None], 20, 1)
     )
+    for past, column in zip(past_hz, (18, 19, 20), strict=True):
+        np.testing.assert_array_equal(agents[:, :, column], (past / 0.05).astype(np.float32))
+    use = plain[:, :, 14]  # 0.7 of the way to a limit shows as 0.4
+    near = np.sign(use) * np.maximum(2.0 * np.abs(use) - 1.0, 0.0)
+    np.testing.assert_allclose(
+        agents[:, :, 21], near, rtol=1e-6, atol=1e-7
+    )  # float32, and a difference from one
+    extended, _ = Observer(case, fleet, 1.0, 18).observe(now)
+    np.testing.assert_array_equal(extended, agents[:, :, :18])
     shorter, same_state = Observer(case, fleet, 1.0).observe(now)
     np.testing.assert_array_equal(shorter, agents[:, :, :15])
     np.testing.assert_array_equal(same_state, state)
@@ -171,26 +181,27 @@ def test_the_layout_names_every_number_once_in_the_order_of_the_specification():
     places = [
         layout.OWN_DF, layout.OWN_LOAD, layout.OWN_OUTPUT, layout.SYSTEM_DF, layout.NEAREST_DF, layout.FORECAST,
         layout.HOUR, layout.WEEKDAY, layout.UTILISATION, layout.BEFORE_DF, layout.LAST_ACTION, layout.SLOPE,
+        layout.EARLIER_DF, layout.AVERAGE_DF, layout.NEAR_LIMIT,
     ]  # fmt: skip
-    expected = [0, 1, 2, 3, slice(4, 9), slice(9, 12), 12, 13, 14, 15, 16, 17]
+    expected = [0, 1, 2, 3, slice(4, 9), slice(9, 12), 12, 13, 14, 15, 16, 17, 18, slice(19, 21), 21]
     assert places == expected
-    assert layout.SIZE == {"default": 15, "extended": 18}
+    assert layout.SIZE == {"default": 15, "extended": 18, "memory": 22}
 
 
 def test_what_the_layout_calls_fresh_does_not_wait_for_scada():
     """Telemetry that stands still leaves exactly the late numbers as they were, while everything else moves on."""
     case = load_ieee68()
     fleet = make_fleet(case, 4.0)
-    observer = Observer(case, fleet, 1.0, 18)
+    observer = Observer(case, fleet, 1.0, 22)
 
     def seen(x: float, late: float) -> np.ndarray:
         """Every quantity at a level of its own that grows with x, so that no number can stay by chance."""
         now = Measured(
             bus_df_hz=np.full((1, 68), 0.01 * x), late=np.full((1, 74), late), load_mw=case.load.p_mw[None] * x,
-            renewable_mw=np.full((1, 14), 10.0 * x), output_mw=np.full((1, 20), 5.0 * x),
-            energy_mwh=np.full((1, 20), 3.0 * x), hour=np.array([2.0 * x]), weekday=np.array([x]),
+            renewable_mw=np.full((1, 14), 10.0 * x), output_mw=np.full((1, 20), 37.5 * x),
+            energy_mwh=np.full((1, 20), 10.0 * x), hour=np.array([2.0 * x]), weekday=np.array([x]),
             elements_out=np.array([0]), before_hz=np.full((1, 20), 0.02 * x), last_action=np.full((1, 20), 0.1 * x),
-            slope_mw=np.array([30.0 * x]),
+            slope_mw=np.array([30.0 * x]), past_hz=np.full((3, 1, 20), 0.03 * x),
         )  # fmt: skip
         return observer.observe(now)[0][0]
 

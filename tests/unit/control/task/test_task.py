@@ -88,14 +88,14 @@ def test_a_bad_action_is_refused_and_changes_nothing(action, message):
 
 
 def test_a_pickled_task_goes_on_bit_for_bit_and_a_saved_state_cannot_be_spoilt():
-    task = make_task(SHORT, 2, observation="extended", check=False, reward=RewardConfig(effort=1.0))
+    task = make_task(SHORT, 2, observation="memory", check=False, reward=RewardConfig(effort=1.0))
     task.reset(np.array([8, 9]))
     rng = np.random.default_rng(4)
     actions = rng.uniform(-1.0, 1.0, (10, 2, 20))
     task.step(actions[0])
     state = task.get_state()
     copy = pickle.loads(pickle.dumps(task))
-    other = make_task(SHORT, 2, observation="extended", check=False, reward=RewardConfig(effort=1.0))
+    other = make_task(SHORT, 2, observation="memory", check=False, reward=RewardConfig(effort=1.0))
     other.reset()
     other.set_state(state)
     # What was handed out belongs to whoever has it.

@@ -6,9 +6,12 @@ import json
 import pytest
 
 from control.controllers.registry import stored_parameters
+from control.scenario import suites
+from marl.config import evaluation
 from marl.config.presets import preset, recommended, reference, residual
 from marl.config.training import (
     ConfigError,
+    EvaluationConfig,
     NetworkConfig,
     PPOConfig,
     TrainingConfig,
@@ -69,6 +72,19 @@ def test_nonsense_is_refused_with_its_name_and_value(kind, change):
         kind(**change)
     assert name in str(caught.value)
     assert str(value) in str(caught.value)
+
+
+def test_no_model_is_chosen_by_held_out_seeds():
+    """The border is that of the suites; the last episode counts, and so does what an environment would fill in."""
+    assert evaluation.FIRST_HELD_OUT_SEED == suites.FIRST_HELD_OUT_SEED
+    last = suites.FIRST_HELD_OUT_SEED - 64
+    assert EvaluationConfig(eval_seed=last, eval_episodes=64).eval_seed == last
+    for seed, episodes in ((last + 1, 64), (int(suites.HELD_OUT["normal"].first), 1)):
+        with pytest.raises(ConfigError, match=f"eval_seed = {seed} .* reaches the held-out seeds"):
+            EvaluationConfig(eval_seed=seed, eval_episodes=episodes)
+    many = TrainingConfig(evaluation=EvaluationConfig(eval_episodes=suites.VALIDATION_SEEDS.count + 1))
+    with pytest.raises(ConfigError, match="reaches the held-out seeds"):
+        many.validated_from(suites.VALIDATION_SEEDS.first)
 
 
 def test_a_configuration_survives_json():

@@ -135,6 +135,26 @@ def test_the_extended_observation_adds_own_past_and_the_schedules_slope():
     assert seen[0, 17] == pytest.approx((schedule_mw[3] - schedule_mw[2]) / 100.0, rel=1e-6)  # float32
 
 
+def test_the_observation_with_a_memory_adds_the_own_frequency_of_before_and_its_averages():
+    """a' = f + (a - f) exp(-4 s / T) from rest, with T = 20 s and 100 s."""
+    batch = make_batch(SHORT, 1, observation="memory", check=False)
+    first = batch.reset(np.array([5])).observations["bess"]
+    assert first.shape[2] == 22
+    assert np.all(first[0, :, 18:21] == 0.0)
+    own = []
+    average = np.zeros((2, 5))
+    for _ in range(3):
+        seen = batch.step(still(batch)).final_observation.observations["bess"][0]
+        own.append(seen[:, 0])
+        average = own[-1] + (average - own[-1]) * np.exp(-4.0 / np.array([[20.0], [100.0]]))
+    np.testing.assert_array_equal(seen[:, 15], own[1])
+    np.testing.assert_array_equal(seen[:, 18], own[0])
+    np.testing.assert_allclose(seen[:, 19:21], average.T, rtol=1e-6, atol=1e-7)  # own frequencies are float32
+    half_empty = np.abs(seen[:, 14]) <= 0.5
+    assert half_empty.any()
+    np.testing.assert_array_equal(seen[half_empty, 21], 0.0)
+
+
 def test_the_critics_state_holds_the_grid_as_it_is(one):
     one.reset(np.array([5]))
     state = one.step(still(one)).final_observation.state[0]
@@ -401,7 +421,7 @@ def test_outages_show_in_the_critics_state_and_end_with_the_repair():
 
 def test_an_episode_goes_on_bit_for_bit_from_a_saved_state():
     """Saved between an outage and its repair, restored in another batch and after other episodes."""
-    batch, other = (make_batch(EVENTFUL, 2, seed=k, observation="extended", check=False) for k in (0, 9))
+    batch, other = (make_batch(EVENTFUL, 2, seed=k, observation="memory", check=False) for k in (0, 9))
     rng = np.random.default_rng(4)
     batch.reset()
     for _ in range(3):
