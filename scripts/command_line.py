@@ -15,6 +15,7 @@ import io
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -118,6 +119,19 @@ def _told(program: str, what: str, status: int = 1) -> int:
     if what:
         print(f"{program}: error: {what}", file=sys.stderr)
     return status
+
+
+def command(script: str, *options: str) -> str:
+    """A command that works where the user is now, whether or not an environment is activated.
+
+    Args:
+        script: its file.
+        options: as they are to be typed.
+    """
+    shown = [os.path.relpath(path) for path in (sys.executable, script)]
+    absolute = [os.path.abspath(path) for path in (sys.executable, script)]
+    parts = [far if near.startswith("..") else near for near, far in zip(shown, absolute, strict=True)]
+    return shlex.join([*parts, *options])
 
 
 def in_words(error: BaseException) -> str:

@@ -6,6 +6,7 @@ metrics, checkpoints and models to a directory of its own, and its models to che
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from marl.config.presets import PresetName, preset
 from marl.config.training import ConfigError, TrainingConfig, check_resume
 
 PROGRAM = "train_mappo.py"
+CASE = "ieee68"
 EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
 
 
@@ -25,6 +27,7 @@ class Beginning:
     """Where all other options take their defaults from."""
 
     preset: str = ""  # a name that is none is the second look's to refuse
+    config: str = ""
     resume: str = ""
 
 
@@ -35,6 +38,8 @@ class Arguments:
     # Hyper-parameters to start from: recommended learns best on this grid, reference is the specification's, residual
     # begins with the tuned linear policy.
     preset: PresetName = "recommended"
+    # Begin with the settings of a run that was made before: its directory or its config.json.
+    config: str = ""
     # Continue the run of this directory from its last checkpoint.
     resume: str = ""
     # Directory of the run; without it runs/<case>-seed<k>-<time>.
@@ -43,6 +48,8 @@ class Arguments:
     checkpoints: Path = Path("checkpoints")
     # Write TensorBoard events.
     tensorboard: bool = True
+    # Send metrics to this project of Weights & Biases as well (extra `wandb`; WANDB_MODE=offline keeps them here).
+    wandb: str = ""
     # The learner's settings.
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -58,10 +65,16 @@ def parse(arguments: Sequence[str]) -> Arguments:
         Beginning, program=PROGRAM, description=description, arguments=arguments, others_follow=True
     )
     training = preset(first.preset if first.preset in get_args(PresetName) else "recommended")  # type: ignore[arg-type]
-    if first.resume:
-        from marl.training.run_directory import read_config, run_directory
+    if first.config and (first.preset or first.resume):
+        raise ConfigError("--config says all settings: leave --preset and --resume out")
+    if first.config or first.resume:
+        from marl.training.run_directory import read_config, require_checkpoint, run_directory
 
-        training = read_config(run_directory(Path(first.resume)))
+        if first.config:
+            training = read_config(Path(first.config))
+        else:
+            training = read_config(directory := run_directory(Path(first.resume)))
+            require_checkpoint(directory)
     parsed = command_line.parse(
         Arguments,
         program=PROGRAM,
@@ -78,57 +91,61 @@ def parse(arguments: Sequence[str]) -> Arguments:
     return parsed
 
 
-def train(arguments: Arguments) -> int:
+def directory_of(arguments: Arguments) -> Path:
+    """Where the run is, or will be.
+
+    Raises:
+        ConfigError: a new run is to go where there is one already.
+    """
+    from marl.training.run_directory import new_directory, run_directory
+
+    if arguments.resume:
+        return run_directory(Path(arguments.resume))
+    return new_directory(arguments.training, Path(arguments.out) if arguments.out else None, CASE)
+
+
+def train(arguments: Arguments, directory: Path) -> int:
     """Trains as asked and says what came of it; the exit status.
 
     Raises:
         ConfigError: the run that is to go on has trained all its episodes.
     """
-    from marl.algorithms.registry import algorithm_named
-    from marl.environment.grid_training import CASE, make_trainer
-    from marl.training.curves import MetricsError, draw_training_curves
-    from marl.training.progress_report import progress_reporter
-    from marl.training.run_directory import (
-        new_directory,
-        publish,
-        run_claim,
-        run_directory,
-        write_config,
-        write_versions,
-    )
+    from marl.training.run_directory import publish, run_claim, write_config, write_versions
 
     config, resume = arguments.training, bool(arguments.resume)
-    if resume:
-        directory = run_directory(Path(arguments.resume))
-    else:
-        directory = new_directory(config, Path(arguments.out) if arguments.out else None, CASE)
-    reporter = progress_reporter(config)
-    with (
-        run_claim(directory, resume=resume) as claim,
-        make_trainer(
+    with run_claim(directory, resume=resume) as claim:
+        print(
+            f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of {config.episode_steps} steps "
+            f"in {config.n_envs} environments: {directory}",
+            flush=True,
+        )
+        from marl.algorithms.registry import algorithm_named
+        from marl.environment.grid_training import make_trainer
+        from marl.training.curves import MetricsError, draw_training_curves
+        from marl.training.progress_report import ProgressReport
+
+        with make_trainer(
             config,
             algorithm_named(config.algorithm),
             directory,
             claim=claim,
             resume=resume,
-            on_progress=reporter,
             tensorboard=arguments.tensorboard,
-        ) as trainer,
-    ):
-        if trainer.run_state.update >= config.n_updates:
-            raise ConfigError(
-                f"{directory} has trained all of its {config.total_episodes} episodes; "
-                "ask for more by --total-episodes"
-            )
-        write_config(directory, trainer.config, CASE)
-        if not resume:
-            write_versions(directory)
-        print(
-            f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of "
-            f"{config.episode_steps} steps in {config.n_envs} environments on {trainer.device}: {directory}",
-            flush=True,
-        )
-        result = trainer.run()
+            wandb=arguments.wandb,
+        ) as trainer:
+            if trainer.run_state.update >= config.n_updates:
+                raise ConfigError(
+                    f"{directory} has trained all of its {config.total_episodes} episodes; "
+                    "ask for more by --total-episodes"
+                )
+            write_config(directory, trainer.config, CASE)
+            if not resume:
+                write_versions(directory)
+            if trainer.device.type != "cpu":
+                print(f"Networks on {trainer.device}.", flush=True)
+            episodes = trainer.run_state.steps / config.episode_steps
+            with ProgressReport(config, episodes=episodes) as trainer.on_progress:
+                result = trainer.run()
     try:
         draw_training_curves(directory)
     except MetricsError as error:  # metrics of a resumed run that somebody has broken: its models are whole
@@ -142,8 +159,24 @@ def train(arguments: Arguments) -> int:
     if result.finished:
         print(f"Done: {directory}, models also in {arguments.checkpoints}/.")
         return 0
-    print(f"Saved, {result.reason}. To resume: python scripts/{PROGRAM} --resume {directory}")
+    print(f"Saved, {result.reason}. To resume: {resume_command(directory)}")
     return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
+
+
+def resume_command(directory: Path) -> str:
+    """What to type, here and now, for the run to go on."""
+    return command_line.command(__file__, "--resume", str(directory))
+
+
+def stopped_at_once(directory: Path) -> str:
+    """What is left of a run that had no time to save; a directory in which nothing is goes."""
+    from marl.training.run_directory import holds_run
+
+    if holds_run(directory):
+        return f"stopped; its last checkpoint is kept, to resume: {resume_command(directory)}"
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+    return "stopped before anything was saved"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -160,8 +193,12 @@ def main(arguments: Sequence[str]) -> int:
 
         check_scenarios(parsed.training)  # before anything is built
         command_line.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
+        directory = directory_of(parsed)
         try:
-            return train(parsed)
+            return train(parsed, directory)
+        except KeyboardInterrupt:
+            print(f"{PROGRAM}: {stopped_at_once(directory)}", file=sys.stderr)
+            return 130
         except command_line.OutputError:
             raise
         except OSError as error:
@@ -172,8 +209,8 @@ def main(arguments: Sequence[str]) -> int:
         except (CheckpointError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error
 
-    stopped = "stopped; what was saved last can be resumed"
-    return command_line.attempt(PROGRAM, work, failed=(OSError, command_line.WorkFailed), stopped=stopped)
+    failed = (OSError, command_line.WorkFailed)
+    return command_line.attempt(PROGRAM, work, failed=failed, stopped=command_line.NOTHING_WRITTEN)
 
 
 if __name__ == "__main__":

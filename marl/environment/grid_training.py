@@ -86,6 +86,7 @@ def make_trainer(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = True,
+    wandb: str = "",
 ) -> Trainer:
     """A trainer of this configuration on the grid, which owns its environments.
 
@@ -98,6 +99,7 @@ def make_trainer(
         resume: take the run up from its last checkpoint.
         on_progress: called after every update.
         tensorboard: write events beside metrics.csv.
+        wandb: project of Weights & Biases that receives metrics as well.
 
     Raises:
         control.scenario.config.ScenarioError: see `scenario_of`.
@@ -127,4 +129,5 @@ def make_trainer(
         metadata={"case": CASE},
         on_progress=on_progress,
         tensorboard=tensorboard,
+        wandb=wandb,
     )

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from marl.checkpoint import CheckpointError, write_atomically
 
@@ -106,6 +106,16 @@ def _is_number(field: str) -> bool:
     return True
 
 
+class RowWriter(Protocol):
+    """Whatever else receives a run's metrics."""
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """The tags of an update, at this number of environment steps."""
+
+    def close(self) -> None:
+        """No more comes."""
+
+
 class MetricsLogger:
     """metrics.csv and, where wanted, TensorBoard events of one run directory.
 
@@ -120,6 +130,7 @@ class MetricsLogger:
         tensorboard: bool,
         resume_after: int | None,
         waiting: Sequence[Mapping[str, Any]] = (),
+        more: Sequence[RowWriter] = (),
     ) -> None:
         """Opens the files.
 
@@ -128,6 +139,7 @@ class MetricsLogger:
             tensorboard: write events as well.
             resume_after: update that a resumed run goes on from: rows after it, and those of `waiting`, are taken back.
             waiting: rows that the checkpoint found waiting.
+            more: what else receives the rows, in their order.
         """
         self.waiting = [dict(row) for row in waiting]
         self._awaited: int | None = None
@@ -138,6 +150,7 @@ class MetricsLogger:
         self._directory, self._tensorboard = directory, tensorboard
         self._purge_step = int(self.table.rows[-1]["step"]) + 1 if self.table.rows else None
         self._writer: Any = None
+        self._more = tuple(more)
 
     def wait_for(self, update: int) -> None:
         """From this update's row on, all wait until `complete`."""
@@ -159,6 +172,8 @@ class MetricsLogger:
             row = self.waiting.pop(0)
             values = row["values"] | self._late.pop(row["update"], {})
             self.table.add(row["update"], row["step"], values)
+            for writer in self._more:
+                writer.add(row["step"], values)
             if self._tensorboard:
                 if self._writer is None:
                     # a second of imports: not before there is something to write
@@ -172,5 +187,6 @@ class MetricsLogger:
         """Writes what still waits, as it is, and closes the files."""
         self._awaited = None
         self._write()
-        if self._writer is not None:
-            self._writer.close()
+        for writer in (self._writer, *self._more):
+            if writer is not None:
+                writer.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from types import TracebackType
+from typing import Any
 
 from marl.config.training import TrainingConfig
 from marl.training.run_state import Progress
@@ -13,55 +14,71 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def describe(progress: Progress) -> str:
-    """Return, rms frequency deviation, violations, speed and time left, as one line."""
-    parts = [f"return {progress.terms['return']:,.0f}"]
+    """Time left, return, held-out return, rms frequency deviation, violations and speed, as one line.
+
+    A narrow terminal cuts its end off, so what people look for comes first.
+    """
+    left = int(progress.time_left_s)
+    parts = [f"{left // 60}:{left % 60:02d} left", f"return {progress.terms['return']:,.0f}"]
+    if progress.eval_return is not None:
+        parts.append(f"held-out {progress.eval_return:,.0f}")
+        if progress.best_return is not None and progress.best_return > progress.eval_return:
+            parts[-1] += f" (best {progress.best_return:,.0f})"
     for prefix in ("rms_", "violations"):
         for name in progress.terms:
             if name.startswith(prefix):
                 parts.append(f"{name.replace('_', ' ')} {progress.terms[name]:.4g}")
                 break
-    if progress.eval_return is not None:
-        parts.append(f"held-out {progress.eval_return:,.0f} (best {progress.best_return:,.0f})")
     parts.append(f"{progress.steps_per_s:,.0f} steps/s")
-    left = int(progress.time_left_s)
-    parts.append(f"{left // 60}:{left % 60:02d} left")
     return ", ".join(parts)
 
 
-def progress_reporter(config: TrainingConfig) -> Callable[[Progress], None]:
-    """What `Trainer` is to call after every update."""
-    return _bar(config) if sys.stderr.isatty() else _lines(config)
+class ProgressReport:
+    """Told of every update, it shows the run's progress; used with `with`, so that the bar ends its line.
 
+    The bar is drawn from the first look on, and nothing else is printed while it stands.
+    """
 
-def _bar(config: TrainingConfig) -> Callable[[Progress], None]:
-    from tqdm import tqdm  # only where there is a terminal
+    def __init__(self, config: TrainingConfig, *, episodes: float = 0.0) -> None:
+        """Begins.
 
-    bar = tqdm(
-        total=config.total_episodes,
-        unit="episode",
-        bar_format="{l_bar}{bar}| {n:.0f}/{total} episodes{postfix}",
-        dynamic_ncols=True,
-    )
+        Args:
+            config: of the run.
+            episodes: that a resumed run has behind it.
+        """
+        self._total = config.total_episodes
+        self._last = -float("inf")
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm  # only where there is a terminal
 
-    def show(progress: Progress) -> None:
-        bar.n = min(progress.episodes, config.total_episodes)
-        bar.set_postfix_str(describe(progress))
-        if progress.update == progress.n_updates:
-            bar.close()
-
-    return show
-
-
-def _lines(config: TrainingConfig) -> Callable[[Progress], None]:
-    last = -float("inf")
-
-    def show(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES or progress.update == progress.n_updates:
-            last = now
-            print(
-                f"{progress.episodes:.0f}/{config.total_episodes} episodes: {describe(progress)}", flush=True
+            self._bar = tqdm(
+                total=self._total,
+                initial=min(episodes, self._total),
+                bar_format="{percentage:3.0f}% |{bar}| {n:.0f}/{total} episodes{postfix}",
+                dynamic_ncols=True,
             )
 
-    return show
+    def __call__(self, progress: Progress) -> None:
+        """Shows it; lines that are not of a terminal come every few seconds, and the last in any case."""
+        if self._bar is not None:
+            self._bar.n = min(progress.episodes, self._total)
+            self._bar.set_postfix_str(describe(progress))
+            return
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_LINES or progress.update == progress.n_updates:
+            self._last = now
+            print(f"{progress.episodes:.0f}/{self._total} episodes: {describe(progress)}", flush=True)
+
+    def close(self) -> None:
+        """Ends the bar's line; again, it does no harm."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> ProgressReport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

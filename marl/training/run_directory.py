@@ -73,17 +73,23 @@ def _taken(directory: Path) -> str:
     return f"{directory} already holds a run: continue it with --resume {directory}, or choose another --out"
 
 
-def read_config(directory: Path) -> TrainingConfig:
+def read_config(path: Path) -> TrainingConfig:
     """The configuration that a run was started with.
+
+    Args:
+        path: the run's directory, or a config.json of any place.
 
     Raises:
         ConfigError: there is none, or it is of another version of this project.
     """
-    path = directory / CONFIG
+    directory = path
+    if path.suffix != ".json":
+        path = path / CONFIG
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{directory} is no run to resume: it has no {CONFIG}") from error
+        what = f"{path} is not there" if path is directory else f"{directory} is no run: it has no {CONFIG}"
+        raise ConfigError(what) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # no text, no JSON, or nested beyond all sense
@@ -94,6 +100,19 @@ def read_config(directory: Path) -> TrainingConfig:
         raise ConfigError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} describes no training of this project: {error!r}") from error
+
+
+def require_checkpoint(directory: Path) -> None:
+    """Refuses to resume what has nothing to be resumed from, before anything is built.
+
+    Raises:
+        ConfigError: the run was stopped before its first checkpoint.
+    """
+    if not holds_run(directory):
+        raise ConfigError(
+            f"{directory} holds no {CHECKPOINT} to resume from: begin anew with its settings by "
+            f"--config {directory / CONFIG}"
+        )
 
 
 def write_config(directory: Path, config: TrainingConfig, case: str) -> None:

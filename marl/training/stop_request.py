@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+ACKNOWLEDGED = (
+    "\n{name}: stopping after this update, then saving; a second one stops at once and saves nothing\n"
+)
 
 
 class StopRequest:
@@ -17,7 +23,7 @@ class StopRequest:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask the run to stop; a second one ends it at once.
+        """SIGINT and SIGTERM ask the run to stop, which is answered on stderr; a second one ends it at once.
 
         Raises:
             KeyboardInterrupt: on the second one. Python delivers signals to the main thread alone: elsewhere, and
@@ -30,7 +36,11 @@ class StopRequest:
         def ask(number: int, frame: FrameType | None) -> None:
             if self.reason is not None:
                 raise KeyboardInterrupt
-            self.reason = f"stopped by {signal.Signals(number).name}"
+            name = signal.Signals(number).name
+            self.reason = f"stopped by {name}"
+            # Straight to the terminal: a stream may be in the middle of a line of its own, and refuses a second writer.
+            with suppress(OSError, ValueError):
+                os.write(sys.stderr.fileno(), ACKNOWLEDGED.format(name=name).encode("utf-8"))
 
         previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

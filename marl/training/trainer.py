@@ -8,6 +8,7 @@ episodes.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -42,6 +43,7 @@ from marl.training.run_directory import BEFORE_LAST, BEST, CHECKPOINT, FINAL, ST
 from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
+from marl.training.wandb_writer import WandbWriter
 
 __all__ = ["FIRST_VALIDATION_SEED", "Trainer", "TrainingFailed", "choose_device"]
 
@@ -72,6 +74,7 @@ class Trainer:
         metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         tensorboard: bool = True,
+        wandb: str = "",
     ) -> None:
         """Starts a run, or takes one up from its last checkpoint.
 
@@ -92,10 +95,11 @@ class Trainer:
             metadata: what model files should say about their origin.
             on_progress: called after every update.
             tensorboard: write events beside metrics.csv.
+            wandb: project of Weights & Biases that receives metrics as well; empty sends nothing anywhere.
 
         Raises:
             ValueError: the environment has another number of episodes in parallel.
-            TrainingFailed: the device is not there.
+            TrainingFailed: the device is not there, or wandb is asked for and not installed.
             marl.training.run_claim.DirectoryClaimed: another run is going on in the directory.
             marl.checkpoint.CheckpointError: the checkpoint cannot be read, or is of another algorithm or network.
         """
@@ -142,6 +146,7 @@ class Trainer:
                 tensorboard=tensorboard,
                 resume_after=self.run_state.update if resume else None,
                 waiting=waiting,
+                more=[WandbWriter(directory, wandb, dataclasses.asdict(config))] if wandb else (),
             )
             self._evaluation = Evaluation(
                 judge, config.evaluation, directory, self.run_state, self.record, self.stop, judged

@@ -74,7 +74,7 @@ def test_help_explains_every_flag_without_loading_torch_or_pandapower():
         (["--gamma", "2"], "gamma = 2.0, expected in [0, 1]"),
         (["--n_envs", "48"], "n_envs = 48 does not divide buffer_steps = 2048"),
         (["--preset", "best"], "'recommended', 'reference'"),
-        (["--resume", "nowhere"], "nowhere is no run to resume"),
+        (["--resume", "nowhere"], "nowhere is no run: it has no config.json"),
         (["--minibatch-steps", "300"], "minibatch_steps = 300 does not divide buffer_steps = 2048"),
     ],
 )
@@ -257,3 +257,87 @@ def test_a_run_goes_on_though_a_byte_of_its_metrics_and_one_of_its_checkpoint_ar
     told = capsys.readouterr().err
     assert "checkpoint_last.pt is broken" in told
     assert "going on from run/checkpoint_previous.pt" in told
+
+
+def test_the_settings_of_an_earlier_run_begin_a_new_one(train, tmp_path, capsys):
+    """By its directory or by its config.json, and options beside it hold; a preset beside it is a contradiction."""
+    assert train([*SMALL, "--out", "first", "--gamma", "0.8"]) == 0
+    assert train(["--config", "first", "--out", "second", "--seed", "7", "--no-tensorboard"]) == 0
+    first, second = (
+        json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "second")
+    )
+    first["training"]["seed"] = 7
+    assert second == first
+    assert train(["--config", "first/config.json", "--preset", "reference"]) == 2
+    assert "leave --preset" in capsys.readouterr().err
+    assert train(["--config", "nowhere.json"]) == 2
+    assert "nowhere.json is not there" in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_says_how_to_begin_anew_before_anything_is_built(train, tmp_path, capsys):
+    assert train([*SMALL, "--out", "run"]) == 0
+    for path in (tmp_path / "run").glob("checkpoint_*.pt"):
+        path.unlink()
+    assert train(["--resume", "run"]) == 2
+    captured = capsys.readouterr()
+    assert (
+        "run holds no checkpoint_last.pt to resume from: begin anew with its settings by --config"
+        in captured.err
+    )
+    assert "Resuming" not in captured.out
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_who_stops_at_once_is_told_what_is_left(train, tmp_path, monkeypatch, capsys, saved):
+    """Ctrl-C while things are built: nothing is kept of a new run, not even its directory; an old one is named."""
+    if saved:
+        assert train([*SMALL, "--out", "run"]) == 0
+    capsys.readouterr()
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marl.environment.grid_training.make_trainer", interrupted)
+    again = ["--resume", "run", "--total-episodes", "48"] if saved else ["--out", "run"]
+    assert train(again) == 130
+    said = capsys.readouterr().err
+    if saved:
+        assert "its last checkpoint is kept, to resume:" in said
+        assert said.rstrip().endswith("scripts/train_mappo.py --resume run")
+    else:
+        assert said == "train_mappo.py: stopped before anything was saved\n"
+        assert not (tmp_path / "run").exists()
+
+
+def test_metrics_go_to_weights_and_biases_where_asked_and_a_missing_library_is_one_line(
+    train, tmp_path, monkeypatch, capsys
+):
+    """A stand-in of the library takes what `init` and `log` are given: every row of metrics.csv, in its order."""
+    monkeypatch.setitem(sys.modules, "wandb", None)  # what Python has for a module that is not to be imported
+    assert train([*SMALL, "--out", "without", "--wandb", "grid"]) == 1
+    assert "wandb is not installed; pip install wandb, or leave it out" in capsys.readouterr().err
+
+    class Run:
+        rows, ended = [], False
+
+        def log(self, values, step):
+            self.rows.append((step, values))
+
+        def finish(self):
+            Run.ended = True
+
+    stand_in = types.ModuleType("wandb")
+    stand_in.errors = types.SimpleNamespace(Error=RuntimeError)
+    asked = {}
+    stand_in.init = lambda **options: asked.update(options) or Run()
+    monkeypatch.setitem(sys.modules, "wandb", stand_in)
+    assert train([*SMALL, "--out", "run", "--wandb", "grid"]) == 0
+    assert (asked["project"], asked["id"], asked["resume"]) == ("grid", "run", "allow")
+    with open(tmp_path / "run" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [step for step, _ in Run.rows] == [int(row["step"]) for row in rows]
+    for (_, values), row in zip(Run.rows, rows, strict=True):
+        assert {tag: f"{x:.8g}" for tag, x in values.items()} == {
+            tag: row[tag] for tag in row if row[tag] and tag not in ("update", "step")
+        }
+    assert Run.ended

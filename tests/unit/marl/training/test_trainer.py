@@ -231,7 +231,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
+def test_a_signal_is_answered_at_once_saves_and_the_run_can_go_on(tmp_path, capfd, number):
     def interrupt(progress):
         if progress.update == 3:
             os.kill(os.getpid(), number)
@@ -239,6 +239,7 @@ def test_a_signal_saves_and_the_run_can_go_on(tmp_path, number):
     result = run_small(tmp_path, on_progress=interrupt)
     assert not result.finished
     assert signal.Signals(number).name in result.reason
+    assert f"{signal.Signals(number).name}: stopping after this update, then saving" in capfd.readouterr().err
     # The signal falls after update 3 was reported: the run ends there, and that update is saved.
     saved = load(tmp_path / "checkpoint_last.pt", "run")["run_state"]["update"]
     assert saved == result.update == 3
