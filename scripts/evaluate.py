@@ -29,6 +29,8 @@ class Options:
     """Held-out episodes to play; by default 20, and with --suite or --policies all there are."""
     seed: int = 0
     """Number of the first held-out episode of the suite."""
+    seeds: str | None = None
+    """Seeds FIRST:COUNT of a study of one's own, outside the held-out ones, for the table of --suite."""
     scenario: str = "normal"
     """Suite (normal, n1, renewable_ramp, shift, stress) or path of a scenario file."""
     level: Literal["machine", "area", "system"] = "area"
@@ -60,6 +62,12 @@ class Options:
 
     def __post_init__(self) -> None:
         command_line.require_at_least(self, n_episodes=1, seed=0, workers=1)
+        if self.seeds is not None and self.page is not None:
+            raise command_line.OptionError(
+                "--seeds are of the table; --page shows a held-out episode by its number"
+            )
+        if self.seeds is not None and self.n_episodes is not None:
+            raise command_line.OptionError("--seeds says how many episodes; leave out --n_episodes")
         command_line.require_ending("report", self.report, (".html", ".htm", ".md"))
 
 
@@ -123,9 +131,10 @@ def suite_table(options: Options) -> None:
     from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
     from marl.environment.contenders import learned, make_grid
 
-    contenders = resolve(options.policies or "all", learned)
+    everybody = "all" if options.suite is not None else str(options.model_path)
+    contenders = resolve(options.policies or everybody, learned)
     names = [contender.name for contender in contenders]
-    suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed)
+    suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed, options.seeds)
     if options.reference not in names and options.reference != Options.reference:
         raise ValueError(
             f"--reference {options.reference!r} takes no part, expected one of {', '.join(names)}"
@@ -144,7 +153,7 @@ def work(options: Options) -> None:
     if options.page is not None:
         episode_page(options, options.page)
         return
-    of_suites = options.suite is not None or options.policies is not None
+    of_suites = any(given is not None for given in (options.suite, options.policies, options.seeds))
     (suite_table if of_suites else one_policy)(options)
 
 

@@ -6,6 +6,7 @@ no controller: it is computed on the one-mass model from the imbalance of the sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,11 +34,15 @@ __all__ = [
     "BIN_MHZ",
     "area_bias_mw_per_decihertz",
     "bound_figures",
+    "compared",
     "episode_figures",
     "paired",
     "summary",
+    "without_events",
 ]
 
+AFTER_EVENT = 3  # intervals from an event's own on, in which frequency falls whatever anybody does
+FIVE_PERCENT = math.log(1.05)  # a difference of 5 % in a log ratio of costs
 BIN_MHZ = np.concatenate([np.arange(0.0, 100.0, 1.0), np.arange(100.0, 1000.0, 10.0), [np.inf]])  # of |Df|
 Figures = dict[str, FloatArray]  # each [episode]; `histogram` [episode, bin]
 
@@ -67,8 +72,8 @@ def episode_figures(record: Record, case: Case) -> Figures:
         `nadir_mhz` (largest deviation by size) beside `lowest_mhz` and `highest_mhz`, `rocof_mhz_per_s` over any 0.5 s,
         `alert_s` (a lost grid is in alert to the end), violations by kind, `unserved_mwh` as far as the episode was
         played, `lost`, MW moved by command and MWh by class, `rebound_mw_dr`, `cps1_percent` (mean of the areas),
-        `soc_end`, `histogram` of |Df| over BIN_MHZ, and `unsolved` of a controller that tells of it: intervals in which
-        its program had no solution.
+        `return_without_events` (see `without_events`), `soc_end`, `histogram` of |Df| over BIN_MHZ, and `unsolved` of a
+        controller that tells of it: intervals in which its program had no solution.
     """
     h, n_episode = record.interval_s, len(record.seed)
     df_hz = record["df_hz"].reshape(n_episode, -1)  # sample after sample
@@ -76,6 +81,7 @@ def episode_figures(record: Record, case: Case) -> Figures:
     term = np.nansum(reward_terms(record), axis=1)
     found: Figures = {"return": return_by_terms(record)}
     found |= {f"reward_{name}": term[:, i] for i, name in enumerate(TERMS)}
+    found["return_without_events"] = without_events(record)
     found["cost"] = -(found["reward_movement"] + found["reward_effort"])
     found["mean_square_mhz2"] = 1e6 * np.nanmean(record["sum_bus_square_hz2"], axis=1) / case.n_bus
     found["p95_mhz"] = 1e3 * metrics.percentile_hz(df_hz)
@@ -112,6 +118,23 @@ def episode_figures(record: Record, case: Case) -> Figures:
         found["unsolved"] = np.nanmax(record["unsolved"], axis=1)
     found["histogram"] = _histogram(df_hz)
     return found
+
+
+def without_events(record: Record) -> FloatArray:
+    """Return of each episode without the interval of every event in it and the two that follow, [episode].
+
+    What is charged there is the fall of frequency before any controller's plants have moved, which hides in `n1` what
+    controllers differ by. A grid that is lost is charged all the same. Of an episode without events it is the return.
+    """
+    terms = reward_terms(record)
+    kept = np.ones(terms.shape[:2], dtype=np.bool_)
+    for episode, marks in enumerate(record.marks):
+        for time_s, _ in marks:
+            first = int(time_s // record.interval_s)
+            kept[episode, first : first + AFTER_EVENT] = False
+    lost = terms[:, :, TERMS.index("lost")]
+    total: FloatArray = np.nansum(np.where(kept[:, :, None], terms, 0.0), axis=(1, 2))
+    return total + np.nansum(np.where(kept, 0.0, lost), axis=1)
 
 
 def bound_figures(idle: Record, model: OneMass) -> Figures:
@@ -181,6 +204,9 @@ def summary(figures: Mapping[str, FloatArray], seeds: IntArray) -> dict[str, Any
         "share_within_200mhz": mean["within_200_mhz"],
         "violations_per_episode": mean["violations"],
         "cost_mean": mean["cost"],
+        # Of all that an episode costs, minus its return: one episode in forty may hold half of the mean.
+        "episode_cost_median": float(np.median(-figures["return"])),
+        "episode_cost_geometric_mean": statistics.geometric_mean(-figures["return"]),
         "episodes": len(seeds),
         "worst_seeds": statistics.worst(figures["return"], seeds),
         "terms": {name: mean[f"reward_{name}"] for name in TERMS},
@@ -205,4 +231,70 @@ def paired(
         if name != reference:
             mean, interval = statistics.paired_difference(own["return"], figures[reference]["return"])
             found[name] = {"mean": mean, "ci95": list(interval)}
+    return found
+
+
+def compared(
+    figures: Mapping[str, Mapping[str, FloatArray]], full_information: str, bound: str
+) -> dict[str, dict[str, Any]]:
+    """What paired episodes tell of each controller: its cost in units of full information, and against the next better.
+
+    Args:
+        figures: of all who took part in a suite, {contender: {figure: [episode]}}.
+        full_information: who the unit is, if it took part.
+        bound: no controller, so nobody's neighbour.
+
+    Returns:
+        {contender: {...}}: `cost_ratio_to_full_information` and `cost_ratio_ci95`, and against the neighbour that is
+        `to`, the next better in the order of mean returns, `paired_difference_to_previous` and
+        `paired_log_ratio_to_previous`; the same without events in `without_events` where there are any. A ratio is None
+        where an episode's costs allow none, and so are the neighbour's numbers for the best.
+    """
+    found: dict[str, dict[str, Any]] = {
+        name: _against_others(figures, name, "return", full_information, bound) for name in figures
+    }
+    key = "return_without_events"
+    known = {name: own for name, own in figures.items() if key in own}
+    if any(np.any(own[key] != own["return"]) for own in known.values()):
+        for name, own in known.items():
+            found[name]["without_events"] = {
+                "return_mean": float(own[key].mean()),
+                "return_ci95": list(statistics.bootstrap_ci95(own[key])),
+                **_against_others(known, name, key, full_information, bound),
+            }
+    return found
+
+
+def _against_others(
+    figures: Mapping[str, Mapping[str, FloatArray]], name: str, key: str, full_information: str, bound: str
+) -> dict[str, Any]:
+    """See `compared`; `key` is the figure that is compared."""
+    own = figures[name][key]
+    ratio = None
+    if full_information in figures:
+        ratio = statistics.cost_ratio(-own, -figures[full_information][key])
+    found: dict[str, Any] = {
+        "cost_ratio_to_full_information": None if ratio is None else ratio[0],
+        "cost_ratio_ci95": None if ratio is None else list(ratio[1]),
+        "paired_difference_to_previous": None,
+        "paired_log_ratio_to_previous": None,
+    }
+    order = sorted((who for who in figures if who != bound), key=lambda who: -figures[who][key].mean())
+    if name == bound or name == order[0]:
+        return found
+    previous = order[order.index(name) - 1]
+    other = figures[previous][key]
+    mean, interval = statistics.paired_difference(own, other)
+    found["paired_difference_to_previous"] = {"to": previous, "mean": mean, "ci95": list(interval)}
+    log = statistics.paired_log_ratio(-own, -other)
+    if log is not None:
+        found["paired_log_ratio_to_previous"] = {
+            "to": previous,
+            "mean": log.mean,
+            "ci95": list(log.ci95),
+            "episodes_left_out": log.left_out,
+            # To show this difference, and one of 5 %, with a power of 80 %.
+            "episodes_needed": statistics.episodes_needed(log.mean, log.spread),
+            "episodes_needed_for_5_percent": statistics.episodes_needed(FIVE_PERCENT, log.spread),
+        }
     return found

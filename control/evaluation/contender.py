@@ -21,9 +21,19 @@ from control.evaluation.comparison import Figures, bound_figures, episode_figure
 from control.evaluation.grid_record import GridEnvironment
 from control.evaluation.rollout import Record
 
-__all__ = ["ALL", "BOUND", "MPC", "Build", "ComparisonError", "Contender", "is_pattern", "resolve"]
+__all__ = [
+    "ALL",
+    "BOUND",
+    "FULL_INFORMATION",
+    "MPC",
+    "Build",
+    "ComparisonError",
+    "Contender",
+    "is_pattern",
+    "resolve",
+]
 
-BOUND, MPC = "bound", "mpc"
+BOUND, MPC, FULL_INFORMATION = "bound", "mpc", "full_information"
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",

@@ -7,6 +7,7 @@ name makes of results/NAME.json, so that no number in the document is typed.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -267,6 +268,8 @@ def training(result: Result) -> list[str]:
 def recipes(result: Any) -> list[str]:
     """Recipes of training on the same validation episodes; one row each, best first."""
     elsewhere = list(result[0]["elsewhere"])
+    # One episode of forty can hold half of a mean.
+    typical = [key for key in ("cost_median", "cost_geometric_mean") if key in result[0]]
     rows = [
         [
             f"{row['variant'].replace('_', ' ')} ({row['source']})",
@@ -274,6 +277,7 @@ def recipes(result: Any) -> list[str]:
             f"{row['return_final']:,.0f}",
             f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}",
             f"{row['return_best']:,.0f}",
+            *(f"{row[key]:,.0f}" if row.get(key) else "-" for key in typical),
             *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
             f"{row['last_behind_best_percent_max']:.1f} %",
         ]
@@ -286,6 +290,7 @@ def recipes(result: Any) -> list[str]:
         f"`{result[0]['scenario']}`",
         spread,
         "best model",
+        *(key.replace("_", " ") for key in typical),
         *(f"`{scenario}`" for scenario in elsewhere),
         "last behind best, worst",
     ]
@@ -323,6 +328,8 @@ def controllers(result: Result) -> list[str]:
             continue
         by_policy = result[suite]
         rows = []
+        # Beside full information and the next better row, where the result tells of them.
+        compared = any(figures.get("cost_ratio_ci95") for figures in by_policy.values())
         for policy in sorted(by_policy, key=lambda name: -by_policy[name]["return_mean"]):
             figures = by_policy[policy]
             low, high = figures["return_ci95"]
@@ -336,6 +343,7 @@ def controllers(result: Result) -> list[str]:
                     f"{100.0 * figures['share_within_200mhz']:.2f} %",
                     f"{figures['violations_per_episode']:.2f}",
                     f"{figures['cost_mean']:,.0f}",
+                    *(_ratios(figures) if compared else ()),
                 ]
             )
         episodes = max(figures["episodes"] for figures in by_policy.values())
@@ -347,8 +355,29 @@ def controllers(result: Result) -> list[str]:
             "in 36 mHz",
             "in 200 mHz",
         ]
-        lines += [*table([*head, "violations", "cost of movement"], rows), ""]
+        head += ["violations", "cost of movement"]
+        if compared:
+            head += ["cost / full information", "cost / next better, paired", "episodes to tell"]
+        lines += [*table(head, rows), ""]
     return lines[:-1]
+
+
+def _ratios(figures: Result) -> list[str]:
+    """Cost over full information and over the next better row, and how many episodes tell the latter."""
+
+    def text(value: float, interval: Sequence[float]) -> str:
+        return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+
+    ratio, log = figures["cost_ratio_to_full_information"], figures["paired_log_ratio_to_previous"]
+    first = "-" if ratio is None else text(ratio, figures["cost_ratio_ci95"])
+    if log is None:
+        return [first, "-", "-"]
+    needed = log["episodes_needed"]
+    return [
+        first,
+        text(math.exp(log["mean"]), [math.exp(x) for x in log["ci95"]]),
+        "-" if needed is None else f"{needed:,d}",
+    ]
 
 
 def soak(result: Result) -> list[str]:

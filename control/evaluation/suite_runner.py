@@ -26,20 +26,29 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.ieee68 import load_ieee68
 from cases.whole_file import replacing
-from control.evaluation.comparison import Figures, paired, summary
-from control.evaluation.contender import BOUND, MPC, Build, ComparisonError, Contender
+from control.evaluation.comparison import Figures, compared, paired, summary
+from control.evaluation.contender import (
+    BOUND,
+    FULL_INFORMATION,
+    MPC,
+    Build,
+    ComparisonError,
+    Contender,
+)
 from control.evaluation.fingerprint import fingerprint
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.grid_record import Figures as KeepFigures
 from control.evaluation.rollout import Record, rollout
 from control.scenario.config import ScenarioError
 from control.scenario.file import scenario_named
-from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT
+from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT, SCENARIOS
 
 __all__ = [
     "EPISODES_OF_A_FILE",
     "compare",
+    "episodes_text",
     "evaluation_seeds",
+    "own_seeds",
     "play_record",
     "rows",
     "seeds_of",
@@ -76,13 +85,14 @@ def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray
     return OWN_SCENARIO_SEEDS + first + np.arange(n_episodes, dtype=np.int64)
 
 
-def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[int]]:
+def seeds_of(suite: str, n_episodes: int | None, first: int, own: str | None = None) -> dict[str, list[int]]:
     """Held-out seeds by suite; `all` are the four suites with all their episodes.
 
     Args:
         suite: names with commas between them, paths of scenario files among them, or `all`.
         n_episodes: of each suite; all of them, or EPISODES_OF_A_FILE of a file, if None.
         first: number of the first episode in each suite.
+        own: FIRST:COUNT, seeds of one's own in their stead, in any scenario; see `own_seeds`.
 
     Raises:
         ScenarioError: no suite has this name.
@@ -90,13 +100,34 @@ def seeds_of(suite: str, n_episodes: int | None, first: int) -> dict[str, list[i
     """
     names = SUITES if suite == "all" else tuple(suite.split(","))
     found = {}
+    mine = None if own is None else own_seeds(own)
     for name in names:
+        if mine is not None and name in SCENARIOS:
+            found[name] = mine
+            continue
         if name not in HELD_OUT and not name.endswith(".toml"):
             raise ScenarioError(
                 f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
             )
-        found[name] = seeds_there_are(name, n_episodes, first).tolist()
+        found[name] = mine or seeds_there_are(name, n_episodes, first).tolist()
     return found
+
+
+def own_seeds(text: str) -> list[int]:
+    """Seeds FIRST:COUNT for a study of one's own.
+
+    Raises:
+        ComparisonError: it is no such text, or reaches the seeds that are held out for the published suites.
+    """
+    first, _, count = text.partition(":")
+    if not (first.isascii() and first.isdigit() and count.isascii() and count.isdigit() and int(count) > 0):
+        raise ComparisonError(f"seeds {text!r}, expected FIRST:COUNT, such as 5000:40")
+    if int(first) + int(count) > FIRST_HELD_OUT_SEED:
+        raise ComparisonError(
+            f"seeds {text} reach the held-out ones, which begin at {FIRST_HELD_OUT_SEED}; episodes of the published "
+            "suites are named by --suite, --seed and --n_episodes"
+        )
+    return list(range(int(first), int(first) + int(count)))
 
 
 def seeds_there_are(scenario: str, n_episodes: int | None, first: int = 0) -> IntArray:
@@ -245,7 +276,9 @@ def tabulate(
     suites: Mapping[str, Sequence[int]],
     reference: str | None,
 ) -> dict[str, dict[str, Any]]:
-    """Summaries by suite and contender, and paired differences to the reference where it took part."""
+    """Summaries by suite and contender, what pairs of episodes tell of neighbours, of full information and of the
+    reference where it took part.
+    """
     table: dict[str, dict[str, Any]] = {}
     for suite, by_name in found.items():
         seeds = np.array(suites[suite], dtype=np.int64)
@@ -253,6 +286,8 @@ def tabulate(
             c.name: {"title": c.title, "information": c.information, **summary(by_name[c.name], seeds)}
             for c in contenders
         }
+        for name, told in compared(by_name, FULL_INFORMATION, BOUND).items():
+            table[suite][name] |= told
         if reference in by_name:
             for name, difference in paired(by_name, str(reference)).items():
                 table[suite][name]["difference"] = {"to": reference, **difference}
@@ -262,8 +297,9 @@ def tabulate(
 def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a suite's table as text, best first."""
     head = [
-        "controller", "sees", "return", "95 % interval", "IQM", "better than reference by (95 %)", "rms mHz", "p95 mHz",
-        "in 36 mHz %", "in 200 mHz %", "violations", "cost", "CPS1 %", "moved GW bess/gas/dr", "worst seeds",
+        "controller", "sees", "return", "95 % interval", "IQM", "cost / full information (95 %)",
+        "cost / next better (95 %)", "episodes to tell", "without events", "better than reference by (95 %)", "rms mHz",
+        "p95 mHz", "in 36 mHz %", "in 200 mHz %", "violations", "cost", "CPS1 %", "moved GW bess/gas/dr", "worst seeds",
     ]  # fmt: skip
     lines = []
     order = sorted(table[suite], key=lambda name: -table[suite][name]["return_mean"])
@@ -282,6 +318,9 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
                 f"{f['return_mean']:,.0f}",
                 f"{low:,.0f} to {high:,.0f}",
                 f"{f['return_iqm']:,.0f}",
+                _with_interval(f.get("cost_ratio_to_full_information"), f.get("cost_ratio_ci95")),
+                *_to_neighbour(f.get("paired_log_ratio_to_previous")),
+                f"{f['without_events']['return_mean']:,.0f}" if "without_events" in f else "-",
                 against,
                 f"{f['rms_mhz']:.1f}",
                 f"{f['p95_mhz']:.1f}",
@@ -297,13 +336,34 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
     return head, lines
 
 
+def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
+    return (
+        "-" if value is None or interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+    )
+
+
+def _to_neighbour(log: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Ratio of costs in a typical episode, and the episodes that it takes to tell the two apart."""
+    if log is None:
+        return "-", "-"
+    ratio = _with_interval(np.exp(log["mean"]), np.exp(log["ci95"]))
+    return ratio, "-" if log["episodes_needed"] is None else f"{log['episodes_needed']:,d}"
+
+
+def episodes_text(seeds: Sequence[int]) -> str:
+    """How many episodes these are, and whether they are held out."""
+    if seeds[0] >= FIRST_HELD_OUT_SEED:
+        return f"{len(seeds)} held-out episodes"
+    return f"{len(seeds)} episodes of seeds of one's own"
+
+
 def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Sequence[int]]) -> str:
     """The most important columns for the terminal."""
-    keep = (0, 2, 3, 5, 6, 8, 9, 10, 11)
+    keep = (0, 2, 3, 5, 6, 7, 9, 10, 12, 13, 14, 15)
     found = []
     for suite in table:
         head, lines = rows(table, suite)
-        found.append(f"\nSuite {suite}, {len(episodes[suite])} held-out episodes")
+        found.append(f"\nSuite {suite}, {episodes_text(episodes[suite])}")
         chosen = [[row[i] for i in keep] for row in [head, *lines]]
         width = [max(len(row[i]) for row in chosen) for i in range(len(keep))]
         for row in chosen:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, write_atomically
@@ -286,6 +287,18 @@ def judge(
             raise ResultError(f"{error}; delete {directory} to have its run done again") from error
         terms = play(policy, np.arange(first, first + n_episode))
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
+        found[which] |= typical_costs(-terms["return"])
+    return found
+
+
+def typical_costs(costs: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Median and geometric mean of what episodes cost, [episode]: one of forty may hold half of the mean.
+
+    Where an episode costs nothing there is no geometric mean, and it is left out.
+    """
+    found = {"cost_median": float(np.median(costs))}
+    if np.all(costs > 0.0):
+        found["cost_geometric_mean"] = float(np.exp(np.log(costs).mean()))
     return found
 
 
@@ -306,7 +319,7 @@ def run(name: str, study: Study, seed: int, world: World) -> dict[str, Any]:
         write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     for scenario in study.judge_scenarios:
         known = result["judged"].get(scenario)
-        if known is None or known["episodes"] != study.judge_episodes:
+        if known is None or known["episodes"] != study.judge_episodes or "cost_median" not in known["final"]:
             result["judged"][scenario] = judge(directory, config, scenario, study.judge_episodes, world)
             write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     return result

@@ -48,6 +48,8 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
                 "return_final_low": low,
                 "return_final_high": high,
                 "return_final_min": float(final.min()),
+                "cost_median": _typical(over_seeds(scenarios[0], "final", "cost_median")),
+                "cost_geometric_mean": _typical(over_seeds(scenarios[0], "final", "cost_geometric_mean")),
                 "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
                 "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
                 "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
@@ -56,6 +58,11 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
             }
         )
     return rows
+
+
+def _typical(costs: Any) -> float | None:
+    """Geometric mean over seeds of what a typical episode costs; None where a seed's is not known or nothing."""
+    return float(np.exp(np.log(costs).mean())) if np.all(costs > 0.0) else None
 
 
 def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
@@ -87,13 +94,18 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
 def report(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table as lines of text."""
     elsewhere = "".join(f"{scenario:>10s}" for scenario in rows[0]["elsewhere"])
-    head = f"{'variant':28s} {rows[0]['scenario']:>9s} {'interval':>20s} {'best model':>11s}{elsewhere}"
+    spread_head = f"{rows[0]['scenario']:>9s} {'interval':>20s} {'median':>9s} {'geometric':>10s}"
+    head = f"{'variant':28s} {spread_head} {'best model':>11s}{elsewhere}"
     lines = [f"{head} {'last behind best':>17s}"]
     for row in rows:
         spread = f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}"
+        median, geometric = (
+            "-" if row[key] is None else f"{row[key]:,.0f}" for key in ("cost_median", "cost_geometric_mean")
+        )
         others = "".join(f"{value:10,.0f}" for value in row["elsewhere"].values())
         lines.append(
-            f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {row['return_best']:11,.0f}{others} "
+            f"{row['variant']:28s} {row['return_final']:9,.0f} {spread:>20s} {median:>9s} {geometric:>10s} "
+            f"{row['return_best']:11,.0f}{others} "
             f"{row['last_behind_best_percent_max']:15.1f} %"
         )
     return lines

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evaluate
 from control.evaluation import suite_runner
+from control.scenario.suites import HELD_OUT
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "marl" / "data" / "recommended_seed0.pt"
@@ -109,6 +111,30 @@ def test_models_of_several_seeds_stand_in_one_row_with_every_episodes_mean(tmp_p
     (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
     assert by_policy[pattern]["title"] == "MAPPO, tried, mean of 2 seeds"
     assert by_policy[pattern]["return_mean"] == pytest.approx(by_policy[str(MODEL)]["return_mean"], rel=1e-12)
+
+
+def test_a_study_with_seeds_of_ones_own_says_so_and_never_reaches_the_held_out_ones(
+    tmp_path, scenario, capsys
+):
+    assert evaluate.main([
+        "--suite", str(scenario), "--policies", "do_nothing,local_pi", "--seeds", "700:2", "--workers", "1",
+        "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "table.json"),
+    ]) == 0  # fmt: skip
+    assert "2 episodes of seeds of one's own" in capsys.readouterr().out
+    (by_policy,) = json.loads((tmp_path / "table.json").read_text()).values()
+    assert set(by_policy["local_pi"]["worst_seeds"]) == {700, 701}
+    against = by_policy["do_nothing"]["paired_log_ratio_to_previous"]
+    assert against["to"] == "local_pi"
+    assert np.exp(against["mean"]) > 1.0
+    for seeds, expected in (
+        (f"{2**31 - 1}:2", "reach the held-out ones, which begin at 2147483648"),
+        (str(HELD_OUT["n1"].first) + ":1", "reach the held-out ones"),
+        ("7", "expected FIRST:COUNT"),
+    ):
+        assert evaluate.main(["--suite", "normal", "--policies", "do_nothing", "--seeds", seeds]) == 1
+        message = capsys.readouterr().err
+        assert expected in message
+        assert message.count("\n") == 1
 
 
 def test_a_pattern_that_no_file_fits_ends_in_one_line(capsys):

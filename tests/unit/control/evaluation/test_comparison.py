@@ -7,7 +7,14 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from control.controllers.simple import DoNothing, RandomActions
-from control.evaluation.comparison import area_bias_mw_per_decihertz, episode_figures, paired, summary
+from control.evaluation.comparison import (
+    area_bias_mw_per_decihertz,
+    compared,
+    episode_figures,
+    paired,
+    summary,
+    without_events,
+)
 from control.evaluation.grid_record import (
     SAMPLES_PER_INTERVAL,
     ByPlant,
@@ -127,6 +134,43 @@ def test_differences_are_taken_episode_by_episode():
     assert list(found) == ["a"]
     assert found["a"]["mean"] == pytest.approx(2.0)
     np.testing.assert_allclose(found["a"]["ci95"], [2.0, 2.0], rtol=1e-12)
+
+
+def test_neighbours_are_compared_in_the_order_of_the_table_and_the_bound_is_nobodys():
+    """Costs by hand: b is 1.25 times full information, a twice b, and the bound is left out of the chain."""
+    full = np.array([-4.0, -8.0, -40.0])
+    figures = {
+        "a": {"return": 2.5 * full, "return_without_events": 2.5 * full + 4.0},
+        "bound": {"return": 0.5 * full},
+        "full": {"return": full, "return_without_events": full + 2.0},
+        "b": {"return": 1.25 * full, "return_without_events": 1.25 * full + 2.0},
+    }
+    found = compared(figures, "full", "bound")
+    ratio = [found[k]["cost_ratio_to_full_information"] for k in ("a", "b", "full")]
+    np.testing.assert_allclose(ratio, [2.5, 1.25, 1.0], rtol=1e-12)  # rounding of sums
+    np.testing.assert_allclose(found["a"]["cost_ratio_ci95"], 2.5, rtol=1e-12)
+    assert found["full"]["paired_log_ratio_to_previous"] is None
+    assert found["bound"]["paired_difference_to_previous"] is None
+    log = found["a"]["paired_log_ratio_to_previous"]
+    assert log["to"] == "b"
+    assert log["mean"] == pytest.approx(np.log(2.0), rel=1e-12)
+    assert found["b"]["paired_difference_to_previous"]["mean"] == pytest.approx(0.25 * full.mean())
+    # Costs sum to 52 and 65, each less 2 in three episodes; of the bound nothing is known there.
+    assert found["b"]["without_events"]["cost_ratio_to_full_information"] == pytest.approx(
+        (65.0 - 6.0) / (52.0 - 6.0)
+    )
+    assert "without_events" not in found["bound"]
+
+
+def test_without_events_the_three_intervals_from_each_on_do_not_count_but_a_lost_grid_does():
+    """30 intervals at 6 each. An event at 9 s falls into the third; of what a lost grid costs nothing is forgiven."""
+    record = replace(two_minutes(), marks=(((9.0, "G6 lost"),),))
+    assert without_events(record)[0] == -6.0 * 27
+    lost = record.terms["reward_lost"].copy()
+    lost[0, 3] = -1000.0
+    record = replace(record, terms={**record.terms, "reward_lost": lost})
+    assert without_events(record)[0] == -6.0 * 27 - 1000.0
+    assert without_events(replace(record, marks=((),)))[0] == -6.0 * 30 - 1000.0
 
 
 def test_an_episode_of_a_record_does_not_depend_on_its_company():

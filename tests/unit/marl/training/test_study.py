@@ -167,7 +167,8 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
         {"variant": "recommended", "seed": k, "last_behind_best_percent": float(k),
          "config": {"total_episodes": 500, "observation": "default"},
          "curve": {"steps": [1000.0, 2000.0], "return": [2.0 * r, r]},
-         "judged": {"normal": {"final": {"return": r, "rms_df_mhz": 10.0}, "best": {"return": r + 1.0}},
+         "judged": {"normal": {"final": {"return": r, "rms_df_mhz": 10.0, "cost_median": -r},
+                               "best": {"return": r + 1.0}},
                     "n1": {"final": {"return": 3.0 * r}, "best": {"return": r}}}}
         for k, r in enumerate(returns)
     ]  # fmt: skip
@@ -177,11 +178,21 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
     assert row["return_final_low"] == pytest.approx(-30.0 - reach, rel=1e-4)
     assert row["return_final_high"] == pytest.approx(-30.0 + reach, rel=1e-4)
     assert (row["return_best"], row["seeds"]) == (-29.0, 3)
+    assert row["cost_median"] == pytest.approx(
+        (10.0 * 20.0 * 60.0) ** (1 / 3), rel=1e-12
+    )  # geometric over seeds
+    assert row["cost_geometric_mean"] is None  # of results from before it was kept
     assert row["elsewhere"] == {"n1": -90.0}
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
     picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
     study_report.draw(results, picture)
     assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
+
+
+def test_typical_costs_of_episodes_by_hand():
+    found = study.typical_costs(np.array([1.0, 100.0, 1000.0]))
+    assert found == {"cost_median": 100.0, "cost_geometric_mean": pytest.approx(10.0 ** (5 / 3), rel=1e-12)}
+    assert study.typical_costs(np.array([0.0, 2.0])) == {"cost_median": 1.0}
 
 
 def test_two_seeds_have_a_range_and_no_interval():
