@@ -47,7 +47,9 @@ def run(options: Options) -> None:
     from marl.environment.held_out import RandomAgents
     from marl.environment.render import describe, describe_task
 
-    batch = make_batch(options.scenario, 1, observation=options.observation, level=options.level)
+    batch = make_batch(
+        options.scenario, 1, observation=options.observation, level=options.level, auto_reset=False
+    )
     print(describe_task(batch.task))
     with command_line.progress_bar(batch.scenario.n_intervals) as bar:
         condition = ""
@@ -55,9 +57,7 @@ def run(options: Options) -> None:
         def tick() -> None:
             nonlocal condition
             bar.update()
-            # A batch starts anew at the end of an episode, so the last interval before it is told.
-            if batch.loop.interval[0] > 0:
-                condition = describe(batch.task, 0)
+            condition = describe(batch.task, 0)
 
         agents = RandomAgents(batch.groups, batch.n_env, (options.seed, 1))
         record = rollout(agents, batch, np.array([options.seed]), Traces, tick)

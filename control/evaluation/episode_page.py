@@ -25,7 +25,14 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from cases.whole_file import write_text
 from control.evaluation.contender import BOUND, Contender
-from control.evaluation.grid_record import TERMS, ByPlant, GridEnvironment, Traces, reward_terms
+from control.evaluation.grid_record import (
+    TERMS,
+    ByPlant,
+    GridEnvironment,
+    Traces,
+    percent_of_rating_a,
+    reward_terms,
+)
 from control.evaluation.rollout import Record, Step, rollout
 from grid_model.picture.layout import bus_radius, place_badges
 
@@ -54,11 +61,10 @@ class Frames(Traces):
         end, case = environment.last_result, environment.case
         assert end is not None
         engine = grid.engine
-        carried_mva = np.maximum(np.abs(engine.s_from_mva), np.abs(engine.s_to_mva))
         return {
             "bus_df_hz": np.where(end.bus_live, end.bus_df_hz, np.nan),
             "vm_pu": np.where(end.bus_live, end.vm_pu, 0.0),
-            "loading_percent": 100.0 * carried_mva / case.branch.rate_a_mva,
+            "loading_percent": percent_of_rating_a(case, engine.s_from_mva, engine.s_to_mva),
             "branch_on": engine.branch_in_service.astype(np.float64),
             "machine_mw": grid.machine_mw.copy(),
             "plant_mw": end.resource_mw,

@@ -22,6 +22,8 @@ from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figur
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BAND = "#dfe4e8"
+MOST_CURVES = 5  # in one panel; what is left over is shown as a band
 CLASS_NAMES = {"bess": "batteries", "gas": "gas plants", "dr": "demand response"}
 
 
@@ -46,6 +48,7 @@ def draw_episode(directory: Path, record: Record, case: Case, title: str) -> tup
     n = int(record.n_played[0])
     time_s, marks = record.time_s(), [Mark(at_s, words) for at_s, words in record.happened()]
     df_hz, loading_percent = record["bus_df_hz"][0, :n], record["loading_percent"][0, :n]
+    branch_on, machine_on = record["branch_on"][0, :n].astype(bool), record["machine_on"][0, :n].astype(bool)
     draw_frequency(
         directory / "frequency.png",
         time_s,
@@ -61,12 +64,19 @@ def draw_episode(directory: Path, record: Record, case: Case, title: str) -> tup
         time_s,
         record["resource_mw"][0, :n],
         case.resource.kind,
+        names=case.resource.name,
         energy_share=record["energy_share"][0, :n],
         marks=marks,
         title=title,
     )
     draw_loading(
-        directory / "loading.png", time_s, loading_percent, case.branch.name, marks=marks, title=title
+        directory / "loading.png",
+        time_s,
+        loading_percent,
+        case.branch.name,
+        rating_b_percent=100.0 * case.branch.rate_b_mva / case.branch.rate_a_mva,
+        marks=marks,
+        title=title,
     )
     draw_reward_terms(directory / "reward.png", time_s, terms_of_reward(record), marks=marks, title=title)
     worst = int(np.abs(df_hz).max(axis=1).argmax())
@@ -76,6 +86,9 @@ def draw_episode(directory: Path, record: Record, case: Case, title: str) -> tup
         figure,
         buses=frequency_scale(df_hz[worst]),
         loading_percent=loading_percent[worst],
+        loading_label="loading of the circuit [% of rating A]",
+        branch_in_service=branch_on[worst],
+        machine_in_service=machine_on[worst],
         title=f"{title}: {time_s[worst]:.0f} s, the largest deviation",
     )
     save(figure, directory / "network.png", dpi=120)
@@ -93,6 +106,7 @@ def draw_overview_of(path: Path, record: Record, case: Case, title: str) -> None
         kinds=case.resource.kind,
         loading_percent=record["loading_percent"][0, :n],
         branch_names=case.branch.name,
+        rating_b_percent=100.0 * case.branch.rate_b_mva / case.branch.rate_a_mva,
         terms=terms_of_reward(record),
         f0_hz=case.f0_hz,
         marks=[Mark(at_s, words) for at_s, words in record.happened()],
@@ -143,9 +157,14 @@ def draw_frequency(
     else:
         present = [position for position in range(len(area_names)) if (area == position).any()]
         traces = [apart_mhz[:, area == position].mean(axis=1) for position in present]
+        if len(present) > MOST_CURVES:  # those that move most against the others
+            chosen = sorted(
+                np.argsort([-float(np.abs(trace).max()) for trace in traces])[:MOST_CURVES].tolist()
+            )
+            present, traces = [present[k] for k in chosen], [traces[k] for k in chosen]
         step_mhz = _nice(2.0 * max(float(np.abs(trace).max()) for trace in traces))
         for row, trace in enumerate(traces):
-            below.plot(time_s, trace / step_mhz - row, color=STYLES[0][0], linewidth=0.8)
+            below.plot(time_s, trace / step_mhz - row, linewidth=0.8, **style(row))
         below.set_yticks(
             [-row for row in range(len(present))], [area_names[position] for position in present]
         )
@@ -161,17 +180,19 @@ def draw_dispatch(
     p_mw: FloatArray,
     kinds: Sequence[str],
     *,
+    names: Sequence[str] = (),
     energy_share: FloatArray | None = None,
     marks: Sequence[Mark] = (),
     title: str = "",
 ) -> None:
-    """Output of the controllable plants: totals by class, then every plant of each class.
+    """Output of the controllable plants: totals by class, then the plants of each class, those that move most by name.
 
     Args:
         path: picture to write.
         time_s: time in the episode [s], [t].
         p_mw: output around schedule, positive into the grid [MW], [t, resource].
         kinds: class of each resource, [resource].
+        names: of the resources, [resource]; without them they are counted.
         energy_share: state of charge of the batteries, 0 to 1, [t, battery].
         marks: events to mark.
         title: one line above.
@@ -182,23 +203,36 @@ def draw_dispatch(
     all_axes = figure.subplots(rows, 1, sharex=True, height_ratios=[1.5] + [1.0] * (rows - 1), squeeze=False)
     axes = list(all_axes[:, 0])
     plot_dispatch(axes[0], time_s, p_mw, kinds, marks=marks)
+    named = list(names) or [f"plant {k}" for k in range(1, len(kinds) + 1)]
     for position, kind in enumerate(present):
-        chosen = np.array([k == kind for k in kinds])
-        panel = axes[1 + position]
-        color, _ = STYLES[position % len(STYLES)]
-        panel.plot(time_s, p_mw[:, chosen], color=color, linewidth=0.8, alpha=0.8)
-        _finish(
-            panel,
-            f"each of {int(chosen.sum())}\n{CLASS_NAMES.get(kind, kind)} [MW]",
-            marks=marks,
-            with_legend=False,
-        )
+        rows_of_kind = [k for k, its in enumerate(kinds) if its == kind]
+        _plot_each(axes[1 + position], time_s, p_mw[:, rows_of_kind], [named[k] for k in rows_of_kind])
+        _finish(axes[1 + position], f"{CLASS_NAMES.get(kind, kind)}\n[MW]", marks=marks, mark_names=False)
     if energy_share is not None:
-        axes[-1].plot(time_s, 100.0 * energy_share, color=STYLES[0][0], linewidth=0.8, alpha=0.8)
+        batteries = [named[k] for k, its in enumerate(kinds) if its == "bess"]
+        _plot_each(axes[-1], time_s, 100.0 * energy_share, batteries)
         axes[-1].set_ylim(0.0, 100.0)
-        _finish(axes[-1], "state of charge\nof each battery [%]", marks=marks, with_legend=False)
+        _finish(axes[-1], "state of\ncharge [%]", marks=marks, mark_names=False)
     axes[-1].set_xlabel("time in the episode [min]")
     save(figure, path)
+
+
+def _plot_each(axes: Axes, time_s: FloatArray, values: FloatArray, names: Sequence[str]) -> None:
+    """Curves of the few that change most, [t, element]; where there are more, all of them as a band."""
+    shown = range(values.shape[1])
+    if values.shape[1] > MOST_CURVES:
+        axes.fill_between(
+            time_s,
+            values.min(axis=1),
+            values.max(axis=1),
+            color=BAND,
+            linewidth=0,
+            label=f"all {values.shape[1]}",
+        )
+        reach = values.max(axis=0) - values.min(axis=0)
+        shown = np.sort(np.argsort(-reach, kind="stable")[: MOST_CURVES - 1]).tolist()
+    for position, column in enumerate(shown):
+        axes.plot(time_s, values[:, column], linewidth=0.9, label=names[column], **style(position))
 
 
 def draw_loading(
@@ -207,6 +241,7 @@ def draw_loading(
     loading_percent: FloatArray,
     branch_names: Sequence[str],
     *,
+    rating_b_percent: FloatArray | None = None,
     marks: Sequence[Mark] = (),
     title: str = "",
 ) -> None:
@@ -215,14 +250,15 @@ def draw_loading(
     Args:
         path: picture to write.
         time_s: time in the episode [s], [t].
-        loading_percent: percent of the rating that applies, [t, branch].
+        loading_percent: percent of rating A throughout, [t, branch].
         branch_names: [branch].
+        rating_b_percent: rating B, which holds after an outage, in percent of rating A, [branch].
         marks: events to mark.
         title: one line above.
     """
     figure = new_figure(9.0, 4.6, title)
     axes = figure.subplots()
-    plot_loading(axes, time_s, loading_percent, branch_names, marks=marks)
+    plot_loading(axes, time_s, loading_percent, branch_names, rating_b_percent=rating_b_percent, marks=marks)
     axes.set_xlabel("time in the episode [min]")
     save(figure, path)
 
@@ -244,6 +280,8 @@ def draw_reward_terms(
         marks: events to mark.
         title: one line above.
     """
+    from matplotlib.ticker import FuncFormatter, NullFormatter, SymmetricalLogLocator
+
     figure = new_figure(9.0, 6.0, title)
     above, below = figure.subplots(2, 1, sharex=True)
     plot_reward_terms(above, time_s, terms, marks=marks)
@@ -251,10 +289,13 @@ def draw_reward_terms(
     interval_s = float(time_s[1] - time_s[0]) if len(time_s) > 1 else 60.0
     minute = (time_s - time_s[0] + 0.5 * interval_s) // 60.0
     start = np.flatnonzero(np.diff(minute, prepend=-1.0))
-    for position, (name, values) in enumerate(terms.items()):
+    for position, (name, values) in enumerate(_that_count(terms).items()):
         sums = np.add.reduceat(values, start)
         below.step(time_s[start], sums, where="post", linewidth=1.1, label=_plain(name), **style(position))
     below.set_yscale("symlog", linthresh=1.0)
+    below.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=1.0))
+    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    below.yaxis.set_minor_formatter(NullFormatter())
     _finish(below, "reward in a minute [1],\nlog scale beyond ±1", marks=marks, with_legend=False)
     below.set_xlabel("time in the episode [min]")
     save(figure, path)
@@ -269,6 +310,7 @@ def draw_overview(
     kinds: Sequence[str],
     loading_percent: FloatArray,
     branch_names: Sequence[str],
+    rating_b_percent: FloatArray | None = None,
     terms: Mapping[str, FloatArray],
     f0_hz: float = 60.0,
     marks: Sequence[Mark] = (),
@@ -279,7 +321,9 @@ def draw_overview(
     axes = figure.subplots(2, 2, sharex=True)
     plot_frequency(axes[0, 0], time_s, df_hz, f0_hz=f0_hz, marks=marks)
     plot_dispatch(axes[0, 1], time_s, p_mw, kinds, marks=marks)
-    plot_loading(axes[1, 0], time_s, loading_percent, branch_names, marks=marks)
+    plot_loading(
+        axes[1, 0], time_s, loading_percent, branch_names, rating_b_percent=rating_b_percent, marks=marks
+    )
     plot_reward_terms(axes[1, 1], time_s, terms, marks=marks)
     for panel in axes[1]:
         panel.set_xlabel("time in the episode [min]")
@@ -332,9 +376,10 @@ def plot_loading(
     branch_names: Sequence[str],
     *,
     n_named: int = 4,
+    rating_b_percent: FloatArray | None = None,
     marks: Sequence[Mark] = (),
 ) -> None:
-    """The circuits nearest to their rating by name, all others as bands."""
+    """The circuits nearest to rating A by name, all others as bands; ratings as lines."""
     for low, high, shade, name in ((0, 100, "#e4e7ea", "all circuits"), (25, 75, "#b5bdc4", "middle half")):
         edges = np.percentile(loading_percent, (low, high), axis=1)
         axes.fill_between(time_s, edges[0], edges[1], color=shade, linewidth=0, label=name)
@@ -346,20 +391,35 @@ def plot_loading(
             break
     for position, row in enumerate(heaviest.values()):
         axes.plot(time_s, loading_percent[:, row], linewidth=1.1, label=branch_names[row], **style(position))
-    axes.axhline(100.0, color=LIMIT, linewidth=0.9, label="rating")
-    axes.set_ylim(0.0, max(105.0, 1.05 * float(loading_percent.max())))
-    _finish(axes, "loading [% of rating]", marks=marks)
+    axes.axhline(100.0, color=LIMIT, linewidth=0.9, label="rating A")
+    top = 105.0
+    if rating_b_percent is not None:
+        of_named = rating_b_percent[list(heaviest.values())]
+        lowest = float(of_named.min())
+        if lowest > 100.0:
+            same = bool(np.all(rating_b_percent == lowest))
+            label = "rating B, after an outage" if same else "rating B, lowest of those named"
+            axes.axhline(lowest, color=LIMIT, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
+            top = lowest + 12.0  # room for the names of events above it
+    axes.set_ylim(0.0, max(top, 1.05 * float(np.nanmax(loading_percent))))
+    _finish(axes, "loading [% of rating A]", marks=marks)
 
 
 def plot_reward_terms(
     axes: Axes, time_s: FloatArray, terms: Mapping[str, FloatArray], *, marks: Sequence[Mark] = ()
 ) -> None:
     """Every term added up since the start of the episode, and their sum, the return so far."""
-    for position, (name, values) in enumerate(terms.items()):
-        axes.plot(time_s, np.cumsum(values), linewidth=1.3, label=_plain(name), **style(position))
     total = np.sum([np.cumsum(values) for values in terms.values()], axis=0)
-    axes.plot(time_s, total, color=INK, linewidth=1.8, label="return so far", zorder=1)
+    axes.fill_between(time_s, total, 0.0, color=BAND, linewidth=0, label="return so far")
+    for position, (name, values) in enumerate(_that_count(terms).items()):
+        axes.plot(time_s, np.cumsum(values), linewidth=1.3, label=_plain(name), **style(position))
     _finish(axes, "reward added up [1]", marks=marks)
+
+
+def _that_count(terms: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Terms that took anything away at all; the first where none did."""
+    found = {name: values for name, values in terms.items() if np.any(values)}
+    return found or dict(list(terms.items())[:1])
 
 
 def _nice(value: float) -> float:
@@ -373,7 +433,14 @@ def _plain(name: str) -> str:
     return name.removeprefix("reward_").replace("_", " ")
 
 
-def _finish(axes: Axes, label: str, *, marks: Sequence[Mark] = (), with_legend: bool = True) -> None:
+def _finish(
+    axes: Axes,
+    label: str,
+    *,
+    marks: Sequence[Mark] = (),
+    with_legend: bool = True,
+    mark_names: bool | None = None,
+) -> None:
     """Axis labels with units, marks of events, time in minutes, and the legend above the axes."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
@@ -386,7 +453,7 @@ def _finish(axes: Axes, label: str, *, marks: Sequence[Mark] = (), with_legend: 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds / 60.0:g}"))
     for mark in marks:
         axes.axvline(mark.time_s, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        if with_legend:
+        if with_legend if mark_names is None else mark_names:
             axes.annotate(
                 mark.label,
                 (mark.time_s, 1.0),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
 from control.controllers.base import CLASSES
 from control.evaluation import metrics
@@ -23,6 +23,7 @@ from control.task.closed_loop import ClosedLoop, LimitCheck
 from control.task.description import TaskDescription
 from control.task.reward import REWARD_TERMS
 from control.task.task import ActionError
+from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.network.topology import ties
 from grid_model.validation.response import largest_rocof_hz_per_s
 
@@ -35,6 +36,7 @@ __all__ = [
     "GridEnvironment",
     "Traces",
     "limit_violations",
+    "percent_of_rating_a",
     "return_by_terms",
     "reward_terms",
     "tie_schedule_mw",
@@ -256,20 +258,38 @@ class Traces(_OfGrid):
     """Arrays that pictures of an episode are made of, at the ends of the intervals; all lead with [env].
 
     `bus_df_hz`, [bus]; `resource_mw`, outputs around schedule, [resource]; `energy_share`, state of charge of the
-    batteries, [bess]; `loading_percent` of the rating that applies, [branch].
+    batteries, [bess]; `loading_percent` of rating A, whichever holds, and `branch_on`, [branch]; `machine_on`, 0 where
+    a machine of the schedule is lost, [machine]. The environment must not begin anew by itself: its grid is read after
+    the interval.
     """
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
         """The interval just played."""
-        end = self._environment.last_result
+        grid, case, end = self._environment.loop.grid, self._environment.case, self._environment.last_result
         assert end is not None
-        batteries = self._environment.case.resource.of_kind("bess")
+        engine, scheduled = grid.engine, grid.topology.committed_share > 0.0
         return {
             "bus_df_hz": end.bus_df_hz,
             "resource_mw": end.resource_mw,
-            "energy_share": end.utilisation[:, batteries],
-            "loading_percent": end.loading_percent,
+            "energy_share": end.utilisation[:, case.resource.of_kind("bess")],
+            "loading_percent": percent_of_rating_a(case, engine.s_from_mva, engine.s_to_mva),
+            "branch_on": engine.branch_in_service.astype(np.float64),
+            "machine_on": (engine.machine_in_service | ~scheduled).astype(np.float64),
         }
+
+
+def percent_of_rating_a(case: Case, s_from_mva: ComplexArray, s_to_mva: ComplexArray) -> FloatArray:
+    """Loading against rating A, also where B applies: so nothing seems to fall when an element is lost.
+
+    Args:
+        case: the grid, with its ratings.
+        s_from_mva: complex power into every circuit at one end [MVA], [env, branch].
+        s_to_mva: at the other.
+
+    Returns:
+        100 max(|S_from|, |S_to|) / rating A [%], [env, branch].
+    """
+    return loading_percent(apparent_power_mva(s_from_mva, s_to_mva), case.branch.rate_a_mva)
 
 
 def reward_terms(record: Record) -> FloatArray:

@@ -43,8 +43,8 @@ def draw_response(
     lowest, highest = trace.bus_hz.min(axis=1), trace.bus_hz.max(axis=1)
     frequency.fill_between(
         time_s,
-        60.0 + lowest,
-        60.0 + highest,
+        case.f0_hz + lowest,
+        case.f0_hz + highest,
         color="#bbbbbb",
         alpha=0.5,
         linewidth=0.0,
@@ -57,9 +57,9 @@ def draw_response(
     if level != "system":
         for k, group in enumerate(shown):
             frequency.plot(
-                time_s, 60.0 + trace.df_hz[:, group], label=names[group], linewidth=1.1, **style(k)
+                time_s, case.f0_hz + trace.df_hz[:, group], label=names[group], linewidth=1.1, **style(k)
             )
-    frequency.plot(time_s, 60.0 + trace.coi_hz, color=INK, linewidth=1.8, label="centre of inertia")
+    frequency.plot(time_s, case.f0_hz + trace.coi_hz, color=INK, linewidth=1.8, label="centre of inertia")
     frequency.set_ylabel("frequency [Hz]")
 
     # A dead bus has no voltage: it is left out from then on.
@@ -77,12 +77,13 @@ def draw_response(
     for k, bus in enumerate(np.argsort(-moved_pu)[:4].tolist()):
         name = f"bus {case.bus.bus_number[bus]}"
         voltage.plot(time_s, vm_pu[:, bus], label=name, linewidth=1.1, **style(k))
-    for limit in (case.bus.vm_min_pu.min(), case.bus.vm_max_pu.max()):
-        voltage.axhline(limit, color=LIMIT, linewidth=0.8)
+    for limit_pu, pattern in ((case.bus.vm_max_pu.max(), "-"), (case.bus.vm_min_pu.min(), (0, (4, 3)))):
+        name = f"limit {limit_pu:g} pu"
+        voltage.axhline(limit_pu, color=LIMIT, linewidth=0.8, linestyle=pattern, label=name)
     voltage.set_ylabel("voltage [pu]")
 
     change = trace.electrical_mw - trace.electrical_mw[0]
-    for k, group in enumerate(shown):
+    for k, group in enumerate(shown[:3]):  # with the governors' sum and load not served five lines at most
         if level != "system":
             power.plot(time_s, change[:, group], label=names[group], linewidth=1.1, **style(k))
     power.plot(
@@ -98,7 +99,7 @@ def draw_response(
 
     gone = {event.index} if event.kind == "branch_out" else set()
     moved = np.abs(trace.flow_mw - trace.flow_mw[0]).max(axis=0)
-    for k, branch in enumerate([int(b) for b in np.argsort(-moved) if b not in gone][:5]):
+    for k, branch in enumerate([int(b) for b in np.argsort(-moved) if b not in gone][:4]):
         flow.plot(
             time_s,
             trace.flow_mw[:, branch] - trace.flow_mw[0, branch],
@@ -111,5 +112,6 @@ def draw_response(
     flow.set_xlim(0.0, min(duration_s, float(time_s[-1])))
     for axes in (frequency, voltage, power, flow):
         axes.grid(alpha=0.3)
+        axes.axvline(event.time_s, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         legend_above(axes)
     save(figure, path)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cases.case import Case
-from grid_model.network.limits import apparent_power_mva, applicable_rating_mva, loading_percent
+from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
 from grid_model.picture.network_symbols import frequency_scale, voltage_scale
 from grid_model.picture.style import save
@@ -64,9 +64,10 @@ def draw_outages(
         )
     live = engine.bus_live[0]
     vm_pu = np.where(live, np.abs(engine.v_pu[0]), np.nan)
-    lost = np.array([bool(outages)])
-    rating_mva = applicable_rating_mva(case.branch.rate_a_mva, case.branch.rate_b_mva, lost)
-    loading = loading_percent(apparent_power_mva(engine.s_from_mva, engine.s_to_mva), rating_mva)[0]
+    carried_mva = apparent_power_mva(engine.s_from_mva, engine.s_to_mva)[0]
+    # Against rating A with and without outages: two pictures can be laid side by side.
+    loading = loading_percent(carried_mva, case.branch.rate_a_mva)
+    emergency = loading_percent(carried_mva, case.branch.rate_b_mva)
     without = f" without {', '.join(outages)}" if outages else ""
     if df_hz is None:
         buses, what = voltage_scale(case, vm_pu), "AC power flow"
@@ -82,7 +83,7 @@ def draw_outages(
         figure,
         buses=buses,
         loading_percent=loading,
-        loading_label=f"loading of the circuit [% of {whose} rating]",
+        loading_label=f"loading of the circuit [% of {whose} rating A]",
         branch_in_service=branch_in_service,
         machine_in_service=machine_in_service,
         title=f"{case.name}{without}: {what} at {100 * load_level:.0f} % of nominal load",
@@ -93,9 +94,14 @@ def draw_outages(
     low, high, worst = int(np.nanargmin(shown)), int(np.nanargmax(shown)), int(np.nanargmax(loading))
     lines = [
         f"{color:10s}{shown[low]:.3f} {unit} at bus {number[low]} to {shown[high]:.3f} {unit} at bus {number[high]}",
-        f"loading   at most {loading[worst]:.1f} % of {whose} rating {'B' if lost[0] else 'A'}, "
-        f"on {case.branch.name[worst]}",
+        f"loading   at most {loading[worst]:.1f} % of {whose} rating A, on {case.branch.name[worst]}",
     ]
+    if outages:
+        worst = int(np.nanargmax(emergency))
+        lines.append(
+            f"          at most {emergency[worst]:.1f} % of {whose} rating B, which holds after an outage, "
+            f"on {case.branch.name[worst]}"
+        )
     if not live.all():
         lines.append(f"cut off   buses {', '.join(map(str, number[~live]))}")
     return lines

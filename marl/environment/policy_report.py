@@ -149,8 +149,9 @@ def table(figures: Mapping[str, Any]) -> str:
     ]
     for name, f in figures.items():
         low, high = f["return_ci95"]
+        interval = f"{low:,.0f} to {high:,.0f}" if high > low else "–"  # one episode has none
         lines.append(
-            f"{NAMES[name]:16s}{f['return_mean']:14,.0f}{f'{low:,.0f} to {high:,.0f}':>28s}{f['rms_mhz']:9.1f}"
+            f"{NAMES[name]:16s}{f['return_mean']:14,.0f}{interval:>28s}{f['rms_mhz']:9.1f}"
             f"{100.0 * f['share_within_200mhz']:10.2f} %{f['violations_per_episode']:12.2f}"
             f"{f['nadir_mhz']:11.1f}{f['rocof_mhz_per_s']:8.1f}{f['alert_s']:9.1f}{f['unserved_mwh']:10.2f}"
         )

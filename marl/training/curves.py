@@ -144,6 +144,7 @@ def _plot(axes: Axes, steps: FloatArray, columns: dict[str, FloatArray]) -> None
             .replace("reward_", "")
             .replace("moved_mw_", "")
             .replace("violations_", "")
+            .replace("log_std_", "")
             .replace("_", " ")
         )
         if name.startswith("train/log_std_"):

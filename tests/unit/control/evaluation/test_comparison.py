@@ -197,12 +197,18 @@ def test_traces_are_the_grid_at_the_ends_of_the_intervals():
     case = load_ieee68()
     row = case.branch.name.index("34-35")
     out = Event(time_s=10.0, kind="branch_out", index=row)
-    batch = make_batch(replace(NORMAL, n_intervals=6, events=(out,)), 1, check=False)
+    batch = make_batch(replace(NORMAL, n_intervals=6, events=(out,)), 1, auto_reset=False, check=False)
     record = rollout(DoNothing(batch.loop.fleet, 1), ByPlant(batch), np.array([3]), Traces)
     assert record.time_s().tolist() == [4.0, 8.0, 12.0, 16.0, 20.0, 24.0]
     assert record.happened() == ((10.0, "34-35 lost"),)
     assert record["bus_df_hz"].shape == (1, 6, 68)
     assert (record["loading_percent"][0, :, row] > 0.0).tolist() == [True, True, False, False, False, False]
+    assert record["branch_on"][0, :, row].tolist() == [1, 1, 0, 0, 0, 0]
+    assert record["branch_on"][0].sum(axis=1).tolist() == [case.n_branch] * 2 + [case.n_branch - 1] * 4
+    assert record["machine_on"].all()
+    # Against rating A throughout: what the neighbours carry does not seem to fall by a sixth with the outage.
+    others = np.delete(record["loading_percent"][0], row, axis=1).max(axis=1)
+    assert others[2] > 0.95 * others[1]
     assert not record["resource_mw"].any()
     with pytest.raises(KeyError, match=r"no 'df_hz', only bus_df_hz.*more detail"):
         record["df_hz"]

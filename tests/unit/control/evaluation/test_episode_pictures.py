@@ -68,3 +68,55 @@ def test_an_episode_of_one_interval_at_rest_is_drawn(tmp_path):
     )
     pictures.draw_reward_terms(tmp_path / "reward.png", np.array([4.0]), {"reward_frequency": np.zeros(1)})
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def lines_of(axes):
+    """Curves of a panel: name, colour and pattern; lines of limits and events span the panel and are left out."""
+    return [
+        (line.get_label(), line.get_color(), line._unscaled_dash_pattern)
+        for line in axes.lines
+        if len(line.get_xdata()) > 2
+    ]
+
+
+def test_a_panel_has_at_most_five_curves_and_no_two_look_alike(tmp_path, monkeypatch):
+    """Twelve gas plants: the four that move most by name, all as a band; nine areas: the five that move most."""
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
+    kinds = ("gas",) * 12 + ("bess",) * 5
+    names = tuple(f"{kind}_{k}" for k, kind in enumerate(kinds))
+    p_mw = np.outer(np.linspace(0.0, 1.0, 50), np.arange(17.0))
+    pictures.draw_dispatch(
+        tmp_path / "d.png", TIME_S, p_mw, kinds, names=names, energy_share=np.full((50, 5), 0.5)
+    )
+    area = np.arange(9)
+    df_hz = np.random.default_rng(0).normal(size=(50, 9)) * np.arange(1.0, 10.0)
+    pictures.draw_frequency(
+        tmp_path / "f.png", TIME_S, df_hz, area=area, area_names=[f"area {a}" for a in area]
+    )
+    terms = {
+        f"reward_{name}": -np.ones(50) for name in ("frequency", "movement", "effort", "violations", "lost")
+    }
+    pictures.draw_reward_terms(tmp_path / "r.png", TIME_S, terms)
+    for figure in drawn:
+        for axes in figure.axes:
+            looks = [(color, str(pattern)) for _, color, pattern in lines_of(axes)]
+            assert len(looks) <= 5
+            assert len(set(looks)) == len(looks)
+    gas, batteries = drawn[0].axes[1], drawn[0].axes[2]
+    assert [name for name, _, _ in lines_of(gas)] == ["gas_8", "gas_9", "gas_10", "gas_11"]
+    assert [name for name, _, _ in lines_of(batteries)] == [f"bess_{k}" for k in range(12, 17)]
+
+
+def test_both_ratings_stand_in_the_picture_of_loadings(tmp_path, monkeypatch):
+    """Loadings are of rating A throughout; B, here 1.2 times A, is a line of its own above them."""
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
+    loading = np.full((50, 4), 110.0)
+    pictures.draw_loading(tmp_path / "l.png", TIME_S, loading, BRANCHES, rating_b_percent=np.full(4, 120.0))
+    (axes,) = drawn[0].axes
+    limits = {
+        line.get_label(): float(line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 2
+    }
+    assert limits == {"rating A": 100.0, "rating B, after an outage": 120.0}
+    assert axes.get_ylabel() == "loading [% of rating A]"
