@@ -77,6 +77,10 @@ class Algorithm(Protocol):
         """
         ...
 
+    def begin_episodes(self) -> None:
+        """All environments begin new episodes, between two updates and on nobody's action, as a curriculum may ask."""
+        ...
+
     def update(self, progress: float) -> dict[str, float] | None:
         """Learns, where enough has been seen since the last time.
 

@@ -134,7 +134,8 @@ class FusedUpdate:
     @staticmethod
     def serves(actors: ActorSet, critic: Critic) -> bool:
         """Whether all networks are plain and the critic is central; if not, torch learns."""
-        return actors.plain and not critic.by_group and critic.plain["state"].serves
+        plain = critic.plain.get("state")  # none has a critic per group, or one that remembers
+        return actors.plain and plain is not None and plain.serves
 
     def begin(self, batch: Batch) -> None:
         """Takes in the samples that the next steps learn from."""

@@ -35,7 +35,7 @@ Departures from the papers:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -57,12 +57,14 @@ from marl.algorithms.reward_shaping import RewardShaping
 from marl.algorithms.samples import samples_of
 from marl.checkpoint import copied_state
 from marl.config.training import TrainingConfig
-from marl.networks.actor import Actor
+from marl.networks.actor import GaussianActor
 from marl.networks.averaging import AveragedPolicy
 from marl.networks.critic import Critic
+from marl.networks.memory import Memory
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 from marl.storage.rollout import Batch, Rollout, RolloutBuffer, minibatches
+from marl.storage.sequences import SequenceLayout
 from marl.storage.storage import Decision
 
 # An update ends early once the KL divergence exceeds the target by this factor, as in Spinning Up.
@@ -139,6 +141,16 @@ class MAPPO:
             n_env=config.n_envs,
             state_size=state_size,
             n_value=self.n_value,
+            hidden_sizes={g.name: self.policy.actors.memory_size for g in groups}
+            if self.policy.actors.memory_size > 0
+            else None,
+        )
+        # What recurrent actors and critic remember of the episodes that are under way.
+        self.memory, self.critic_memory = Memory(), Memory()
+        self._layout = SequenceLayout(
+            n_env=config.n_envs,
+            length=config.ppo.sequence_steps if config.network.remembers else 1,
+            burn_in=config.ppo.burn_in_steps,
         )
         self._decision: Decision | None = None  # whose consequences are still to be observed
 
@@ -157,12 +169,16 @@ class MAPPO:
 
     def decide(self, observation: Observation) -> Decision:
         """Exploring actions as they are drawn, unclipped, and their log-probabilities."""
+        actors, hidden = self.policy.actors, {}
+        if actors.memory_size > 0:
+            hidden = actors.remembered(self.memory, len(observation.state))
         actions, log_probs = self.policy.sample(
             self.policy.observations_to_tensors(observation.observations),
             noise_correlation=self.config.ppo.noise_correlation,
             generator=self.noise,
+            memory=self.memory,
         )
-        return Decision(observation=observation, actions=actions, log_probs=log_probs)
+        return Decision(observation=observation, actions=actions, log_probs=log_probs, hidden=hidden)
 
     def act(self, observation: Observation) -> dict[str, Float32Array]:
         """Exploring actions {group: [env, agent, action]}; those inside the dead zone are zero where so configured.
@@ -191,6 +207,11 @@ class MAPPO:
         rewards = self.shaping.of_step(np.asarray(transition.reward, dtype=np.float64))
         self.storage.add(self._decision, rewards, transition)
         self._decision = None
+        self.memory.begin_where(np.asarray(transition.terminated) | np.asarray(transition.truncated))
+
+    def begin_episodes(self) -> None:
+        """All environments begin new episodes, between two updates and on nobody's action: memories begin anew."""
+        self.memory, self.critic_memory = Memory(), Memory()
 
     # -- learning ------------------------------------------------
 
@@ -216,7 +237,7 @@ class MAPPO:
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
         """Rollout -> samples with shaped advantages and normalised targets; moves the value normaliser."""
-        return samples_of(rollout, self.policy.actors, self.critic, self.shaping)
+        return samples_of(rollout, self.policy.actors, self.critic, self.shaping, self.critic_memory)
 
     def learn(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learns from one rollout; `progress` in [0, 1] drives the schedules.
@@ -236,10 +257,10 @@ class MAPPO:
         n_minibatch = n_epoch = 0
         for _ in range(ppo.epochs):
             epoch_kl: list[Tensor | float] = []
-            for index in minibatches(batch.n_sample, ppo.minibatch_steps, self.shuffle):
+            for index in self._minibatches(batch):
                 measured: Mapping[str, Tensor | float]
                 if self._fused is None:
-                    measured = self._gradient_step(batch.select(index.to(self.device)), schedule.entropy_coef)
+                    measured = self._gradient_step(self._select(batch, index), schedule.entropy_coef)
                 else:
                     measured = self._fused_step(self._fused, index, schedule.entropy_coef)
                 epoch_kl.append(measured["train/kl"])
@@ -257,14 +278,24 @@ class MAPPO:
             "train/lr_critic": schedule.lr_critic,
             "train/epochs": float(n_epoch),
         }
-        for head, actor in self.policy.actors.heads.items():
-            assert isinstance(actor, Actor)
+        for head in self.policy.actors.heads:
+            actor = self.policy.actors.actor(head)
             diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
             diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
         self._update_input_scaling(rollout)
         if self.average is not None:
             self.average.follow(self.policy)
         return diagnostics
+
+    def _minibatches(self, batch: Batch) -> Iterator[Tensor]:
+        """One pass over the samples, or over the sequences where networks remember, by their numbers."""
+        length = self._layout.length
+        return minibatches(batch.n_sample // length, self.config.ppo.minibatch_steps // length, self.shuffle)
+
+    def _select(self, batch: Batch, index: Tensor) -> Batch:
+        """The samples, or the sequences, of these numbers."""
+        index = index.to(self.device)
+        return batch.sequences(index, self._layout) if self.config.network.remembers else batch.select(index)
 
     def _schedule(self, progress: float) -> Schedule:
         """The schedules at this share of the training; the step sizes are set in the optimisers."""
@@ -313,10 +344,11 @@ class MAPPO:
         measured: dict[str, Tensor] = {}
         kl_total = torch.zeros((), device=self.device)
         total = torch.zeros((), device=self.device)
-        for head, actor in self.policy.actors.heads.items():
-            assert isinstance(actor, Actor)
+        for head in self.policy.actors.heads:
+            actor = self.policy.actors.actor(head)
             weights = batch.weights[head]
-            log_prob = actor.log_prob(actor(batch.actor_inputs[head]), batch.actions[head])
+            mean = actor.learned_means(batch.actor_inputs[head], batch.unrolls.get(head))
+            log_prob = actor.log_prob(mean, batch.actions[head])
             log_ratio = log_prob - batch.log_probs[head]
             ratio = log_ratio.exp()
             loss = policy_loss(ratio, batch.advantages[head], weights, ppo.clip)
@@ -331,7 +363,7 @@ class MAPPO:
                 measured[f"train/clip_fraction_{head}"] = weighted_mean(outside, weights)
         measured["train/kl"] = kl_total
         critic_loss = value_loss(
-            self.critic(batch.critic_inputs),
+            self.critic(batch.critic_inputs, batch.critic_unrolls),
             batch.returns,
             batch.values,
             batch.value_weights,
@@ -347,7 +379,7 @@ class MAPPO:
         finite = torch.isfinite(total.detach())
         for prefix, networks in (("", self.policy.actors.heads), ("critic_", self.critic.heads)):
             for head, network in networks.items():
-                n_network = network.n_network if isinstance(network, Actor) else 1
+                n_network = network.n_network if isinstance(network, GaussianActor) else 1
                 norm = clip_gradients(network, n_network, ppo.max_grad_norm)
                 measured[f"train/gradient_norm_{prefix}{head}"] = norm
                 finite = finite & torch.isfinite(norm)
@@ -384,6 +416,8 @@ class MAPPO:
                 "average": None if self.average is None else self.average.state(),
                 "noise": self.noise.get_state(),
                 "shuffle": self.shuffle.get_state(),
+                "memory": self.memory.state(),
+                "critic_memory": self.critic_memory.state(),
             }
         )
         return state
@@ -408,6 +442,9 @@ class MAPPO:
             self.average.load_state(state["average"])
         self.noise.set_state(state["noise"])
         self.shuffle.set_state(state["shuffle"])
+        # Checkpoints from before there were memories have none.
+        self.memory.load_state(state.get("memory", {}), self.device)
+        self.critic_memory.load_state(state.get("critic_memory", {}), self.device)
         self.storage.load_state(state["storage"])
 
 

@@ -10,12 +10,17 @@ from marl.algorithms.losses import explained_variance
 from marl.algorithms.reward_shaping import RewardShaping, start_value_normaliser
 from marl.networks.actor import ActorSet
 from marl.networks.critic import Critic
+from marl.networks.memory import Memory
 from marl.storage.rollout import Batch, Rollout
 
 
 @torch.no_grad()
 def samples_of(
-    rollout: Rollout, actors: ActorSet, critic: Critic, shaping: RewardShaping
+    rollout: Rollout,
+    actors: ActorSet,
+    critic: Critic,
+    shaping: RewardShaping,
+    memory: Memory | None = None,
 ) -> tuple[Batch, dict[str, float]]:
     """Samples with shaped advantages and normalised targets; moves the critic's value normaliser.
 
@@ -24,6 +29,7 @@ def samples_of(
         actors: that gathered it.
         critic: as it is before the update.
         shaping: what rewards and advantages are turned into.
+        memory: of a critic that has one, carried on to the next rollout.
 
     Returns:
         The samples, one for each step of each environment, and diagnostics by tag.
@@ -36,12 +42,18 @@ def samples_of(
         start_value_normaliser(
             normaliser, critic.columns, rewards, counted, rollout.terminated, gamma=ppo.gamma
         )
-    values = critic.values(rollout.observations, rollout.state)
+    critic_hidden: dict[str, Tensor] = {}
+    final_values: Tensor | None = None
+    if critic.remembers:
+        assert memory is not None
+        values, final_values, critic_hidden = critic.remembered_values(rollout, memory)
+    else:
+        values = critic.values(rollout.observations, rollout.state)
+        if len(rollout.truncated_step):
+            final_values = critic.values(rollout.final_observations, rollout.final_state)
     next_values = values[1:].clone()
-    if len(rollout.truncated_step):
-        next_values[rollout.truncated_step, rollout.truncated_env] = critic.values(
-            rollout.final_observations, rollout.final_state
-        )
+    if final_values is not None:
+        next_values[rollout.truncated_step, rollout.truncated_env] = final_values
     values = values[:-1]
     estimated = generalized_advantages(
         rewards=rewards,
@@ -80,5 +92,8 @@ def samples_of(
         returns=critic.normalize(flat(estimated.returns)),
         values=critic.normalize(flat(values)),
         value_weights=flat(counted.to(torch.float32)),
+        hidden=actors.gather({name: flat(x) for name, x in rollout.hidden.items()}) if rollout.hidden else {},
+        critic_hidden={name: flat(x) for name, x in critic_hidden.items()},
+        continues=flat(rollout.continues),
     )
     return batch, diagnostics

@@ -9,17 +9,32 @@ from typing import Literal
 from marl.config.check import require
 
 Sharing = Literal["type", "all", "agent"]
+ActorKind = Literal["mlp", "gru"]
 CriticKind = Literal["central", "agent", "local"]
 
 # Settings that came after the first files, of this part of the configuration and the others: a file without them was
 # made with the default, which is what was done before there was a choice.
-LATER = ("fused", "algorithm")
+LATER = (
+    "fused",
+    "algorithm",
+    "actor",
+    "critic_memory",
+    "memory_size",
+    "sequence_steps",
+    "burn_in_steps",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Actors and critic: multilayer perceptrons, each hidden layer Linear -> LayerNorm -> ReLU."""
+    """Actors and critic: multilayer perceptrons, each hidden layer Linear -> LayerNorm -> ReLU; they may remember."""
 
+    # What an actor is: a perceptron, or one with a gated recurrent unit (Cho et al., 2014) before its last layer.
+    actor: ActorKind = "mlp"
+    # The critic has a gated recurrent unit as well.
+    critic_memory: bool = False
+    # Numbers that a recurrent network remembers, for each agent.
+    memory_size: int = 64
     # Hidden layers of every actor.
     actor_hidden: tuple[int, ...] = (128, 128)
     # Hidden layers of the critic.
@@ -66,6 +81,11 @@ class NetworkConfig:
                 len(widths) > 0 and all(w > 0 for w in widths),
                 f"{name} = {widths}, expected at least one positive width",
             )
+        require(self.memory_size >= 1, f"memory_size = {self.memory_size}, expected at least 1")
+        require(
+            self.actor == "mlp" or not self.actor_linear,
+            f"actor_linear adds to a perceptron, but actor = {self.actor}",
+        )
         require(self.actor_last_gain > 0, f"actor_last_gain = {self.actor_last_gain}, expected > 0")
         require(
             self.magnify_inputs >= 0 and math.isfinite(self.magnify_inputs),
@@ -77,3 +97,8 @@ class NetworkConfig:
             f"dead_zones = {self.dead_zones}, expected each in [0, 1)",
         )
         require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a network has a memory: what is learned from are then sequences."""
+        return self.actor == "gru" or self.critic_memory

@@ -41,6 +41,11 @@ class PPOConfig:
     buffer_steps: int = 2048
     # Steps in one minibatch.
     minibatch_steps: int = 512
+    # Steps of the sequences that networks with a memory learn from, gradients included; they divide a rollout.
+    sequence_steps: int = 16
+    # Steps before a sequence that only bring its memory up to date with weights that have moved meanwhile
+    # (Kapturowski et al., 2019); none before a rollout's first step.
+    burn_in_steps: int = 4
     # Passes over the buffer in one update.
     epochs: int = 5
     # Normalise advantages over the buffer, each reward's by itself.
@@ -96,7 +101,8 @@ class PPOConfig:
             self.critic_first_updates >= 0,
             f"critic_first_updates = {self.critic_first_updates}, expected >= 0",
         )
-        for name in ("buffer_steps", "minibatch_steps", "epochs"):
+        require(self.burn_in_steps >= 0, f"burn_in_steps = {self.burn_in_steps}, expected >= 0")
+        for name in ("buffer_steps", "minibatch_steps", "sequence_steps", "epochs"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
         require(
             self.buffer_steps % self.minibatch_steps == 0,

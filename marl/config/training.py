@@ -94,6 +94,16 @@ class TrainingConfig:
                 f"the nearest number of environments that does is {near}"
             )
 
+        if self.network.remembers:
+            length = self.ppo.sequence_steps
+            for what, steps in (
+                ("the rollout of each environment", self.rollout_steps),
+                ("minibatch_steps", self.ppo.minibatch_steps),
+            ):
+                require(
+                    steps % length == 0, f"sequence_steps = {length} does not divide {what}, {steps} steps"
+                )
+
     @property
     def rollout_steps(self) -> int:
         """Steps of each environment between two updates."""

@@ -11,16 +11,19 @@ free parameter of each network and does not depend on the observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from marl.config.network import NetworkConfig
+from marl.config.network import ActorKind, NetworkConfig
+from marl.networks.memory import Memory
 from marl.networks.normalization import InputScaling
 from marl.networks.plain import PlainNetwork
+from marl.networks.recurrent import RecurrentNetwork
 from marl.networks.stacked import StackedLinear, StackedPerceptron
 from marl.protocol import AgentGroup
+from marl.storage.sequences import Unroll
 
 LOG_2_PI = math.log(2.0 * math.pi)
 
@@ -31,8 +34,44 @@ def log_density(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return -0.5 * z.square() - (log_std + 0.5 * LOG_2_PI)
 
 
-class Actor(nn.Module):
-    """Gaussian policy of the agents that share a head: one network for all of them, or one each."""
+class GaussianActor(nn.Module):
+    """Policy of the agents that share a head: one network for all of them, or one each; kinds differ in the mean."""
+
+    n_network: int
+    log_std: nn.Parameter  # [network, action]
+
+    def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean actions of one step, and what is remembered after it.
+
+        Args:
+            x: [row, agent, observation].
+            hidden: what was remembered before it, [row, agent, hidden]; of no numbers without a memory.
+
+        Returns:
+            [row, agent, action] and [row, agent, hidden].
+        """
+        raise NotImplementedError
+
+    def learned_means(self, x: Tensor, unroll: Unroll | None) -> Tensor:
+        """Mean actions of samples to learn from, with the graph to differentiate, [sample, agent, action].
+
+        Args:
+            x: [sample, agent, observation], or [step, sequence, agent, observation] where there is a memory.
+            unroll: of the sequences.
+        """
+        raise NotImplementedError
+
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        """Log-density of an action before any clipping, [row, agent, action] -> [row, agent]."""
+        return log_density(action, mean, self.log_std).sum(dim=-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
+        return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
+
+
+class Actor(GaussianActor):
+    """A perceptron of the observation."""
 
     def __init__(
         self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
@@ -67,13 +106,50 @@ class Actor(nn.Module):
         mean = self.net.forward(x)
         return mean if self.linear is None else mean + self.linear.forward(x)
 
-    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
-        """Log-density of an action before any clipping, [row, agent, action] -> [row, agent]."""
-        return log_density(action, mean, self.log_std).sum(dim=-1)
+    def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GaussianActor`; nothing is remembered."""
+        return self.forward(x), hidden
 
-    def entropy(self) -> Tensor:
-        """Entropy of each network's Gaussian, sum log sigma + k/2 log(2 pi e), shape [network]."""
-        return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
+    def learned_means(self, x: Tensor, unroll: Unroll | None) -> Tensor:
+        """See `GaussianActor`."""
+        return self.forward(x)
+
+
+class RecurrentActor(GaussianActor):
+    """A perceptron with a gated recurrent unit: what was seen before counts too."""
+
+    def __init__(
+        self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
+    ) -> None:
+        super().__init__()
+        self.n_network = n_network
+        self.net = RecurrentNetwork(
+            n_network,
+            observation_size,
+            config.actor_hidden,
+            action_size,
+            last_gain=config.actor_last_gain,
+            config=config,
+        )
+        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+
+    def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GaussianActor`."""
+        if self.n_network == 1:
+            return self.net.step(x, hidden)
+        mean, after = self.net.step(x.transpose(0, 1).contiguous(), hidden.transpose(0, 1).contiguous())
+        return mean.transpose(0, 1), after.transpose(0, 1)
+
+    def learned_means(self, x: Tensor, unroll: Unroll | None) -> Tensor:
+        """See `GaussianActor`."""
+        assert unroll is not None
+        return self.net.sequence(x, unroll).outputs.flatten(0, 1)
+
+
+KINDS: dict[ActorKind, Callable[[int, int, int, NetworkConfig], GaussianActor]] = {
+    "mlp": Actor,
+    "gru": RecurrentActor,
+}
 
 
 def input_scaling(size: int, config: NetworkConfig) -> InputScaling:
@@ -101,6 +177,7 @@ class ActorSet(nn.Module):
         self.config = config
         self.scaling = nn.ModuleDict({g.name: input_scaling(g.observation_size, config) for g in groups})
         self.heads = nn.ModuleDict()
+        make = KINDS[config.actor]
         self.head_groups: dict[str, tuple[AgentGroup, ...]] = {}
         if config.sharing == "all":
             sizes = {(g.observation_size, g.action_size) for g in groups}
@@ -111,13 +188,13 @@ class ActorSet(nn.Module):
                 )
             n_agent = sum(g.n_agent for g in groups)
             n_in = groups[0].observation_size + (n_agent if config.agent_id else 0)
-            self.heads["all"] = Actor(1, n_in, groups[0].action_size, config)
+            self.heads["all"] = make(1, n_in, groups[0].action_size, config)
             self.head_groups["all"] = groups
             self.register_buffer("identity", torch.eye(n_agent), persistent=False)
         else:
             for g in groups:
                 n_network = g.n_agent if config.sharing == "agent" else 1
-                self.heads[g.name] = Actor(n_network, g.observation_size, g.action_size, config)
+                self.heads[g.name] = make(n_network, g.observation_size, g.action_size, config)
                 self.head_groups[g.name] = (g,)
         self.register_buffer("log_std_index", self._log_std_index(), persistent=False)
 
@@ -149,6 +226,39 @@ class ActorSet(nn.Module):
                 x = torch.cat([x, identity.expand(x.shape[0], *identity.shape)], dim=-1)
             inputs[head] = x
         return inputs
+
+    @property
+    def memory_size(self) -> int:
+        """Numbers that every agent remembers; 0 without a memory."""
+        return self.config.memory_size if self.config.actor == "gru" else 0
+
+    def means(self, inputs: Mapping[str, Tensor], memory: Memory | None = None) -> dict[str, Tensor]:
+        """Mean actions of one step, {head: [row, agent, input]} -> {head: [row, agent, action]}.
+
+        Args:
+            inputs: scaled.
+            memory: of these environments by group, carried on; None is that of episodes that begin.
+        """
+        memory = memory or Memory()
+        n_row = next(iter(inputs.values())).shape[0]
+        before = self.gather(self.remembered(memory, n_row))
+        found, after = {}, {}
+        for head, x in inputs.items():
+            found[head], after[head] = self.actor(head).means(x, before[head])
+        if self.memory_size > 0:
+            memory.hidden = self.split(after)
+        return found
+
+    def remembered(self, memory: Memory, n_row: int) -> dict[str, Tensor]:
+        """What the agents of each group remember, {group: [row, agent, hidden]}; of no numbers without a memory."""
+        device = self.log_std_index.device
+        return {g.name: memory.of(g.name, (n_row, g.n_agent, self.memory_size), device) for g in self.groups}
+
+    def actor(self, head: str) -> GaussianActor:
+        """The network, or networks, of a head."""
+        actor = self.heads[head]
+        assert isinstance(actor, GaussianActor)
+        return actor
 
     def update_scaling(self, group: str, observations: Tensor) -> None:
         """Takes raw observations of one group [..., observation] into its running moments."""
@@ -183,9 +293,7 @@ class ActorSet(nn.Module):
 
     def log_std(self, head: str) -> Tensor:
         """Log standard deviations of a head's networks, [network, action]."""
-        actor = self.heads[head]
-        assert isinstance(actor, Actor)
-        return actor.log_std
+        return self.actor(head).log_std
 
     def log_std_columns(self) -> Tensor:
         """Log standard deviations of all components of all agents' actions, in the groups' order, [column]."""

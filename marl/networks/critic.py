@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from marl.config.network import NetworkConfig
 from marl.networks.actor import input_scaling
+from marl.networks.memory import Memory
 from marl.networks.normalization import InputScaling, ValueNormaliser, rescale_output
 from marl.networks.plain import PlainNetwork
+from marl.networks.recurrent import RecurrentNetwork
 from marl.networks.stacked import StackedPerceptron
 from marl.protocol import AgentGroup
+from marl.storage.rollout import Rollout
+from marl.storage.sequences import Unroll
 
 
 class Critic(nn.Module):
@@ -20,7 +24,8 @@ class Critic(nn.Module):
 
     "central": one network sees the state and has one output, or one per agent where agents have rewards of
     their own. The others have a network per group, and every agent has a value: "agent" sees the agent's own
-    observation and the state, "local" the observation alone (IPPO).
+    observation and the state, "local" the observation alone (IPPO). With a memory (`critic_memory`) it values states in
+    their order, and what it remembered is kept by head.
     """
 
     columns: Tensor
@@ -37,6 +42,7 @@ class Critic(nn.Module):
         super().__init__()
         self.groups = groups
         self.n_value = n_value
+        self.remembers = config.critic_memory
         self.by_group = config.critic != "central"
         self.sees_state = config.critic != "local"
         self.heads = nn.ModuleDict()
@@ -67,8 +73,9 @@ class Critic(nn.Module):
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
     @staticmethod
-    def _head(n_in: int, n_out: int, config: NetworkConfig) -> StackedPerceptron:
-        return StackedPerceptron(1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config)
+    def _head(n_in: int, n_out: int, config: NetworkConfig) -> StackedPerceptron | RecurrentNetwork:
+        kind = RecurrentNetwork if config.critic_memory else StackedPerceptron
+        return kind(1, n_in, config.critic_hidden, n_out, last_gain=1.0, config=config)
 
     def scale(self, observations: Mapping[str, Tensor], state: Tensor) -> dict[str, Tensor]:
         """Raw observations and state -> {head: input}, each [row, ...]."""
@@ -82,18 +89,67 @@ class Critic(nn.Module):
                 inputs[name] = torch.cat([x, beside], dim=-1)
         return inputs
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Normalised values of scaled inputs, shape [row, value]."""
-        if self.by_group:
-            return torch.cat([self._run(g.name, inputs[g.name]).squeeze(-1) for g in self.groups], dim=1)
-        return self._run("state", inputs["state"])
+    def forward(self, inputs: Mapping[str, Tensor], unrolls: Mapping[str, Unroll] | None = None) -> Tensor:
+        """Normalised values of scaled inputs, shape [row, value]; of sequences [step, sequence, ...] with a memory."""
+        return self._joined({head: self._run(head, x, unrolls) for head, x in inputs.items()})
 
-    def _run(self, head: str, x: Tensor) -> Tensor:
+    def _joined(self, by_head: Mapping[str, Tensor]) -> Tensor:
+        """Outputs of the heads -> [row, value]."""
+        if self.by_group:
+            return torch.cat([by_head[g.name].squeeze(-1) for g in self.groups], dim=-1)
+        return by_head["state"]
+
+    def _run(self, head: str, x: Tensor, unrolls: Mapping[str, Unroll] | None) -> Tensor:
+        network = self.heads[head]
+        if isinstance(network, RecurrentNetwork):
+            assert unrolls is not None
+            return network.sequence(x, unrolls[head]).outputs.flatten(0, 1)
         plain = self.plain[head]
         if plain.serves and not torch.is_grad_enabled():
             return plain.outputs(x)
-        values: Tensor = self.heads[head](x)
+        values: Tensor = network(x)
         return values
+
+    @torch.no_grad()
+    def remembered_values(self, rollout: Rollout, memory: Memory) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Values of a rollout's states in their order, by a critic with a memory.
+
+        Args:
+            rollout: as it was gathered.
+            memory: what was remembered before its first state; it is moved on to that before the last, with which the
+                next rollout begins.
+
+        Returns:
+            Values of all states [step + 1, env, value] and of the true last ones [truncation, value], in the rewards'
+            unit, and what was remembered before each step, {head: [step, env, ..., hidden]}.
+        """
+        n_step, n_env = rollout.rewards.shape[:2]
+        ended = rollout.terminated | rollout.truncated
+        continues = torch.cat([rollout.continues, ~ended[-1:]])
+        restart = torch.zeros_like(continues)
+        restart[0] = True
+        inputs = self._flat_inputs(rollout.observations, rollout.state)
+        last = self._flat_inputs(rollout.final_observations, rollout.final_state)
+        values, finals, hidden = {}, {}, {}
+        for head, network in self.heads.items():
+            assert isinstance(network, RecurrentNetwork)
+            x = inputs[head].reshape(n_step + 1, n_env, *inputs[head].shape[1:])
+            start = memory.of(head, (*x.shape[1:-1], network.size), x.device)
+            unroll = Unroll(hidden=start, restart=restart, continues=continues, burn_in=0)
+            run = network.sequence(x, unroll)
+            values[head] = run.outputs
+            after = run.after[rollout.truncated_step, rollout.truncated_env]
+            finals[head] = network.step(last[head], after)[0]
+            hidden[head] = run.before[:-1]
+            memory.hidden[head] = run.before[-1]
+        return self.denormalize(self._joined(values)), self.denormalize(self._joined(finals)), hidden
+
+    def _flat_inputs(self, observations: Mapping[str, Tensor], state: Tensor) -> dict[str, Tensor]:
+        """Raw observations and states with any leading axes -> {head: input}, each [row, ...]."""
+        flat = {
+            g.name: observations[g.name].reshape(-1, *observations[g.name].shape[-2:]) for g in self.groups
+        }
+        return self.scale(flat, state.reshape(-1, state.shape[-1]))
 
     @torch.no_grad()
     def values(self, observations: Mapping[str, Tensor], state: Tensor) -> Tensor:
@@ -103,12 +159,8 @@ class Critic(nn.Module):
             observations: group -> [..., agent, observation].
             state: [..., state].
         """
-        lead = state.shape[:-1]
-        flat = {
-            g.name: observations[g.name].reshape(-1, *observations[g.name].shape[-2:]) for g in self.groups
-        }
-        inputs = self.scale(flat, state.reshape(-1, state.shape[-1]))
-        return self.denormalize(self(inputs)).reshape(*lead, self.n_value)
+        inputs = self._flat_inputs(observations, state)
+        return self.denormalize(self(inputs)).reshape(*state.shape[:-1], self.n_value)
 
     def normalize(self, values: Tensor) -> Tensor:
         """Values in the rewards' unit -> normalised ones, shape [..., value]."""
@@ -133,7 +185,7 @@ class Critic(nn.Module):
             mine = self.columns == column
             self.value_normaliser.update(column, returns[..., mine][counted[..., mine]])
         for i, head in enumerate(self.heads.values()):
-            assert isinstance(head, StackedPerceptron)
+            assert isinstance(head, StackedPerceptron | RecurrentNetwork)
             c = slice(i, i + 1) if self.by_group else slice(None)
             rescale_output(
                 head.last.weight[0],

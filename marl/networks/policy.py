@@ -19,6 +19,7 @@ from marl.config.check import ConfigError
 from marl.config.network import LATER, NetworkConfig
 from marl.networks.actor import ActorSet, log_density
 from marl.networks.exploration import Exploration
+from marl.networks.memory import Memory
 from marl.protocol import AgentGroup, Float32Array, IntArray
 
 
@@ -39,6 +40,7 @@ class Policy(nn.Module):
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.actors = ActorSet(groups, config)
         self._exploration = Exploration(self.actors)
+        self._memory = Memory()  # of the episodes that `act` plays
 
     @property
     def device(self) -> torch.device:
@@ -66,16 +68,16 @@ class Policy(nn.Module):
         return tensors
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
-        """Episodes with these seeds begin in these environments: a policy with a memory forgets what was before.
-
-        These actors have none, so there is nothing to forget; a recurrent policy keeps a hidden state for every
-        environment, begins it anew here and carries it on in `act`.
-        """
+        """Episodes with these seeds begin in these environments: a policy with a memory forgets what was before."""
+        self._memory.begin(envs)
 
     @torch.inference_mode()
     def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
-        """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action]."""
-        means = self.means(self.observations_to_tensors(observations))
+        """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action].
+
+        A memory is carried on from the last call, see `reset`.
+        """
+        means = self.means(self.observations_to_tensors(observations), self._memory)
         actions = {}
         for name, mean in means.items():
             actions[name] = np.clip(self.apply_dead_zone(name, mean.cpu().numpy()), -1.0, 1.0)
@@ -87,23 +89,28 @@ class Policy(nn.Module):
         dead_zone = self.config.dead_zones[position] if self.config.dead_zones else self.config.dead_zone
         return np.where(np.abs(action) < dead_zone, np.float32(0.0), action)
 
-    def means(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean actions by group, [env, agent, action]."""
-        inputs = self.actors.scale(observations)
-        return self.actors.split({head: actor(inputs[head]) for head, actor in self.actors.heads.items()})
+    def means(self, observations: Mapping[str, Tensor], memory: Memory | None = None) -> dict[str, Tensor]:
+        """Mean actions by group, [env, agent, action]; a memory is carried on, None is that of a first step."""
+        return self.actors.split(self.actors.means(self.actors.scale(observations), memory))
 
     @torch.inference_mode()
     def sample(
-        self, observations: Mapping[str, Tensor], *, noise_correlation: float, generator: torch.Generator
+        self,
+        observations: Mapping[str, Tensor],
+        *,
+        noise_correlation: float,
+        generator: torch.Generator,
+        memory: Memory | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Unclipped actions by group [env, agent, action] and their log-probabilities [env, all agents].
 
         The agents of a group share part of their noise: z = sqrt(rho) z_group + sqrt(1 - rho) z_agent. Each
-        agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian.
+        agent's own distribution stays the standard normal, so its log-probability is that of its Gaussian. A memory is
+        carried on.
         """
         if self.actors.plain:
             return self._exploration.sample(observations, noise_correlation, generator)
-        means = list(self.means(observations).values())
+        means = list(self.means(observations, memory).values())
         # From here on every component of every agent's action is a column: a few operations on one matrix instead of
         # many on small ones, which cost as much as the networks do.
         noise = []

@@ -8,7 +8,7 @@ step is kept as well, so that sequences can be run again from any step on; `cont
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from marl.protocol import AgentGroup, Observation, Transition
+from marl.storage.sequences import SequenceLayout, Unroll
 from marl.storage.storage import Decision, Storage
 
 
@@ -64,6 +65,14 @@ class Batch:
     returns: Tensor  # the critic's targets, normalised where it learns so, [sample, value]
     values: Tensor  # its estimates when the rollout ended, on the same scale, [sample, value]
     value_weights: Tensor  # [sample, value]
+    # Where networks remember, what they did before each sample, head -> [sample, ..., hidden], and whether a sample
+    # goes on with the episode of the one before it in time, [sample].
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
+    critic_hidden: Mapping[str, Tensor] = field(default_factory=dict)
+    continues: Tensor | None = None
+    # Of samples that are sequences: inputs of heads in here are [step, sequence, ...] and begin with the burn-in.
+    unrolls: Mapping[str, Unroll] = field(default_factory=dict)
+    critic_unrolls: Mapping[str, Unroll] = field(default_factory=dict)
 
     @property
     def n_sample(self) -> int:
@@ -86,6 +95,40 @@ class Batch:
             returns=self.returns.index_select(0, index),
             values=self.values.index_select(0, index),
             value_weights=self.value_weights.index_select(0, index),
+        )
+
+    def sequences(self, index: Tensor, layout: SequenceLayout) -> Batch:
+        """The samples of these sequences, step by step, with inputs to run them again from before their beginning.
+
+        Sequence q is the steps from (q // n_env) L on in environment q % n_env. A burn-in that would reach back beyond
+        the rollout waits there with what was remembered then.
+        """
+        assert self.continues is not None
+        n_env, length = layout.n_env, layout.length
+        first = index.div(n_env, rounding_mode="floor") * length - layout.burn_in
+        steps = first + torch.arange(layout.burn_in + length, device=index.device).unsqueeze(1)
+        positions = steps.clamp(min=0) * n_env + index % n_env  # [step, sequence]
+        restart = (steps <= 0) | (steps == first)
+        continues = self.continues[positions]
+        learned = positions[layout.burn_in :].flatten()
+
+        def unrolls(hidden: Mapping[str, Tensor]) -> dict[str, Unroll]:
+            return {
+                head: Unroll(
+                    hidden=known[positions[0]], restart=restart, continues=continues, burn_in=layout.burn_in
+                )
+                for head, known in hidden.items()
+            }
+
+        def inputs(x: Mapping[str, Tensor], hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {head: value[positions if head in hidden else learned] for head, value in x.items()}
+
+        return replace(
+            self.select(learned),
+            actor_inputs=inputs(self.actor_inputs, self.hidden),
+            critic_inputs=inputs(self.critic_inputs, self.critic_hidden),
+            unrolls=unrolls(self.hidden),
+            critic_unrolls=unrolls(self.critic_hidden),
         )
 
 

@@ -308,6 +308,8 @@ class Trainer:
         draw = self.curriculum.after_update(run_state.update / n_updates, terms)
         if draw is not None:
             self._draw(draw)
+            if draw.seeds is not None:
+                self.algorithm.begin_episodes()
         if run_state.update % self.config.checkpoint_every == 0:
             self.save_checkpoint()
         if self.on_progress is not None:

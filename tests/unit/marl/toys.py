@@ -169,6 +169,72 @@ class Drift:
         pass
 
 
+class Recall:
+    """A cue, +1 or -1, is shown in the first of `length` steps; in the last an agent is charged (a - cue)^2.
+
+    In between nothing but the step's number is seen. The best return is 0. Whoever does not remember sees the same in
+    both cases when it counts: the best it can do is a = 0, which costs 1. One agent by itself; the state tells the cue.
+    """
+
+    per_agent_rewards = False
+
+    def __init__(self, *, n_env: int = 16, length: int = 5) -> None:
+        self.n_env, self.length = n_env, length
+        self.groups = (AgentGroup(name="agent", agents=("agent_0",), observation_size=2, action_size=1),)
+        self.state_size = 2
+        self.rngs = [np.random.default_rng(k) for k in range(n_env)]
+        self.cue = np.zeros(n_env)
+        self.t = np.zeros(n_env, dtype=np.int64)
+
+    def _observation(self) -> Observation:
+        phase = self.t / self.length
+        seen = np.stack([np.where(self.t == 0, self.cue, 0.0), phase], axis=-1).astype(np.float32)
+        state = np.stack([self.cue, phase], axis=-1).astype(np.float32)
+        return Observation(observations={"agent": seen[:, None]}, state=state)
+
+    def _draw(self, envs: Any) -> None:
+        for env in envs:
+            self.cue[env] = self.rngs[env].choice([-1.0, 1.0])
+        self.t[envs] = 0
+
+    def reset(self, seeds: IntArray | None = None) -> Observation:
+        if seeds is not None:
+            self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
+        self._draw(np.arange(self.n_env))
+        return self._observation()
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        action = np.clip(actions["agent"][:, 0, 0], -1, 1)
+        self.t = self.t + 1
+        ended = self.t == self.length
+        reward = np.where(ended, -np.square(action - self.cue), 0.0)
+        final = self._observation()
+        self._draw(np.flatnonzero(ended))
+        return Transition(
+            observation=self._observation(),
+            final_observation=final,
+            reward=reward,
+            terminated=ended,
+            truncated=np.zeros(self.n_env, dtype=np.bool_),
+            terms={"reward_recall": reward.copy()},
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "rngs": [rng.bit_generator.state for rng in self.rngs],
+            "cue": self.cue.copy(),
+            "t": self.t.copy(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
+        self.cue, self.t = state["cue"].copy(), state["t"].copy()
+
+    def close(self) -> None:
+        pass
+
+
 def make_batch(scenario: object, n_env: int, seed: int, observation: str, **options: Any) -> Drift:
     """In place of the grid's: processes import it by name."""
     return Drift(n_env=n_env, length=10)

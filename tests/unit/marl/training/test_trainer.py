@@ -188,11 +188,25 @@ def run_small(directory, *, resume=False, on_progress=None, length=7, config=Non
     )
 
 
+run_recipe = run_small
+
+
 class Killed(BaseException):
     """Ends a run as a SIGKILL would: nothing after it is executed."""
 
 
-def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path):
+GRU = NetworkConfig(actor="gru", memory_size=8, actor_hidden=(16,), critic_hidden=(16,), dead_zone=0.0)
+RECIPES = {
+    "plain": small(),
+    "memory": small(network=dataclasses.replace(GRU, sharing="agent", critic_memory=True)),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path, recipe):
+    def run_small(directory, **options):
+        return run_recipe(directory, config=RECIPES[recipe], **options)
+
     run_small(tmp_path / "whole")
 
     def kill(progress):
