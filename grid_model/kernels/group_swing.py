@@ -37,9 +37,17 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from grid_model.compilation import compiled
-from grid_model.kernels.leapfrog import _width, drive_profile, drive_step, end_lags, gather_step, trace_step
+from grid_model.kernels.leapfrog import (
+    _width,
+    ask_governors,
+    drive_profile,
+    drive_step,
+    end_lags,
+    gather_step,
+    trace_step,
+)
 from grid_model.kernels.linear_algebra import _add_product, _inverse, _subtract_product
-from grid_model.kernels.over_frequency import curtail
+from grid_model.kernels.over_frequency import calm_below_threshold, curtail
 from grid_model.kernels.storage_response import respond
 from grid_model.kernels.structs import (
     Drive,
@@ -49,6 +57,7 @@ from grid_model.kernels.structs import (
     SwingParameters,
     SwingVariables,
 )
+from grid_model.kernels.unit_limits import calm_within_units, keep_within_units
 
 __all__ = ["integrate_groups"]
 
@@ -83,9 +92,17 @@ def integrate_groups(
     """
     df_hz, theta_rad, synchronising_mw = swing.df_hz, swing.theta_rad, swing.synchronising_mw
     inertia_mws_per_hz, damping_mw_per_hz = parameters.inertia_mws_per_hz, drive.damping_mw_per_hz
+    rate_mw_per_s, dead_band_hz = parameters.rate_mw_per_s, parameters.dead_band_hz
     dt_s, f_high = constants.dt_s, constants.high_pressure_fraction
     n_group, width = df_hz.shape[0], _width(n_env, df_hz.shape[1])
     profile = drive_profile(n_env, n_steps, drive, constants)
+    storage = None if control is None else control.storage
+    units = None if control is None else control.units
+    over = None if control is None else control.over
+    # Within this range of frequency there is nothing but governors as designed: a step need look at no more.
+    low_hz, high_hz = np.full((n_group, width), -np.inf), np.full((n_group, width), np.inf)
+    calm_within_units(width, units, parameters.gain_mw_per_hz, dead_band_hz, low_hz, high_hz)
+    calm_below_threshold(over, high_hz)
     turn = np.pi * dt_s
     lead = 2.0 * np.pi * constants.tie_damping_s
 
@@ -102,20 +119,22 @@ def integrate_groups(
     pull = np.empty((n_group, width))
     trace_step(n_env, 0, swing, record, f_high)
     for step in range(n_steps):
+        outside = ask_governors(n_env, df_hz, parameters, low_hz, high_hz, p_mw)
+        if outside:
+            keep_within_units(width, units, df_hz, dead_band_hz, p_mw)
         drive_step(
             n_env,
             (step + 0.5) / n_steps,
             swing,
             profile,
             damping_mw_per_hz,
-            parameters,
+            rate_mw_per_s,
             constants,
             p_mw,
-            control,
         )
-        if control is not None:
-            respond(width, control.storage, df_hz, dt_s, p_mw)
-            curtail(width, control.over, df_hz, p_mw)
+        respond(width, storage, df_hz, dt_s, p_mw)
+        if outside:
+            curtail(width, over, df_hz, p_mw)
         for a in range(n_group):
             for e in range(width):
                 theta_rad[a, e] += turn * df_hz[a, e]

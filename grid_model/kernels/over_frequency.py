@@ -15,7 +15,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between
 from grid_model.kernels.structs import GridArrays, GroupState, OverFrequency, OverFrequencyStep
 
-__all__ = ["adopt_curtailment", "begin_curtailment", "curtail", "nothing_above"]
+__all__ = ["adopt_curtailment", "begin_curtailment", "calm_below_threshold", "curtail", "nothing_above"]
 
 
 @compiled
@@ -34,6 +34,15 @@ def begin_curtailment(
                     per_hz = between(begin[e, i], end[e, i], a) * over.share_per_hz
                     for g in range(macro.gain_mw_per_hz.shape[0]):
                         macro.gain_mw_per_hz[g, row] += per_hz * grid.network.impact_share[e, bus, g]
+
+
+@compiled
+def calm_below_threshold(over: OverFrequencyStep | None, high_hz: FloatArray) -> None:
+    """Narrow a range of frequency, of which this is the upper end, to where the plants give up nothing, [group, n]."""
+    if over is not None:
+        for g in range(high_hz.shape[0]):
+            for e in range(high_hz.shape[1]):
+                high_hz[g, e] = min(high_hz[g, e], over.from_hz)
 
 
 @compiled

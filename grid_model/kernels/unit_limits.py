@@ -17,7 +17,11 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, unit_room
 from grid_model.kernels.structs import GridArrays, SwingParameters, UnitLimits
 
-__all__ = ["a_unit_is_at_a_limit", "begin_units", "empty_unit_limits", "keep_within_units"]
+__all__ = ["begin_units", "calm_within_units", "empty_unit_limits", "keep_within_units"]
+
+# A bound of frequency is moved in by so much that no rounding of what governors ask for lies beyond it.
+ROUNDING = 1e-9  # of the distance from the dead band
+ROUNDING_HZ = 1e-12
 
 
 def empty_unit_limits(n_machine: int, n_group: int, n: int) -> UnitLimits:
@@ -84,18 +88,33 @@ def _find_free(gain_mw_per_hz: FloatArray, units: UnitLimits | None) -> None:
 
 
 @compiled
-def a_unit_is_at_a_limit(width: int, units: UnitLimits | None, target_mw: FloatArray) -> bool:
-    """Whether any group asks for more than its machines can give in proportion; arguments as in `keep_within_units`.
+def calm_within_units(
+    width: int,
+    units: UnitLimits | None,
+    gain_mw_per_hz: FloatArray,
+    dead_band_hz: FloatArray,
+    low_hz: FloatArray,
+    high_hz: FloatArray,
+) -> None:
+    """Narrow a range of frequency to where no machine is at a limit, so that a step within it need look at none.
 
-    Apart from that function, so that the compiler takes these few comparisons into the loop over the steps.
+    Args:
+        width: number of environments, n.
+        units: the machines; nothing is narrowed without.
+        gain_mw_per_hz: of each group's governors together [MW/Hz], [group, n].
+        dead_band_hz: of the governors [Hz], [n].
+        low_hz: lowest deviation of the range, changed [Hz], [group, n].
+        high_hz: highest, likewise.
     """
-    found = False
     if units is not None:
-        free_up_mw, free_down_mw = units.free_up_mw, units.free_down_mw
-        for g in range(target_mw.shape[0]):
+        for g in range(low_hz.shape[0]):
             for e in range(width):
-                found |= target_mw[g, e] > free_up_mw[g, e] or target_mw[g, e] < -free_down_mw[g, e]
-    return found
+                up_hz = units.free_up_mw[g, e] / gain_mw_per_hz[g, e]
+                down_hz = units.free_down_mw[g, e] / gain_mw_per_hz[g, e]
+                below_hz = dead_band_hz[e] + max(up_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
+                above_hz = dead_band_hz[e] + max(down_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
+                low_hz[g, e] = max(low_hz[g, e], -below_hz)
+                high_hz[g, e] = min(high_hz[g, e], above_hz)
 
 
 @compiled
