@@ -10,8 +10,10 @@ loads that depend on voltage, DC lines. Left out: sequence impedances, saturatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,7 @@ from cases.arrays import (
     require_unique,
 )
 from cases.excitation import ExcitationTable
+from cases.grid_setting import GridSetting
 
 RENEWABLE_KINDS = ("wind", "pv")
 RESOURCE_KINDS = ("bess", "gas", "dr")
@@ -319,17 +322,40 @@ class RenewableTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceTable:
-    """Controllable plants, one agent each; their ratings follow from their kind. Shape [resource]."""
+    """Controllable plants, one agent each; shape [resource].
+
+    Sizes follow from the kind, as the scenario gives them, wherever a column with a default holds nan.
+    """
 
     name: tuple[str, ...]
     kind: tuple[str, ...]  # bess, gas or dr
     bus: IntArray
+    p_max_mw: FloatArray = field(default_factory=no_floats)  # range around the schedule, both ways
+    energy_mwh: FloatArray = field(default_factory=no_floats)  # bess
+    ramp_mw_per_min: FloatArray = field(default_factory=no_floats)
+    lag_s: FloatArray = field(default_factory=no_floats)
+    cost_per_mw: FloatArray = field(default_factory=no_floats)  # C of the reward
+    cost_per_mw2: FloatArray = field(default_factory=no_floats)  # W of the reward
 
     def __post_init__(self) -> None:
+        for name in self.size_columns:
+            fill_column(self, name, np.full(len(self.name), np.nan))
         freeze_arrays(self)
-        require_length("resource table", len(self.name), {"kind": self.kind, "bus": self.bus})
+        require_length(
+            "resource table", len(self.name), {f: getattr(self, f) for f in self.__dataclass_fields__}
+        )
         require_unique("name", self.name, label="resource table")
         _require_kind("resource", self.name, self.kind, RESOURCE_KINDS)
+        for name in self.size_columns:
+            values, positive = getattr(self, name), not name.startswith("cost")
+            given = ~np.isnan(values)
+            require = require_positive if positive else require_non_negative
+            require(name, values[given], label="resource", of=np.array(self.name, dtype=object)[given])
+
+    @property
+    def size_columns(self) -> tuple[str, ...]:
+        """Names of the columns that may say more than the kind does."""
+        return ("p_max_mw", "energy_mwh", "ramp_mw_per_min", "lag_s", "cost_per_mw", "cost_per_mw2")
 
     def of_kind(self, kind: str) -> IntArray:
         """Positions of the resources of one kind, in table order."""
@@ -358,6 +384,7 @@ class Case:
     fused: tuple[tuple[int, int], ...] = ()
     # Of the machines; typical values take its place where none is known.
     excitation: ExcitationTable | None = None
+    setting: GridSetting = field(default_factory=GridSetting)  # how large a task is here
 
     def __post_init__(self) -> None:
         if not self.base_mva > 0.0:
@@ -393,6 +420,13 @@ class Case:
     def island(self) -> IntArray:
         """Island of every bus with all circuits in service, counted from 0 by the lowest bus position, [bus]."""
         return connected_buses(self.n_bus, self.branch.from_bus, self.branch.to_bus)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that is known about the grid, in hexadecimal: what was made for it carries this."""
+        digest = hashlib.sha256()
+        _take(self, digest.update)
+        return digest.hexdigest()
 
     @property
     def n_island(self) -> int:
@@ -478,6 +512,19 @@ def connected_buses(n_bus: int, from_bus: IntArray, to_bus: IntArray) -> IntArra
     _, first, number = np.unique(label, return_index=True, return_inverse=True)
     by_position: IntArray = np.argsort(np.argsort(first))[number].astype(np.int64)
     return by_position
+
+
+def _take(value: Any, update: Any) -> None:
+    """Feed names, types, shapes and bytes of a table to a digest, in their order."""
+    if is_dataclass(value):
+        for item in fields(value):
+            update(item.name.encode())
+            _take(getattr(value, item.name), update)
+    elif isinstance(value, np.ndarray):
+        update(f"{value.dtype}{value.shape}".encode())
+        update(np.ascontiguousarray(value).tobytes())
+    else:
+        update(repr(value).encode())
 
 
 def _require_kind(

@@ -2,10 +2,9 @@
 
 The format (bus, gen and branch matrices in per unit, ratio at the from end) is close to the tables of a
 `Case`, and pandapower keeps its solved grids in the same one, so files of both come through
-`case_from_tables`. What the format does not hold is read from a side-car CSV
-(machine,base_mva,h_s,xd_pu,xd1_pu,rating_mva; one row a machine, named as the
-machines of the case are: G and the bus number) or assumed; `ImportedCase.notes` says what was assumed and
-how often.
+`case_from_tables`. What the format does not hold is read from a side-car CSV (see `typical_machines`; one row a
+machine, named as the machines of the case are: G and the bus number) or assumed; `ImportedCase.notes` says what was
+assumed and how often.
 
 An island is alive if a machine in service stands at a bus of type 3 in it; buses of others are dark and left out, with
 a note. Where an island has several such machines the first keeps the angle, and the others' powers are to be found, see
@@ -37,7 +36,7 @@ from cases.case import (
     ShuntTable,
     connected_buses,
 )
-from cases.csv_table import read_csv_table
+from cases.typical_machines import TYPICAL, read_machine_data, typical_data, typical_kind
 
 # Columns of the matrices, named as in the manual.
 BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, VA, BASE_KV, VMAX, VMIN = 0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 12
@@ -51,7 +50,6 @@ UNLIMITED_MVA = 9900.0  # MATPOWER writes this for a circuit without a rating
 RATE_B_FACTOR, RATE_C_FACTOR = 1.2, 1.4
 VOLTAGE_BAND_PU = (0.90, 1.10)
 NOMINAL_KV = 345.0
-INERTIA_S, XD_PU, XD1_PU = 4.0, 1.8, 0.3  # typical of steam units, on the machine's rating
 CONDENSER_MVA = 1.0  # size of a machine without active power: next to no share of an imbalance
 COST_LINEAR, MARGINAL_COST = 18.0, 30.0  # USD/MWh
 
@@ -508,19 +506,17 @@ def _machine_table(
             f"{np.count_nonzero(unsized)} machines have no PMAX: 1.25 times their output, "
             f"at least {CONDENSER_MVA:g} MVA"
         )
-    base_mva, h_s = rating.copy(), np.full(len(gen), INERTIA_S)
-    xd_pu, xd1_pu = np.full(len(gen), XD_PU), np.full(len(gen), XD1_PU)
+    p_mw = gen[:, PG]
     if dynamics is None:
+        data = typical_data(tuple(map(typical_kind, p_mw.tolist(), rating.tolist())), rating)
+        kinds = Counter(data.kind)
         notes.append(
-            f"{len(gen)} machines have no dynamic data: H = {INERTIA_S:g} s, xd = {XD_PU:g} and "
-            f"x'd = {XD1_PU:g} pu on their size (PMAX)"
+            f"{len(gen)} machines have no dynamic data: typical H, xd and x'd on their size (PMAX), "
+            + ", ".join(f"{n} as {kind}, H = {TYPICAL[kind].h_s:g} s" for kind, n in kinds.items())
         )
     else:
-        table = read_csv_table(dynamics)
-        row = table.rows_by("machine", names)
-        base_mva, h_s = table.floats("base_mva", above=0.0)[row], table.floats("h_s", above=0.0)[row]
-        xd_pu, xd1_pu = table.floats("xd_pu", above=0.0)[row], table.floats("xd1_pu", above=0.0)[row]
-        rating = table.floats("rating_mva", above=0.0)[row]
+        data = read_machine_data(dynamics, names, p_mw, rating)
+    rating = data.rating_mva
     notes.append(
         f"cost of {len(gen)} machines: {COST_LINEAR:g} USD/MWh rising to {MARGINAL_COST:g} at their rating"
     )
@@ -532,10 +528,10 @@ def _machine_table(
         p_mw=gen[:, PG],
         vm_set_pu=gen[:, VG],
         slack=slack,
-        base_mva=base_mva,
-        h_s=h_s,
-        xd_pu=xd_pu,
-        xd1_pu=xd1_pu,
+        base_mva=data.base_mva,
+        h_s=data.h_s,
+        xd_pu=data.xd_pu,
+        xd1_pu=data.xd1_pu,
         rating_mva=rating,
         is_equivalent=np.zeros(len(gen), dtype=np.bool_),
         cost_linear=np.full(len(gen), COST_LINEAR),

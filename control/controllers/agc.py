@@ -32,7 +32,6 @@ from cases.arrays import FloatArray, IntArray
 from control.controllers.base import (
     DF_HZ,
     FORECAST,
-    FORECAST_MW,
     SYSTEM_DF,
     SetPoints,
     by_class,
@@ -190,6 +189,7 @@ class PiAgc:
     def __init__(self, task: TaskDescription, n_env: int, parameters: AgcParameters) -> None:
         fleet = task.fleet
         self.fleet, self.parameters = fleet, parameters
+        self._per_forecast_mw = task.forecast_mw
         self._bias_mw_per_decihertz = frequency_bias_mw_per_decihertz(task)
         self._set_points = SetPoints(fleet, n_env)
         self._filtered_mw, self._integral_mw, self._slow_mw, self._forecast_mw = np.zeros((4, n_env))
@@ -216,7 +216,7 @@ class PiAgc:
         demand_mw, self._integral_mw = pi_demand(
             error_mw, self._integral_mw, p.gain, p.time_s, dt_s, self._low_mw, self._high_mw
         )
-        ahead_mw = observation[:, 0, FORECAST.start] * FORECAST_MW
+        ahead_mw = observation[:, 0, FORECAST.start] * self._per_forecast_mw
         self._forecast_mw = low_pass(self._forecast_mw, ahead_mw, dt_s, p.forecast_filter_s)
         demand_mw = np.clip(demand_mw - p.forecast_gain * self._forecast_mw, self._low_mw, self._high_mw)
 

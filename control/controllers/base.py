@@ -81,6 +81,7 @@ __all__ = [
 CLASSES = (BESS, GAS, DR)
 # How far a battery may be from where its set-point should have taken it before that is put down to an energy limit.
 SLIPPED_MW = 0.05
+LARGE_MW = 40.0  # range of a plant of which that holds; of smaller ones in proportion
 
 
 class Controller(Protocol):
@@ -154,6 +155,7 @@ class SetPoints:
         self.fleet = fleet
         self.command_mw = np.zeros((n_env, fleet.n_resource))
         self._change_mw = np.zeros((n_env, fleet.n_resource))
+        self._slipped_mw = SLIPPED_MW * np.minimum(fleet.range_mw[fleet.bess] / LARGE_MW, 1.0)
 
     def reset(self, envs: IntArray) -> None:
         """All plants of these environments are on schedule."""
@@ -165,7 +167,7 @@ class SetPoints:
         fleet, rows = self.fleet, self.fleet.bess
         output_mw = observation[:, rows, OWN_OUTPUT] * fleet.range_mw[rows]
         behind_mw = self._change_mw[:, rows] * (fleet.lag_s[rows] / fleet.interval_s)
-        slipped = np.abs(self.command_mw[:, rows] - behind_mw - output_mw) > SLIPPED_MW
+        slipped = np.abs(self.command_mw[:, rows] - behind_mw - output_mw) > self._slipped_mw
         self.command_mw[:, rows] = np.where(slipped, output_mw, self.command_mw[:, rows])
 
     def towards(self, target_mw: FloatArray, dead_zone_mw: FloatArray | float = 0.0) -> FloatArray:

@@ -27,7 +27,7 @@ from control.evaluation.grid_record import (
 from control.evaluation.rollout import Record
 from control.task.description import mean_load_share
 from control.task.task import published_series
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import SwingConfig, swing_of
 from grid_model.power_flow.solution import governor_share
 
 __all__ = [
@@ -52,7 +52,7 @@ def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig | None = None) -> 
 
     Negative, in MW/0.1 Hz, as NERC counts it.
     """
-    swing = swing or SwingConfig()
+    swing = swing or swing_of(case)
     load_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
     share = np.bincount(case.bus.area[case.machine.bus], governor_share(case.machine), minlength=case.n_area)
     damping = swing.load_damping / case.f0_hz * mean_load_share(published_series()) * load_mw

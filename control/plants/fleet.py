@@ -182,7 +182,10 @@ def make_fleet(
     gas_turbine: GasTurbineParameters | None = None,
     demand_response: DemandResponseParameters | None = None,
 ) -> Fleet:
-    """The plants of a case, with the given parameters for each kind or this project's own."""
+    """The plants of a case, with the given parameters for each kind or this project's own.
+
+    Where the case's resource table has a figure of a plant's own, that holds; its range is then the same both ways.
+    """
     b = battery if battery is not None else BatteryParameters()
     g = gas_turbine if gas_turbine is not None else GasTurbineParameters()
     d = demand_response if demand_response is not None else DemandResponseParameters()
@@ -199,29 +202,37 @@ def make_fleet(
         dead_band_hz=each(b.dead_band_hz),
         synthetic_inertia_s=each(b.synthetic_inertia_s),
         lag_s=each(b.response_lag_s),
-        p_max_mw=each(b.p_max_mw),
+        p_max_mw=np.where(np.isnan(case.resource.p_max_mw[bess]), b.p_max_mw, case.resource.p_max_mw[bess]),
         charging_efficiency=each(b.charging_efficiency),
         discharging_efficiency=each(b.discharging_efficiency),
     )
 
-    def pick(of_battery: float, of_gas: float, of_demand: float) -> FloatArray:
-        return np.array([of_battery, of_gas, of_demand])[kind]
+    table = case.resource
 
+    def pick(of_battery: float, of_gas: float, of_demand: float, own: FloatArray | None = None) -> FloatArray:
+        """By kind; where the case has a figure of a plant's own, that."""
+        by_kind = np.array([of_battery, of_gas, of_demand])[kind]
+        return by_kind if own is None else np.where(np.isnan(own), by_kind, own)
+
+    has_range = ~np.isnan(table.p_max_mw) & ((kind != GAS) | g.running)
+    high_mw = np.where(has_range, table.p_max_mw, pick(b.p_max_mw, g.high_mw, d.depth_mw))
     return Fleet(
         name=case.resource.name,
         kind=kind,
         bus=case.resource.bus,
         interval_s=interval_s,
-        step_mw=pick(b.ramp_mw_per_min, g.ramp_mw_per_min, d.ramp_mw_per_min) * interval_s / 60.0,
-        low_mw=pick(-b.p_max_mw, g.low_mw, -d.depth_mw),
-        high_mw=pick(b.p_max_mw, g.high_mw, d.depth_mw),
-        lag_s=pick(b.lag_s, g.lag_s, d.lag_s),
-        energy_mwh=pick(b.energy_mwh, 1.0, 1.0),
+        step_mw=pick(b.ramp_mw_per_min, g.ramp_mw_per_min, d.ramp_mw_per_min, table.ramp_mw_per_min)
+        * interval_s
+        / 60.0,
+        low_mw=np.where(has_range, -high_mw, pick(-b.p_max_mw, g.low_mw, -d.depth_mw)),
+        high_mw=high_mw,
+        lag_s=pick(b.lag_s, g.lag_s, d.lag_s, table.lag_s),
+        energy_mwh=np.where(kind == BESS, pick(b.energy_mwh, 1.0, 1.0, table.energy_mwh), 1.0),
         charging_efficiency=pick(b.charging_efficiency, 1.0, 1.0),
         discharging_efficiency=pick(b.discharging_efficiency, 1.0, 1.0),
         rebound_s=pick(1.0, 1.0, d.rebound_s),
-        cost_per_mw=pick(b.cost_per_mw, g.cost_per_mw, d.cost_per_mw),
-        cost_per_mw2=pick(b.cost_per_mw2, g.cost_per_mw2, d.cost_per_mw2),
+        cost_per_mw=pick(b.cost_per_mw, g.cost_per_mw, d.cost_per_mw, table.cost_per_mw),
+        cost_per_mw2=pick(b.cost_per_mw2, g.cost_per_mw2, d.cost_per_mw2, table.cost_per_mw2),
         storage=responding if b.responds and len(bess) > 0 else None,
     )
 

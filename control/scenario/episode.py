@@ -6,9 +6,9 @@ generator, so an episode depends on its configuration and that generator alone, 
 many others are built beside it. Its times are the ends of control intervals, 0 to T; between them powers are
 straight lines.
 
-Loads follow the region of the data that stands for their area: NETS region 1, NYPS region 2, the three
-equivalent areas region 3. The total is that of the data exactly; `regional_share` says how far the regions
-may differ from it. Reactive load and tap changers are not here.
+Loads follow the region of the data that stands for their area (`GridSetting.region_of_area`; NETS region 1, NYPS
+region 2, the three equivalent areas region 3). The total is that of the data exactly; `regional_share` says how far
+the regions may differ from it. Reactive load and tap changers are not here.
 
 `ScenarioConfig`, the suites and their seeds are in `suites.py` and can be imported from here too.
 """
@@ -61,8 +61,7 @@ from control.telemetry.forecast import (
 from control.telemetry.noise import autoregress, memory
 from grid_model.compilation import compiled
 from grid_model.dynamics.events import INSTANT_KINDS, Event, check_events, ramp_profile_mw
-from grid_model.dynamics.governor import GovernorConfig
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import SwingConfig, swing_of
 from grid_model.power_flow.solution import governor_share
 
 __all__ = [
@@ -90,7 +89,6 @@ LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
 # Whether the grid is within its limits at powers [MW] of loads, renewable plants and machines.
 HoldsFunction = Callable[[FloatArray, FloatArray, FloatArray], bool]
 
-REGION_OF_AREA = (0, 1, 2, 2, 2)  # column of the series' load that an area follows
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
 
 
@@ -165,7 +163,8 @@ class EpisodeBuilder:
         )  # [quantity]; that of load is not used
 
         self._load_area = case.bus.area[case.load.bus]
-        self._load_region = np.array(REGION_OF_AREA, dtype=np.int64)[self._load_area % len(REGION_OF_AREA)]
+        region_of_area = np.array(case.setting.region_of_area, dtype=np.int64)
+        self._load_region = region_of_area[self._load_area % len(region_of_area)]
         n_region = series.load_mw.shape[1]
         self._load_region %= n_region
         self._nominal_mw = float(case.load.p_mw.sum())
@@ -189,7 +188,7 @@ class EpisodeBuilder:
             ),
         )
         self._limits = dispatch_limits(case.machine, config.dispatch)
-        self._gain_mw_per_hz = GovernorConfig().gain_mw_per_hz * governor_share(case.machine)
+        self._gain_mw_per_hz = swing_of(case).governor.gain_mw_per_hz * governor_share(case.machine)
         area = np.arange(n_area)
         self._machine_area = case.bus.area[case.machine.bus]
         self._area_of_load = (self._load_area[:, None] == area).astype(np.float64)  # [load, area]

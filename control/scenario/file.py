@@ -34,6 +34,7 @@ from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters
 from control.scenario.config import LARGEST, ScenarioConfig, ScenarioError
+from control.scenario.fleet_sizing import sized
 from control.scenario.suites import SCENARIOS
 from control.scheduling.dispatch import DispatchConfig, dispatch_limits
 from control.telemetry.forecast import ForecastConfig
@@ -59,12 +60,14 @@ TABLES = ("forecast", "dispatch", "battery", "gas_turbine", "demand_response")
 def scenario_named(name: str | Path, case: Case) -> ScenarioConfig:
     """A suite or training distribution by its name, or a user's own by the path of its .toml file.
 
+    Suites come at the size of the grid, see `fleet_sizing.sized`.
+
     Raises:
         ScenarioError: there is none of this name, or its file is wrong.
     """
     name = str(name)
     if name in SCENARIOS:
-        return SCENARIOS[name]
+        return sized(SCENARIOS[name], case)
     if name.endswith(".toml"):
         return read_scenario(Path(name), case)
     raise ScenarioError(
@@ -97,7 +100,7 @@ def read_scenario(path: Path, case: Case) -> ScenarioConfig:
     base_name = content.pop("base", "normal")
     if not isinstance(base_name, str) or base_name not in SCENARIOS:
         raise ScenarioError(f"{path}: base = {shown(base_name)}, expected one of {', '.join(SCENARIOS)}.")
-    base = SCENARIOS[base_name]
+    base = sized(SCENARIOS[base_name], case)  # so that what the file says in MW is the user's own
     rows = content.pop("event", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ScenarioError(f"{path}: event = {shown(rows)}, expected a table [[event]] for each event.")

@@ -61,12 +61,16 @@ class RandomOutages:
         config = self.config
         count = int(rng.poisson(config.outage_rate_per_h * config.duration_s / 3600.0))
         count = max(count, config.outages_min)
+        if len(self.units) == 0 and len(self.circuits) == 0:
+            count = 0  # nothing of this grid may be lost
         last_s = min(config.outage_last_s, config.duration_s)
         first_s = min(config.outage_first_s, last_s)
         events = list(config.events)
         back_s = 0.0
         for time_s in np.sort(rng.uniform(first_s, last_s, count)):
             is_unit = rng.uniform() < config.outage_unit_share and len(self.units) > 0
+            if len(self.circuits) == 0:  # a grid without meshes: its circuits are step-ups and radial lines
+                is_unit = True
             rows = self.units if is_unit else self.circuits
             row = int(rows[rng.integers(len(rows))])
             returns = rng.uniform() < config.repair_probability and not is_unit

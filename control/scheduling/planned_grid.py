@@ -143,6 +143,18 @@ class PlannedGrid:
         in_band = (vm_pu >= case.bus.vm_min_pu + MARGIN_PU) & (vm_pu <= case.bus.vm_max_pu - MARGIN_PU)
         return bool(np.all(in_band | ~live) and np.all(loading <= 100.0 - MARGIN_PERCENT))
 
+    def solved(
+        self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Voltages [pu], [bus], and what circuits carry [MVA], [branch], all in service; None: no solution."""
+        engine = self._engine
+        self._take_in_service(self._every_branch, self._in_schedule(p_machine_mw))
+        engine.set_reactors(0, self.first_reactor_share(p_load_mw))
+        engine.reset_voltages(0)
+        if not engine.solve(self._injection(p_load_mw, p_renewable_mw, p_machine_mw))[0]:
+            return None
+        return np.abs(engine.v_pu[0]), apparent_power_mva(engine.s_from_mva, engine.s_to_mva)[0]
+
     def first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
         """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""
         case = self.case

@@ -47,7 +47,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_sums import weigh_by_inertia, weigh_groups
 from grid_model.dynamics.injections import Injections
 from grid_model.dynamics.interruption import Interruption
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import SwingConfig, swing_of
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.kernels.bus_injection import served_load
 from grid_model.kernels.held import hold
@@ -141,7 +141,7 @@ class ClosedLoop:
         """
         if n_env < 1:
             raise ValueError(f"n_env = {n_env}, expected at least 1")
-        swing = scenario.frequency_model(swing or SwingConfig())
+        swing = scenario.frequency_model(swing or swing_of(case))
         self.case = case
         self.scenario = scenario
         self.n_env = n_env

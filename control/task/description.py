@@ -14,9 +14,9 @@ from cases.series import NOMINAL_LOAD_MW, Series
 from control.plants.fleet import Fleet
 from control.scenario.config import ScenarioConfig
 from control.scenario.fleet_sizing import fleet_of
-from control.task.layout import OBSERVATION_SIZE
+from control.task.layout import FORECAST_MW, OBSERVATION_SIZE
 from control.task.reward import RewardConfig
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import SwingConfig, swing_of
 
 __all__ = ["TaskDescription", "mean_load_share"]
 
@@ -66,12 +66,12 @@ class TaskDescription:
         Raises:
             ValueError: `swing` has an inertia or a dead band of its own.
         """
-        swing = swing or SwingConfig()
+        swing = swing or swing_of(case)
         return cls(
             case=case,
             fleet=fleet_of(case, scenario),
             load_share=mean_load_share(series),
-            reward=reward or RewardConfig(),
+            reward=reward or RewardConfig.of(case),
             swing=swing,
             scenario_swing=scenario.frequency_model(swing),
             observation_size=observation_size,
@@ -82,6 +82,11 @@ class TaskDescription:
     def interval_s(self) -> float:
         """Control interval [s]."""
         return self.fleet.interval_s
+
+    @property
+    def forecast_mw(self) -> float:
+        """What agents' forecasts are divided by [MW]."""
+        return FORECAST_MW * self.case.setting.size
 
     @property
     def mean_load_mw(self) -> float:

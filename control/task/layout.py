@@ -47,7 +47,7 @@ FORECAST_STEPS = (0, 2, 4)  # steps 1, 3 and 5 of 5 minutes
 AVERAGE_S = (20.0, 100.0)  # time constants of the leaky averages of the own frequency deviation
 NEAR_LIMIT_FROM = 0.5  # of the capacity utilisation: what is beyond is shown once more, by itself
 
-# Scales that bring every number to order one.
+# Scales that bring every number to order one; those in MW are the 68-bus system's, other grids' by `setting.size`.
 DF_HZ = 0.05
 FORECAST_MW = 500.0
 SLOPE_MW = 100.0

@@ -88,7 +88,10 @@ def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEA
     np.fill_diagonal(distance, -1.0)
     # Rounding keeps two corridors of equal reactance a tie whatever the order of summation.
     order = np.argsort(distance[bus].round(9), axis=1, kind="stable")
-    return order[:, 1 : n_nearest + 1]
+    nearest = order[:, 1 : n_nearest + 1]
+    missing = n_nearest - nearest.shape[1]
+    # A grid of fewer buses shows the farthest of them again.
+    return np.pad(nearest, ((0, 0), (0, missing)), mode="edge") if missing else nearest
 
 
 def observe_agents(
@@ -222,6 +225,8 @@ class _Plants(NamedTuple):
     renewable_mw: FloatArray  # capacity of the renewable plants, [renewable]
     largest: IntArray  # rows of the largest loads, [30]
     nominal_mw: FloatArray  # of all loads, [load]
+    forecast_mw: float  # scales of forecast and slope
+    slope_mw: float
 
 
 class Observer:
@@ -245,14 +250,15 @@ class Observer:
         """
         bus = case.resource.bus
         at_bus = case.load.bus[:, None] == bus  # the cases have one load a bus at most
-        own_mw = np.maximum(case.load.p_mw[at_bus.argmax(axis=0)], 1e-9)
+        own_mw = case.load.p_mw[at_bus.argmax(axis=0)]
+        has_load = at_bus.any(axis=0) & (own_mw > 0.0)  # what a file feeds in as a negative load is none
         self.size, self.state_size = size, state_size(case)
         self.nearest = electrically_nearest_buses(case, bus)
         self._plants = _Plants(
             bus=bus,
             nearest=self.nearest,
             own_load=at_bus.argmax(axis=0),
-            per_own_load_mw=np.where(at_bus.any(axis=0), 1.0 / own_mw, 0.0),
+            per_own_load_mw=np.where(has_load, 1.0 / np.where(has_load, own_mw, 1.0), 0.0),
             is_bess=fleet.kind == BESS,
             capacity_mwh=fleet.energy_mwh,
             range_mw=fleet.range_mw,
@@ -261,6 +267,8 @@ class Observer:
             renewable_mw=case.renewable.p_max_mw * renewable_scale,
             largest=np.argsort(-case.load.p_mw, kind="stable")[:N_LARGEST_LOADS],
             nominal_mw=case.load.p_mw,
+            forecast_mw=FORECAST_MW * case.setting.size,
+            slope_mw=SLOPE_MW * case.setting.size,
         )
 
     def observe(self, now: Measured) -> tuple[Float32Array, Float32Array]:
@@ -301,14 +309,14 @@ def _fill(now: Measured, plants: _Plants, agents: Float32Array, state: Float32Ar
             for j in range(n_nearest):
                 agents[e, i, FIRST_NEAREST + j] = now.late[e, 1 + plants.nearest[i, j]] / DF_HZ
             for j, step in enumerate(FORECAST_STEPS):
-                agents[e, i, FIRST_FORECAST + j] = now.late[e, 1 + n_bus + step] / FORECAST_MW
+                agents[e, i, FIRST_FORECAST + j] = now.late[e, 1 + n_bus + step] / plants.forecast_mw
             agents[e, i, HOUR] = now.hour[e] / 12.0 - 1.0
             agents[e, i, WEEKDAY] = now.weekday[e] / 3.0 - 1.0
             agents[e, i, UTILISATION] = use
             if agents.shape[2] > OBSERVATION_SIZE:
                 agents[e, i, BEFORE_DF] = now.before_hz[e, i] / DF_HZ
                 agents[e, i, LAST_ACTION] = now.last_action[e, i]
-                agents[e, i, SLOPE] = now.slope_mw[e] / SLOPE_MW
+                agents[e, i, SLOPE] = now.slope_mw[e] / plants.slope_mw
             if agents.shape[2] > EXTENDED_SIZE:
                 agents[e, i, EARLIER_DF] = now.past_hz[0, e, i] / DF_HZ
                 for j in range(1, now.past_hz.shape[0]):

@@ -11,12 +11,13 @@ early never pays. Terms are returned as they enter R, so they are negative or ze
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
 from control.plants.fleet import Fleet
 from grid_model.compilation import compiled
 
@@ -33,6 +34,12 @@ class RewardConfig:
     movement: float = 1.0  # multiplies C_i, which is per MW moved
     effort: float = 0.1  # multiplies W_i, which is per MW^2
     violation: float = 10_000.0  # per kind of limit and interval
+
+    @classmethod
+    def of(cls, case: Case) -> RewardConfig:
+        """The usual weights; the frequency term, a sum over buses, counts as if there were 68."""
+        usual = cls()
+        return replace(usual, frequency_per_hz2=usual.frequency_per_hz2 / case.setting.bus_count)
 
 
 class RewardPrices(NamedTuple):

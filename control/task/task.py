@@ -18,7 +18,7 @@ import operator
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +26,12 @@ import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
-from cases.ieee68 import load_ieee68
-from cases.series import Series, load_series
+from cases.series import Series
 from control.scenario.config import ScenarioConfig
 from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS
+from control.scenario.task_grid import open_task_grid, published_case, published_series
 from control.task.description import TaskDescription
 from control.task.layout import AVERAGE_S, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
@@ -40,7 +40,7 @@ from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interv
 from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
 from grid_model.compilation import announced, compiled
-from grid_model.dynamics.parameters import Level, SwingConfig
+from grid_model.dynamics.parameters import Level, SwingConfig, swing_of
 
 __all__ = [
     "ActionError",
@@ -340,6 +340,7 @@ class Task:
             }
         return draws | {
             "scenario": repr(self.scenario),
+            "grid": self.case.digest,
             "generators": [g.bit_generator.state for g in self._generators],
             "before_episode": deepcopy(self._before_episode),
             "length": self._length.copy(),
@@ -353,9 +354,14 @@ class Task:
         """Continue from a state that `get_state` returned, also in another process.
 
         Raises:
-            ValueError: it is the state of another scenario or of another number of environments.
+            ValueError: it is the state of another grid, scenario or number of environments.
             ScenarioError: there is no such scenario any more.
         """
+        if state.get("grid", self.case.digest) != self.case.digest:  # those of earlier versions do not say
+            raise ValueError(
+                f"the saved state is of another grid than case {self.case.name} as it is here; go on with the grid it "
+                "was saved with"
+            )
         n_env = len(state["length"])
         if n_env != self.n_env:
             raise ValueError(f"the saved state is of {n_env} environments, this batch has {self.n_env}")
@@ -435,24 +441,13 @@ class Task:
         return cut
 
 
-@lru_cache(maxsize=4)
-def published_case(variant: str = "rogers") -> Case:
-    """The 68-bus system, read once."""
-    return load_ieee68(variant)
-
-
-@lru_cache(maxsize=1)
-def published_series() -> Series:
-    """The real year, read once."""
-    return load_series()
-
-
 def make_task(
     scenario: str | ScenarioConfig = "training",
     n_env: int = 1,
     seed: int = 0,
     observation: str = "default",
     *,
+    case: str | Case = "",
     variant: str = "rogers",
     level: Level | None = None,
     swing: SwingConfig | None = None,
@@ -461,14 +456,16 @@ def make_task(
     auto_reset: bool = True,
     check: bool = True,
 ) -> Task:
-    """A task on the 68-bus system.
+    """A task on the 68-bus system, or on any other grid.
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
         n_env: episodes at once.
-        seed: see `Task`, as for the arguments below but for the next two.
+        seed: see `Task`, as for the arguments below but for the next three.
         observation: see `Task`.
-        variant: of the case, `rogers` or `tr18`.
+        case: a grid by its name or file (`control.scenario.task_grid`), or a `Case` with plants on it; the 68-bus
+            system if empty.
+        variant: of the 68-bus system, `rogers` or `tr18`.
         level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
         swing: see `Task`.
         reward: see `Task`.
@@ -478,11 +475,13 @@ def make_task(
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
+        CaseDataError: there is no such grid, or it cannot be played on.
         ValueError: see `Task`.
     """
-    case = published_case(variant)
+    if isinstance(case, str):
+        case = open_task_grid(case).case if case else published_case(variant)
     if level is not None:
-        swing = replace(swing or SwingConfig(), level=level)
+        swing = replace(swing or swing_of(case), level=level)
     config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
     build = partial(
         Task,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from cases.arrays import FloatArray
@@ -13,9 +13,10 @@ from grid_model.dynamics.load_shedding import LoadSheddingConfig
 from grid_model.dynamics.over_frequency import OverFrequencyConfig
 from grid_model.dynamics.terminal_voltage import TerminalVoltageModel
 
-__all__ = ["Level", "SwingConfig", "machine_inertia_mws_per_hz"]
+__all__ = ["Level", "SwingConfig", "machine_inertia_mws_per_hz", "swing_of"]
 
 Level = Literal["machine", "area", "system"]
+PUBLISHED_F0_HZ = 60.0  # of the settings of relays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,34 @@ class SwingConfig:
             )
         if self.inertia_to_mws is not None and not self.inertia_to_mws > 0.0:
             raise ValueError(f"frequency model: inertia_to_mws = {self.inertia_to_mws}, expected > 0")
+
+
+def swing_of(case: Case) -> SwingConfig:
+    """The usual frequency model at a grid's size and nominal frequency; on the 68-bus system the default one.
+
+    Gain and rate of the governors are in proportion to the grid's load, and relays stand as far from nominal frequency
+    as on 60 Hz.
+    """
+    usual, size, shift_hz = SwingConfig(), case.setting.size, case.f0_hz - PUBLISHED_F0_HZ
+    if size == 1.0 and shift_hz == 0.0:
+        return usual
+    governor, shedding, over = usual.governor, usual.load_shedding, usual.over_frequency
+    assert shedding is not None
+    assert over is not None
+    return replace(
+        usual,
+        governor=replace(
+            governor,
+            gain_mw_per_hz=governor.gain_mw_per_hz * size,
+            rate_mw_per_s=governor.rate_mw_per_s * size,
+        ),
+        load_shedding=replace(shedding, stage_hz=tuple(stage + shift_hz for stage in shedding.stage_hz)),
+        over_frequency=replace(
+            over,
+            renewable_from_hz=over.renewable_from_hz + shift_hz,
+            trip_stage_hz=tuple(stage + shift_hz for stage in over.trip_stage_hz),
+        ),
+    )
 
 
 def machine_inertia_mws_per_hz(case: Case, inertia_to_mws: float | None = None) -> FloatArray:

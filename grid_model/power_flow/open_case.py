@@ -151,6 +151,20 @@ def open_and_solve(source: str, dynamics: Path | None = None) -> SolvedGrid:
     )
 
 
+def balanced(case: Case) -> Case:
+    """The case with a slack power that balances its schedule, after loads or powers have been changed.
+
+    Raises:
+        CaseDataError: its schedule has no AC power flow.
+    """
+    try:
+        return _solve(case, ())[0]
+    except PowerFlowDiverged as error:
+        raise CaseDataError(
+            f"{case.name}: its schedule has no AC power flow, expected a healthy grid."
+        ) from error
+
+
 def _solve(case: Case, held: tuple[HeldAngle, ...]) -> tuple[Case, ComplexArray, FloatArray]:
     """The case with slack powers as solved, its voltages [bus], and what was left to the slacks [MW].
 

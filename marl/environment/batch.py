@@ -182,6 +182,7 @@ def make_batch(
     seed: int = 0,
     observation: str = "default",
     *,
+    case: str | Case = "",
     variant: str = "rogers",
     level: Level | None = None,
     swing: SwingConfig | None = None,
@@ -190,14 +191,16 @@ def make_batch(
     auto_reset: bool = True,
     check: bool = True,
 ) -> GridBatch:
-    """A batch of episodes on the 68-bus system.
+    """A batch of episodes on the 68-bus system, or on any other grid.
 
     Args:
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
         n_env: episodes at once.
         seed: environment k draws its episodes from child k of this seed.
         observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, or `memory`, 22.
-        variant: of the case, `rogers` or `tr18`.
+        case: a grid by its name or file (`control.scenario.task_grid`), or a `Case` with plants on it; the 68-bus
+            system if empty.
+        variant: of the 68-bus system, `rogers` or `tr18`.
         level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
         swing: frequency model; the default one if None.
         reward: weights; the default ones if None.
@@ -207,6 +210,7 @@ def make_batch(
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
+        CaseDataError: there is no such grid, or it cannot be played on.
         ValueError: an option has a value that it cannot have.
     """
     return GridBatch(
@@ -215,6 +219,7 @@ def make_batch(
             n_env,
             seed,
             observation,
+            case=case,
             variant=variant,
             level=level,
             swing=swing,

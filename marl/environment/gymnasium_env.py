@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
+from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
 from control.task.task import ActionError
@@ -45,6 +46,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         view: str = "agents",
         seed: int | None = None,
         observation: str = "default",
+        case: str | Case = "",
         variant: str = "rogers",
         level: Level | None = None,
         swing: SwingConfig | None = None,
@@ -59,6 +61,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             view: what is observed, `agents` or `state`.
             seed: see `GridParallelEnv`.
             observation: see `GridParallelEnv`.
+            case: see `GridParallelEnv`.
             variant: see `GridParallelEnv`.
             level: see `GridParallelEnv`.
             swing: see `GridParallelEnv`.
@@ -76,6 +79,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             scenario,
             seed=seed,
             observation=observation,
+            case=case,
             variant=variant,
             level=level,
             swing=swing,

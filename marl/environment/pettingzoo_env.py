@@ -10,6 +10,7 @@ import numpy as np
 from pettingzoo import ParallelEnv
 
 from cases.arrays import FloatArray
+from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
 from control.task.task import ActionError, TaskObservation, checked_seed, make_task
@@ -44,6 +45,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         *,
         seed: int | None = None,
         observation: str = "default",
+        case: str | Case = "",
         variant: str = "rogers",
         level: Level | None = None,
         swing: SwingConfig | None = None,
@@ -58,7 +60,9 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             seed: of the environment's own generator, which unseeded resets draw from; from the system's entropy if
                 None, so that copies play different episodes.
             observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, or `memory`, 22.
-            variant: of the case, `rogers` or `tr18`.
+            case: a grid by its name or file (`control.scenario.task_grid`), or a `Case` with plants on it; the 68-bus
+                system if empty.
+            variant: of the 68-bus system, `rogers` or `tr18`.
             level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
             swing: frequency model; the default one if None.
             reward: weights; the default ones if None.
@@ -78,6 +82,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "scenario": scenario,
             "seed": seed,
             "observation": observation,
+            "case": case,
             "variant": variant,
             "level": level,
             "swing": swing,
@@ -93,6 +98,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             1,
             own_seed,
             observation,
+            case=case,
             variant=variant,
             level=level,
             swing=swing,

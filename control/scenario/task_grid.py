@@ -1,0 +1,336 @@
+"""Any grid made ready for a task: a name or a file -> Case with plants, wind, sun, areas and sizes.
+
+    rogers, tr18                the 68-bus system, as published
+    case39, *.m, *.mat, *.json  any other, see `grid_model.power_flow.open_case`, and all else by rule
+    *.toml                      a grid file, which names one and says what is known about it:
+
+    grid = "mine.m"              # a name or a file beside this one
+    machines = "machines.csv"    # data of machines (`cases.typical_machines`), else typical ones
+    plants = "plants.csv"        # or tables [[plant]]; else by rule (`control.plants.placement`)
+    renewables = "wind.csv"      # or tables [[renewable]]; else by rule
+    areas = "coherency"          # or "file", its own; or a CSV with columns bus, area
+    n_areas = 3                  # of coherency; else as many as the modes suggest
+    limits = "fit"               # widened to what the year brings about, or "file", as they are
+    load_scale = 0.9             # of loads and machines' powers
+
+Areas are the file's own where it has several, else coherent ones. What a file leaves open for the dynamics is settled
+here, and told in the notes: a machine without active power gets no governor; machines are dispatched in proportion to
+their published powers, as on the 68 buses, and run all the time; shunts stay as they are; a load without active power
+is a shunt.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import CaseDataError, FloatArray
+from cases.case import Case, ReactorTable, ShuntTable
+from cases.csv_table import read_csv_table
+from cases.grid_setting import PUBLISHED_BUSES, GridSetting
+from cases.grid_tables import CONDENSER_MVA, COST_LINEAR, MARGINAL_COST
+from cases.ieee68 import VARIANTS, load_ieee68
+from cases.series import NOMINAL_LOAD_MW, Series, load_series
+from control.plants.placement import (
+    csv_rows,
+    plant_size,
+    plants_by_rule,
+    plants_of,
+    renewables_by_rule,
+    renewables_of,
+)
+from control.scenario.base_case import fitted, in_words, undisturbed
+from control.scenario.suites import NORMAL, STRESS
+from grid_model.dynamics.slow_coherency import with_coherent_areas
+from grid_model.power_flow.open_case import balanced, open_grid
+
+__all__ = ["PUBLISHED", "TaskGrid", "equipped", "open_task_grid", "published_case", "published_series"]
+
+PUBLISHED = "rogers"
+N_REGION = 3  # of the year's load
+NO_LOAD_MW = 1e-6
+KEYS = ("grid", "machines", "plants", "renewables", "areas", "n_areas", "limits", "load_scale")
+LARGEST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskGrid:
+    """A grid ready for a task."""
+
+    case: Case
+    notes: tuple[str, ...]  # what was assumed
+    warnings: tuple[str, ...]  # what it breaks before anybody acts, and what to do
+
+
+@lru_cache(maxsize=4)
+def published_case(variant: str = PUBLISHED) -> Case:
+    """The 68-bus system, read once."""
+    return load_ieee68(variant)
+
+
+@lru_cache(maxsize=1)
+def published_series() -> Series:
+    """The real year, read once."""
+    return load_series()
+
+
+def open_task_grid(source: str = "") -> TaskGrid:
+    """Open a grid and put on it what a task needs; kept for the next call as long as its file stays as it is.
+
+    Args:
+        source: see the module's head; the 68-bus system if empty.
+
+    Raises:
+        CaseDataError: there is no such grid, or it or what stands on it cannot be.
+    """
+    source = source or PUBLISHED
+    if source in VARIANTS:
+        return TaskGrid(case=published_case(source), notes=(), warnings=())
+    return _opened(source, _stamp(source))
+
+
+def _stamp(source: str) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of the file, and of all tables beside a grid file."""
+    path = Path(source)
+    files = sorted(path.parent.glob("*.*")) if path.suffix == ".toml" else [path]
+    found = []
+    for file in files:
+        if file.suffix in (".toml", ".csv", ".m", ".mat", ".json") and file.is_file():
+            about = file.stat()
+            found.append((file.name, about.st_size, about.st_mtime_ns))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _opened(source: str, stamp: tuple[tuple[str, int, int], ...]) -> TaskGrid:
+    choices: Mapping[str, Any] = {}
+    directory = Path()
+    if source.endswith(".toml"):
+        path = Path(source)
+        choices, directory = _read(path), path.parent
+    grid = str(choices.get("grid", source))
+    beside = directory / grid
+    machines = choices.get("machines")
+    opened = open_grid(
+        str(beside) if beside.is_file() else grid, None if machines is None else directory / machines
+    )
+    case = opened.case
+    if source.endswith(".toml"):
+        case = replace(case, name=Path(source).stem)
+    return equipped(case, choices, directory, where=source, notes=opened.notes)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The entries of a grid file.
+
+    Raises:
+        CaseDataError: it cannot be read, or holds what no grid file does.
+    """
+    try:
+        with open(path, "rb") as file:
+            read = file.read(LARGEST_BYTES + 1)
+        if len(read) > LARGEST_BYTES:
+            raise CaseDataError(f"{path} is larger than a million bytes: it is no grid file.")
+        content = tomllib.loads(read.decode("utf-8").replace("\r\n", "\n"))
+    except OSError as error:
+        raise CaseDataError(f"cannot read {path}: {error.strerror or error}.") from error
+    except RecursionError as error:
+        raise CaseDataError(f"{path} is nested deeper than any grid file is.") from error
+    except CaseDataError:
+        raise
+    except ValueError as error:
+        raise CaseDataError(f"{path} is not TOML: {error}.") from error
+    for key, value in content.items():
+        if key in ("plant", "renewable"):
+            good = isinstance(value, list) and all(isinstance(row, dict) for row in value)
+            expected = f"tables [[{key}]]"
+        elif key in ("n_areas", "load_scale"):
+            good, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+            good = good and (0.0 < value <= 10.0 if key == "load_scale" else value == round(value) >= 1)
+        elif key in KEYS:
+            good, expected = isinstance(value, str) and value != "", "text"
+        else:
+            raise CaseDataError(
+                f"{path}: unknown key {key}, expected one of {', '.join(KEYS)}, plant, renewable."
+            )
+        if not good:
+            raise CaseDataError(f"{path}: {key} = {value!r}, expected {expected}.")
+    for table, listed in (("plant", "plants"), ("renewable", "renewables")):
+        if table in content and listed in content:
+            raise CaseDataError(f"{path}: {listed} and [[{table}]], expected one of them.")
+    if "grid" not in content:
+        raise CaseDataError(f"{path}: no grid, expected the name or file of one.")
+    if content.get("limits", "fit") not in ("fit", "file"):
+        raise CaseDataError(f"{path}: limits = {content['limits']!r}, expected fit or file.")
+    return content
+
+
+def equipped(
+    case: Case,
+    choices: Mapping[str, Any] | None = None,
+    directory: Path = Path(),
+    *,
+    where: str = "",
+    notes: tuple[str, ...] = (),
+) -> TaskGrid:
+    """A grid with everything on it that a task needs.
+
+    Args:
+        case: the grid, as it was opened.
+        choices: entries of a grid file; none if None.
+        directory: where files of theirs are.
+        where: of the choices, for messages.
+        notes: what was assumed already.
+
+    Raises:
+        CaseDataError: the grid has no load, several islands, or a table of the user's is wrong.
+    """
+    choices, said = choices or {}, list(notes)
+    if case.n_island > 1:
+        raise CaseDataError(
+            f"case {case.name}: {case.n_island} islands, expected one, as each has a frequency of its own. Open them "
+            "as grids of their own."
+        )
+    if case.n_dc_line > 0:
+        raise CaseDataError(
+            f"case {case.name}: {case.n_dc_line} DC lines, expected none: the frequency model has no law for them yet."
+        )
+    case = _settled(case, float(choices.get("load_scale", 1.0)), said)
+    case = _with_areas(case, choices, directory, said)
+    total_mw = float(case.load.p_mw.sum())
+    if not total_mw > 0.0:
+        raise CaseDataError(f"case {case.name}: {total_mw:g} MW of load, expected some to balance.")
+    size = total_mw / NOMINAL_LOAD_MW
+    rows = choices.get("plant", csv_rows(directory / choices["plants"]) if "plants" in choices else None)
+    plants = plants_by_rule(case) if rows is None else plants_of(rows, case, size, where)
+    rows = choices.get(
+        "renewable", csv_rows(directory / choices["renewables"]) if "renewables" in choices else None
+    )
+    renewables = renewables_by_rule(case) if rows is None else renewables_of(rows, case, where)
+    case = replace(
+        case,
+        resource=plants,
+        renewable=renewables,
+        setting=GridSetting(
+            size=size,
+            plant_size=plant_size(plants.kind, size),
+            bus_count=case.n_bus / PUBLISHED_BUSES,
+            region_of_area=tuple(k % N_REGION for k in range(case.n_area)),
+            inertia_mws=float((case.machine.h_s * case.machine.base_mva).sum()),
+            unit_p_mw=_units(case.machine.p_mw, size),
+            always_running=True,
+        ),
+    )
+    counts = {kind: plants.kind.count(kind) for kind in dict.fromkeys(plants.kind)}
+    said.append(
+        f"{total_mw:.0f} MW of load, {100.0 * size:.1f} % of the 68-bus system's, in {case.n_area} areas; "
+        + ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        + f"; {case.n_renewable} plants of wind and sun, {renewables.p_max_mw.sum():.0f} MW"
+    )
+    found = undisturbed(case, published_series())
+    if choices.get("limits", "fit") == "fit":
+        case, widened = fitted(case, found)
+        said += widened
+    return TaskGrid(case=case, notes=tuple(said), warnings=in_words(case, found))
+
+
+def _settled(case: Case, load_scale: float, said: list[str]) -> Case:
+    """The grid with what its file leaves open for the dynamics settled, see the module's head.
+
+    Raises:
+        CaseDataError: no machine has active power, or the scaled grid has no power flow.
+    """
+    load, machine, shunt = case.load, case.machine, case.shunt
+    if load_scale != 1.0:
+        load = replace(load, p_mw=load.p_mw * load_scale, q_mvar=load.q_mvar * load_scale)
+        machine = replace(machine, p_mw=machine.p_mw * load_scale)
+        said.append(f"loads and machines at {100.0 * load_scale:g} % of their file's powers")
+    reactive = np.abs(load.p_mw) < NO_LOAD_MW
+    banks = case.base_reactor_share * case.reactor.q_mvar
+    shunt = ShuntTable(
+        bus=np.concatenate([shunt.bus, case.reactor.bus, load.bus[reactive]]),
+        p_mw=np.concatenate([shunt.p_mw, np.zeros(len(banks) + np.count_nonzero(reactive))]),
+        q_mvar=np.concatenate([shunt.q_mvar, banks, load.q_mvar[reactive]]),
+    )
+    if reactive.any():
+        said.append(f"{np.count_nonzero(reactive)} loads without active power are shunts")
+    keep = ~reactive
+    load = replace(
+        load,
+        name=tuple(name for name, k in zip(load.name, keep, strict=True) if k),
+        bus=load.bus[keep],
+        p_mw=load.p_mw[keep],
+        q_mvar=load.q_mvar[keep],
+        **{column: getattr(load, column)[keep] for column in load.share_columns},
+    )
+    case = replace(
+        case,
+        load=load,
+        shunt=shunt,
+        machine=machine,
+        reactor=ReactorTable(bus=np.zeros(0, dtype=np.int64), q_mvar=np.zeros(0)),
+        base_reactor_share=0.0,
+    )
+    case = balanced(case)
+    machine = case.machine
+    turning = machine.p_mw > 0.0
+    if not turning.any():
+        raise CaseDataError(f"case {case.name}: no machine with active power, expected one that governs.")
+    rating = np.where(turning, machine.rating_mva, np.minimum(machine.rating_mva, CONDENSER_MVA))
+    # A slack that was left with more than its file's limit is as large as what it gives.
+    rating = np.maximum(rating, np.where(turning, machine.p_mw / NORMAL.dispatch.p_max_share, 0.0))
+    # At the published powers all marginal costs are one, so the dispatch there is the file's own.
+    least_mw = 1e-3 * rating
+    cost_quadratic = (MARGINAL_COST - COST_LINEAR) / (2.0 * np.maximum(machine.p_mw, least_mw))
+    if np.any(~turning):
+        said.append(f"{np.count_nonzero(~turning)} machines without active power have no governor")
+    return replace(case, machine=replace(machine, rating_mva=rating, cost_quadratic=cost_quadratic))
+
+
+def _with_areas(case: Case, choices: Mapping[str, Any], directory: Path, said: list[str]) -> Case:
+    """The grid with areas: coherent ones, its file's, or those of a CSV.
+
+    Raises:
+        CaseDataError: more areas than machines are asked for, or the CSV does not list the buses.
+    """
+    areas = str(choices.get("areas", "file" if case.n_area > 1 else "coherency"))
+    if areas == "coherency":
+        try:
+            n_area = choices.get("n_areas")
+            found = with_coherent_areas(case, None if n_area is None else int(n_area))
+        except ValueError as error:
+            raise CaseDataError(str(error)) from error
+        said.append(f"{found.n_area} areas by slow coherency of the machines")
+        return found
+    if "n_areas" in choices:
+        raise CaseDataError(f"case {case.name}: n_areas is of areas = coherency, not of areas = {areas}.")
+    if areas == "file":
+        return case
+    table = read_csv_table(directory / areas)
+    table.require_unique("bus")
+    position = {int(n): k for k, n in enumerate(case.bus.bus_number)} | dict(case.fused)
+    bus, name = table.positions("bus", position), table.texts("area")
+    by_bus = dict(zip(bus.tolist(), name, strict=True))
+    missing = [int(n) for k, n in enumerate(case.bus.bus_number) if k not in by_bus]
+    if missing:
+        raise CaseDataError(f"{areas}: no area for bus {missing[0]}, expected one for every bus.")
+    names = list(dict.fromkeys(name))
+    area = np.array([names.index(by_bus[k]) for k in range(case.n_bus)], dtype=np.int64)
+    return replace(case, area_names=tuple(names), bus=replace(case.bus, area=area))
+
+
+def _units(p_mw: FloatArray, size: float) -> tuple[float, float, float]:
+    """Least and largest power of units that may trip, and the largest of `stress` [MW].
+
+    As large a part of the load as on the 68-bus system; where no unit is, all smaller ones may.
+    """
+    least_mw, most_mw = NORMAL.unit_p_min_mw * size, NORMAL.unit_p_max_mw * size
+    if not np.any((p_mw >= least_mw) & (p_mw <= most_mw)):
+        least_mw = NO_LOAD_MW
+    return least_mw, most_mw, max(STRESS.unit_p_max_mw * size, most_mw)

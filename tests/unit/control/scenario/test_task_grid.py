@@ -1,0 +1,163 @@
+"""Any grid made ready for a task: what stands on it, how large, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cases.arrays import CaseDataError
+from cases.case import Case
+from cases.series import RENEWABLE_NAMES
+from control.plants.fleet import make_fleet
+from control.scenario.fleet_sizing import PUBLISHED_INERTIA_MWS, fleet_of, sized
+from control.scenario.suites import NORMAL, SHIFT, STRESS
+from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case
+from control.task.reward import RewardConfig
+from grid_model.dynamics.parameters import SwingConfig, swing_of
+
+
+def grid_file(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def case39() -> Case:
+    return open_task_grid("case39").case
+
+
+def test_the_68_buses_are_as_published():
+    case = open_task_grid("").case
+    assert case is published_case(PUBLISHED)
+    assert sized(SHIFT, case) is SHIFT
+    assert swing_of(case) == SwingConfig()
+    assert RewardConfig.of(case) == RewardConfig()
+    machine = case.machine
+    assert float((machine.h_s * machine.base_mva).sum()) == PUBLISHED_INERTIA_MWS
+
+
+def test_plants_of_a_kind_are_as_large_a_part_of_the_load_as_on_the_68_buses(case39):
+    published = published_case()
+    size = case39.load.p_mw.sum() / 18_234.0  # the nominal load of the 68 buses, SOURCE.md
+    here, there = fleet_of(case39, sized(NORMAL, case39)), make_fleet(published, 4.0)
+    for code in range(3):
+        ours, theirs = here.kind == code, there.kind == code
+        for name in ("high_mw", "low_mw", "step_mw"):
+            np.testing.assert_allclose(
+                getattr(here, name)[ours].sum(), size * getattr(there, name)[theirs].sum(), rtol=1e-12
+            )
+        # Through all of their range together the plants cost what they do there, by C |dP| and by W dP^2.
+        step_here, step_there = here.step_mw[ours], there.step_mw[theirs]
+        np.testing.assert_allclose(
+            (here.cost_per_mw[ours] * step_here).sum(),
+            (there.cost_per_mw[theirs] * step_there).sum(),
+            rtol=1e-12,
+        )
+        np.testing.assert_allclose(
+            (here.cost_per_mw2[ours] * step_here**2).sum(),
+            (there.cost_per_mw2[theirs] * step_there**2).sum(),
+            rtol=1e-12,
+        )
+    assert here.energy_mwh[here.bess].sum() == pytest.approx(size * 125.0, rel=1e-12)
+    np.testing.assert_allclose(case39.renewable.p_max_mw.sum(), size * 4300.0, rtol=1e-12)
+    assert case39.renewable.series == RENEWABLE_NAMES
+    assert swing_of(case39).governor.gain_mw_per_hz == pytest.approx(2500.0 * size, rel=1e-12)
+
+
+def test_inertia_of_shift_and_units_that_trip_are_in_proportion(case39):
+    machine = case39.machine
+    own_mws = float((machine.h_s * machine.base_mva).sum())
+    wanted = 90_000.0 / PUBLISHED_INERTIA_MWS * own_mws
+    assert sized(SHIFT, case39).inertia_scale_to_mws == pytest.approx(wanted, rel=1e-12)
+    # 500 to 800 MW of 18,234 are 2.7 to 4.4 % of the load.
+    share = case39.load.p_mw.sum() / 18_234.0
+    normal, stress = sized(NORMAL, case39), sized(STRESS, case39)
+    assert normal.unit_p_min_mw == pytest.approx(500.0 * share, rel=1e-12)
+    assert normal.unit_p_max_mw == pytest.approx(800.0 * share, rel=1e-12)
+    assert stress.unit_p_max_mw == pytest.approx(1350.0 * share, rel=1e-12)
+
+
+def test_gas_stands_at_the_largest_machines_and_batteries_at_the_largest_loads(case39):
+    load = dict(zip(case39.load.bus.tolist(), case39.load.p_mw.tolist(), strict=True))
+    by_load = sorted(load, key=lambda bus: -load[bus])
+    bess = case39.resource.bus[case39.resource.of_kind("bess")].tolist()
+    assert sorted(load[bus] for bus in bess) == sorted(load[bus] for bus in by_load[:5])
+    power = dict(zip(case39.machine.bus.tolist(), case39.machine.p_mw.tolist(), strict=True))
+    gas = case39.resource.bus[case39.resource.of_kind("gas")].tolist()
+    assert sorted(power[bus] for bus in gas) == sorted(power.values())[-8:]
+
+
+def test_the_published_schedule_is_where_all_marginal_costs_are_one(case39):
+    machine = case39.machine
+    marginal = machine.cost_linear + 2.0 * machine.cost_quadratic * machine.p_mw
+    np.testing.assert_allclose(marginal, 30.0, rtol=1e-12)
+
+
+def test_a_grid_file_says_what_stands_where(tmp_path):
+    (tmp_path / "plants.csv").write_text(
+        "name,kind,bus,mw,mwh,ramp_mw_per_min,lag_s,cost_per_mw\n"
+        "akku,bess,5,4,2,8,0.5,3\nturbine,gas,1,6,,,,\ncold store,dr,7,2,,,,\n"
+    )
+    (tmp_path / "areas.csv").write_text(
+        "bus,area\n" + "".join(f"{b},{'west' if b < 5 else 'east'}\n" for b in range(1, 10))
+    )
+    source = grid_file(
+        tmp_path / "mine.toml",
+        'grid = "case9"\nplants = "plants.csv"\nareas = "areas.csv"\nload_scale = 0.8\n'
+        '[[renewable]]\nname = "park"\nkind = "wind"\nbus = 6\nmw = 30\nseries = "wind_3"\n',
+    )
+    case = open_task_grid(source).case
+    assert case.name == "mine"
+    assert case.resource.name == ("akku", "turbine", "cold store")
+    assert case.area_names == ("west", "east")
+    assert case.renewable.series == ("wind_3",)
+    assert case.load.p_mw.sum() == pytest.approx(0.8 * 315.0, rel=1e-12)  # of case9
+    fleet = fleet_of(case, sized(NORMAL, case))
+    np.testing.assert_allclose(fleet.high_mw, [4.0, 6.0, 2.0])
+    np.testing.assert_allclose(fleet.low_mw, [-4.0, -6.0, -2.0])
+    assert fleet.energy_mwh[0] == 2.0
+    assert fleet.lag_s[0] == 0.5
+    assert fleet.cost_per_mw[0] == 3.0
+    # Ramps that are not given are as fast for their range as those of the 68 buses: 10 MW/min of 75, 5 of 40.
+    np.testing.assert_allclose(fleet.step_mw * 15.0, [8.0, 6.0 * 10.0 / 75.0, 2.0 * 5.0 / 40.0])
+
+
+def test_grids_that_differ_in_anything_differ_in_their_digest(case39):
+    assert case39.digest == open_task_grid("case39").case.digest
+    more = replace(case39, load=replace(case39.load, p_mw=case39.load.p_mw * (1.0 + 1e-12)))
+    assert more.digest != case39.digest
+    assert replace(case39, setting=replace(case39.setting, size=1.0)).digest != case39.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('grid = "case9"\nplant = 3\n', "expected tables"),
+        ('grid = "case9"\nbatteries = "x"\n', "unknown key batteries"),
+        ('limits = "fit"\n', "no grid, expected"),
+        ('grid = "case9"\nn_areas = 4\n', "4 areas, expected 1 to 3"),
+        ('grid = "case9"\nlimits = "none"\n', "expected fit or file"),
+        ('grid = "case9"\nload_scale = 0\n', "load_scale = 0"),
+        ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "bess"\nbus = 77\n', "plant 1: .*no bus 77"),
+        ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "coal"\nbus = 1\n', "kind = coal, expected one of bess"),
+        ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "gas"\nbus = 1\nmw = "much"\n', "mw = much, expected a number"),
+        ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "gas"\nbus = 1\nmwh = 3\n', "expected it of batteries alone"),
+        ('grid = "case9"\n[[renewable]]\nname = "a"\nkind = "pv"\nbus = 1\n', "no mw, expected a number"),
+    ],
+)  # fmt: skip
+def test_a_grid_file_that_is_wrong_is_told_in_one_line(tmp_path, text, message):
+    with pytest.raises(CaseDataError, match=message) as told:
+        open_task_grid(grid_file(tmp_path / "wrong.toml", text))
+    assert "\n" not in str(told.value)
+
+
+def test_limits_are_widened_to_the_year_or_broken_ones_are_told(tmp_path, case39):
+    fit = open_task_grid("case39")
+    assert not fit.warnings
+    assert any("limits widened" in note for note in fit.notes)
+    kept = open_task_grid(grid_file(tmp_path / "kept.toml", 'grid = "case39"\nlimits = "file"\n'))
+    # The file's own voltages reach 1.0635 pu at bus 36, where its band ends at 1.06.
+    assert kept.case.bus.vm_max_pu.max() == 1.06
+    assert len(kept.warnings) == 1
+    assert "limits are broken before anybody acts" in kept.warnings[0]
+    assert fit.case.bus.vm_max_pu.max() > 1.0635
