@@ -17,6 +17,7 @@ __all__ = ["ALGORITHMS", "algorithm_named"]
 # Module and class of each: imported when it is asked for, so that a run loads its own learner alone.
 ALGORITHMS: dict[AlgorithmName, tuple[str, str]] = {
     "mappo": ("marl.algorithms.mappo", "MAPPO"),
+    "masac": ("marl.algorithms.masac", "MASAC"),
 }
 
 

@@ -22,6 +22,7 @@ LATER = (
     "memory_size",
     "sequence_steps",
     "burn_in_steps",
+    "off_policy",
 )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from marl.config.check import ConfigError, require
 from marl.config.evaluation import EvaluationConfig
 from marl.config.network import LATER, NetworkConfig
+from marl.config.off_policy import OffPolicyConfig
 from marl.config.ppo import PPOConfig
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigError",
     "EvaluationConfig",
     "NetworkConfig",
+    "OffPolicyConfig",
     "PPOConfig",
     "TrainingConfig",
     "check_resume",
@@ -35,14 +37,14 @@ __all__ = [
 ]
 
 # What `marl.algorithms.registry` knows.
-AlgorithmName = Literal["mappo"]
+AlgorithmName = Literal["mappo", "masac"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One training run."""
 
-    # The learner: mappo, see docs/learners.md.
+    # The learner: mappo, or masac (off-policy with replay), see docs/learners.md.
     algorithm: AlgorithmName = "mappo"
     # Episodes to train for.
     total_episodes: int = 1000
@@ -73,6 +75,8 @@ class TrainingConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     # The update.
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    # Replay and soft actor-critic, for masac.
+    off_policy: OffPolicyConfig = field(default_factory=OffPolicyConfig)
     # Periodic evaluation on held-out episodes: it chooses the best model.
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -151,7 +155,12 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
 
     if not isinstance(values, Mapping):
         raise ConfigError(f"TrainingConfig is {values!r}, expected settings by their names")
-    nested = {"network": NetworkConfig, "ppo": PPOConfig, "evaluation": EvaluationConfig}
+    nested = {
+        "network": NetworkConfig,
+        "ppo": PPOConfig,
+        "off_policy": OffPolicyConfig,
+        "evaluation": EvaluationConfig,
+    }
     config: TrainingConfig = build(
         TrainingConfig, {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
     )
@@ -189,6 +198,9 @@ FIXED_ON_RESUME = (
     "ppo.buffer_steps",
     "ppo.policy_average",
     "ppo.normalize_values",
+    "off_policy.replay_steps",
+    "off_policy.n_step",
+    "off_policy.priority_exponent",
     # The best model is the best on one set of episodes.
     "evaluation.eval_scenario",
     "evaluation.eval_episodes",

@@ -27,8 +27,24 @@ class Policy(nn.Module):
     """Decentralised actors of all groups; every agent acts on its own observation."""
 
     def __init__(
-        self, groups: tuple[AgentGroup, ...], config: NetworkConfig, metadata: Mapping[str, Any] | None = None
+        self,
+        groups: tuple[AgentGroup, ...],
+        config: NetworkConfig,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        squashed: bool = False,
     ) -> None:
+        """Fresh actors.
+
+        Args:
+            groups: of agents.
+            config: of the networks.
+            metadata: what the model file should say about where the policy comes from.
+            squashed: an action is tanh of what the actors give, as soft actor-critic learns it; else it is clipped.
+
+        Raises:
+            ConfigError: there is not a dead zone for each group.
+        """
         super().__init__()
         if config.dead_zones and len(config.dead_zones) != len(groups):
             raise ConfigError(
@@ -36,6 +52,7 @@ class Policy(nn.Module):
             )
         self.groups = groups
         self.config = config
+        self.squashed = squashed
         # What the file should say about where the policy comes from: scenario, observation, score.
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.actors = ActorSet(groups, config)
@@ -80,6 +97,8 @@ class Policy(nn.Module):
         means = self.means(self.observations_to_tensors(observations), self._memory)
         actions = {}
         for name, mean in means.items():
+            if self.squashed:
+                mean = torch.tanh(mean)
             actions[name] = np.clip(self.apply_dead_zone(name, mean.cpu().numpy()), -1.0, 1.0)
         return actions
 
@@ -142,6 +161,7 @@ class Policy(nn.Module):
         return {
             "groups": [{**asdict(g), "agents": list(g.agents)} for g in self.groups],
             "network": network,
+            "squashed": self.squashed,
             "metadata": self.metadata,
             "weights": {name: x.detach().cpu().clone() for name, x in self.state_dict().items()},
         }
@@ -174,7 +194,8 @@ class Policy(nn.Module):
         if missing:  # a default of today may not be what it was trained with
             raise KeyError(f"network setting {missing[0]}")
         network = NetworkConfig(**settings)
-        policy = cls(groups, network, content["metadata"])
+        # Files of before there was a choice do not say it.
+        policy = cls(groups, network, content["metadata"], squashed=bool(content.get("squashed", False)))
         policy.load_state_dict(content["weights"])
         for name, x in policy.state_dict().items():
             if not torch.isfinite(x).all():

@@ -29,7 +29,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from marl.protocol import AgentGroup, Float32Array, FloatArray, IntArray, Observation, Transition
+from marl.protocol import AgentGroup, BoolArray, Float32Array, FloatArray, IntArray, Observation, Transition
 from marl.storage.storage import Decision, Storage
 from marl.storage.sum_tree import SumTree
 
@@ -253,6 +253,11 @@ class ReplayBuffer(Storage):
         priority = np.abs(errors) + PRIORITY_FLOOR
         self._largest = max(self._largest, float(priority.max()))
         self._tree.set(positions, priority**self.alpha)
+
+    def seen(self) -> tuple[Float32Array, BoolArray]:
+        """Rewards [step, env, value] and terminations [step, env] of all steps kept, in no order."""
+        filled = min(self.n_added, self.length)
+        return self._rewards[:filled], self._terminated[:filled]
 
     # -- state ------------------------------------------------
 

@@ -8,8 +8,8 @@ import torch
 
 from control.scenario.suites import SCENARIOS
 from marl import checkpoint
-from marl.algorithms.mappo import MAPPO
-from marl.config.training import EvaluationConfig, NetworkConfig, PPOConfig, TrainingConfig
+from marl.algorithms.registry import algorithm_named
+from marl.config.training import EvaluationConfig, NetworkConfig, OffPolicyConfig, PPOConfig, TrainingConfig
 from marl.environment.batch import make_batch
 from marl.sampling.inline import InlineSampler
 from marl.training.curriculum import Draw
@@ -67,7 +67,7 @@ def train(directory, *, config=SETTINGS, resume=False, on_progress=None, curricu
     trainer = Trainer(
         config,
         environment,
-        algorithm=MAPPO,
+        algorithm=algorithm_named(config.algorithm),
         directory=directory,
         resume=resume,
         on_progress=on_progress,
@@ -88,6 +88,37 @@ def test_a_killed_run_on_the_grid_resumes_bit_for_bit(tmp_path):
         train(tmp_path / "killed", on_progress=kill)
     assert train(tmp_path / "killed", resume=True).run_state.update == 5
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_killed_run_with_replay_resumes_bit_for_bit(tmp_path):
+    """Five rows of 16 steps in four environments; learning begins in the third, the kill comes after the fourth."""
+    config = replace(
+        SETTINGS,
+        algorithm="masac",
+        off_policy=OffPolicyConfig(
+            replay_steps=200, replay_first=100, replay_batch=16, gradient_steps=1, n_step=3
+        ),
+    )
+
+    def kill(progress):
+        if progress.update == 4:
+            raise Killed
+
+    train(tmp_path / "whole", config=config)
+    with contextlib.suppress(Killed):
+        train(tmp_path / "killed", config=config, on_progress=kill)
+    train(tmp_path / "killed", config=config, resume=True)
+    whole, resumed = (
+        checkpoint.load(tmp_path / run / "checkpoint_last.pt", "run")["learner"]
+        for run in ("whole", "killed")
+    )
+    for part in ("policy", "critics", "targets"):
+        for name, x in whole[part].items():
+            assert torch.equal(resumed[part][name], x), f"{part} {name}"
+    assert whole["draws"] == resumed["draws"]
+    assert np.array_equal(whole["storage"]["priorities"], resumed["storage"]["priorities"])
+    for name, x in whole["storage"]["arrays"].items():
+        assert np.array_equal(resumed["storage"]["arrays"][name], x), name
 
 
 def test_a_curriculum_of_two_stages_trains_on_the_grid_and_resumes_between_them(tmp_path):
