@@ -52,7 +52,7 @@ from marl.checkpoint import copied_state
 from marl.config.check import require
 from marl.config.training import TrainingConfig
 from marl.networks.action_critic import TwinCritics
-from marl.networks.actor import Actor, log_density
+from marl.networks.actor import log_density
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 from marl.storage.replay import ReplayBatch, ReplayBuffer
@@ -87,8 +87,12 @@ class MASAC:
             device: where the networks live; None is the CPU.
 
         Raises:
-            marl.config.check.ConfigError: the critic is to be another than the central one.
+            marl.config.check.ConfigError: critic or actors are to be of another kind than it learns with.
         """
+        require(
+            config.network.actor == "mlp",
+            f'actor = "{config.network.actor}", but masac learns from single steps: actors without a memory, "mlp"',
+        )
         require(
             config.network.critic == "central",
             f'critic = "{config.network.critic}", but masac learns with central critics of all actions',
@@ -205,8 +209,8 @@ class MASAC:
         found = {tag: total / self._n_gradient for tag, total in self._sums.items()}
         found["train/gradient_steps"] = float(self._n_gradient)
         found["train/replay"] = float(self.storage.n_transition)
-        for head, actor in self.policy.actors.heads.items():
-            assert isinstance(actor, Actor)
+        for head in self.policy.actors.heads:
+            actor = self.policy.actors.actor(head)
             found[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
         for g, temperature in zip(self.groups, self.log_temperature.detach().exp(), strict=True):
             found[f"train/temperature_{g.name}"] = float(temperature)
@@ -237,8 +241,8 @@ class MASAC:
                 self.critics.net, self.critics.n_network, ppo.max_grad_norm
             )
         }
-        for head, actor in self.policy.actors.heads.items():
-            assert isinstance(actor, Actor)
+        for head in self.policy.actors.heads:
+            actor = self.policy.actors.actor(head)
             norms[f"train/gradient_norm_{head}"] = clip_gradients(actor, actor.n_network, ppo.max_grad_norm)
         found = {tag: float(x) for tag, x in (measured | norms).items()}
         if not all(math.isfinite(x) for x in found.values()):
@@ -249,9 +253,8 @@ class MASAC:
         for optimizer in (self.critic_optimizer, self.actor_optimizer, self.temperature_optimizer):
             optimizer.step()
         with torch.no_grad():
-            for actor in self.policy.actors.heads.values():
-                assert isinstance(actor, Actor)
-                actor.log_std.clamp_(*LOG_STD_RANGE)
+            for head in self.policy.actors.heads:
+                self.policy.actors.actor(head).log_std.clamp_(*LOG_STD_RANGE)
             for target, value in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
                 target.lerp_(value, settings.polyak)
         self.storage.set_errors(batch.positions, errors.cpu().numpy().astype(np.float64))
