@@ -138,13 +138,14 @@ class FusedUpdate:
         return actors.plain and plain is not None and plain.serves
 
     def begin(self, batch: Batch) -> None:
-        """Takes in the samples that the next steps learn from."""
+        """Takes in the samples that the next steps learn from; networks that it has none of stay as they are."""
 
         def flat(x: Tensor) -> Float32Array:
             return flat_array(x.contiguous())
 
-        for head, network in self.actors.items():
-            network.begin()
+        self._samples, self._of_critic = {}, None
+        for head in batch.weights:
+            self.actors[head].begin()
             self._samples[head] = Samples(
                 inputs=flat(batch.actor_inputs[head]),
                 targets=flat(batch.actions[head]),
@@ -153,6 +154,8 @@ class FusedUpdate:
                 weights=flat(batch.weights[head]),
                 n_agent=batch.weights[head].shape[1],
             )
+        if not batch.critic_inputs:
+            return
         self.critic.begin()
         self._of_critic = Samples(
             inputs=flat(batch.critic_inputs["state"]),
@@ -169,7 +172,7 @@ class FusedUpdate:
         Raises:
             RuntimeError: no samples have been taken in.
         """
-        if self._of_critic is None:
+        if self._of_critic is None and not self._samples:
             raise RuntimeError("there are no samples to learn from: call begin first")
         ppo = self.config
         positions = index.numpy()
@@ -181,15 +184,19 @@ class FusedUpdate:
             huber_delta=ppo.huber_delta if ppo.value_loss == "huber" else math.inf,
         )
         found = {
-            head: network.gradient(self._samples[head], positions, policy)
-            for head, network in self.actors.items()
+            head: self.actors[head].gradient(samples, positions, policy)
+            for head, samples in self._samples.items()
         }
+        if self._of_critic is None:
+            return found
         return found | {"critic_state": self.critic.gradient(self._of_critic, positions, value)}
 
     def measured(self, found: Mapping[str, Found]) -> dict[str, float]:
         """Diagnostics by tag of what `gradients` found."""
         n_agent = sum(samples.n_agent for samples in self._samples.values())
-        tags = {"train/kl": 0.0, "loss/value": found["critic_state"].loss}
+        tags = {"train/kl": 0.0}
+        if "critic_state" in found:
+            tags["loss/value"] = found["critic_state"].loss
         for head, samples in self._samples.items():
             tags[f"loss/policy_{head}"] = found[head].loss
             tags[f"train/kl_{head}"] = found[head].kl
@@ -198,7 +205,7 @@ class FusedUpdate:
         return tags | {f"train/gradient_norm_{name}": of_one.norm for name, of_one in found.items()}
 
     def step(self, found: Mapping[str, Found]) -> None:
-        """Every network takes its step along the gradients that were found last."""
-        for head, network in self.actors.items():
-            network.step(found[head], self.config.max_grad_norm)
-        self.critic.step(found["critic_state"], self.config.max_grad_norm)
+        """Networks take their step along the gradients that were found last."""
+        for name, of_one in found.items():
+            network = self.critic if name == "critic_state" else self.actors[name]
+            network.step(of_one, self.config.max_grad_norm)

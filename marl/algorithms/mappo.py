@@ -41,7 +41,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
@@ -118,6 +118,8 @@ class MAPPO:
             self.critic = Critic(
                 groups, state_size, self.n_value, config.network, value_norm_decay=config.ppo.value_norm_decay
             ).to(self.device)
+        # The networks that learn, by what batches call their samples: a head's.
+        self.learners = {head: self.policy.actors.actor(head) for head in self.policy.actors.heads}
         self.noise = torch.Generator().manual_seed(2 * config.seed + 1)
         self.shuffle = torch.Generator().manual_seed(2 * config.seed + 2)
         self.actor_optimizer = Adam(
@@ -248,9 +250,27 @@ class MAPPO:
         Raises:
             NonFiniteLoss: a loss, a gradient or a weight is no number.
         """
-        ppo = self.config.ppo
         schedule = self._schedule(progress)
         batch, diagnostics = self.prepare(rollout)
+        diagnostics |= self._improve(batch, schedule)
+        self._check_weights()
+        diagnostics |= {"train/lr_actor": schedule.lr_actor, "train/lr_critic": schedule.lr_critic}
+        for head in self.policy.actors.heads:
+            actor = self.policy.actors.actor(head)
+            diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
+            diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
+        self._update_input_scaling(rollout)
+        if self.average is not None:
+            self.average.follow(self.policy)
+        return diagnostics
+
+    def _improve(self, batch: Batch, schedule: Schedule) -> dict[str, float]:
+        """Moves all networks at once, and says what was measured."""
+        return self._epochs(batch, schedule)
+
+    def _epochs(self, batch: Batch, schedule: Schedule) -> dict[str, float]:
+        """Passes over the samples with a gradient step for each minibatch, of the networks that they are samples of."""
+        ppo = self.config.ppo
         if self._fused is not None:
             self._fused.begin(batch)
         sums: dict[str, Tensor | float] = {}
@@ -271,21 +291,8 @@ class MAPPO:
             mean_kl = float(sum(epoch_kl)) / len(epoch_kl)
             if ppo.target_kl > 0.0 and mean_kl > KL_TOLERANCE * ppo.target_kl:
                 break
-        self._check_weights()
-        diagnostics |= {tag: float(total) / n_minibatch for tag, total in sums.items()}
-        diagnostics |= {
-            "train/lr_actor": schedule.lr_actor,
-            "train/lr_critic": schedule.lr_critic,
-            "train/epochs": float(n_epoch),
-        }
-        for head in self.policy.actors.heads:
-            actor = self.policy.actors.actor(head)
-            diagnostics[f"train/entropy_{head}"] = float(actor.entropy().detach().mean())
-            diagnostics[f"train/log_std_{head}"] = float(actor.log_std.detach().mean())
-        self._update_input_scaling(rollout)
-        if self.average is not None:
-            self.average.follow(self.policy)
-        return diagnostics
+        found = {tag: float(total) / n_minibatch for tag, total in sums.items()}
+        return found | {"train/epochs": float(n_epoch)}
 
     def _minibatches(self, batch: Batch) -> Iterator[Tensor]:
         """One pass over the samples, or over the sequences where networks remember, by their numbers."""
@@ -335,7 +342,7 @@ class MAPPO:
                 raise NonFiniteLoss(f"the update left weights of the {what} that are not finite")
 
     def _gradient_step(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
-        """One gradient step of every network on one minibatch.
+        """One gradient step of the networks that the minibatch has samples of.
 
         Raises:
             NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
@@ -344,9 +351,9 @@ class MAPPO:
         measured: dict[str, Tensor] = {}
         kl_total = torch.zeros((), device=self.device)
         total = torch.zeros((), device=self.device)
-        for head in self.policy.actors.heads:
-            actor = self.policy.actors.actor(head)
-            weights = batch.weights[head]
+        n_agent = sum(weights.shape[1] for weights in batch.weights.values())
+        for head, weights in batch.weights.items():
+            actor = self.learners[head]
             mean = actor.learned_means(batch.actor_inputs[head], batch.unrolls.get(head))
             log_prob = actor.log_prob(mean, batch.actions[head])
             log_ratio = log_prob - batch.log_probs[head]
@@ -356,28 +363,33 @@ class MAPPO:
             with torch.no_grad():
                 # Schulman's estimator of KL(old, new): unbiased and never negative.
                 kl = weighted_mean(ratio - 1.0 - log_ratio, weights)
-                kl_total += kl * (weights.shape[1] / self.n_agent)
+                kl_total += kl * (weights.shape[1] / n_agent)
                 outside = ((ratio - 1.0).abs() > ppo.clip).to(torch.float32)
                 measured[f"loss/policy_{head}"] = loss.detach()
                 measured[f"train/kl_{head}"] = kl
                 measured[f"train/clip_fraction_{head}"] = weighted_mean(outside, weights)
         measured["train/kl"] = kl_total
-        critic_loss = value_loss(
-            self.critic(batch.critic_inputs, batch.critic_unrolls),
-            batch.returns,
-            batch.values,
-            batch.value_weights,
-            huber_delta=ppo.huber_delta if ppo.value_loss == "huber" else None,
-            clip=ppo.clip if ppo.clip_value else None,
-        )
-        measured["loss/value"] = critic_loss.detach()
-        total = total + ppo.value_coef * critic_loss
+        if batch.critic_inputs:
+            critic_loss = value_loss(
+                self.critic(batch.critic_inputs, batch.critic_unrolls),
+                batch.returns,
+                batch.values,
+                batch.value_weights,
+                huber_delta=ppo.huber_delta if ppo.value_loss == "huber" else None,
+                clip=ppo.clip if ppo.clip_value else None,
+            )
+            measured["loss/value"] = critic_loss.detach()
+            total = total + ppo.value_coef * critic_loss
 
         self.actor_optimizer.zero_grad(set_to_none=True)
         self.critic_optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         finite = torch.isfinite(total.detach())
-        for prefix, networks in (("", self.policy.actors.heads), ("critic_", self.critic.heads)):
+        moving: dict[str, dict[str, nn.Module]] = {
+            "": {head: self.learners[head] for head in batch.weights},
+            "critic_": {head: self.critic.heads[head] for head in batch.critic_inputs},
+        }
+        for prefix, networks in moving.items():
             for head, network in networks.items():
                 n_network = network.n_network if isinstance(network, GaussianActor) else 1
                 norm = clip_gradients(network, n_network, ppo.max_grad_norm)

@@ -18,6 +18,7 @@ __all__ = ["ALGORITHMS", "algorithm_named"]
 ALGORITHMS: dict[AlgorithmName, tuple[str, str]] = {
     "mappo": ("marl.algorithms.mappo", "MAPPO"),
     "masac": ("marl.algorithms.masac", "MASAC"),
+    "happo": ("marl.algorithms.happo", "HAPPO"),
 }
 
 

@@ -37,14 +37,15 @@ __all__ = [
 ]
 
 # What `marl.algorithms.registry` knows.
-AlgorithmName = Literal["mappo", "masac"]
+AlgorithmName = Literal["mappo", "happo", "masac"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One training run."""
 
-    # The learner: mappo, or masac (off-policy with replay), see docs/learners.md.
+    # The learner: mappo; happo, whose actors move one after the other; or masac, off-policy with replay; see
+    # docs/learners.md.
     algorithm: AlgorithmName = "mappo"
     # Episodes to train for.
     total_episodes: int = 1000

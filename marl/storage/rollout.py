@@ -100,17 +100,14 @@ class Batch:
     def sequences(self, index: Tensor, layout: SequenceLayout) -> Batch:
         """The samples of these sequences, step by step, with inputs to run them again from before their beginning.
 
-        Sequence q is the steps from (q // n_env) L on in environment q % n_env. A burn-in that would reach back beyond
-        the rollout waits there with what was remembered then.
+        A burn-in that would reach back beyond the rollout waits at its beginning with what was remembered then.
         """
         assert self.continues is not None
-        n_env, length = layout.n_env, layout.length
-        first = index.div(n_env, rounding_mode="floor") * length - layout.burn_in
-        steps = first + torch.arange(layout.burn_in + length, device=index.device).unsqueeze(1)
-        positions = steps.clamp(min=0) * n_env + index % n_env  # [step, sequence]
-        restart = (steps <= 0) | (steps == first)
+        steps = layout.steps(index)
+        positions = steps.clamp(min=0) * layout.n_env + index % layout.n_env  # [step, sequence]
+        restart = (steps <= 0) | (steps == steps[0])
         continues = self.continues[positions]
-        learned = positions[layout.burn_in :].flatten()
+        learned = layout.learned(index)
 
         def unrolls(hidden: Mapping[str, Tensor]) -> dict[str, Unroll]:
             return {

@@ -22,6 +22,7 @@ import torch
 
 from marl import checkpoint
 from marl.algorithms.algorithm import MakeAlgorithm, NonFiniteActions, NonFiniteLoss
+from marl.config.evaluation import FIRST_HELD_OUT_SEED
 from marl.config.training import TrainingConfig
 from marl.networks.policy import Policy
 from marl.protocol import (
@@ -47,8 +48,8 @@ from marl.training.wandb_writer import WandbWriter
 
 __all__ = ["FIRST_VALIDATION_SEED", "Trainer", "TrainingFailed", "choose_device"]
 
-# Of an environment that keeps no seeds of its own: the lower half of 32 bits for training, validation from here on.
-FIRST_VALIDATION_SEED = 2**31
+# Of an environment that keeps no seeds of its own: validation is the last thousand before those that are held out.
+FIRST_VALIDATION_SEED = FIRST_HELD_OUT_SEED - 1000
 
 
 class Trainer:

@@ -58,6 +58,7 @@ VARIANTS: dict[str, Variant] = {
     "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
+    "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),

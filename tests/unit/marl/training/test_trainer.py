@@ -13,6 +13,7 @@ import torch
 from control.evaluation.rollout import rollout
 from marl.algorithms.algorithm import NonFiniteLoss
 from marl.algorithms.mappo import MAPPO
+from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, load
 from marl.config.training import (
     ConfigError,
@@ -62,7 +63,12 @@ def settings(*, episodes=4000, steps=1, n_envs=16, network=None, evaluation=None
 
 def train(config, environment, directory, **options):
     return Trainer(
-        config, environment, algorithm=MAPPO, directory=directory, tensorboard=False, **options
+        config,
+        environment,
+        algorithm=algorithm_named(config.algorithm),
+        directory=directory,
+        tensorboard=False,
+        **options,
     ).run()
 
 
@@ -195,9 +201,14 @@ class Killed(BaseException):
     """Ends a run as a SIGKILL would: nothing after it is executed."""
 
 
+SMALL = NetworkConfig(actor_hidden=(32,), critic_hidden=(32,))
 GRU = NetworkConfig(actor="gru", memory_size=8, actor_hidden=(16,), critic_hidden=(16,), dead_zone=0.0)
 RECIPES = {
     "plain": small(),
+    "one after the other": small(algorithm="happo", network=SMALL),
+    "one after the other, each by itself": small(
+        algorithm="happo", network=dataclasses.replace(SMALL, sharing="agent")
+    ),
     "memory": small(network=dataclasses.replace(GRU, sharing="agent", critic_memory=True)),
 }
 
