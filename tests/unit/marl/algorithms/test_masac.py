@@ -350,8 +350,12 @@ def test_what_it_cannot_learn_with_is_refused():
     network = NetworkConfig(critic="local")
     with pytest.raises(ConfigError, match='critic = "local", but masac'):
         MASAC(settings(network=network), Regulator.groups, 1)
+    base = settings()
     with pytest.raises(ConfigError, match='actor = "gru", but masac'):
-        MASAC(settings(network=NetworkConfig(actor="gru", sequence_steps=20)), Regulator.groups, 1)
+        gru = dataclasses.replace(
+            base, network=NetworkConfig(actor="gru"), ppo=dataclasses.replace(base.ppo, sequence_steps=20)
+        )
+        MASAC(gru, Regulator.groups, 1)
     with pytest.raises(ConfigError, match="n_step = 0"):
         OffPolicyConfig(n_step=0)
     with pytest.raises(ConfigError, match="replay_first = 2000, expected at most replay_steps = 10"):
