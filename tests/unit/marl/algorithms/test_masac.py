@@ -351,10 +351,10 @@ def test_what_it_cannot_learn_with_is_refused():
     with pytest.raises(ConfigError, match='critic = "local", but masac'):
         MASAC(settings(network=network), Regulator.groups, 1)
     base = settings()
+    gru = dataclasses.replace(
+        base, network=NetworkConfig(actor="gru"), ppo=dataclasses.replace(base.ppo, sequence_steps=20)
+    )
     with pytest.raises(ConfigError, match='actor = "gru", but masac'):
-        gru = dataclasses.replace(
-            base, network=NetworkConfig(actor="gru"), ppo=dataclasses.replace(base.ppo, sequence_steps=20)
-        )
         MASAC(gru, Regulator.groups, 1)
     with pytest.raises(ConfigError, match="n_step = 0"):
         OffPolicyConfig(n_step=0)
