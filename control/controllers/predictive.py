@@ -29,15 +29,15 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import linalg
 
 from cases.arrays import FloatArray, IntArray
 from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoints, state_of_charge
-from control.controllers.one_mass import CD, UB, OneMass, Start, one_mass
-from control.controllers.quadratic_program import Program, Unsolved
+from control.controllers.one_mass import OneMass, Start, one_mass
+from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.battery import S_PER_H
 from control.plants.fleet import DR, GAS
 from control.task.description import TaskDescription
@@ -49,21 +49,16 @@ __all__ = ["PredictiveConfig", "PredictiveController"]
 class PredictiveConfig:
     """Choices of the predictive controller."""
 
-    # Horizon of 160 s: every interval of the first half minute, then coarser.
-    stage_s: tuple[float, ...] = (4.0,) * 8 + (8.0,) * 4 + (16.0,) * 6
-    tolerance: float = 5e-4  # within 3 % of the cost of exact solutions, at a third of the time
-    max_iterations: int = 4000  # some 300 in quiet times; after an outage it takes more, and is worth them
-    half_full_per_mwh2: float = 0.02
+    horizon: HorizonConfig = field(default_factory=HorizonConfig)
     # The Kalman filter's picture of the world, per interval; the slope's was chosen on 12 training episodes.
     frequency_sd_hz: float = 0.0006  # mean of the agents' buses against the common motion
     model_sd_hz: float = 0.0003
     disturbance_sd_mw: float = 5.0
     slope_sd_mw_per_s: float = 0.1
     slope_fades_s: float = 120.0
-
-    def __post_init__(self) -> None:
-        if not self.stage_s or min(self.stage_s) <= 0.0:
-            raise ValueError(f"predictive: stage_s = {self.stage_s}, expected positive lengths.")
+    # Imbalances pass: noise fades within minutes and dispatch errors are made good, so a plan of many minutes takes the
+    # disturbance of now to fade as well.
+    disturbance_fades_s: float = 600.0
 
 
 def kalman_gain(model: OneMass, config: PredictiveConfig) -> FloatArray:
@@ -95,27 +90,15 @@ def kalman_gain(model: OneMass, config: PredictiveConfig) -> FloatArray:
 class PredictiveController:
     """Causal model-predictive control of the fleet by class, with what the agents together can see.
 
-    Where OSQP finds no solution within its limits, the commands go on along the last plan that was one; without any,
-    they stay where they are.
-
     Attributes:
-        unsolved: intervals of the episode in which that happened, [env].
+        horizon: the plans, and how often there was none.
     """
 
     def __init__(self, task: TaskDescription, n_env: int, config: PredictiveConfig | None = None) -> None:
         self.config = config or PredictiveConfig()
         fleet = task.fleet
         self.fleet, self.model = fleet, one_mass(task)
-        self._program = [
-            Program(
-                self.model,
-                np.array(self.config.stage_s),
-                tolerance=self.config.tolerance,
-                max_iterations=self.config.max_iterations,
-                half_full_per_mwh2=self.config.half_full_per_mwh2,
-            )
-            for _ in range(n_env)
-        ]
+        self.horizon = RecedingHorizon(self.model, n_env, self.config.horizon)
         self._gain = kalman_gain(self.model, self.config)
         self._set_points = SetPoints(fleet, n_env)
         self._member = (fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)  # [resource, class]
@@ -123,41 +106,33 @@ class PredictiveController:
         self._reheat_mw, self._owed_mwh, self._dr_set_point_mw = np.zeros((3, n_env))
         self._output_mw = np.zeros((n_env, len(CLASSES)))
         self._fresh = np.ones(n_env, dtype=np.bool_)
-        self._ends_s = np.concatenate([[0.0], np.cumsum(self.config.stage_s)])
         fade_s = self.config.slope_fades_s
-        self._reach_s = fade_s * (1.0 - np.exp(-self._ends_s / fade_s))  # integral of a slope that fades
-        self.unsolved = np.zeros(n_env, dtype=np.int64)
-        # The last plan of each environment: commands by class now and at the stages' ends, and intervals since.
-        self._plan_mw = np.zeros((n_env, len(self._ends_s), len(CLASSES)))
-        self._plan_age = np.zeros(n_env, dtype=np.int64)
+        # Integral of a slope that fades.
+        self._reach_s = fade_s * (1.0 - np.exp(-self.horizon.ends_s / fade_s))
+        self._stays = np.exp(-self.horizon.ends_s / self.config.disturbance_fades_s)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Forget estimates and plans of these environments."""
         self._set_points.reset(envs)
+        self.horizon.reset(envs)
         for state in (
             self._estimate, self._reheat_mw, self._owed_mwh, self._dr_set_point_mw, self._output_mw,
-            self._plan_mw,
         ):  # fmt: skip
             state[envs] = 0.0
-        self._plan_age[envs] = 0
-        self.unsolved[envs] = 0
         self._fresh[envs] = True
-        for env in envs:
-            self._program[env].side = np.zeros(len(self.config.stage_s))
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """Estimate the disturbance, solve the program of each environment, take the first move; [env, resource]."""
+        """Estimate the disturbance, plan for each environment, take the first move; [env, resource]."""
         fleet, model = self.fleet, self.model
         self._set_points.observe(observation)
         output_mw = (observation[:, :, OWN_OUTPUT] * fleet.range_mw) @ self._member
         self._observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw)
         energy_mwh = state_of_charge(observation, fleet) @ fleet.energy_mwh[fleet.bess]
         command_mw = self._set_points.command_mw @ self._member
-        target_mw = np.zeros_like(command_mw)
-        for env, program in enumerate(self._program):
-            df_hz, d_mw, slope = self._estimate[env]
-            start = Start(
-                df_hz=float(df_hz),
+        df_hz, d_mw, slope = self._estimate.T
+        starts = [
+            Start(
+                df_hz=float(df_hz[env]),
                 reheat_mw=float(self._reheat_mw[env]),
                 gas_mw=float(output_mw[env, GAS]),
                 dr_mw=float(output_mw[env, DR]),
@@ -166,34 +141,18 @@ class PredictiveController:
                 command_mw=tuple(command_mw[env]),
                 dr_set_point_mw=float(self._dr_set_point_mw[env]),
             )
-            # Twice after an outage, when the governors come in; otherwise the first pass confirms the last solution.
-            try:
-                z, _ = program.solve(start, d_mw + slope * self._reach_s, passes=2)
-            except Unsolved:
-                target_mw[env] = self._go_on(env)
-            else:
-                target_mw[env] = z[0, UB : CD + 1]
-                self._plan_mw[env, 0], self._plan_mw[env, 1:] = command_mw[env], z[:, UB : CD + 1]
-                self._plan_age[env] = 0
+            for env in range(len(observation))
+        ]
+        target_mw = self.horizon.targets(
+            starts, (d_mw[:, None] + slope[:, None] * self._reach_s) * self._stays
+        )
         self._dr_set_point_mw = target_mw[:, DR] - self._owed_mwh * S_PER_H / model.rebound_s
-        change_mw = (target_mw - command_mw) / model.count
-        # What osqp leaves of a move that is not worth making.
-        change_mw = np.where(np.abs(change_mw) < 0.01, 0.0, change_mw)
+        change_mw = self.horizon.moves(target_mw, command_mw)
         return self._set_points.towards(self._set_points.command_mw + change_mw[:, fleet.kind])
 
     def tell(self) -> dict[str, FloatArray]:
-        """`unsolved`: intervals of the episode without a solution so far, [env]; a rollout's record keeps it."""
-        return {"unsolved": self.unsolved.astype(np.float64)}
-
-    def _go_on(self, env: int) -> FloatArray:
-        """Commands at the end of the coming interval by the last plan, which stands still beyond its horizon, [class].
-
-        An episode begins with a plan of zeros, so set-points stay on schedule until there is another.
-        """
-        self.unsolved[env] += 1
-        self._plan_age[env] += 1
-        at_s = (1 + self._plan_age[env]) * self.model.interval_s
-        return np.array([np.interp(at_s, self._ends_s, plan_mw) for plan_mw in self._plan_mw[env].T])
+        """What a rollout's record keeps, see `RecedingHorizon.tell`."""
+        return self.horizon.tell()
 
     def _observe(self, df_hz: FloatArray, output_mw: FloatArray) -> None:
         """Kalman filter over the interval that has just ended; there is none before the first observation."""

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: the baselines, the causal MPC, the bound, a user's own class, policies.
+"""Who takes part in a comparison: baselines, causal MPC, full information, the bound, a user's own class, policies.
 
 Contenders are sent to processes, so what builds their controllers are functions of modules, or partials of them.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from control.controllers.base import Controller, ControllerError, require_controller
+from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
 from control.controllers.predictive import PredictiveController
 from control.controllers.registry import BASELINES, is_tuned, make_baseline
@@ -37,7 +38,7 @@ BOUND, MPC, FULL_INFORMATION = "bound", "mpc", "full_information"
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
-    "linear_extended", "linear_memory", MPC, BOUND,
+    "linear_extended", "linear_memory", MPC, FULL_INFORMATION, BOUND,
 )  # fmt: skip
 
 Build = Callable[[GridEnvironment], Controller]
@@ -73,7 +74,7 @@ class Contender:
 
 
 def known(name: str) -> Contender:
-    """A baseline, the causal MPC or the bound."""
+    """A baseline, the causal MPC, the full-information controller or the bound."""
     if name == BOUND:
         return Contender(
             name=BOUND,
@@ -90,6 +91,14 @@ def known(name: str) -> Contender:
             information="all agents' 15 numbers together",
             builders=(_mpc,),
             label=MPC,
+        )
+    if name == FULL_INFORMATION:
+        return Contender(
+            name=FULL_INFORMATION,
+            title="full information",
+            information="everything now, no future noise",
+            builders=(_full_information,),
+            label=FULL_INFORMATION,
         )
     baseline = BASELINES[name]
     return Contender(
@@ -121,6 +130,10 @@ def _baseline(name: str, environment: GridEnvironment) -> Controller:
 
 def _mpc(environment: GridEnvironment) -> Controller:
     return PredictiveController(environment.description, environment.n_env)
+
+
+def _full_information(environment: GridEnvironment) -> Controller:
+    return FullInformation(environment.description, environment.loop)
 
 
 def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller:
@@ -167,10 +180,11 @@ def is_pattern(name: str) -> bool:
 
 
 def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contender]:
-    """Contenders from a comma-separated list; `all` are all baselines that have been tuned, with MPC and bound.
+    """Contenders from a comma-separated list; `all` are the tuned baselines, MPC, full information and the bound.
 
     Args:
-        policies: names of baselines, `mpc`, `bound`, FILE.py:CLASS, paths of model files and patterns of such paths.
+        policies: names of baselines, `mpc`, `full_information`, `bound`, FILE.py:CLASS, paths of model files and
+            patterns of such paths.
         of_files: makes a contender of a model file, or of all files of a pattern.
 
     Raises:
@@ -181,7 +195,7 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
         names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
     found = []
     for name in dict.fromkeys(names):
-        if name in BASELINES or name in (MPC, BOUND):
+        if name in BASELINES or name in (MPC, FULL_INFORMATION, BOUND):
             found.append(known(name))
         elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
             found.append(own(name))

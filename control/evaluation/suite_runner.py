@@ -240,7 +240,9 @@ def compare(
     paths = {job: cache / job.key(state[job.suite]) for job in jobs}
     todo = [job for job in jobs if not _is_whole(paths[job], len(job.seeds))]
     # The longest first, so that the processes finish together.
-    todo.sort(key=lambda job: (job.contender.name != MPC, job.contender.name != BOUND))
+    todo.sort(
+        key=lambda job: (job.contender.name not in (MPC, FULL_INFORMATION), job.contender.name != BOUND)
+    )
     episodes = sum(len(job.seeds) for job in jobs)
     with tqdm(total=episodes, unit=" episodes", disable=None) as bar:
         bar.update(episodes - sum(len(job.seeds) for job in todo))

@@ -103,6 +103,7 @@ class Episode:
 
     p_load_mw: FloatArray  # [time, load], at nominal frequency, with noise; steps of events not included
     p_renewable_mw: FloatArray  # [time, renewable]
+    noise_mw: FloatArray  # what of it is noise within five minutes: load's slow, load's fast, wind's, sun's, [time, 4]
 
     p_schedule_mw: FloatArray  # [time, machine]; meaningless for a machine that is out
     committed_share: FloatArray  # how much of each machine is in the schedule, 0 to 1, [time, machine]
@@ -296,7 +297,7 @@ class EpisodeBuilder:
                 events = running
                 p_mark_mw, keep = plan(events)
         time_s = self.time_s
-        p_load_mw, p_renewable_mw = self._true_powers(white, knot_s, level, available_mw)
+        p_load_mw, p_renewable_mw, noise_mw = self._true_powers(white, knot_s, level, available_mw)
         if secure is not None and config.outage_screened and len(events) > len(config.events):
             events, (p_mark_mw, keep) = self._outages.secured(
                 events,
@@ -311,7 +312,9 @@ class EpisodeBuilder:
         n_machine_mark = len(p_mark_mw)
 
         # What really happens.
-        p_renewable_mw *= np.interp(time_s, mark_s, keep)[:, None]
+        kept = np.interp(time_s, mark_s, keep)[:, None]
+        p_renewable_mw *= kept
+        noise_mw[:, 2:] *= kept
         if config.events:
             p_load_mw += ramp_profile_mw(config.events, "load_ramp", time_s, case.n_load)
             p_renewable_mw += ramp_profile_mw(config.events, "renewable_ramp", time_s, case.n_renewable)
@@ -340,6 +343,7 @@ class EpisodeBuilder:
             load_level=p_load_mw.sum(axis=1) / self._nominal_mw,
             p_load_mw=p_load_mw,
             p_renewable_mw=p_renewable_mw,
+            noise_mw=noise_mw,
             p_schedule_mw=_at(time_s, mark_s[:n_machine_mark], p_mark_mw),
             committed_share=share[np.searchsorted(mark_s, time_s, side="right") - 1],
             p_load_schedule_mw=np.interp(time_s, mark_s, planned_load_mw),
@@ -438,8 +442,9 @@ class EpisodeBuilder:
 
     def _true_powers(
         self, white: FloatArray, knot_s: FloatArray, level: FloatArray, available_mw: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Power of every load [time, load] and of every renewable plant [time, renewable] [MW]."""
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Power of every load [time, load] and of every renewable plant [time, renewable] [MW], and the sums of noise
+        in them: of load slow and fast, of wind, of sun, [time, 4]."""
         config, case, time_s = self.config, self.case, self.time_s
         noise = autoregress(white, self._noise_memory)
         n_load, n_area = case.n_load, case.n_area
@@ -447,14 +452,24 @@ class EpisodeBuilder:
         slow, fast, renewable = np.split(noise, [n_load + n_area, 2 * (n_load + n_area)], axis=1)
         z = config.load_slow_percent / 100.0 * slow + config.load_fast_percent / 100.0 * fast
         load_noise = own * z[:, :n_load] + common * z[:, n_load:][:, self._load_area]
-        p_load_mw = _at(time_s, knot_s, level)[:, self._load_region] * (case.load.p_mw * (1.0 + load_noise))
+        level_of_load = _at(time_s, knot_s, level)[:, self._load_region]
+        p_load_mw = level_of_load * (case.load.p_mw * (1.0 + load_noise))
+        weight_mw = level_of_load * case.load.p_mw
 
         p_mw = _at(time_s, knot_s, available_mw)
         amplitude_mw = np.where(
             self._is_wind, config.wind_percent / 100.0 * self._capacity_mw, config.pv_percent / 100.0 * p_mw
         )
         p_renewable_mw = np.clip(p_mw + amplitude_mw * renewable, 0.0, self._capacity_mw)
-        return p_load_mw, p_renewable_mw
+        noise_mw = np.empty((len(time_s), 4))
+        for k, (percent, x) in enumerate(
+            ((config.load_slow_percent, slow), (config.load_fast_percent, fast))
+        ):
+            of_load = own * x[:, :n_load] + common * x[:, n_load:][:, self._load_area]
+            noise_mw[:, k] = percent / 100.0 * np.sum(weight_mw * of_load, axis=1)
+        for k, those in ((2, self._is_wind), (3, self._is_pv)):
+            noise_mw[:, k] = (p_renewable_mw - p_mw)[:, those].sum(axis=1)
+        return p_load_mw, p_renewable_mw, noise_mw
 
     def _n_mark(self, mark_s: FloatArray) -> int:
         """Marks up to the first after the end of the episode."""

@@ -217,6 +217,16 @@ class ClosedLoop:
         return (schedule_mw[self._all, then] - schedule_mw[self._all, now]).sum(axis=1)
 
     @property
+    def schedule_mw(self) -> FloatArray:
+        """Schedule of the machines at the ends of all intervals of these episodes [MW], [env, time, machine]."""
+        return self._episodes.schedule_mw
+
+    @property
+    def redispatched(self) -> BoolArray:
+        """Whether a mark of the dispatch lies in the interval that ends there, [env, time]."""
+        return self._episodes.redispatched
+
+    @property
     def utilisation(self) -> FloatArray:
         """State of charge of batteries, share of the range in use of the others, [env, resource]."""
         return capacity_utilisation(self.resources, self.fleet)

@@ -26,6 +26,7 @@ from control.controllers.one_mass import (
 )
 from control.controllers.predictive import PredictiveConfig, PredictiveController
 from control.controllers.quadratic_program import Program, Unsolved, perfect_information
+from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import make_baseline
 from control.evaluation.comparison import episode_figures, summary
 from control.evaluation.grid_record import ByPlant, Figures
@@ -279,38 +280,38 @@ def test_every_status_but_solved_is_told(model, monkeypatch, status):
 def test_without_a_solution_the_commands_go_on_along_the_last_plan_and_it_is_counted(task, monkeypatch):
     """Two environments; the program of the first finds nothing for three intervals, that of the second always does."""
     stage_s = (4.0, 4.0, 8.0)
-    controller = PredictiveController(task, 2, PredictiveConfig(stage_s=stage_s))
+    controller = PredictiveController(task, 2, PredictiveConfig(horizon=HorizonConfig(stage_s=stage_s)))
     controller.reset(np.arange(2), np.zeros(2, dtype=np.int64))
     controller.act(observation_of(task, 0.0, 2))
     controller.act(observation_of(task, -0.01, 2))
-    plan_mw = controller._plan_mw[0].copy()  # now, and after 4, 8 and 16 s
+    plan_mw = controller.horizon.plan_mw[0].copy()  # now, and after 4, 8 and 16 s
     assert np.abs(plan_mw[1:, 0]).min() > 1.0  # batteries are to move
-    assert controller.unsolved.tolist() == [0, 0]
+    assert controller.horizon.unsolved.tolist() == [0, 0]
 
     def nothing(*_, **__):
         raise Unsolved("osqp: maximum iterations reached")
 
-    monkeypatch.setattr(controller._program[0], "solve", nothing)
+    monkeypatch.setattr(controller.horizon.program[0], "solve", nothing)
     # 8 s after the plan was made, 12 s (half way between 8 and 16 s), 16 s, and on beyond its horizon.
     expected = [plan_mw[2], 0.5 * (plan_mw[2] + plan_mw[3]), plan_mw[3], plan_mw[3]]
     for count, target_mw in enumerate(expected, 1):
-        np.testing.assert_allclose(controller._go_on(0), target_mw, rtol=1e-12)
-        assert controller.unsolved.tolist() == [count, 0]
+        np.testing.assert_allclose(controller.horizon.go_on(0), target_mw, rtol=1e-12)
+        assert controller.horizon.unsolved.tolist() == [count, 0]
     controller.act(observation_of(task, -0.01, 2))
-    assert controller.unsolved.tolist() == [5, 0]
+    assert controller.horizon.unsolved.tolist() == [5, 0]
     controller.reset(np.array([0]), np.zeros(1, dtype=np.int64))
-    assert controller.unsolved.tolist() == [0, 0]
+    assert controller.horizon.unsolved.tolist() == [0, 0]
     # No plan yet: set-points stay on schedule.
     action = controller.act(observation_of(task, -0.05, 2))
     np.testing.assert_array_equal(action[0], 0.0)
-    assert controller.unsolved.tolist() == [1, 0]
+    assert controller.horizon.unsolved.tolist() == [1, 0]
 
 
 def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monkeypatch):
     """The program of the second of two episodes finds nothing from its third interval on, in four of six."""
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=6), 2, check=False)
     controller = PredictiveController(batch.description, 2)
-    solve, called = controller._program[1].solve, []
+    solve, called = controller.horizon.program[1].solve, []
 
     def at_first_only(*arguments, **options):
         called.append(1)
@@ -318,7 +319,7 @@ def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monke
             raise Unsolved("osqp: maximum iterations reached")
         return solve(*arguments, **options)
 
-    monkeypatch.setattr(controller._program[1], "solve", at_first_only)
+    monkeypatch.setattr(controller.horizon.program[1], "solve", at_first_only)
     record = rollout(controller, ByPlant(batch), np.array([5, 6]), Figures)
     np.testing.assert_array_equal(record["unsolved"], [[0, 0, 0, 0, 0, 0], [0, 0, 1, 2, 3, 4]])
     figures = episode_figures(record, batch.case)
@@ -347,4 +348,4 @@ def test_a_grid_without_a_class_of_plants_is_controlled_by_the_others(case, miss
             controller, PredictiveController
         ):  # the tuned laws may leave a small deviation to others
             assert action.max() > 0.0
-            assert controller.unsolved.tolist() == [0]
+            assert controller.horizon.unsolved.tolist() == [0]

@@ -95,6 +95,7 @@ def test_an_episode_has_the_agreed_shapes(case: Case, series: Series) -> None:
         "load_level": (501,),
         "p_load_mw": (501, 35),
         "p_renewable_mw": (501, 14),
+        "noise_mw": (501, 4),
         "p_schedule_mw": (501, 16),
         "committed_share": (501, 16),
         "p_load_schedule_mw": (501,),
@@ -132,6 +133,29 @@ def test_without_noise_loads_sum_to_the_data(case: Case, series: Series) -> None
         # Start and 300 s later are samples; the case's loads sum to 18,233.9 and not 18,234 MW.
         level = series.load_mw[24_690:24_692].sum(axis=1, dtype=np.float64) / NOMINAL_LOAD_MW
         np.testing.assert_allclose(episode.load_level[[0, 75]], level, rtol=1e-12)
+
+
+def test_what_an_episode_calls_noise_is_what_the_same_episode_without_noise_lacks(
+    case: Case, series: Series
+) -> None:
+    """Sums over the plants of each kind; wind and sun are cut at their capacity in both."""
+    config = replace(SCENARIOS["normal"], start_minute=180 * 1440.0 + 700.0)
+    noisy = build(case, series, config, 5)
+    slow_alone = build(case, series, replace(config, load_fast_percent=0.0), 5)
+    quiet = build(
+        case, series,
+        replace(config, load_slow_percent=0.0, load_fast_percent=0.0, wind_percent=0.0, pv_percent=0.0), 5,
+    )  # fmt: skip
+    np.testing.assert_array_equal(quiet.noise_mw, 0.0)
+    wind = np.array(case.renewable.kind) == "wind"
+    renewable_mw = noisy.p_renewable_mw - quiet.p_renewable_mw
+    expected = [
+        (slow_alone.p_load_mw - quiet.p_load_mw).sum(axis=1), (noisy.p_load_mw - slow_alone.p_load_mw).sum(axis=1),
+        renewable_mw[:, wind].sum(axis=1), renewable_mw[:, ~wind].sum(axis=1),
+    ]  # fmt: skip
+    # Differences of sums of 1e4 MW in float64.
+    np.testing.assert_allclose(noisy.noise_mw.T, expected, atol=1e-8)
+    assert np.abs(noisy.noise_mw).max(axis=0).min() > 0.1
 
 
 def test_load_noise_has_its_size_and_is_half_common_to_an_area(case: Case, series: Series) -> None:

@@ -1,0 +1,97 @@
+"""The yardstick: what it takes for known is what comes, outages apart, and it is better than who knows less."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from control.controllers.full_information import FullInformation
+from control.controllers.receding_horizon import HorizonConfig
+from control.controllers.registry import make_baseline
+from control.evaluation.grid_record import ByPlant, Figures
+from control.evaluation.rollout import rollout
+from control.scenario.suites import NORMAL
+from grid_model.dynamics.events import Event
+from marl.environment.batch import make_batch
+
+pytest.importorskip("osqp")
+
+QUIET = replace(
+    NORMAL, n_intervals=60, load_slow_percent=0.0, load_fast_percent=0.0, wind_percent=0.0, pv_percent=0.0
+)
+
+
+def begun(scenario, seeds, config=None):
+    batch = make_batch(scenario, len(seeds), check=False)
+    controller = FullInformation(batch.description, batch.loop, config)
+    batch.reset(np.array(seeds))
+    controller.reset(np.arange(len(seeds)), np.array(seeds))
+    return batch, controller
+
+
+class Watched:
+    """Plays nothing and keeps what was expected at the beginning."""
+
+    def __init__(self, controller, n_resource):
+        self.controller, self.n_resource, self.expected_mw = controller, n_resource, None
+
+    def reset(self, envs, seeds):
+        self.controller.reset(envs, seeds)
+
+    def act(self, observation):
+        if self.expected_mw is None:
+            self.expected_mw = self.controller._disturbance_mw()
+        return np.zeros((len(observation), self.n_resource))
+
+
+def test_without_noise_what_is_expected_is_what_comes():
+    """The imbalance of the episode as it is played, by the record's own arithmetic, at every stage's end to 80 s.
+
+    Losses are taken to stay what the schedule says; they move by a hundredth of what flows do, a few MW.
+    """
+    batch = make_batch(QUIET, 2, check=False)
+    watched = Watched(FullInformation(batch.description, batch.loop), batch.case.n_resource)
+    record = rollout(watched, ByPlant(batch), np.array([11, 12]), Figures)
+    assert watched.expected_mw is not None
+    met_mw = record["imbalance_mw"]
+    np.testing.assert_allclose(watched.expected_mw[:, 1:21], met_mw[:, :20], atol=6.0)
+    assert np.abs(met_mw[:, 19] - watched.expected_mw[:, 0]).max() > 10.0  # there was something to expect
+
+
+def test_noise_fades_by_its_own_time_constant_and_no_future_noise_is_known():
+    """The change over a span of what is expected with noise, less the same without, is the noise times e^-t/T - 1."""
+    noisy, quiet = (begun(scenario, [21])[1] for scenario in (replace(NORMAL, n_intervals=60), QUIET))
+    at = 5  # stages of 4 s
+    change = [(d := c._disturbance_mw()[0])[at] - d[0] for c in (noisy, quiet)]
+    noise_mw = noisy._loop.episode[0].noise_mw[0]
+    fade = np.exp(-4.0 * at / np.array([150.0, 20.0, 180.0, 60.0])) - 1.0
+    expected = -(noise_mw[:2] @ fade[:2]) + noise_mw[2:] @ fade[2:]
+    # An episode begins balanced: what was added for that to the schedule fades over 300 s, and differs by the noise.
+    offset_mw = -(noise_mw[2:].sum() - noise_mw[:2].sum()) * (-4.0 * at / 300.0)
+    assert change[0] - change[1] == pytest.approx(expected + offset_mw, abs=1.0)  # losses of some 100 MW
+
+
+def test_of_an_outage_to_come_nothing_is_known():
+    """Two episodes that differ in which unit is lost after 100 s: until then plans are the same to the bit."""
+    seen = []
+    for machine in (2, 5):
+        event = Event(time_s=100.0, kind="machine_out", index=machine)
+        batch, controller = begun(replace(NORMAL, n_intervals=300, events=(event,), commitment=False), [31])
+        seen.append(controller._disturbance_mw())
+        ByPlant(batch)
+    np.testing.assert_array_equal(*seen)
+    assert np.ptp(seen[0]) > 5.0
+
+
+def test_more_knowledge_costs_less():
+    """On the same short episodes it is cheaper than the best stored law of the agents' 15 numbers."""
+    short = replace(NORMAL, n_intervals=60)
+    seeds = np.array([41, 42])
+    batch = make_batch(short, 2, check=False)
+    full = FullInformation(batch.description, batch.loop, HorizonConfig(stage_s=(4.0,) * 10 + (16.0,) * 10))
+    costs = [
+        -rollout(controller, ByPlant(batch), seeds).returns
+        for controller in (full, make_baseline("linear", batch.description, 2))
+    ]
+    assert np.all(costs[0] < 0.8 * costs[1])
+    assert full.tell()["unsolved"].tolist() == [0.0, 0.0]
