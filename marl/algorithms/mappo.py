@@ -19,8 +19,9 @@ Departures from the papers:
   the minibatches fall. Rewards of each agent's own are normalised by themselves.
 * The critic is evaluated after the rollout, once per state, and serves all agents; with one shared reward all
   agents share the advantage.
-* Exploration noise may be shared in part within a type. Ratio and log-probability stay each agent's own, so
-  the joint density is approximated by the product of its marginals.
+* Exploration noise may be shared in part within a type. By default ratio and log-probability stay each agent's own:
+  an update preconditioned by the noise's correlation, biased where one network serves agents that see different
+  things; the joint density of the type is an option (PPOConfig.exploration_density, `joint_density.py`).
 * Actions are sampled without bounds and their log-probability is kept as it was; clipping to [-1, 1] is the
   environment's business.
 * Gradients are clipped for each network by itself, so that one type's surprise does not slow another's
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,7 @@ from torch import Tensor, nn
 from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate
+from marl.algorithms.joint_density import joint_log_density
 from marl.algorithms.losses import (
     clip_gradients,
     linear_schedule,
@@ -130,7 +132,8 @@ class MAPPO:
         )
         # Plain networks on the CPU learn by compiled kernels, all others by torch.
         self._fused: FusedUpdate | None = None
-        if FusedUpdate.serves(self.policy.actors, self.critic):
+        self._joint = config.ppo.exploration_density == "joint"
+        if not self._joint and FusedUpdate.serves(self.policy.actors, self.critic):
             optimizers = (self.actor_optimizer, self.critic_optimizer)
             self._fused = FusedUpdate(self.policy.actors, self.critic, optimizers, config.ppo)
         # The policy to evaluate and keep: an average over recent updates, or the last itself.
@@ -252,6 +255,8 @@ class MAPPO:
         """
         schedule = self._schedule(progress)
         batch, diagnostics = self.prepare(rollout)
+        if self._joint:
+            batch = self._joined(batch)
         diagnostics |= self._improve(batch, schedule)
         self._check_weights()
         diagnostics |= {"train/lr_actor": schedule.lr_actor, "train/lr_critic": schedule.lr_critic}
@@ -353,21 +358,25 @@ class MAPPO:
         total = torch.zeros((), device=self.device)
         n_agent = sum(weights.shape[1] for weights in batch.weights.values())
         for head, weights in batch.weights.items():
-            actor = self.learners[head]
+            actor, advantages, counted = self.learners[head], batch.advantages[head], weights
             mean = actor.learned_means(batch.actor_inputs[head], batch.unrolls.get(head))
-            log_prob = actor.log_prob(mean, batch.actions[head])
+            if self._joint:
+                log_prob = self._joint_log_prob(head, mean, batch)
+                counted, advantages = self._of_groups(head, weights, advantages)
+            else:
+                log_prob = actor.log_prob(mean, batch.actions[head])
             log_ratio = log_prob - batch.log_probs[head]
             ratio = log_ratio.exp()
-            loss = policy_loss(ratio, batch.advantages[head], weights, ppo.clip)
+            loss = policy_loss(ratio, advantages, counted, ppo.clip)
             total = total + loss - entropy_coef * actor.entropy().mean()
             with torch.no_grad():
                 # Schulman's estimator of KL(old, new): unbiased and never negative.
-                kl = weighted_mean(ratio - 1.0 - log_ratio, weights)
+                kl = weighted_mean(ratio - 1.0 - log_ratio, counted)
                 kl_total += kl * (weights.shape[1] / n_agent)
                 outside = ((ratio - 1.0).abs() > ppo.clip).to(torch.float32)
                 measured[f"loss/policy_{head}"] = loss.detach()
                 measured[f"train/kl_{head}"] = kl
-                measured[f"train/clip_fraction_{head}"] = weighted_mean(outside, weights)
+                measured[f"train/clip_fraction_{head}"] = weighted_mean(outside, counted)
         measured["train/kl"] = kl_total
         if batch.critic_inputs:
             critic_loss = value_loss(
@@ -400,6 +409,45 @@ class MAPPO:
         self.actor_optimizer.step()
         self.critic_optimizer.step()
         return measured
+
+    @torch.no_grad()
+    def _joined(self, batch: Batch) -> Batch:
+        """The same samples with the joint log-probabilities of each type under the policy that acted, by group.
+
+        Nothing has been learned since, so that policy is the present one.
+        """
+        actors = self.policy.actors
+        log_probs = {
+            head: self._joint_log_prob(head, actors.actor(head).learned_means(inputs, None), batch)
+            for head, inputs in batch.actor_inputs.items()
+        }
+        return replace(batch, log_probs=log_probs)
+
+    def _joint_log_prob(self, head: str, mean: Tensor, batch: Batch) -> Tensor:
+        """Log-probability of what each group of a head did together, [sample, group]."""
+        log_std = self.policy.actors.actor(head).log_std
+        found, first = [], 0
+        for g in self.policy.actors.head_groups[head]:
+            own = slice(first, first + g.n_agent)
+            found.append(
+                joint_log_density(
+                    batch.actions[head][:, own],
+                    mean[:, own],
+                    log_std if len(log_std) == 1 else log_std[own],
+                    batch.weights[head][:, own],
+                    self.config.ppo.noise_correlation,
+                )
+            )
+            first += g.n_agent
+        return torch.stack(found, dim=1)
+
+    def _of_groups(self, head: str, weights: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether anybody of a group was in service, and the mean advantage of those who were, both [sample, group]."""
+        sizes = [g.n_agent for g in self.policy.actors.head_groups[head]]
+        by_group = list(zip(torch.split(weights, sizes, 1), torch.split(advantages, sizes, 1), strict=True))
+        counted = torch.stack([w.amax(dim=1) for w, _ in by_group], dim=1)
+        mean = torch.stack([(w * a).sum(dim=1) / w.sum(dim=1).clamp(min=1.0) for w, a in by_group], dim=1)
+        return counted, mean
 
     @staticmethod
     def _fused_step(fused: FusedUpdate, index: Tensor, entropy_coef: float) -> dict[str, float]:

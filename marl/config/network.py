@@ -23,6 +23,7 @@ LATER = (
     "sequence_steps",
     "burn_in_steps",
     "off_policy",
+    "exploration_density",
 )
 
 

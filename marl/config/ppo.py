@@ -64,6 +64,10 @@ class PPOConfig:
     target_kl: float = 0.0
     # Share of exploration noise that the agents of a type have in common; marginals stay as they are.
     noise_correlation: float = 0.8
+    # Which density stands in the ratio where noise is shared: each agent's own (an update preconditioned by the noise's
+    # correlation, with less variance, and biased where one network serves agents that see different things) or the
+    # joint one of the type, agents out of service left out. See marl/algorithms/joint_density.py.
+    exploration_density: Literal["marginal", "joint"] = "marginal"
     # Exploring actions inside the dead zone become zero as well, so that what is learned from is what is evaluated.
     explore_dead_zone: bool = False
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is. On the grid 60 is
@@ -93,6 +97,10 @@ class PPOConfig:
         ):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} = {value}, expected in [0, 1]")
+        require(
+            self.exploration_density == "marginal" or self.noise_correlation < 1,
+            f"noise_correlation = {self.noise_correlation}, which has no joint density: expected below 1",
+        )
         require(
             0 <= self.value_norm_decay < 1, f"value_norm_decay = {self.value_norm_decay}, expected in [0, 1)"
         )

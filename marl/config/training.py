@@ -99,6 +99,14 @@ class TrainingConfig:
                 f"the nearest number of environments that does is {near}"
             )
 
+        require(
+            self.ppo.exploration_density == "marginal" or self.network.actor == "mlp",
+            f'exploration_density = "joint" needs actors without a memory, but actor = "{self.network.actor}"',
+        )
+        require(
+            self.ppo.exploration_density == "marginal" or self.algorithm == "mappo",
+            f'exploration_density = "joint" is of mappo alone, but algorithm = "{self.algorithm}"',
+        )
         if self.network.remembers:
             length = self.ppo.sequence_steps
             for what, steps in (
