@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.case import Case
 from control.controllers.base import require_controller
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Actor", "Detail", "Environment", "Plain", "Record", "Step", "Telling", "rollout"]
 
@@ -136,6 +140,8 @@ class Record:
     marks: tuple[
         tuple[tuple[float, str], ...], ...
     ] = ()  # of each episode: what happened, as time [s] and words
+    elements: tuple[Any, ...] = ()  # of the grid, where the detail kept all: names of tables with their rows' labels
+    case: Case | None = None  # the grid, likewise
 
     def __getitem__(self, name: str) -> FloatArray:
         """An array by its name, [episode, T, ...].
@@ -168,6 +174,26 @@ class Record:
         """What happened in an episode until its end: time [s] and words."""
         end_s = self.interval_s * float(self.n_played[episode])
         return tuple(mark for mark in self.marks[episode] if mark[0] <= end_s)
+
+    def to_pandas(self, episode: int = 0) -> dict[str, pd.DataFrame]:
+        """Tidy tables of an episode by name, see `control.evaluation.export.tables`.
+
+        Raises:
+            ExportError: the record was made without the detail `Everything`.
+        """
+        from control.evaluation.export import tables
+
+        return tables(self, episode)
+
+    def net_at(self, time_s: float, episode: int = 0) -> Any:
+        """The grid at an instant as a solved pandapower net, see `control.evaluation.export.net_at`.
+
+        Raises:
+            ExportError: no such instant, or the record was made without the detail `Everything`.
+        """
+        from control.evaluation.export import net_at
+
+        return net_at(self, time_s, episode)
 
     def first(self, n: int) -> Record:
         """Its first n episodes."""
@@ -312,6 +338,8 @@ def _batch(
         arrays={name: x for (what, name), x in stacked.items() if what == "arrays"},
         interval_s=keeper.interval_s,
         marks=tuple(keeper.marks) or ((),) * n_env,
+        elements=getattr(keeper, "elements", ()),
+        case=getattr(keeper, "case", None),
     ).first(n_mine)
     return record.filled_up(keeper.n_intervals or record.n_intervals)
 

@@ -479,6 +479,10 @@ class GridSimulator:
         drawn_mw: FloatArray = self._injected.drawn_mva.real.sum(axis=1)
         return drawn_mw
 
+    def drawn_mva(self) -> ComplexArray:
+        """What each load draws there [MVA], [env, load]."""
+        return self._injected.drawn_mva
+
     def renewable_mw(self) -> FloatArray:
         """What wind and sun give at the interval's end [MW], [env, renewable]; zero at dead buses.
 
