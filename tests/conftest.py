@@ -13,7 +13,28 @@ import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
-KERNEL = re.compile(r"^@(numba\.njit|compiled)|\(NamedTuple\)", re.MULTILINE)
+KERNEL = re.compile(r"^@(numba\.njit|compiled|intrinsic|overload)", re.MULTILINE)
+KERNELS_OF = (PACKAGES[:3], PACKAGES[3:])  # the grid's, and the learner's, which know nothing of each other
+NOUN = re.compile(r"^class (\w+)\(NamedTuple\)", re.MULTILINE)
+
+
+def kernel_sources(root: Path, packages: tuple[str, ...] = PACKAGES) -> list[Path]:
+    """Files of compiled functions, and of the named tuples that those, or such tuples themselves, speak of."""
+    text = {
+        path: path.read_text(encoding="utf-8")
+        for package in packages
+        for path in sorted((root / package).rglob("*.py"))
+    }
+    found = {path for path, content in text.items() if KERNEL.search(content)}
+    nouns = {path: set(NOUN.findall(content)) for path, content in text.items()}
+    words: set[str] = set()
+    grown = True
+    while grown:
+        words |= {word for path in found for word in re.findall(r"\w+", text[path])}
+        more = {path for path, names in nouns.items() if names & words} - found
+        found |= more
+        grown = bool(more)
+    return sorted(found)
 
 
 def forget_stale_kernels(root: Path) -> list[Path]:
@@ -23,14 +44,15 @@ def forget_stale_kernels(root: Path) -> list[Path]:
     a named tuple it takes: after two fields of one type have changed places it would read the wrong one. Its index
     (.nbi) may be newer than some of what it points to (.nbc): it is written again with every new signature.
     """
-    sources = [path for package in PACKAGES for path in (root / package).rglob("*.py")]
-    changed = [path.stat().st_mtime for path in sources if KERNEL.search(path.read_text(encoding="utf-8"))]
-    stale = [
-        kept
-        for package in PACKAGES
-        for kept in (root / package).rglob("__pycache__/*.nb[ic]")
-        if kept.stat().st_mtime < max(changed)
-    ]
+    stale = []
+    for packages in KERNELS_OF:
+        changed = [path.stat().st_mtime for path in kernel_sources(root, packages)]
+        stale += [
+            kept
+            for package in packages
+            for kept in (root / package).rglob("__pycache__/*.nb[ic]")
+            if changed and kept.stat().st_mtime < max(changed)
+        ]
     for kept in stale:
         kept.unlink(missing_ok=True)  # another worker may have been first
     return stale
