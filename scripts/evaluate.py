@@ -2,7 +2,8 @@
 
 Without further options it prints the policy's figures. --compare sets it beside random agents and agents that do
 nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal; --page makes
-a page of it for the browser, with the policy beside tuned AGC and nobody, or with those that --policies names.
+a page of it for the browser, with the policy beside tuned AGC and nobody, or with those that --policies names; --export
+writes it as tables.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Options:
     """Directory of the pictures."""
     page: Path | None = None
     """Write the first episode as one HTML page: the grid over time, with traces and controllers side by side."""
+    export: Path | None = None
+    """Write the first episode as tidy tables: a directory of CSV files, or FILE.csv or FILE.parquet, a file each."""
     json: Path | None = None
     """File to write the figures to."""
     suite: str | None = None
@@ -120,6 +123,39 @@ def episode_page(options: Options, path: Path) -> None:
     print(f"Page: {path}")
 
 
+def episode_tables(options: Options, path: Path) -> None:
+    """One held-out episode, played by the policy or by the one that --policies names, as tables.
+
+    Raises:
+        OptionError: several are named.
+    """
+    from control.evaluation.contender import resolve
+    from control.evaluation.export import require_format
+    from control.evaluation.suite_runner import evaluation_seeds
+    from marl.environment.contenders import learned
+    from marl.environment.episode_export import export_episode
+    from marl.environment.policy_report import load_policy
+
+    require_format(path)
+    if options.policies is None:
+        load_policy(options.model_path)  # says where a model comes from if there is none
+    contenders = resolve(options.policies or str(options.model_path), learned)
+    if len(contenders) != 1:
+        raise command_line.OptionError(f"--export plays one controller, --policies names {len(contenders)}")
+    seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
+    written = export_episode(
+        path,
+        contenders[0],
+        options.scenario,
+        seed,
+        level=options.level,
+        progress=command_line.progress_bar,
+    )
+    print(f"Tables of held-out episode {options.seed} of {options.scenario}, by {contenders[0].title}:")
+    for file in written:
+        print(f"  {file}")
+
+
 def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites.
 
@@ -152,6 +188,9 @@ def work(options: Options) -> None:
     """A page of one episode, the table of suites, or the figures of one policy."""
     if options.page is not None:
         episode_page(options, options.page)
+    if options.export is not None:
+        episode_tables(options, options.export)
+    if options.page is not None or options.export is not None:
         return
     of_suites = any(given is not None for given in (options.suite, options.policies, options.seeds))
     (suite_table if of_suites else one_policy)(options)

@@ -13,7 +13,7 @@ import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
-KERNEL = re.compile(r"^@(numba\.njit|compiled|intrinsic|overload)", re.MULTILINE)
+KERNEL = re.compile(r"^@(numba\.njit|compiled|_?intrinsic|overload)", re.MULTILINE)
 KERNELS_OF = (PACKAGES[:3], PACKAGES[3:])  # the grid's, and the learner's, which know nothing of each other
 NOUN = re.compile(r"^class (\w+)\(NamedTuple\)", re.MULTILINE)
 

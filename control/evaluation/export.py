@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
-from cases.whole_file import OutputError, replacing
+from cases.whole_file import replacing
 from control.evaluation.grid_record import Grid, Traces, percent_of_rating_a
 from grid_model.network.topology import islands
 
@@ -36,13 +36,6 @@ class ExportError(ValueError):
     """What is asked for cannot be written; the message says why and what to do."""
 
 
-class Elements(NamedTuple):
-    """What a table has a row for at every instant."""
-
-    table: str
-    labels: tuple[str | int, ...]
-
-
 class Everything(Traces):
     """All that is known of the grid at the ends of the intervals; every array leads with [env].
 
@@ -56,8 +49,9 @@ class Everything(Traces):
         super().__init__(environment)
         case = environment.case
         self.case = case
-        self.elements = tuple(
-            Elements(*pair)
+        # Names of tables, and labels of what they have a row for at every instant.
+        self.elements: tuple[tuple[str, tuple[str | int, ...]], ...] = tuple(
+            pair
             for pair in (
                 ("bus", tuple(int(n) for n in case.bus.bus_number)),
                 ("load", case.load.name),
@@ -117,7 +111,7 @@ class Everything(Traces):
             "area.export_mw": s_from.real[:, self._ties] @ self._out_of[0]
             + s_to.real[:, self._ties] @ self._out_of[1],
         }
-        held = {elements.table for elements in self.elements}
+        held = {table for table, _ in self.elements}
         return {name: values for name, values in found.items() if name.split(".")[0] in held}
 
 
@@ -154,7 +148,7 @@ def tables(record: Record, episode: int = 0) -> dict[str, pd.DataFrame]:
         }
         for name, values in record.arrays.items():
             of, _, column = name.partition(".")
-            if of == table:
+            if of == table:  # reward terms and what an actor tells have no such name
                 columns[column] = values[episode, :n].ravel()
         for flag in {"live", "in_service"} & set(columns):
             columns[flag] = columns[flag] > 0.0
@@ -169,7 +163,9 @@ def require_format(path: Path) -> None:
         ExportError: it is.
     """
     if path.suffix and path.suffix.lower() not in ENDINGS:
-        raise ExportError(f"{path} ends in {path.suffix!r}, expected a directory or one of {', '.join(ENDINGS)}")
+        raise ExportError(
+            f"{path} ends in {path.suffix!r}, expected a directory or one of {', '.join(ENDINGS)}"
+        )
     if path.suffix.lower() == ".parquet":
         try:
             import pyarrow  # noqa: F401  the library that pandas writes it with

@@ -140,7 +140,9 @@ class Record:
     marks: tuple[
         tuple[tuple[float, str], ...], ...
     ] = ()  # of each episode: what happened, as time [s] and words
-    elements: tuple[Any, ...] = ()  # of the grid, where the detail kept all: names of tables with their rows' labels
+    elements: tuple[
+        Any, ...
+    ] = ()  # of the grid, where the detail kept all: names of tables with their rows' labels
     case: Case | None = None  # the grid, likewise
 
     def __getitem__(self, name: str) -> FloatArray:

@@ -58,7 +58,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_network import GroupNetwork
