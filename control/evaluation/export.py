@@ -39,7 +39,7 @@ class ExportError(ValueError):
 class Everything(Traces):
     """All that is known of the grid at the ends of the intervals; every array leads with [env].
 
-    Names are `table.column`: buses with frequency, voltage and live flag; loads with what they draw at their voltage;
+    Names are `table.column`: buses with frequency, voltage, live flag and what loads draw there at their voltage;
     circuits with the flows into both ends, loading of rating A and service; machines with what they send out, schedule
     and service; renewables, plants (output and set-point around schedule, state of charge of batteries, NaN for
     others), reactors, and areas with their mean frequency and export. The environment must not begin anew by itself.
@@ -54,7 +54,6 @@ class Everything(Traces):
             pair
             for pair in (
                 ("bus", tuple(int(n) for n in case.bus.bus_number)),
-                ("load", case.load.name),
                 ("branch", case.branch.name),
                 ("machine", case.machine.name),
                 ("renewable", case.renewable.name),
@@ -89,8 +88,8 @@ class Everything(Traces):
             "bus.vm_pu": np.where(live, np.abs(engine.v_pu), np.nan),
             "bus.va_degree": np.where(live, np.degrees(np.angle(engine.v_pu)), np.nan),
             "bus.live": live.astype(np.float64),
-            "load.p_mw": drawn_mva.real.copy(),
-            "load.q_mvar": drawn_mva.imag.copy(),
+            "bus.load_mw": drawn_mva.real.copy(),
+            "bus.load_mvar": drawn_mva.imag.copy(),
             "branch.p_from_mw": s_from.real.copy(),
             "branch.q_from_mvar": s_from.imag.copy(),
             "branch.p_to_mw": s_to.real.copy(),
@@ -123,7 +122,7 @@ def tables(record: Record, episode: int = 0) -> dict[str, pd.DataFrame]:
         episode: number in the record.
 
     Returns:
-        By name: `interval` with reward and terms [1] and whatever is logged; then `bus`, `load`, `branch`, `machine`,
+        By name: `interval` with reward and terms [1] and whatever is logged; then `bus`, `branch`, `machine`,
         `renewable`, `plant`, `reactor` and `area`, each with `time_s`, the element's label and its columns.
 
     Raises:
@@ -248,7 +247,9 @@ def net_at(record: Record, time_s: float, episode: int = 0) -> Any:
         set_reactor_share(net, case, at("reactor.share_in_service"))
     shares = [column for column in net.load.columns if column.startswith("const_")]
     net.load[shares] = 0.0  # what they drew holds at this voltage
-    net.load["p_mw"], net.load["q_mvar"] = at("load.p_mw"), at("load.q_mvar")
+    share = _share_of_bus(case)
+    net.load["p_mw"] = share * at("bus.load_mw")[case.load.bus]
+    net.load["q_mvar"] = share * at("bus.load_mvar")[case.load.bus]
     net.gen["in_service"], net.gen["p_mw"] = running, at("machine.p_mw")
     net.gen["vm_pu"] = np.where(running, np.nan_to_num(at("bus.vm_pu"), nan=1.0)[case.machine.bus], 1.0)
     net.gen["slack"] = slack = _slack_machines(case, on, live, running)
@@ -263,6 +264,14 @@ def net_at(record: Record, time_s: float, episode: int = 0) -> Any:
     net.name = f"{case.name} at {ends_s[k]:g} s"
     pp.runpp(net, trafo_model="pi", calculate_voltage_angles=True, init="dc", tolerance_mva=1e-8)
     return net
+
+
+def _share_of_bus(case: Case) -> FloatArray:
+    """Share of each load in all that stand at its bus, by nominal power; equal shares where that is zero, [load]."""
+    size = np.abs(case.load.p_mw) + np.abs(case.load.q_mvar)
+    size = np.where(np.bincount(case.load.bus, size, case.n_bus)[case.load.bus] > 0.0, size, 1.0)
+    share: FloatArray = size / np.bincount(case.load.bus, size, case.n_bus)[case.load.bus]
+    return share
 
 
 def _slack_machines(case: Case, on: BoolArray, live: BoolArray, running: BoolArray) -> BoolArray:

@@ -480,7 +480,7 @@ class GridSimulator:
         return drawn_mw
 
     def drawn_mva(self) -> ComplexArray:
-        """What each load draws there [MVA], [env, load]."""
+        """What loads draw there at every bus [MVA], [env, bus]."""
         return self._injected.drawn_mva
 
     def renewable_mw(self) -> FloatArray:
