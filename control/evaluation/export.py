@@ -224,9 +224,7 @@ def net_at(record: Record, time_s: float, episode: int = 0) -> Any:
     Raises:
         ExportError: no such instant, or the record was made without `Everything`.
     """
-    import pandapower as pp
-
-    from grid_model.network.pandapower_net import build_network, set_reactor_share, switch_circuits
+    from grid_model.network.pandapower_net import build_network, set_reactor_share, solve, switch_circuits
 
     if record.case is None:
         raise ExportError("the record holds no elements of the grid; play it with detail Everything")
@@ -262,7 +260,7 @@ def net_at(record: Record, time_s: float, episode: int = 0) -> Any:
     net.storage["p_mw"] = -plant_mw[case.resource.of_kind("bess")]
     net.storage["in_service"] = live[net.storage["bus"].to_numpy()]
     net.name = f"{case.name} at {ends_s[k]:g} s"
-    pp.runpp(net, trafo_model="pi", calculate_voltage_angles=True, init="dc", tolerance_mva=1e-8)
+    solve(net)
     return net
 
 

@@ -135,6 +135,17 @@ def switch_circuits(net: Any, case: Case, branch_in_service: BoolArray, bus_live
         net.dcline["in_service"] = bus_live[case.dc_line.from_bus] & bus_live[case.dc_line.to_bus]
 
 
+def solve(net: Any) -> None:
+    """AC power flow of a net of `build_network` by pandapower; results stand in the net's own tables.
+
+    Raises:
+        pandapower.LoadflowNotConverged: there is no solution.
+    """
+    import pandapower as pp
+
+    pp.runpp(net, trafo_model="pi", calculate_voltage_angles=True, init="dc", tolerance_mva=1e-8)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CircuitShunts:
     """Admittances to ground of circuits that stand as shunts of their own; every array has shape [circuit shunt]."""
