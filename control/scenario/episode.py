@@ -39,7 +39,6 @@ from control.scenario.suites import (
 )
 from control.scheduling.commitment import (
     commit,
-    committed_limits,
     priority_list,
     running_at_marks,
     settles_within,
@@ -86,7 +85,8 @@ __all__ = [
 # Losses [MW] of the grid at given powers [MW] of loads, renewable plants and machines.
 LossFunction = Callable[[FloatArray, FloatArray, FloatArray], float]
 
-# Whether the grid is within its limits at powers [MW] of loads, renewable plants and machines.
+# Whether the grid is within its limits in several states at powers [MW] of loads, renewable plants and machines, each
+# [state, ...].
 HoldsFunction = Callable[[FloatArray, FloatArray, FloatArray], bool]
 
 FIRST_LOSS_SHARE = 0.01  # of load: a guess before losses are computed
@@ -132,6 +132,27 @@ class PlannedPowers(NamedTuple):
     plant_mw: FloatArray  # of each wind and sun plant, [mark, renewable]
     area_load_mw: FloatArray  # [mark, area]
     area_renewable_mw: FloatArray  # [mark, area]
+
+
+class _Marks(NamedTuple):
+    """What the dispatch is asked for at its marks, as its compiled part takes it; powers in MW."""
+
+    load_mw: FloatArray  # of the whole grid, [mark]
+    renewable_mw: FloatArray  # [mark]
+    area_load_mw: FloatArray  # [mark, area]
+    area_renewable_mw: FloatArray  # [mark, area]
+    area_total_mw: FloatArray  # load of all areas, [mark]
+    level: FloatArray  # the same over nominal load, [mark]
+    area_share: FloatArray  # of each area in the published output of the machines, [area]
+    nominal_area_mw: FloatArray  # nominal load, [area]
+    in_service: BoolArray  # [mark, machine]
+    least_mw: FloatArray  # of each machine, [mark, machine]
+    most_mw: FloatArray  # [mark, machine]
+    least_total_mw: FloatArray  # of those in service, [mark]
+    ramp_mw: FloatArray  # most that a machine moves from mark to mark, [machine]
+    cost_linear: FloatArray  # [machine]
+    cost_quadratic: FloatArray  # [machine]
+    machine_area: IntArray  # [machine]
 
 
 def build_episode(
@@ -189,6 +210,11 @@ class EpisodeBuilder:
             ),
         )
         self._limits = dispatch_limits(case.machine, config.dispatch)
+        # Units for whose loss the reserve is sized.
+        self._credible: BoolArray = ~case.machine.is_equivalent & (
+            case.machine.p_mw <= config.dispatch.reserve_unit_mw
+        )
+        self._load_damping = SwingConfig().load_damping
         self._gain_mw_per_hz = swing_of(case).governor.gain_mw_per_hz * governor_share(case.machine)
         area = np.arange(n_area)
         self._machine_area = case.bus.area[case.machine.bus]
@@ -223,7 +249,7 @@ class EpisodeBuilder:
             rng: the episode is a function of its state.
             losses_mw: of the grid at given powers.
             secure: random outages that it refuses are drawn again, see `outages.py`; none is if it is None.
-            holds: whether a planned state is within limits; units join the schedule until all are, if any is given.
+            holds: whether planned states are within limits; units join the schedule until all are, if any is given.
         """
         config, case = self.config, self.case
         start_minute = self._draw_start(rng)
@@ -274,23 +300,26 @@ class EpisodeBuilder:
         share[:, named] = 1.0
 
         def plan(outages: tuple[Event, ...]) -> Plan:
-            return self._redispatch(mark_s, outages, planned, share, losses_mw)
+            made = self._redispatch(mark_s, outages, planned, share, losses_mw)
+            assert made is not None  # as nobody judges it
+            return made
 
-        p_mark_mw, keep = plan(events)
+        waiting: list[int] = []
         if config.commitment and holds is not None:
-            waiting = [
-                unit
-                for unit in priority_list(case.machine, self._limits.p_max_mw).tolist()
-                if share[:, unit].min() == 0.0
-            ]
-            marks = range(len(p_mark_mw))
-            # Frequency first, which takes no power flow.
-            while waiting and not (
-                all(self._stands_a_loss(p_mark_mw[k], share[k], float(planned_load_mw[k])) for k in marks)
-                and all(holds(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mark_mw[k]) for k in marks)
-            ):
-                share[:, waiting.pop(0)] = 1.0
-                p_mark_mw, keep = plan(events)
+            order = priority_list(case.machine, self._limits.p_max_mw).tolist()
+            waiting = [unit for unit in order if share[:, unit].min() == 0.0]
+        while waiting and holds is not None:
+            # Frequency first, which takes no power flow, and ends a plan at its first mark that does not stand a loss.
+            made = self._redispatch(
+                mark_s, events, planned, share, losses_mw, partial(self._stands_a_loss, planned, share)
+            )
+            if made is not None:
+                p_mark_mw, keep = made
+                if holds(planned.bus_mw, keep[: len(p_mark_mw), None] * planned.plant_mw, p_mark_mw):
+                    break
+            share[:, waiting.pop(0)] = 1.0
+        else:
+            p_mark_mw, keep = plan(events)
         if config.commitment:
             running = self._outages.of_running_units(events, partial(_is_running, mark_s, share), scada_key)
             if running != events:
@@ -357,13 +386,13 @@ class EpisodeBuilder:
             scada_key=scada_key,
         )
 
-    def _stands_a_loss(self, p_mw: FloatArray, share: FloatArray, load_mw: float) -> bool:
-        """Whether frequency would settle near enough after the loss of any unit, [machine]."""
-        config, case = self.config.dispatch, self.case
-        damping_mw_per_hz = SwingConfig().load_damping * load_mw / case.f0_hz
-        credible = ~case.machine.is_equivalent & (case.machine.p_mw <= config.reserve_unit_mw)
-        settled_hz = settles_within(p_mw, share, credible, self._gain_mw_per_hz, damping_mw_per_hz)
-        return settled_hz <= config.largest_loss_hz
+    def _stands_a_loss(self, planned: PlannedPowers, share: FloatArray, mark: int, p_mw: FloatArray) -> bool:
+        """Whether frequency would settle near enough after the loss of any unit at a mark, p_mw [machine]."""
+        damping_mw_per_hz = self._load_damping * float(planned.load_mw[mark]) / self.case.f0_hz
+        settled_hz = settles_within(
+            p_mw, share[mark], self._credible, self._gain_mw_per_hz, damping_mw_per_hz
+        )
+        return settled_hz <= self.config.dispatch.largest_loss_hz
 
     def year_of_commitment(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Load and renewables of the whole grid [MW], [mark], at the marks of a year, and how much of each machine a
@@ -513,22 +542,16 @@ class EpisodeBuilder:
             area_renewable_mw: wind and sun likewise [MW], [mark, area].
         """
         machine, config = self.case.machine, self.config
-        n_mark = len(area_load_mw)
         if not config.commitment:
-            return np.ones((n_mark, len(machine.name)))
-        demand_mw = [
-            area_demand(
-                area_load_mw[k],
-                area_renewable_mw[k],
-                FIRST_LOSS_SHARE * float(area_load_mw[k].sum()),
-                self._nominal_area_mw,
-                self._published_area_mw,
-            )
-            for k in range(n_mark)
-        ]
-        return commit(
-            np.array(demand_mw), machine, self._machine_area, self._limits.p_max_mw, config.dispatch
+            return np.ones((len(area_load_mw), len(machine.name)))
+        demand_mw = area_demand(
+            area_load_mw,
+            area_renewable_mw,
+            FIRST_LOSS_SHARE * area_load_mw.sum(axis=1, keepdims=True),
+            self._nominal_area_mw,
+            self._published_area_mw,
         )
+        return commit(demand_mw, machine, self._machine_area, self._limits.p_max_mw, config.dispatch)
 
     def _redispatch(
         self,
@@ -537,7 +560,8 @@ class EpisodeBuilder:
         planned: PlannedPowers,
         share: FloatArray,
         losses_mw: LossFunction,
-    ) -> tuple[FloatArray, FloatArray]:
+        stands: Callable[[int, FloatArray], bool] | None = None,
+    ) -> Plan | None:
         """Machine schedule at the marks, and the share of wind and sun that is not curtailed.
 
         The line from mark k - 1 to mark k is decided at k - 1, so an outage is made good from the first mark
@@ -545,52 +569,92 @@ class EpisodeBuilder:
         in changes the flows by 1 % and the losses by no more than 2 % of themselves. Wind and sun are
         curtailed when machines at their lower limits and they together would exceed the demand.
 
+        Args:
+            mark_s: times of the marks [s], [mark].
+            events: outages, and whatever else happens.
+            planned: what the dispatch expects.
+            share: how much of each machine is in the schedule, [mark, machine].
+            losses_mw: of the grid at given powers.
+            stands: judges the machines' powers at a mark by its number; the first mark refused ends the plan.
+
         Returns:
-            Schedule [MW], shape [mark, machine], for marks up to the first after the end; share kept, [mark].
+            Schedule [MW], shape [mark, machine], for marks up to the first after the end; share kept, [mark]. None
+            where a mark was refused.
         """
-        machine, config = self.case.machine, self.config
-        n_mark = self._n_mark(mark_s)
-        p_mw = np.empty((n_mark, len(machine.name)))
-        keep = np.ones(len(mark_s))
-        planned_load_mw, planned_renewable_mw = planned.load_mw, planned.renewable_mw
-        planned_bus_mw, planned_plant_mw = planned.bus_mw, planned.plant_mw
-        planned_area_mw, planned_renewable_area_mw = planned.area_load_mw, planned.area_renewable_mw
-        running, limits = running_at_marks(share), self._limits
-        loss_mw = FIRST_LOSS_SHARE * float(planned_load_mw[0])
-        before_mw: FloatArray | None = None
+        machine, config, n_mark = self.case.machine, self.config, self._n_mark(mark_s)
+        in_service = np.ones((n_mark, len(machine.name)), dtype=np.bool_)
+        for event in events:
+            if event.kind in ("machine_out", "machine_in"):
+                in_service[1:][event.time_s <= mark_s[: n_mark - 1], event.index] = event.kind == "machine_in"
+        every_mark = np.ones((n_mark, 1))
+        least_mw, most_mw = every_mark * self._limits.p_min_mw, every_mark * self._limits.p_max_mw
+        if config.commitment:
+            in_service &= running_at_marks(share)
+            most_mw *= share
+            least_mw = np.minimum(config.dispatch.committed_min_share * machine.p_mw * share, most_mw)
+        area_total_mw = planned.area_load_mw.sum(axis=1)
+        asked = _Marks(
+            planned.load_mw,
+            planned.renewable_mw,
+            planned.area_load_mw,
+            planned.area_renewable_mw,
+            area_total_mw,
+            area_total_mw / self._nominal_area_mw.sum(),
+            self._published_area_mw / self._published_area_mw.sum(),
+            self._nominal_area_mw,
+            in_service,
+            least_mw,
+            most_mw,
+            (least_mw * in_service).sum(axis=1),
+            self._limits.ramp_mw,
+            machine.cost_linear,
+            machine.cost_quadratic,
+            self._machine_area,
+        )
+        p_mw, keep = np.empty((n_mark, len(machine.name))), np.ones(len(mark_s))
+        loss_mw = FIRST_LOSS_SHARE * float(planned.load_mw[0])
         for k in range(n_mark):
-            in_service = np.ones(len(machine.name), dtype=np.bool_)
-            for event in events:
-                if k > 0 and event.time_s <= mark_s[k - 1] and event.kind in ("machine_out", "machine_in"):
-                    in_service[event.index] = event.kind == "machine_in"
-            if config.commitment:
-                in_service &= running[k]
-                limits = committed_limits(self._limits, machine, share[k], config.dispatch)
-            low_mw, high_mw = bounds_at_mark(limits, before_mw, in_service)
-            for final in (False, True):
-                room_mw = planned_load_mw[k] + loss_mw - float((limits.p_min_mw * in_service).sum())
-                if planned_renewable_mw[k] > room_mw:
-                    keep[k] = max(room_mw, 0.0) / planned_renewable_mw[k]
-                demand_mw = area_demand(
-                    planned_area_mw[k],
-                    keep[k] * planned_renewable_area_mw[k],
-                    loss_mw,
-                    self._nominal_area_mw,
-                    self._published_area_mw,
-                )
-                p_mw[k] = dispatch_by_area(
-                    demand_mw,
-                    self._machine_area,
-                    machine.cost_linear,
-                    machine.cost_quadratic,
-                    low_mw,
-                    high_mw,
-                )
-                if not final:
-                    loss_mw = losses_mw(planned_bus_mw[k], keep[k] * planned_plant_mw[k], p_mw[k])
-            before_mw = p_mw[k]
+            _dispatch_mark(asked, k, loss_mw, p_mw, keep)
+            loss_mw = losses_mw(planned.bus_mw[k], keep[k] * planned.plant_mw[k], p_mw[k])
+            _dispatch_mark(asked, k, loss_mw, p_mw, keep)
+            if stands is not None and not stands(k, p_mw[k]):
+                return None
         keep[n_mark:] = keep[n_mark - 1]
         return p_mw, keep
+
+
+@compiled
+def _dispatch_mark(asked: _Marks, k: int, loss_mw: float, p_mw: FloatArray, keep: FloatArray) -> None:
+    """Dispatch one mark with the losses expected there, after those before it; see `EpisodeBuilder._redispatch`.
+
+    Args:
+        asked: what is asked of the machines.
+        k: number of the mark.
+        loss_mw: losses of the whole grid [MW].
+        p_mw: filled in [MW], [mark, machine].
+        keep: share of wind and sun that is not curtailed, lowered where they leave the machines too little, [mark].
+    """
+    room_mw = asked.load_mw[k] + loss_mw - asked.least_total_mw[k]
+    if asked.renewable_mw[k] > room_mw:
+        keep[k] = max(room_mw, 0.0) / asked.renewable_mw[k]
+    demand_mw = np.empty(asked.area_share.size)
+    for a in range(demand_mw.size):
+        demand_mw[a] = (
+            asked.area_share[a] * (asked.area_total_mw[k] + loss_mw)
+            + asked.area_load_mw[k, a]
+            - asked.level[k] * asked.nominal_area_mw[a]
+            - keep[k] * asked.area_renewable_mw[k, a]
+        )
+    least_mw, most_mw, in_service = asked.least_mw[k], asked.most_mw[k], asked.in_service[k]
+    if k > 0:
+        low_mw, high_mw = bounds_at_mark(least_mw, most_mw, asked.ramp_mw, p_mw[k - 1], in_service)
+    else:
+        low_mw, high_mw = bounds_at_mark(least_mw, most_mw, asked.ramp_mw, None, in_service)
+    given_mw = dispatch_by_area(
+        demand_mw, asked.machine_area, asked.cost_linear, asked.cost_quadratic, low_mw, high_mw
+    )
+    for i in range(given_mw.size):
+        p_mw[k, i] = given_mw[i]
 
 
 def _is_running(mark_s: FloatArray, share: FloatArray, machine: int, time_s: float) -> bool:

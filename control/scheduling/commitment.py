@@ -39,11 +39,10 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import MachineTable
-from control.scheduling.dispatch import DispatchConfig, DispatchLimits
+from control.scheduling.dispatch import DispatchConfig
 
 __all__ = [
     "commit",
-    "committed_limits",
     "needed_units",
     "priority_list",
     "running_at_marks",
@@ -68,29 +67,30 @@ def needed_units(
     p_max_mw: FloatArray,
     must_run: tuple[str, ...] = (),
 ) -> BoolArray:
-    """Units that the rule of the module's head asks for at one mark, equivalents left out.
+    """Units that the rule of the module's head asks for, equivalents left out.
 
     Args:
-        demand_mw: of each area's machines together [MW], [area].
+        demand_mw: of each area's machines together at each mark [MW], [mark, area].
         machine: the machines.
         machine_area: position of each machine's area, [machine].
         p_max_mw: most that the dispatch asks of each [MW], [machine].
         must_run: names of units that are needed whatever the demand.
 
     Returns:
-        [machine].
+        [mark, machine].
     """
-    needed = np.array([name in must_run for name in machine.name]) & ~machine.is_equivalent
+    always = np.array([name in must_run for name in machine.name]) & ~machine.is_equivalent
+    needed = np.repeat(always[None, :], len(demand_mw), axis=0)
     order = priority_list(machine, p_max_mw)
-    for area, its_demand_mw in enumerate(demand_mw.tolist()):
+    for area in range(demand_mw.shape[1]):
         units = order[machine_area[order] == area]
         if len(units) == 0:
             continue
         share = machine.p_mw[units].sum() / machine.p_mw[machine_area == area].sum()
         left_mw = np.cumsum(p_max_mw[units]) - np.maximum.accumulate(p_max_mw[units])
-        enough = np.flatnonzero(left_mw >= share * its_demand_mw)
-        count = int(enough[0]) + 1 if len(enough) > 0 else len(units)
-        needed[units[: max(count, LEAST_UNITS)]] = True
+        enough = left_mw >= share * demand_mw[:, area, None]  # [mark, units in the schedule]
+        count = np.where(enough.any(axis=1), enough.argmax(axis=1) + 1, len(units))
+        needed[:, units] |= np.arange(len(units)) < np.maximum(count, LEAST_UNITS)[:, None]
     return needed
 
 
@@ -114,9 +114,7 @@ def commit(
         0 or 1 of a unit, a share of an equivalent, [mark, machine].
     """
     n_mark = len(demand_mw)
-    needed = np.stack(
-        [needed_units(row, machine, machine_area, p_max_mw, config.must_run) for row in demand_mw]
-    )
+    needed = needed_units(demand_mw, machine, machine_area, p_max_mw, config.must_run)
     reach = int(np.ceil(config.min_up_s / config.interval_s))
     share = np.zeros((n_mark, len(machine_area)))
     for k in range(n_mark):
@@ -126,18 +124,6 @@ def commit(
     for i in np.flatnonzero(machine.is_equivalent).tolist():
         share[:, i] = np.clip(level[:, machine_area[i]], config.equivalent_min_share, 1.0)
     return share
-
-
-def committed_limits(
-    limits: DispatchLimits, machine: MachineTable, share: FloatArray, config: DispatchConfig
-) -> DispatchLimits:
-    """What the dispatch may ask of each machine of which this share is in the schedule, [machine]."""
-    p_max_mw = limits.p_max_mw * share
-    return DispatchLimits(
-        p_min_mw=np.minimum(config.committed_min_share * machine.p_mw * share, p_max_mw),
-        p_max_mw=p_max_mw,
-        ramp_mw=limits.ramp_mw,
-    )
 
 
 def settles_within(

@@ -105,18 +105,28 @@ def dispatch_limits(machine: MachineTable, config: DispatchConfig) -> DispatchLi
     )
 
 
+@compiled
 def bounds_at_mark(
-    limits: DispatchLimits, p_before_mw: FloatArray | None, in_service: BoolArray
+    p_min_mw: FloatArray,
+    p_max_mw: FloatArray,
+    ramp_mw: FloatArray,
+    p_before_mw: FloatArray | None,
+    in_service: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest output at a mark, given that at the mark before [MW], shape [machine].
 
-    A machine that is out has both at zero. There is no ramp where there is no mark before.
+    A machine that is out has both at zero. There is no ramp where there is no mark before. The first three are those of
+    `DispatchLimits`, of what is in the schedule.
     """
-    low_mw, high_mw = limits.p_min_mw, limits.p_max_mw
-    if p_before_mw is not None:
-        low_mw = np.minimum(np.maximum(low_mw, p_before_mw - limits.ramp_mw), high_mw)
-        high_mw = np.maximum(np.minimum(high_mw, p_before_mw + limits.ramp_mw), low_mw)
-    return low_mw * in_service, high_mw * in_service
+    low_mw, high_mw = np.zeros(p_min_mw.size), np.zeros(p_min_mw.size)
+    for i in range(p_min_mw.size):
+        low, high = p_min_mw[i], p_max_mw[i]
+        if p_before_mw is not None:
+            low = min(max(low, p_before_mw[i] - ramp_mw[i]), high)
+            high = max(min(high, p_before_mw[i] + ramp_mw[i]), low)
+        if in_service[i]:
+            low_mw[i], high_mw[i] = low, high
+    return low_mw, high_mw
 
 
 @compiled
@@ -188,7 +198,7 @@ def economic_dispatch(
 def area_demand(
     p_load_mw: FloatArray,
     p_renewable_mw: FloatArray,
-    loss_mw: float,
+    loss_mw: float | FloatArray,
     nominal_load_mw: FloatArray,
     p_published_mw: FloatArray,
 ) -> FloatArray:
@@ -200,13 +210,13 @@ def area_demand(
     scaled with the load level Σ L / Σ L_nominal. The sum over areas is Σ L + loss - Σ R.
 
     Args:
-        p_load_mw: L_a [MW], shape [area].
-        p_renewable_mw: R_a [MW], shape [area].
-        loss_mw: losses of the whole grid [MW].
+        p_load_mw: L_a [MW], shape [area] or [mark, area].
+        p_renewable_mw: R_a [MW], likewise.
+        loss_mw: losses of the whole grid [MW], [mark, 1] where there are marks.
         nominal_load_mw: L_a,nominal [MW], shape [area].
         p_published_mw: P_a,published, of all machines of the area [MW], shape [area].
     """
-    total_mw = p_load_mw.sum()
+    total_mw = p_load_mw.sum(axis=-1, keepdims=True)
     level = total_mw / nominal_load_mw.sum()
     share = p_published_mw / p_published_mw.sum()
     demand_mw: FloatArray = (
@@ -215,6 +225,7 @@ def area_demand(
     return demand_mw
 
 
+@compiled
 def dispatch_by_area(
     demand_mw: FloatArray,
     machine_area: IntArray,
@@ -238,20 +249,26 @@ def dispatch_by_area(
     """
     n_area, n_machine = len(demand_mw), len(p_low_mw)
     low_mw, high_mw = np.zeros((n_area, n_machine)), np.zeros((n_area, n_machine))
-    low_mw[machine_area, np.arange(n_machine)] = p_low_mw
-    high_mw[machine_area, np.arange(n_machine)] = p_high_mw
-    p_mw: FloatArray = economic_dispatch(demand_mw, cost_linear, cost_quadratic, low_mw, high_mw).sum(axis=0)
-    total_mw = p_mw.cumsum()[-1]  # one after the other, whatever the number of machines
-    unmet_mw = demand_mw.cumsum()[-1] - total_mw
+    for i in range(n_machine):
+        low_mw[machine_area[i], i] = p_low_mw[i]
+        high_mw[machine_area[i], i] = p_high_mw[i]
+    by_area_mw = economic_dispatch(demand_mw, cost_linear, cost_quadratic, low_mw, high_mw)
+    p_mw = np.zeros(n_machine)
+    for area in range(n_area):
+        for i in range(n_machine):
+            p_mw[i] += by_area_mw[area, i]
+    total_mw, asked_mw = 0.0, 0.0
+    for i in range(n_machine):
+        total_mw += p_mw[i]
+    for area in range(n_area):
+        asked_mw += demand_mw[area]
+    unmet_mw = asked_mw - total_mw
     if abs(unmet_mw) > ROUNDING_MW:
         # Machines move only the way that helps, so areas that were met do not pay each other's way.
-        low = p_mw if unmet_mw > 0.0 else p_low_mw
-        high = p_high_mw if unmet_mw > 0.0 else p_mw
-        p_mw = economic_dispatch(
-            np.array([total_mw + unmet_mw]),
-            cost_linear,
-            cost_quadratic,
-            low.reshape(1, -1),
-            high.reshape(1, -1),
-        )[0]
+        low, high, whole_mw = np.empty((1, n_machine)), np.empty((1, n_machine)), np.empty(1)
+        whole_mw[0] = total_mw + unmet_mw
+        for i in range(n_machine):
+            low[0, i] = p_mw[i] if unmet_mw > 0.0 else p_low_mw[i]
+            high[0, i] = p_high_mw[i] if unmet_mw > 0.0 else p_mw[i]
+        p_mw = economic_dispatch(whole_mw, cost_linear, cost_quadratic, low, high)[0]
     return p_mw

@@ -241,7 +241,7 @@ class ClosedLoop:
         rows = self._episodes
         for env, rng in zip(envs, generators, strict=True):
             episode = self._builder.build(
-                rng, self.plan.losses_mw, self.plan.outage_is_secure, self.plan.base_case_holds
+                rng, self.plan.losses_mw, self.plan.outage_is_secure, self.plan.base_cases_hold
             )
             self.episode[env] = episode
             rows.load_mw[env] = episode.p_load_mw

@@ -12,7 +12,7 @@ import numpy as np
 
 from cases.arrays import BoolArray, IntArray
 from cases.case import Case
-from grid_model.network.topology import DarkIsland, islands_that_live
+from grid_model.network.topology import DarkIsland, is_whole, islands_that_live
 
 __all__ = ["MOST_ISLANDS", "NO_GROUP", "Grouping", "group_by_island"]
 
@@ -45,6 +45,11 @@ def group_by_island(
         branch_in_service: [branch].
         machine_in_service: [machine].
     """
+    if is_whole(case, branch_in_service):
+        nothing = np.zeros(case.n_bus, dtype=np.int64)
+        return Grouping(
+            island=nothing, machine_group=area.copy(), machine_in_service=machine_in_service.copy(), dark=()
+        )
     alive, dark = islands_that_live(case, branch_in_service, machine_in_service, MOST_ISLANDS)
     members: list[dict[int, IntArray]] = []  # of each island: machines by area
     for bus in alive:

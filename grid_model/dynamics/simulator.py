@@ -710,9 +710,8 @@ class GridSimulator:
 
     def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
         """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
-        for env, share in zip(envs.tolist(), reactor_share, strict=True):
-            self.engine.set_reactors(env, share)
-            self.engine.reset_voltages(env)
+        self.engine.set_reactors(envs, reactor_share)
+        self.engine.reset_voltages(envs)
         self.engine.solve(self._injected.total_mva, envs)
         self._failing[envs] = ~self.engine.converged[envs]
 

@@ -94,6 +94,11 @@ def islands(case: Case, branch_in_service: BoolArray) -> IntArray:
     return _islands(case.n_bus, case.branch.from_bus, case.branch.to_bus, np.array(branch_in_service))
 
 
+def is_whole(case: Case, branch_in_service: BoolArray) -> bool:
+    """Whether all buses hang together by these circuits, [branch]."""
+    return not islands(case, branch_in_service).any()  # one island, named by bus 0
+
+
 def live_buses(case: Case, branch_in_service: BoolArray) -> BoolArray:
     """Buses of the main island: the one with most machine rating, then most buses, then the lowest bus.
 

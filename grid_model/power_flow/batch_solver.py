@@ -17,7 +17,7 @@ from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.batch_rows import N_BUS_ROW, PQ, Answer, Grids, Question, Switched, Work, room
 from grid_model.power_flow.elimination import plan_elimination
 from grid_model.power_flow.newton_kernel import solve_batch
-from grid_model.power_flow.switching import switch_lane
+from grid_model.power_flow.switching import switch_lane, switch_shunts
 
 NO_LAW = np.zeros((0, 0, 0))
 EARLY_ITERATION = 6  # a warm start needs 2 or 3, an outage up to 5; who needs more is rare
@@ -124,6 +124,25 @@ class BatchSolver:
         self._n_living[env] = island.max(initial=0) + 1
         self.slack_mw[env, self._n_living[env] :] = 0.0
         switch_lane(self.plan, env, self._branch_y, self._branch_end, on, self._net)
+
+    def set_shunts(self, envs: IntArray, bus: IntArray, shunt_pu: ComplexArray) -> None:
+        """Change what is to ground at some buses of environments that have been switched, all else as it is.
+
+        Args:
+            envs: environments, [n].
+            bus: the buses, [m].
+            shunt_pu: admittance to ground there, [n, m].
+        """
+        switch_shunts(
+            self.plan,
+            envs,
+            bus,
+            shunt_pu,
+            self._branch_y,
+            self._branch_end,
+            self.branch_in_service,
+            self._net,
+        )
 
     def set_two_ports(self, env: int, two_ports: TwoPorts) -> None:
         """Give one environment other admittances (ratios, say) between the same buses; `switch` has to follow."""

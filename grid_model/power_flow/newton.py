@@ -263,10 +263,18 @@ class NewtonEngine:
         line, live = self.case.dc_line, self.bus_live[env]
         self.dc_line_in_service[env] = self._dc_line_wanted[env] & live[line.from_bus] & live[line.to_bus]
 
-    def set_reactors(self, env: int, share: FloatArray | float) -> None:
-        """Switch in this share of each shunt reactor of one environment, [reactor] or one for all."""
+    def set_reactors(self, env: int | IntArray, share: FloatArray | float) -> None:
+        """Switch in this share of each shunt reactor of one environment or several, [n, reactor] or one for all."""
         self.reactor_share[env] = share
-        self._switch(env)
+        envs = np.atleast_1d(env)
+        bus = self.case.reactor.bus
+        shunt_pu = self._fixed_shunt_pu[bus] + self._reactor_shunt_pu(self.reactor_share[envs])
+        self._solver.set_shunts(envs, bus, shunt_pu)
+
+    def _reactor_shunt_pu(self, share: FloatArray) -> ComplexArray:
+        """What these shares of the reactors are as admittances to ground, [..., reactor]."""
+        shunt_pu = -1j * share * self.case.reactor.q_mvar / self.case.base_mva
+        return shunt_pu.astype(np.complex128, copy=False)
 
     def set_taps(self, env: int, tap: FloatArray) -> None:
         """Set the ratio of every circuit of one environment, [branch]; 1 for lines."""
@@ -285,8 +293,8 @@ class NewtonEngine:
         self._holding[env] = holds
         self._switch(env)
 
-    def reset_voltages(self, env: int) -> None:
-        """Start the next solve of one environment at the reference voltages."""
+    def reset_voltages(self, env: int | IntArray) -> None:
+        """Start the next solve of one environment or several at the reference voltages."""
         self.v_pu[env] = np.where(self.bus_live[env], self._reference_v_pu, 0.0)
 
     def start_at(self, envs: IntArray, v_pu: ComplexArray) -> None:
@@ -396,7 +404,7 @@ class NewtonEngine:
         """Hand over what is in service of one environment."""
         case, on = self.case, self.machine_in_service[env]
         shunt_pu = self._fixed_shunt_pu.copy()
-        shunt_pu[case.reactor.bus] += -1j * self.reactor_share[env] * case.reactor.q_mvar / case.base_mva
+        shunt_pu[case.reactor.bus] += self._reactor_shunt_pu(self.reactor_share[env])
         vm_set_pu, weight = np.zeros(case.n_bus), np.zeros(case.n_bus)
         if case.n_dc_line:
             line, both_on = case.dc_line, self.dc_line_in_service[env]
@@ -446,6 +454,9 @@ def living_islands(
         n_island: most islands that live on.
     """
     label = islands(case, branch_in_service)
+    if not label.any():  # one island, named by bus 0
+        alive = bool(np.any(case.machine.rating_mva[machine_in_service] > 0.0))
+        return np.full(case.n_bus, 0 if alive else -1, dtype=np.int64)
     rating_mva = np.bincount(
         label[case.machine.bus], case.machine.rating_mva * machine_in_service, minlength=case.n_bus
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE
+from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.batch_rows import (
     GAUGE,
     ISLAND,
@@ -64,3 +65,47 @@ def switch_lane(
                 rows[ft + part, lane] += y[8 * b + 2 + part, lane]
                 rows[tf + part, lane] += y[8 * b + 4 + part, lane]
                 rows[t + G + part, lane] += y[8 * b + 6 + part, lane]
+
+
+@compiled
+def switch_shunts(
+    plan: Elimination,
+    envs: IntArray,
+    bus: IntArray,
+    shunt_pu: ComplexArray,
+    branch_y: FloatArray,
+    branch_end: IntArray,
+    branch_in_service: BoolArray,
+    net: FloatArray,
+) -> None:
+    """Other admittances to ground at some buses; the rows become what `switch_lane` would fill in, bit for bit.
+
+    Args:
+        plan: of the elimination.
+        envs: environments, [n].
+        bus: the buses, [m].
+        shunt_pu: all that is to ground there, [n, m].
+        branch_y: as in `switch_lane`, as are the next but one and the last.
+        branch_end: places of the circuits' ends.
+        branch_in_service: of all environments, [env, branch].
+        net: rows of the batch.
+    """
+    touched = np.zeros(plan.base.size, dtype=np.bool_)
+    for i in range(envs.size):
+        env = envs[i]
+        lane, rows = env % N_LANE, net[env // N_LANE]
+        y = branch_y[env // N_LANE % branch_y.shape[0]]
+        for j in range(bus.size):
+            k = plan.place[bus[j]]
+            touched[k] = True
+            at = N_BUS_ROW * k
+            live = rows[at + LIVE, lane] > 0.0
+            rows[at + G, lane] = shunt_pu[i, j].real if live else 0.0
+            rows[at + B, lane] = shunt_pu[i, j].imag if live else 0.0
+        for b in range(branch_end.shape[1]):
+            if branch_in_service[env, b]:
+                for end in range(2):
+                    if touched[branch_end[end, b]]:
+                        at = N_BUS_ROW * branch_end[end, b] + G
+                        for part in range(2):
+                            rows[at + part, lane] += y[8 * b + 6 * end + part, lane]

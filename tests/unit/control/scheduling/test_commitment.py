@@ -54,14 +54,14 @@ def test_the_units_of_an_area_carry_its_demand_without_the_largest(case: Case) -
     area = case.bus.area[case.machine.bus]
     demand_mw = np.zeros(case.n_area)
     demand_mw[NETS] = 1700.0
-    needed = needed_units(demand_mw, case.machine, area, p_max_mw(case))
+    needed = needed_units(demand_mw[None], case.machine, area, p_max_mw(case))[0]
     assert names(case, needed & (area == NETS)) == {"G1", "G3", "G9", "G4"}
     # Without demand two, and those that must run besides.
     demand_mw[NETS] = 0.0
-    needed = needed_units(demand_mw, case.machine, area, p_max_mw(case), ("G2",))
+    needed = needed_units(demand_mw[None], case.machine, area, p_max_mw(case), ("G2",))[0]
     assert names(case, needed & (area == NETS)) == {"G1", "G3", "G2"}
     demand_mw[NETS] = 1e6
-    needed = needed_units(demand_mw, case.machine, area, p_max_mw(case))
+    needed = needed_units(demand_mw[None], case.machine, area, p_max_mw(case))[0]
     assert np.all(needed[area == NETS])
 
 
@@ -91,14 +91,14 @@ def test_episodes_schedule_what_is_committed_and_lose_what_runs(case: Case, plan
     builder = EpisodeBuilder(case, load_series(), config)
     off = 0
     for seed in range(12):
-        episode = builder.build(np.random.default_rng(seed), plan.losses_mw, None, plan.base_case_holds)
+        episode = builder.build(np.random.default_rng(seed), plan.losses_mw, None, plan.base_cases_hold)
         share, p_mw = episode.committed_share, episode.p_schedule_mw
         off += int(np.count_nonzero(share[0] == 0.0))
         assert np.all(p_mw[share == 0.0] == 0.0)
         for event in episode.events:
             if event.kind == "machine_out":
                 assert share[int(event.time_s / 4.0), event.index] == 1.0
-        assert plan.base_case_holds(episode.p_load_mw[0], episode.p_renewable_mw[0], p_mw[0])
+        assert plan.base_cases_hold(episode.p_load_mw[:1], episode.p_renewable_mw[:1], p_mw[:1])
     assert off > 12  # more than one a time
 
 

@@ -10,6 +10,7 @@ from cases.case import MachineTable
 from cases.ieee68 import load_ieee68
 from control.scheduling.dispatch import (
     DispatchConfig,
+    DispatchLimits,
     area_demand,
     bounds_at_mark,
     dispatch_by_area,
@@ -25,8 +26,14 @@ def machine() -> MachineTable:
     return load_ieee68().machine
 
 
+def bounds(
+    limits: DispatchLimits, before: np.ndarray | None, in_service: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    return bounds_at_mark(limits.p_min_mw, limits.p_max_mw, limits.ramp_mw, before, in_service)
+
+
 def solve(machine: MachineTable, demand_mw: float, before: np.ndarray | None = None) -> np.ndarray:
-    low, high = bounds_at_mark(dispatch_limits(machine, DispatchConfig()), before, ALL_SIXTEEN)
+    low, high = bounds(dispatch_limits(machine, DispatchConfig()), before, ALL_SIXTEEN)
     return economic_dispatch(
         np.array([demand_mw]), machine.cost_linear, machine.cost_quadratic, low[None], high[None]
     )[0]
@@ -97,7 +104,7 @@ def test_a_machine_that_is_out_gives_nothing_and_the_others_replace_it(machine: 
     limits = dispatch_limits(machine, DispatchConfig())
     in_service = ALL_SIXTEEN.copy()
     in_service[5] = False
-    low, high = bounds_at_mark(limits, machine.p_mw, in_service)
+    low, high = bounds(limits, machine.p_mw, in_service)
     demand = np.array([machine.p_mw.sum()])
     p = economic_dispatch(demand, machine.cost_linear, machine.cost_quadratic, low[None], high[None])[0]
     assert p[5] == 0.0
@@ -105,7 +112,7 @@ def test_a_machine_that_is_out_gives_nothing_and_the_others_replace_it(machine: 
 
 
 def test_a_batch_equals_its_rows(machine: MachineTable) -> None:
-    low, high = bounds_at_mark(dispatch_limits(machine, DispatchConfig()), None, ALL_SIXTEEN)
+    low, high = bounds(dispatch_limits(machine, DispatchConfig()), None, ALL_SIXTEEN)
     demand = np.array([5000.0, 9000.0, 17_000.0])
     batch = economic_dispatch(
         demand, machine.cost_linear, machine.cost_quadratic, np.tile(low, (3, 1)), np.tile(high, (3, 1))
@@ -130,7 +137,7 @@ def test_the_base_case_dispatched_by_area_is_the_published_schedule() -> None:
     published = np.bincount(machine_area, case.machine.p_mw, minlength=n_area)
     loss = float(published.sum() - load.sum())
     demand = area_demand(load, np.zeros(n_area), loss, load, published)
-    low, high = bounds_at_mark(dispatch_limits(case.machine, DispatchConfig()), None, ALL_SIXTEEN)
+    low, high = bounds(dispatch_limits(case.machine, DispatchConfig()), None, ALL_SIXTEEN)
     p = dispatch_by_area(
         demand, machine_area, case.machine.cost_linear, case.machine.cost_quadratic, low, high
     )
