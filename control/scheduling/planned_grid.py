@@ -54,12 +54,8 @@ class PlannedGrid:
 
     def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
         """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
-        engine, first = self._engine, self._grids[:1]
-        self._inject(0, p_load_mw, p_renewable_mw, p_machine_mw, self._injection_mva)
-        self._take_in_service(0, self._every_branch, self._in_schedule(p_machine_mw))
-        engine.set_reactors(first, self.first_reactor_share(p_load_mw))
-        engine.reset_voltages(first)
-        if not engine.solve(self._injection_mva, first)[0]:
+        engine = self._engine
+        if not self._solve(p_load_mw, p_renewable_mw, p_machine_mw):
             return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
         return float((engine.s_from_mva[0] + engine.s_to_mva[0]).real.sum())
 
@@ -171,12 +167,18 @@ class PlannedGrid:
     ) -> tuple[FloatArray, FloatArray] | None:
         """Voltages [pu], [bus], and what circuits carry [MVA], [branch], all in service; None: no solution."""
         engine = self._engine
-        self._take_in_service(self._every_branch, self._in_schedule(p_machine_mw))
-        engine.set_reactors(0, self.first_reactor_share(p_load_mw))
-        engine.reset_voltages(0)
-        if not engine.solve(self._injection(p_load_mw, p_renewable_mw, p_machine_mw))[0]:
+        if not self._solve(p_load_mw, p_renewable_mw, p_machine_mw):
             return None
-        return np.abs(engine.v_pu[0]), apparent_power_mva(engine.s_from_mva, engine.s_to_mva)[0]
+        return np.abs(engine.v_pu[0]), apparent_power_mva(engine.s_from_mva[:1], engine.s_to_mva[:1])[0]
+
+    def _solve(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> bool:
+        """Solve one state in the first of the grids, everything in service that is in the schedule."""
+        engine, first = self._engine, self._grids[:1]
+        self._inject(0, p_load_mw, p_renewable_mw, p_machine_mw, self._injection_mva)
+        self._take_in_service(0, self._every_branch, self._in_schedule(p_machine_mw))
+        engine.set_reactors(first, self.first_reactor_share(p_load_mw))
+        engine.reset_voltages(first)
+        return bool(engine.solve(self._injection_mva, first)[0])
 
     def first_reactor_share(self, p_load_mw: FloatArray) -> FloatArray:
         """First guess of the reactors' shares from the loads of their areas, [load] -> [reactor]."""
