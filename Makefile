@@ -17,10 +17,11 @@ ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
 WORKERS ?= 2
 
-.PHONY: help setup demo train test test-slow fuzz lint format coverage constraints clean
+.PHONY: help setup demo train results test test-slow fuzz lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
+	@echo "make results    make every result, baseline and shipped policy anew, and say what differs; hours"
 	@echo "make demo       an outage in the evening under three controllers, as a page in the browser"
 	@echo "make test       linter, types and tests, in a few minutes"
 	@echo "make test-slow  the long tests as well"
@@ -65,6 +66,9 @@ demo: $(STAMP)
 
 train: $(STAMP)
 	$(PYTHON) scripts/train_mappo.py $(ARGS)
+
+results: $(STAMP)
+	@$(PYTHON) scripts/make_results.py $(ARGS)
 
 test: lint
 	@echo "== tests: pytest with $(WORKERS) workers"
