@@ -429,6 +429,11 @@ class Case:
         return digest.hexdigest()
 
     @property
+    def identity(self) -> str:
+        """What is made for this grid carries this: its name, and of grids of one's own the digest too."""
+        return self.name if self.setting.is_published else f"{self.name} {self.digest[:16]}"
+
+    @property
     def n_island(self) -> int:
         """Number of islands with all circuits in service."""
         return int(self.island.max()) + 1

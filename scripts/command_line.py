@@ -105,10 +105,11 @@ def attempt(
     except MemoryError as error:
         return _told(program, f"out of memory: {error}" if str(error) else "out of memory")
     except Exception as error:
+        from cases.arrays import CaseDataError
         from control.scenario.config import ScenarioError
         from marl.config.check import ConfigError
 
-        wrong = isinstance(error, (OptionError, ScenarioError, ConfigError, *refused))
+        wrong = isinstance(error, (OptionError, CaseDataError, ScenarioError, ConfigError, *refused))
         if not wrong and not isinstance(error, (OutputError, WorkFailed, *failed)):
             raise
         return _told(program, in_words(error), 2 if wrong and not isinstance(error, OutputError) else 1)

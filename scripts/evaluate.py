@@ -1,4 +1,4 @@
-"""Evaluates a trained policy on held-out episodes of the coupled 68-bus grid.
+"""Evaluates a trained policy on held-out episodes of the grid it was trained on.
 
 Without further options it prints the policy's figures. --compare sets it beside random agents and agents that do
 nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal; --page makes
@@ -32,6 +32,8 @@ class Options:
     """Number of the first held-out episode of the suite."""
     seeds: str | None = None
     """Seeds FIRST:COUNT of a study of one's own, outside the held-out ones, for the table of --suite."""
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); by default the one that the model was trained on."""
     scenario: str = "normal"
     """Suite (normal, n1, renewable_ramp, shift, stress) or path of a scenario file."""
     level: Literal["machine", "area", "system"] = "area"
@@ -81,7 +83,9 @@ def one_policy(options: Options) -> None:
     if options.visualize:
         command_line.require_writable("out", options.out / "frequency.png")
     policy, n_episodes = load_policy(options.model_path), options.n_episodes or DEFAULT_EPISODES
-    report = PolicyReport(policy=policy, scenario=options.scenario, first=options.seed, level=options.level)
+    report = PolicyReport(
+        policy=policy, scenario=options.scenario, first=options.seed, level=options.level, case=options.case
+    )
     figures = report.figures(n_episodes, beside_others=options.compare, progress=command_line.progress_bar)
     print(f"Suite {options.scenario}, {n_episodes} held-out episodes from number {options.seed} on.")
     print(table(figures))
@@ -98,21 +102,28 @@ def one_policy(options: Options) -> None:
 
 def episode_page(options: Options, path: Path) -> None:
     """One held-out episode, played by the policy, tuned AGC and nobody or by those asked for, as a page."""
+    from control.controllers.registry import is_tuned
     from control.evaluation.contender import resolve
     from control.evaluation.suite_runner import evaluation_seeds
+    from control.scenario.task_grid import open_task_grid
     from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_page
     from marl.environment.policy_report import load_policy
+    from marl.environment.trained_grid import case_of
 
+    case = options.case
     if options.policies is None:
-        load_policy(options.model_path)  # says where a model comes from if there is none
-    contenders = resolve(options.policies or f"{options.model_path},agc_forecast,do_nothing", learned)
+        # Says where a model comes from if there is none.
+        case = case or case_of(load_policy(options.model_path).metadata)
+    agc = "agc_forecast" if is_tuned("agc_forecast", open_task_grid(case).case) else "agc_textbook"
+    contenders = resolve(options.policies or f"{options.model_path},{agc},do_nothing", learned)
     seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
     players = play_to_page(
         path,
         contenders,
         options.scenario,
         seed,
+        case=case,
         level=options.level,
         title=f"Suite {options.scenario}, held-out episode {options.seed}",
         subtitle=f"level {options.level}, seed {seed}",
@@ -165,22 +176,37 @@ def suite_table(options: Options) -> None:
     from control.evaluation.contender import resolve
     from control.evaluation.report import write_report
     from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
-    from marl.environment.contenders import learned, make_grid
+    from control.scenario.task_grid import open_task_grid
+    from marl.environment.contenders import MakeGrid, learned
+    from marl.environment.policy_report import load_policy
+    from marl.environment.trained_grid import case_of
 
     everybody = "all" if options.suite is not None else str(options.model_path)
-    contenders = resolve(options.policies or everybody, learned)
+    policies = options.policies or everybody
+    contenders = resolve(policies, learned)
     names = [contender.name for contender in contenders]
     suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed, options.seeds)
     if options.reference not in names and options.reference != Options.reference:
         raise ValueError(
             f"--reference {options.reference!r} takes no part, expected one of {', '.join(names)}"
         )
-    found = compare(contenders, suites, make=make_grid, cache=options.cache, workers=options.workers)
+    case = options.case or (
+        case_of(load_policy(options.model_path).metadata) if policies == str(options.model_path) else ""
+    )
+    make = MakeGrid(case)
+    found = compare(
+        contenders,
+        suites,
+        make=make,
+        cache=options.cache,
+        workers=options.workers,
+        case=open_task_grid(case).case,
+    )
     table = tabulate(found, contenders, suites, options.reference)
     print(table_text(table, suites))
     command_line.write_json(options.json, table, indent=1)
     if options.report is not None:
-        write_report(options.report, table, found, suites, contenders, make_grid)
+        write_report(options.report, table, found, suites, contenders, make)
         print(f"Report: {options.report}")
 
 

@@ -1,4 +1,4 @@
-"""Trains MAPPO on the coupled 68-bus grid.
+"""Trains MAPPO on the coupled 68-bus grid, or by --case on any other (docs/own_grid.md).
 
 Without arguments: the recommended preset, 1000 episodes of 500 steps. A run writes its configuration,
 metrics, checkpoints and models to a directory of its own, and its models to checkpoints/ as well.
@@ -11,11 +11,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import command_line
 from marl.config.presets import PresetName, preset
 from marl.config.training import ConfigError, TrainingConfig, check_resume
+
+if TYPE_CHECKING:
+    from control.scenario.task_grid import TaskGrid
 
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
@@ -101,7 +104,17 @@ def directory_of(arguments: Arguments) -> Path:
 
     if arguments.resume:
         return run_directory(Path(arguments.resume))
-    return new_directory(arguments.training, Path(arguments.out) if arguments.out else None, CASE)
+    name = Path(arguments.training.case).stem or CASE
+    return new_directory(arguments.training, Path(arguments.out) if arguments.out else None, name)
+
+
+def tell_of(grid: TaskGrid) -> None:
+    """What was assumed of a grid of one's own, and what it breaks before anybody acts."""
+    for note in grid.notes:
+        print(f"grid: {note}")
+    for warning in grid.warnings:
+        print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
+    sys.stdout.flush()
 
 
 def train(arguments: Arguments, directory: Path) -> int:
@@ -120,10 +133,11 @@ def train(arguments: Arguments, directory: Path) -> int:
             flush=True,
         )
         from marl.algorithms.registry import algorithm_named
-        from marl.environment.grid_training import make_trainer
+        from marl.environment.grid_training import case_name, grid_of, make_trainer
         from marl.training.curves import MetricsError, draw_training_curves
         from marl.training.progress_report import ProgressReport
 
+        tell_of(grid_of(config))
         with make_trainer(
             config,
             algorithm_named(config.algorithm),
@@ -138,7 +152,7 @@ def train(arguments: Arguments, directory: Path) -> int:
                     f"{directory} has trained all of its {config.total_episodes} episodes; "
                     "ask for more by --total-episodes"
                 )
-            write_config(directory, trainer.config, CASE)
+            write_config(directory, trainer.config, case_name(config))
             if not resume:
                 write_versions(directory)
             if trainer.device.type != "cpu":
@@ -186,8 +200,10 @@ def main(arguments: Sequence[str]) -> int:
         parsed = parse(arguments)
         import torch
 
+        from control.controllers.base import BaselineError
         from marl.checkpoint import CheckpointError
         from marl.environment.grid_training import check_scenarios
+        from marl.environment.trained_grid import OtherGrid
         from marl.sampling.workers import WorkerError
         from marl.training.trainer import TrainingFailed
 
@@ -206,6 +222,8 @@ def main(arguments: Sequence[str]) -> int:
             raise command_line.WorkFailed(f"{error}; checkpoints written before are intact") from error
         except torch.cuda.OutOfMemoryError as error:
             raise command_line.WorkFailed("the GPU is out of memory; use --device cpu") from error
+        except (BaselineError, OtherGrid) as error:
+            raise ConfigError(f"--start {parsed.training.start}: {error}") from error
         except (CheckpointError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error
 

@@ -11,10 +11,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cases.case import Case
 from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
 from control.controllers.base import BaselineError, Controller
 from control.controllers.linear import LinearParameters, LinearPolicy
@@ -22,7 +25,7 @@ from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.simple import DoNothing, RandomActions
 from control.task.description import TaskDescription
 
-__all__ = ["BASELINES", "Baseline", "is_tuned", "make_baseline", "stored_parameters"]
+__all__ = ["BASELINES", "Baseline", "is_tuned", "make_baseline", "stored_parameters", "tuned_directory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,20 +108,42 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def is_tuned(name: str) -> bool:
-    """Whether a baseline can act: it has nothing to tune, or the file of its parameters is there."""
-    return BASELINES[name].parameters is None or (files("control") / "data" / f"{name}.json").is_file()
+def tuned_directory(case: Case) -> Path:
+    """Where parameters tuned for a grid of one's own are kept; those of the 68-bus system come with this package."""
+    return Path("runs") / "tuned" / case.identity.replace(" ", "-")
 
 
-def stored_parameters(name: str) -> dict[str, Any]:
+def _stored(name: str, case: Case | None) -> Path | Traversable:
+    """The file of a tuned baseline, whether it is there or not."""
+    own = case is not None and not case.setting.is_published
+    directory = tuned_directory(case) if own and case is not None else files("control") / "data"
+    return directory / f"{name}.json"
+
+
+def is_tuned(name: str, case: Case | None = None) -> bool:
+    """Whether a baseline can act on a grid (the 68-bus system if None): there is nothing to tune, or it has been."""
+    return BASELINES[name].parameters is None or _stored(name, case).is_file()
+
+
+def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
     """The file of a tuned baseline: `parameters`, and where they come from in `provenance`.
+
+    Args:
+        name: of the baseline.
+        case: the grid it was tuned for; the 68-bus system if None.
 
     Raises:
         BaselineError: there is no such file; the message tells the command that writes it.
     """
-    source = files("control") / "data" / f"{name}.json"
+    source = _stored(name, case)
     if not source.is_file():
-        raise BaselineError(f"{name} has not been tuned; run: python scripts/tune_baselines.py --only {name}")
+        own = case is not None and not case.setting.is_published
+        grid, option = (
+            (f" for {case.identity}", f" --case {case.name}") if own and case is not None else ("", "")
+        )
+        raise BaselineError(
+            f"{name} has not been tuned{grid}; run: python scripts/tune_baselines.py{option} --only {name}"
+        )
     content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     return content
 
@@ -133,5 +158,5 @@ def make_baseline(name: str, task: TaskDescription, n_env: int, parameters: Any 
         raise BaselineError(f"no baseline is called {name!r}, expected one of {', '.join(BASELINES)}")
     baseline = BASELINES[name]
     if parameters is None and baseline.parameters is not None:
-        parameters = baseline.parameters(stored_parameters(name)["parameters"])
+        parameters = baseline.parameters(stored_parameters(name, task.case)["parameters"])
     return baseline.build(task, n_env, parameters)

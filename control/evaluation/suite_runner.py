@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
+from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.whole_file import replacing
 from control.evaluation.comparison import Figures, compared, paired, summary
@@ -210,6 +211,7 @@ def compare(
     make: Make,
     cache: Path,
     workers: int,
+    case: Case | None = None,
     packages: Sequence[Path] | None = None,
 ) -> dict[str, dict[str, dict[str, FloatArray]]]:
     """Figures of all contenders on all suites, {suite: {contender: {figure: [episode]}}}.
@@ -220,15 +222,17 @@ def compare(
         make: builds environments.
         cache: folder of what is kept of finished chunks.
         workers: processes that share the work.
+        case: the grid that `make` builds on; the 68-bus system if None.
         packages: folders of this project's packages; as Python would import them if None.
     """
     from tqdm import tqdm
 
     cache.mkdir(parents=True, exist_ok=True)
     sources = fingerprint(packages)
-    case = load_ieee68()
+    grid = load_ieee68() if case is None else case
+    builder = getattr(make, "__qualname__", type(make).__qualname__)
     state = {
-        suite: f"{sources} {make.__module__}.{make.__qualname__} {scenario_named(suite, case)!r}"
+        suite: f"{sources} {make.__module__}.{builder} {grid.identity} {scenario_named(suite, grid)!r}"
         for suite in suites
     }
     jobs = [

@@ -340,7 +340,7 @@ class Task:
             }
         return draws | {
             "scenario": repr(self.scenario),
-            "grid": self.case.digest,
+            "grid": self.case.identity,
             "generators": [g.bit_generator.state for g in self._generators],
             "before_episode": deepcopy(self._before_episode),
             "length": self._length.copy(),
@@ -357,7 +357,9 @@ class Task:
             ValueError: it is the state of another grid, scenario or number of environments.
             ScenarioError: there is no such scenario any more.
         """
-        if state.get("grid", self.case.digest) != self.case.digest:  # those of earlier versions do not say
+        if (
+            state.get("grid", self.case.identity) != self.case.identity
+        ):  # those of earlier versions do not say
             raise ValueError(
                 f"the saved state is of another grid than case {self.case.name} as it is here; go on with the grid it "
                 "was saved with"

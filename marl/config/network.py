@@ -17,6 +17,7 @@ CriticKind = Literal["central", "agent", "local"]
 LATER = (
     "fused",
     "algorithm",
+    "case",
     "actor",
     "critic_memory",
     "memory_size",

@@ -59,6 +59,8 @@ class TrainingConfig:
     seed: int = 0
     # Where the networks live; auto takes cuda if there is one.
     device: Literal["cpu", "cuda", "auto"] = "auto"
+    # The grid: a name or a file, see docs/own_grid.md; empty is the 68-bus system.
+    case: str = ""
     # The grid's operating conditions to train in.
     scenario: str = "training"
     # What the actors begin with: `linear`, the tuned linear policy of the same observation (residual policy learning,
@@ -198,6 +200,7 @@ FIXED_ON_RESUME = (
     "n_workers",
     "n_envs",
     "seed",
+    "case",
     "scenario",
     "observation",
     "level",

@@ -5,38 +5,54 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
-from cases.ieee68 import load_ieee68
 from control.controllers.base import Controller
 from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
 from control.scenario.file import scenario_named
+from control.scenario.task_grid import open_task_grid
 from control.task.layout import SIZE
 from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import PolicyByPlant
+from marl.environment.trained_grid import require_its_grid
 from marl.kernels.rehearsal import PACKAGES, rehearse
 from marl.networks.policy import Policy
 
-__all__ = ["learned", "make_grid", "make_training_grid"]
+__all__ = ["MakeGrid", "MakeTrainingGrid", "learned", "make_grid", "make_training_grid"]
 
 
-def make_grid(suite: str, n_env: int, observation: str) -> GridBatch:
-    """Environments of a suite or of a scenario file; processes import this function by name."""
-    return make_batch(suite, n_env, observation=observation, check=False)
+@dataclass(frozen=True)
+class MakeGrid:
+    """Builds environments of a suite or of a scenario file; processes are sent it, and equal ones build the same."""
+
+    case: str = ""  # name or file of the grid; the 68-bus system if empty
+
+    def __call__(self, suite: str, n_env: int, observation: str) -> GridBatch:
+        """A batch of the suite."""
+        return make_batch(suite, n_env, observation=observation, case=self.case, check=False)
 
 
-def make_training_grid(scenario: str, n_intervals: int | None, n_env: int, observation: str) -> GridBatch:
-    """Environments of a training distribution, with episodes of this many intervals or as long as they are there."""
-    config = scenario_named(scenario, load_ieee68())
-    if n_intervals is not None:
-        config = replace(config, n_intervals=n_intervals)
-    return make_batch(config, n_env, observation=observation, check=False)
+@dataclass(frozen=True)
+class MakeTrainingGrid:
+    """Builds environments of a training distribution, with episodes of so many intervals or as long as there."""
+
+    case: str = ""
+
+    def __call__(self, scenario: str, n_intervals: int | None, n_env: int, observation: str) -> GridBatch:
+        """A batch of the distribution."""
+        config = scenario_named(scenario, open_task_grid(self.case).case)
+        if n_intervals is not None:
+            config = replace(config, n_intervals=n_intervals)
+        return make_batch(config, n_env, observation=observation, case=self.case, check=False)
+
+
+make_grid, make_training_grid = MakeGrid(), MakeTrainingGrid()  # of the 68-bus system
 
 
 def learned(name: str) -> Contender:
@@ -72,7 +88,9 @@ def learned(name: str) -> Contender:
 
 def _controller(path: str, digest: str, environment: GridEnvironment) -> Controller:
     torch.set_num_threads(1)  # processes share the cores
-    return PolicyByPlant(_policy(path, digest), environment.case)
+    policy = _policy(path, digest)
+    require_its_grid(policy.metadata, environment.case, path)
+    return PolicyByPlant(policy, environment.case)
 
 
 @lru_cache(maxsize=4)

@@ -25,6 +25,7 @@ def play_to_page(
     scenario: str | ScenarioConfig,
     seed: int,
     *,
+    case: str = "",
     level: Level = "area",
     title: str,
     subtitle: str = "",
@@ -37,6 +38,7 @@ def play_to_page(
         contenders: who plays.
         scenario: a suite by name, the path of a scenario file, or a configuration.
         seed: of the episode.
+        case: name or file of the grid; the 68-bus system if empty.
         level: of aggregation of the frequency model.
         title: of the page.
         subtitle: what is played.
@@ -48,7 +50,7 @@ def play_to_page(
     Raises:
         PageError: a contender plays nothing. ScenarioError: there is no such scenario.
     """
-    make = partial(_still, scenario, level)
+    make = partial(_still, scenario, case, level)
     players = episode_page.play(contenders, seed, make, progress)
     batch = make("default")
     episode_page.write_page(
@@ -63,6 +65,6 @@ def play_to_page(
     return players
 
 
-def _still(scenario: str | ScenarioConfig, level: Level, observation: str) -> GridBatch:
+def _still(scenario: str | ScenarioConfig, case: str, level: Level, observation: str) -> GridBatch:
     """One environment that stands where its episode has ended."""
-    return make_batch(scenario, 1, observation=observation, level=level, auto_reset=False)
+    return make_batch(scenario, 1, observation=observation, case=case, level=level, auto_reset=False)

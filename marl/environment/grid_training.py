@@ -1,4 +1,4 @@
-"""Training on the 68-bus grid: scenarios by name, batches of episodes, and the trainer of a configuration."""
+"""Training on a grid: scenarios by name, batches of episodes, and the trainer of a configuration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cases.ieee68 import load_ieee68
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
+from control.scenario.task_grid import TaskGrid, open_task_grid
 from grid_model.compilation import announced
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.held_out import HeldOut
+from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
 from marl.environment.warm_start import start_of
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
@@ -28,7 +29,21 @@ from marl.training.trainer import Trainer
 if TYPE_CHECKING:
     from marl.environment.batch import GridBatch
 
-CASE = "ieee68"
+CASE = PUBLISHED_NAME
+
+
+def grid_of(config: TrainingConfig) -> TaskGrid:
+    """The grid of a configuration, with what was assumed and what it breaks before anybody acts.
+
+    Raises:
+        cases.arrays.CaseDataError: there is none, or it cannot be played on.
+    """
+    return open_task_grid(config.case)
+
+
+def case_name(config: TrainingConfig) -> str:
+    """What a run on this grid is called by."""
+    return grid_of(config).case.name if config.case else CASE
 
 
 def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
@@ -38,7 +53,7 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
         control.scenario.config.ScenarioError: there is none, or its file is wrong.
         ConfigError: its file says another length.
     """
-    scenario = scenario_named(name, load_ieee68())
+    scenario = scenario_named(name, grid_of(config).case)
     if scenario.n_intervals != config.episode_steps and name not in SCENARIOS:
         raise ConfigError(
             f"{name}: n_intervals = {scenario.n_intervals}, but episodes are to have {config.episode_steps} steps; "
@@ -63,6 +78,8 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
         scenario_of(config, name),
         seed=config.seed,
         observation=config.observation,
+        # The grid itself, where it is one's own: to open it again in every process would take seconds.
+        case=grid_of(config).case if config.case else "",
         level=config.level,
         stagger=stagger,
     )
@@ -109,7 +126,7 @@ def make_trainer(
     """
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
-    start = None if resume else start_of(config)
+    start = None if resume else start_of(config, grid_of(config).case)
     if config.network.fused == "auto":
         from marl.kernels.rehearsal import PACKAGES, rehearse
 
@@ -126,7 +143,7 @@ def make_trainer(
         resume=resume,
         start=start,
         first_validation_seed=VALIDATION_SEEDS.first,
-        metadata={"case": CASE},
+        metadata=about_grid(grid_of(config).case, config.case),
         on_progress=on_progress,
         tensorboard=tensorboard,
         wandb=wandb,

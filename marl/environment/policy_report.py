@@ -18,6 +18,7 @@ from marl.checkpoint import CheckpointError
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import IdleAgents, PolicyInGroups, RandomAgents, summarise, terms_of
 from marl.environment.render import describe
+from marl.environment.trained_grid import OtherGrid, case_of, require_its_grid
 from marl.networks.policy import Policy
 
 __all__ = ["PolicyReport", "ReportError", "load_policy", "table"]
@@ -53,17 +54,27 @@ class PolicyReport:
     scenario: str  # a suite by name, or the path of a file
     first: int  # number of the first episode
     level: Level = "area"
+    case: str = ""  # name or file of the grid; the one that the policy was trained on if empty
 
     def batch(self, n_env: int, *, auto_reset: bool = True) -> GridBatch:
         """Environments that look to the policy as those it was trained in.
 
         Raises:
-            ReportError: it was trained for other agents. ScenarioError: there is no such scenario.
+            ReportError: it was trained for other agents, or on another grid. ScenarioError: there is no such scenario.
         """
         observation = self.policy.metadata.get("observation", "default")
         batch = make_batch(
-            self.scenario, n_env, observation=observation, level=self.level, auto_reset=auto_reset
+            self.scenario,
+            n_env,
+            observation=observation,
+            case=self.case or case_of(self.policy.metadata),
+            level=self.level,
+            auto_reset=auto_reset,
         )
+        try:
+            require_its_grid(self.policy.metadata, batch.case, "the policy")
+        except OtherGrid as error:
+            raise ReportError(str(error)) from error
         known = [(g.name, g.n_agent, g.observation_size) for g in self.policy.groups]
         here = [(g.name, g.n_agent, g.observation_size) for g in batch.groups]
         if known != here:

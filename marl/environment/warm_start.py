@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 
+from cases.case import Case
 from control.controllers.registry import stored_parameters
 from marl.config.training import ConfigError, TrainingConfig
+from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
 from marl.networks.policy import Policy
 
@@ -32,17 +34,27 @@ FREE = (
 )  # settings in which a run may differ from the model it begins with
 
 
-def start_of(config: TrainingConfig) -> Callable[[Policy], None] | None:
+def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Policy], None] | None:
     """What `Trainer` is to do with a fresh policy; None leaves it as drawn.
+
+    Args:
+        config: of the run.
+        case: its grid; the 68-bus system if None.
 
     Raises:
         marl.checkpoint.CheckpointError: the model cannot be read.
+        control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
+        marl.environment.trained_grid.OtherGrid: the model was trained on another grid.
     """
     if not config.start:
         return None
     if config.start == LINEAR:
-        return partial(begin_linear, numbers=stored_parameters(BASELINE[config.observation])["parameters"])
-    return partial(begin_with, model=Policy.load(Path(config.start)), where=config.start)
+        stored = stored_parameters(BASELINE[config.observation], case)
+        return partial(begin_linear, numbers=stored["parameters"])
+    model = Policy.load(Path(config.start))
+    if case is not None:
+        require_its_grid(model.metadata, case, config.start)
+    return partial(begin_with, model=model, where=config.start)
 
 
 @torch.no_grad()
