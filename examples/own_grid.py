@@ -1,30 +1,72 @@
-"""A grid of one's own: its power flow, and what breaks when one element is lost.
+"""A grid of one's own, from its file to a trained policy: what breaks when an element is lost, and who balances it.
 
 python examples/own_grid.py              pandapower's case39
-python examples/own_grid.py mine.m       a MATPOWER file, or a pandapower net as .json
+python examples/own_grid.py mine.m       a MATPOWER file, a pandapower net as .json, or a grid file as .toml
+
+The training is a short one, to see that all of it works; docs/own_grid.md goes on from here.
 """
 
 import sys
+import tempfile
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
-from grid_model.power_flow.newton import NewtonEngine
-from grid_model.power_flow.open_case import open_grid
+from control.evaluation.suite_runner import evaluation_seeds
+from control.scenario.task_grid import open_task_grid
 from grid_model.security.contingency import screen
 from grid_model.security.outage import published_point
+from marl.algorithms.mappo import MAPPO
+from marl.config.presets import recommended
+from marl.environment.grid_training import make_trainer
+from marl.environment.policy_report import PolicyReport, load_policy
 
 
-def main(source="case39"):
-    """Number of outages by what they lead to."""
-    opened = open_grid(source)
-    for note in opened.notes:
+def no_bar(total):
+    """A progress bar that nobody sees."""
+    return nullcontext(SimpleNamespace(update=lambda: None, set_description=lambda text: None))
+
+
+def small(source, episodes, steps, n_env):
+    """A run of few and short episodes; everything else as recommended."""
+    usual = recommended()
+    return replace(
+        usual,
+        case=source,
+        total_episodes=episodes,
+        episode_steps=steps,
+        n_envs=n_env,
+        ppo=replace(usual.ppo, buffer_steps=n_env * steps, minibatch_steps=n_env * steps),
+        evaluation=replace(usual.evaluation, eval_episodes=4, eval_process=False),
+    )
+
+
+def main(source="case39", episodes=16, steps=50, n_env=8):
+    """Verdicts on outages, and the returns of those who acted in two held-out episodes."""
+    grid = open_task_grid(source)
+    for note in grid.notes:
         print("assumed:", note)
-    case = opened.case
-    engine = NewtonEngine(case)
-    losses_mw = float((engine.s_from_mva + engine.s_to_mva)[0].real.sum())
-    print(f"{case.name}: {case.n_bus} buses, {case.n_branch} circuits, losses {losses_mw:.1f} MW")
+    for warning in grid.warnings:
+        print("warning:", warning)
+    case = grid.case
+    print(f"{case.name}: {case.n_bus} buses, {case.n_branch} circuits, {case.n_resource} plants to control")
     found = Counter(result.verdict for result in screen(case, published_point(case)).results)
     print(", ".join(f"{number} outages {verdict}" for verdict, number in found.items()))
-    return found
+
+    with tempfile.TemporaryDirectory() as directory:
+        config = small(source, episodes, steps, n_env)
+        with make_trainer(config, MAPPO, Path(directory), tensorboard=False) as trainer:
+            trainer.run()
+        policy = load_policy(Path(directory) / "final_model.pt")
+    report = PolicyReport(policy=policy, scenario="normal", first=0, case=source)
+    figures = report.figures(2, beside_others=True, progress=no_bar)
+    returns = {name: figures[name]["return_mean"] for name in figures}
+    print(f"held-out episodes {evaluation_seeds('normal', 2).tolist()}:")
+    for name, value in returns.items():
+        print(f"  {name:12s} return {value:12,.0f}")
+    return found, returns
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ class Options:
     repeats: int = 5
     """Rounds; of speeds and times the fastest is reported, of ratios the median."""
     large_grids: bool = False
-    """Power flow on 300 to 9,241 buses too, which takes minutes; naming a figure of theirs by --keys does the same."""
+    """Power flow on 300 to 9,241 buses and environments on 300 and 1,354 too, which takes minutes; naming a figure of
+    theirs by --keys does the same."""
     learner: bool = True
     """Measure the learner too."""
     keys: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         dynamics,
         first_step,
         learner,
+        own_grids,
         power_flow,
         processes,
         security,
@@ -73,6 +75,7 @@ def measure(options: Options) -> dict[str, list[float]]:
     wanted = wanted_of(options)
     parts: dict[str, Callable[[], Mapping[str, Any]]] = {
         "simulator": lambda: simulator.measure(options.repeats),
+        "own_grids": lambda: own_grids.measure(sorted(wanted), options.repeats),
         "batch_size": lambda: batch_size.measure(options.repeats),
         "power_flow": lambda: power_flow.measure(sorted(wanted)),
         "first_step": lambda: first_step.measure(options.repeats),

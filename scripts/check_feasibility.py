@@ -24,6 +24,8 @@ SUITES = ("normal", "n1", "renewable_ramp", "shift")
 class Options:
     """What to check."""
 
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     suites: tuple[str, ...] = SUITES
     """Suites to check, or files of your own."""
     episodes: int | None = None
@@ -44,13 +46,13 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     from dataclasses import replace
     from functools import partial
 
-    from cases.ieee68 import load_ieee68
     from control.evaluation.feasibility import check_suite, n_tick, report
     from control.evaluation.suite_runner import seeds_there_are
     from control.scenario.file import scenario_named
+    from control.scenario.task_grid import open_task_grid
     from marl.environment.batch import make_batch
 
-    found, case = {}, load_ieee68()
+    found, case = {}, open_task_grid(options.case).case
     # All of them first: a wrong one is told before any is played.
     for suite, scenario in {suite: scenario_named(suite, case) for suite in options.suites}.items():
         # The same episodes as scripts/evaluate.py plays.
@@ -58,7 +60,7 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
         if options.intervals is not None:
             scenario = replace(scenario, n_intervals=options.intervals)
         with command_line.progress_bar(n_tick(scenario.n_intervals, len(seeds)), desc=suite) as bar:
-            batch = make_batch(scenario, len(seeds))
+            batch = make_batch(scenario, len(seeds), case=options.case)
             found[suite] = check_suite(batch, seeds, partial(bar.update, 1))
         print(report(suite, found[suite]), flush=True)
     return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +31,8 @@ EVENT_S = 1.0
 class Options:
     """The disturbance, one second after the start, and the model."""
 
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     trip: str | None = None
     """Machine that is lost, by name: G11."""
     outage: str | None = None
@@ -92,18 +94,19 @@ def draw(options: Options) -> None:
     Raises:
         OptionError: the grid does not stand it, or an option contradicts another.
     """
-    from cases.ieee68 import load_ieee68
+    from control.scenario.task_grid import open_task_grid
     from grid_model.dynamics.load_model import load_model
-    from grid_model.dynamics.load_shedding import LoadSheddingConfig
-    from grid_model.dynamics.parameters import SwingConfig
+    from grid_model.dynamics.parameters import swing_of
     from grid_model.picture.response_picture import draw_response
     from grid_model.validation.frequency_checks import simulate_event
     from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
-    case = load_ieee68("rogers")
+    case = open_task_grid(options.case).case
+    usual = swing_of(case)
     event, title = event_of(case, options)
-    relays = LoadSheddingConfig() if options.load_shedding else None
-    config = SwingConfig(
+    relays = usual.load_shedding if options.load_shedding else None
+    config = replace(
+        usual,
         level=options.level,
         load_shedding=relays,
         load=load_model(options.load_model),
@@ -121,11 +124,11 @@ def draw(options: Options) -> None:
     )  # fmt: skip
     dt_s = float(trace.time_s[1] - trace.time_s[0])
     step = round(EVENT_S / dt_s)
-    coi_hz = trace.coi_hz
+    coi_hz, f0_hz = trace.coi_hz, case.f0_hz
     print(
         f"{title}, {options.level} level: RoCoF {rocof_hz_per_s(coi_hz, dt_s, step):.4f} Hz/s at once and "
-        f"{rocof_hz_per_s(coi_hz, dt_s, step, 0.5):.4f} over 500 ms, nadir {60.0 + nadir_hz(coi_hz, step):.4f} Hz, "
-        f"{60.0 + settling_hz(coi_hz, dt_s, 2.0):.4f} Hz at the end"
+        f"{rocof_hz_per_s(coi_hz, dt_s, step, 0.5):.4f} over 500 ms, nadir {f0_hz + nadir_hz(coi_hz, step):.4f} Hz, "
+        f"{f0_hz + settling_hz(coi_hz, dt_s, 2.0):.4f} Hz at the end"
     )
     live_pu = trace.vm_pu[trace.vm_pu > 0.0]
     print(f"voltages {live_pu.min():.3f} to {live_pu.max():.3f} pu")

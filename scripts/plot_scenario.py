@@ -25,6 +25,8 @@ PROGRAM = "plot_scenario.py"
 class Options:
     """What to show and where to write it."""
 
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     scenario: str = "normal"
     """A suite or training distribution by name, or a .toml file of one's own."""
     seed: int = 0
@@ -54,7 +56,6 @@ def show(options: Options) -> None:
     """
     import numpy as np
 
-    from cases.ieee68 import load_ieee68
     from cases.series import load_series
     from control.evaluation.commitment_year import commitment_year
     from control.evaluation.commitment_year import table as commitment_table
@@ -63,9 +64,10 @@ def show(options: Options) -> None:
     from control.scenario.config import ScenarioError
     from control.scenario.episode import EpisodeBuilder
     from control.scenario.file import scenario_named
+    from control.scenario.task_grid import open_task_grid
     from control.task.closed_loop import ClosedLoop
 
-    case = load_ieee68()
+    case = open_task_grid(options.case).case
     try:
         config = scenario_named(options.scenario, case)
         series = load_series()

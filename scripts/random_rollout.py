@@ -20,6 +20,8 @@ PROGRAM = "random_rollout.py"
 class Options:
     """Which episode."""
 
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     scenario: str = "training"
     """Suite, training distribution or path of a scenario file."""
     seed: int = 0
@@ -48,7 +50,12 @@ def run(options: Options) -> None:
     from marl.environment.render import describe, describe_task
 
     batch = make_batch(
-        options.scenario, 1, observation=options.observation, level=options.level, auto_reset=False
+        options.scenario,
+        1,
+        observation=options.observation,
+        case=options.case,
+        level=options.level,
+        auto_reset=False,
     )
     print(describe_task(batch.task))
     with command_line.progress_bar(batch.scenario.n_intervals) as bar:

@@ -25,6 +25,8 @@ PROGRAM = "soak.py"
 class Options:
     """How long."""
 
+    case: str = ""
+    """Grid, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     steps: int = 1_000_000
     """Environment steps in all, shared by the suites."""
     n_envs: int = 64
@@ -52,14 +54,14 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Plays every suite; figures by suite and of memory and time."""
-    from cases.ieee68 import load_ieee68
     from control.evaluation import soak
     from control.scenario.file import scenario_named
+    from control.scenario.task_grid import open_task_grid
     from marl.environment.batch import make_batch
 
     found: dict[str, Any] = {}
     began = time.perf_counter()
-    case = load_ieee68()
+    case = open_task_grid(options.case).case
     # All of them first: a wrong one is told before any is played.
     scenarios = {suite: scenario_named(suite, case) for suite in options.suites}
     n_step = -(-options.steps // (len(scenarios) * options.n_envs))
@@ -68,7 +70,7 @@ def run(options: Options) -> dict[str, Any]:
         for suite, scenario in scenarios.items():
             if options.intervals is not None:
                 scenario = replace(scenario, n_intervals=options.intervals)
-            batch = make_batch(scenario, options.n_envs, options.seed)
+            batch = make_batch(scenario, options.n_envs, options.seed, case=options.case)
             found[suite] = soak.soak_suite(
                 batch, n_step, options.seed, suite, bar.update, max_growth_mb=options.max_growth_mb
             )

@@ -25,6 +25,8 @@ class Options:
 
     only: tuple[str, ...] = ORDER
     """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory."""
+    case: str = ""
+    """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     scenario: str = "training"
     """Training distribution the episodes come from."""
     n_intervals: int = 300
@@ -43,8 +45,8 @@ class Options:
     """Processes that share the candidates."""
     state: Path = Path("runs/tuning")
     """Where the state of the search is kept for going on later."""
-    out: Path = ROOT / "control" / "data"
-    """Where the results go."""
+    out: Path | None = None
+    """Where the results go; by default where controllers look for them: control/data, of other grids runs/tuned."""
     restart: bool = False
     """Forget the state of an earlier search."""
     refine: bool = False
@@ -60,14 +62,23 @@ def search(options: Options) -> None:
     unknown = [name for name in options.only if name not in ORDER]
     if unknown:
         raise command_line.OptionError(f"unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}")
-    from cases.ieee68 import load_ieee68
+    from control.controllers.registry import tuned_directory
     from control.evaluation.tuning import Plan, tune
     from control.scenario.file import scenario_named
-    from marl.environment.contenders import make_training_grid
+    from control.scenario.task_grid import open_task_grid
+    from marl.environment.contenders import MakeTrainingGrid
 
-    scenario_named(options.scenario, load_ieee68())  # before the bar: a wrong one is told in one line
+    case = open_task_grid(options.case).case
+    scenario_named(options.scenario, case)  # before the bar: a wrong one is told in one line
     chosen = [name for name in ORDER if name in options.only]
-    plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan)})
+    own = tuned_directory(case)  # of a grid that is not the 68-bus system
+    places = {
+        "out": options.out or (own if options.case else ROOT / "control" / "data"),
+        "state": options.state / own.name if options.case else options.state,
+    }
+    plan = Plan(
+        **{field.name: places.get(field.name, getattr(options, field.name)) for field in fields(Plan)}
+    )
     pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
     try:
         total = sum(plan.n_generation(name) for name in chosen)
@@ -80,7 +91,7 @@ def search(options: Options) -> None:
                 bar.update(n)
 
             for name in chosen:
-                print(tune(name, plan, make_training_grid, pool, tell))
+                print(tune(name, plan, MakeTrainingGrid(options.case), pool, tell, case=case))
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)

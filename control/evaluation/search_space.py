@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from cases.arrays import FloatArray
+from cases.case import Case
 from cases.ieee68 import load_ieee68
 from control.controllers.agc import FEED_FORWARD, AgcParameters, Within
 from control.controllers.base import (
@@ -30,7 +31,9 @@ from control.controllers.base import (
 )
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.registry import BASELINES
-from control.plants.fleet import BESS, make_fleet
+from control.plants.fleet import BESS
+from control.scenario.fleet_sizing import fleet_of, sized
+from control.scenario.suites import NORMAL
 from control.task.layout import EXTENDED_SIZE, MEMORY_SIZE, SIZE
 
 __all__ = ["Problem", "Space", "problem_of"]
@@ -46,8 +49,14 @@ class Space:
     log: FloatArray  # 1 where the logarithm is searched
 
     @classmethod
-    def of(cls, parameters: type[Any], without: tuple[str, ...] = ()) -> Space:
-        """All tunable fields of a parameter class, but for those named."""
+    def of(cls, parameters: type[Any], without: tuple[str, ...] = (), case: Case | None = None) -> Space:
+        """All tunable fields of a parameter class, but for those named.
+
+        Args:
+            parameters: the class.
+            without: fields that are left out.
+            case: the grid, at whose size powers and gains are looked for; the 68-bus system if None.
+        """
         hints = get_type_hints(parameters, include_extras=True)
         found = {
             name: extra
@@ -57,8 +66,8 @@ class Space:
         }
         return cls(
             name=tuple(found),
-            low=np.array([within.low for within in found.values()]),
-            high=np.array([within.high for within in found.values()]),
+            low=np.array([w.low * _factor(parameters, name, case) for name, w in found.items()]),
+            high=np.array([w.high * _factor(parameters, name, case) for name, w in found.items()]),
             log=np.array([float(within.log) for within in found.values()]),
         )
 
@@ -92,8 +101,33 @@ class Problem:
     encode: Callable[[dict[str, Any]], FloatArray]  # parameters -> position [n]
 
 
-def problem_of(name: str, out: Path) -> Problem:
-    """The search for one baseline; it starts from the results of the simpler ones, files in `out`."""
+def _factor(parameters: type[Any], name: str, case: Case | None) -> float:
+    """How many times as large a parameter is on this grid as on the 68-bus system."""
+    if case is None:
+        return 1.0
+    setting = case.setting
+    of_kind = dict(zip(("bess", "gas", "dr"), setting.plant_size, strict=True))
+    if name == "soc_recovery_mw":  # of all batteries, or of each
+        return setting.size if parameters is AgcParameters else of_kind["bess"]
+    if name == "dead_band_mw":
+        return setting.size
+    what, _, rest = name.partition("_")
+    kind = rest.removeprefix("zone_").removesuffix("_mw")
+    return of_kind[kind] if what in ("gain", "integral", "dead") and kind in of_kind else 1.0
+
+
+def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
+    """The search for one baseline; it starts from the results of the simpler ones, files in `out`.
+
+    Args:
+        name: of the baseline.
+        out: folder of results.
+        case: the grid; the 68-bus system if None.
+    """
+
+    def here(parameters: Any) -> dict[str, Any]:
+        """Parameters for the 68-bus system at the size of this grid."""
+        return {k: v * _factor(type(parameters), k, case) for k, v in asdict(parameters).items()}
 
     def stored(other: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((out / f"{other}.json").read_text(encoding="utf-8"))[
@@ -102,8 +136,8 @@ def problem_of(name: str, out: Path) -> Problem:
         return content
 
     if name in ("agc", "agc_forecast"):
-        space = Space.of(AgcParameters, without=FEED_FORWARD if name == "agc" else ())
-        first: dict[str, Any] = asdict(
+        space = Space.of(AgcParameters, FEED_FORWARD if name == "agc" else (), case)
+        first = here(
             AgcParameters(
                 gain=0.2,
                 time_s=80.0,
@@ -130,10 +164,10 @@ def problem_of(name: str, out: Path) -> Problem:
             encode=space.encode,
         )
     if name == "local_pi":
-        space = Space.of(LocalPiParameters)
-        start = space.encode(asdict(LocalPiParameters()))
+        space = Space.of(LocalPiParameters, case=case)
+        start = space.encode(here(LocalPiParameters()))
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
-    problem = _linear_problem(name, stored("local_pi"))
+    problem = _linear_problem(name, stored("local_pi"), case or load_ieee68())
     if name == "linear_memory":  # begins as the best law without memory
         extended = stored("linear_extended")
         weight = np.zeros((len(CLASSES), MEMORY_SIZE + 1))
@@ -144,9 +178,9 @@ def problem_of(name: str, out: Path) -> Problem:
     return problem
 
 
-def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
+def _linear_problem(name: str, local_pi: dict[str, Any], case: Case) -> Problem:
     """Linear policies start as the tuned local PI in velocity form, as well as their observation allows."""
-    fleet = make_fleet(load_ieee68(), 4.0)
+    fleet = fleet_of(case, sized(NORMAL, case))
     size = SIZE[BASELINES[name].observation]
     free = [BESS] if name == "linear_bess" else list(CLASSES)  # classes that act at all
     weight = np.zeros((3, size + 1))
@@ -155,6 +189,8 @@ def _linear_problem(name: str, local_pi: dict[str, Any]) -> Problem:
     spread[:, OWN_OUTPUT] = spread[:, UTILISATION] = spread[:, FORECAST] = 0.1
     dead_zone = np.zeros(3)
     for code, kind in zip(CLASSES, ("bess", "gas", "dr"), strict=True):
+        if code not in fleet.kind:
+            continue
         i = int(np.flatnonzero(fleet.kind == code)[0])
         per_step = DF_HZ / fleet.step_mw[i]
         gain, rate = local_pi[f"gain_{kind}"], local_pi[f"integral_{kind}"]

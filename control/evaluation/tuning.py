@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import FloatArray
+from cases.case import Case
 from cases.whole_file import write_json
 from control.controllers.registry import BASELINES, make_baseline
 from control.evaluation.grid_record import ByPlant, GridEnvironment
@@ -263,6 +264,8 @@ def tune(
     make: Make,
     pool: ProcessPoolExecutor | None = None,
     on_generations: Callable[[int, str], None] = lambda n, text: None,
+    *,
+    case: Case | None = None,
 ) -> str:
     """Tune one baseline, from where its search stopped to the file of its results; returns the outcome in words.
 
@@ -272,12 +275,13 @@ def tune(
         make: builds environments, a function of a module.
         pool: processes that share the candidates; None plays them here.
         on_generations: called with the number of generations done since, and what to say.
+        case: the grid that `make` builds on; the 68-bus system if None.
 
     Raises:
         TuningError: an earlier state cannot be gone on from, or no validation episode is finite.
         ScenarioError: the seeds are not for training.
     """
-    problem = problem_of(name, plan.out)
+    problem = problem_of(name, plan.out, case)
     if plan.refine:
         stored = json.loads((plan.out / f"{name}.json").read_text(encoding="utf-8"))["parameters"]
         problem = replace(problem, start=problem.encode(stored), sigma=REFINED * problem.sigma)
@@ -319,6 +323,7 @@ def tune(
             "parameters": {key: _plain(value) for key, value in problem.decode(best).items()},
             "provenance": {
                 "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
+                + (f" --case {case.name}" if case is not None and not case.setting.is_published else "")
                 + (" --refine" if plan.refine else "")
                 + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
                 "method": "CMA-ES, mean of the last generation"

@@ -34,6 +34,10 @@ FIGURES: Mapping[str, Figure] = {
     "env_steps_per_s_64": speed("simulator", "environment steps a second, 64 environments"),
     "env_steps_per_s_256": speed("batch_size", "environment steps a second, 256 environments"),
     "env_steps_per_s_1": speed("simulator", "environment steps a second, 1 environment"),
+    **{
+        f"env_steps_per_s_64_{name}": speed("own_grids", f"the same on {name}")
+        for name in ("case39", "case118", "case300", "case1354pegase")
+    },
     "pettingzoo_steps_per_s": speed("simulator", "steps a second through PettingZoo's dictionaries"),
     "ratio_to_runpp_64": Figure("simulator", "a step of 64 environments, times faster than on runpp", ",.0f"),
     "ratio_to_runpp_1": Figure("simulator", "a step of 1 environment, times faster than on runpp", ",.0f"),
@@ -101,7 +105,10 @@ FIGURES: Mapping[str, Figure] = {
     "act_64_ms": time("learner", "learner: acting for 64 environments [ms]", ".2f"),
     "act_ratio_to_floor": Figure("learner", "the same in times of plain torch", ".2f"),
 }
-LARGE_GRIDS = frozenset(f"power_flow_ratio_to_lightsim2grid_{n}" for n in (300, 1354, 2869, 9241))  # minutes
+LARGE_GRIDS = frozenset(f"power_flow_ratio_to_lightsim2grid_{n}" for n in (300, 1354, 2869, 9241)) | {
+    "env_steps_per_s_64_case300",
+    "env_steps_per_s_64_case1354pegase",
+}  # minutes
 OF_LEARNER = frozenset(key for key, figure in FIGURES.items() if figure.part in ("training", "learner"))
 
 

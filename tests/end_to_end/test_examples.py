@@ -36,9 +36,12 @@ def test_dearer_movement_moves_less():
     assert found[10.0] < found[1.0]
 
 
-def test_every_outage_of_case39_gets_a_verdict():
+def test_a_grid_of_ones_own_goes_from_its_file_to_a_policy():
     """case39 has 46 branches and 10 machines."""
-    assert sum(example("own_grid").main().values()) == 56
+    verdicts, returns = example("own_grid").main(episodes=4, steps=10, n_env=4)
+    assert sum(verdicts.values()) == 56
+    assert set(returns) == {"trained", "random", "do_nothing"}
+    assert all(value < 0.0 for value in returns.values())
 
 
 def test_ppo_in_one_file_learns_something():
