@@ -100,6 +100,16 @@ class Measurement(NamedTuple):
     signals: FloatArray  # what is sent to the control centre, [env, signal]
 
 
+class Exogenous(NamedTuple):
+    """What acts on one grid through an episode, at the ends of its intervals."""
+
+    load_mw: FloatArray  # [time, load]
+    renewable_mw: FloatArray  # [time, renewable]
+    schedule_mw: FloatArray  # with what begins the episode in balance, [time, machine]
+    committed_share: FloatArray  # [time, machine]
+    redispatched: BoolArray  # whether the machines have just been dispatched anew, [time]
+
+
 class ClosedLoop:
     """A batch of episodes of one scenario.
 
@@ -227,6 +237,11 @@ class ClosedLoop:
         return self._episodes.redispatched
 
     @property
+    def renewable_mw(self) -> FloatArray:
+        """What wind and sun have to give at the interval's end [MW], [env, renewable]."""
+        return self.grid.injections.renewable_mw
+
+    @property
     def utilisation(self) -> FloatArray:
         """State of charge of batteries, share of the range in use of the others, [env, resource]."""
         return capacity_utilisation(self.resources, self.fleet)
@@ -235,6 +250,17 @@ class ClosedLoop:
     def elements_out(self) -> IntArray:
         """Circuits, transformers and units out of service though they are in the schedule, [env]."""
         return self._elements_out
+
+    def exogenous(self, env: int) -> Exogenous:
+        """What acts on an environment's grid through its episode, whatever its plants do; copies."""
+        rows = self._episodes
+        return Exogenous(
+            rows.load_mw[env].copy(),
+            rows.renewable_mw[env].copy(),
+            rows.schedule_mw[env].copy(),
+            self._committed_share[env].copy(),
+            rows.redispatched[env].copy(),
+        )
 
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from control.task.description import TaskDescription
 from control.task.layout import AVERAGE_S, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
 from control.task.observation import Measured, Observer
+from control.task.reduced_loop import ReducedLoop
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
 from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
@@ -44,6 +45,7 @@ from grid_model.dynamics.parameters import Level, SwingConfig, swing_of
 
 __all__ = [
     "ActionError",
+    "Physics",
     "Task",
     "TaskError",
     "TaskObservation",
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 Float32Array = npt.NDArray[np.float32]
+Physics = Literal["full", "reduced"]
 
 
 class ActionError(ValueError):
@@ -110,6 +113,7 @@ class Task:
         stagger: bool = False,
         auto_reset: bool = True,
         check: bool = True,
+        physics: Physics = "full",
     ) -> None:
         """Build the batch; `reset` starts the first episodes.
 
@@ -127,6 +131,7 @@ class Task:
                 so that the environments of a learner's batch stand at different times of their episodes.
             auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
             check: let pandapower confirm the power-flow engine.
+            physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
@@ -147,6 +152,8 @@ class Task:
         ):
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} = {value!r}, expected a {kind.__name__}")
+        if physics not in get_args(Physics):
+            raise ValueError(f"physics = {physics!r}, expected one of {', '.join(get_args(Physics))}")
         checked_seed(seed)
         self._seed, self._series, self._swing = seed, series, swing
         self.case = case
@@ -155,7 +162,12 @@ class Task:
         self.description = TaskDescription.of(
             case, series, scenario, swing=swing, reward=reward, observation_size=SIZE[observation]
         )
-        self.loop = StagedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        self.physics = physics
+        if physics == "full":
+            self.loop = StagedLoop(case, series, scenario, n_env, swing=swing, check=check)
+        else:
+            # It has all of a closed loop that is read here; who asks it for its grid is told that there is none.
+            self.loop = cast(StagedLoop, ReducedLoop(case, series, scenario, n_env, swing=swing))
         # By the name of their scenario; "" is the one that the batch was built with.
         self._builders = {"": self.loop.builders[0]}
         self._draws_from = ""  # the next episodes
@@ -311,7 +323,7 @@ class Task:
             loop.bus_df_hz,
             loop.scada.shown,
             loop.served_mw,
-            loop.grid.injections.renewable_mw,
+            loop.renewable_mw,
             plants.output_mw,
             plants.energy_mwh,
             loop.hour,
@@ -391,7 +403,7 @@ class Task:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
         chosen: dict[str, Any] = {"observation": self.observation}
         chosen |= {"stagger": self._stagger, "auto_reset": self._auto_reset}
-        chosen |= {"swing": self._swing, "reward": self.description.reward}
+        chosen |= {"physics": self.physics, "swing": self._swing, "reward": self.description.reward}
         # The real year is the same everywhere, and large.
         series = None if self._series is published_series() else self._series
         begun = self.loop.episode[0] is not None
@@ -457,6 +469,7 @@ def make_task(
     stagger: bool = False,
     auto_reset: bool = True,
     check: bool = True,
+    physics: Physics = "full",
 ) -> Task:
     """A task on the 68-bus system, or on any other grid.
 
@@ -474,6 +487,7 @@ def make_task(
         stagger: see `Task`.
         auto_reset: see `Task`.
         check: see `Task`.
+        physics: see `Task`.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -496,6 +510,7 @@ def make_task(
         reward=reward,
         stagger=stagger,
         auto_reset=auto_reset,
+        physics=physics,
     )
     with announced() as compilation:
         task = build(n_env=n_env, check=check)

@@ -70,6 +70,9 @@ class TrainingConfig:
     observation: Literal["default", "extended", "memory"] = "default"
     # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
     level: Literal["machine", "area", "system"] = "area"
+    # The full simulator with its AC power flow, or the model reduced to the groups' motion; evaluation while training
+    # is on the same one.
+    physics: Literal["full", "reduced"] = "full"
     # Updates between checkpoints.
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
@@ -204,6 +207,7 @@ FIXED_ON_RESUME = (
     "scenario",
     "observation",
     "level",
+    "physics",
     "start",
     "episode_steps",
     "network",

@@ -18,7 +18,7 @@ from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.limits import LimitCheck
 from control.task.reward import RewardConfig
-from control.task.task import ActionError, Task, TaskObservation, make_task
+from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.protocol import AgentGroup, Float32Array, Observation, Transition
 
@@ -190,6 +190,7 @@ def make_batch(
     stagger: bool = False,
     auto_reset: bool = True,
     check: bool = True,
+    physics: Physics = "full",
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system, or on any other grid.
 
@@ -207,6 +208,7 @@ def make_batch(
         stagger: truncate each first episode after a length that follows from its seed, see `control.task.task.Task`.
         auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
         check: let pandapower confirm the power-flow engine.
+        physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -227,6 +229,7 @@ def make_batch(
             stagger=stagger,
             auto_reset=auto_reset,
             check=check,
+            physics=physics,
         )
     )
 

@@ -81,6 +81,7 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
         # The grid itself, where it is one's own: to open it again in every process would take seconds.
         case=grid_of(config).case if config.case else "",
         level=config.level,
+        physics=config.physics,
         stagger=stagger,
     )
 

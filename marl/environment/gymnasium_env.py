@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
-from control.task.task import ActionError
+from control.task.task import ActionError, Physics
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.pettingzoo_env import LARGEST, GridParallelEnv
 from marl.registration import register
@@ -52,6 +52,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         swing: SwingConfig | None = None,
         reward: RewardConfig | None = None,
         check: bool = True,
+        physics: Physics = "full",
         render_mode: str | None = None,
     ) -> None:
         """Build the environment.
@@ -66,7 +67,8 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             level: see `GridParallelEnv`.
             swing: see `GridParallelEnv`.
             reward: see `GridParallelEnv`.
-            check: see `GridParallelEnv`.
+            check: see `GridParallelEnv`, as the next.
+            physics: see there.
             render_mode: None, `ansi` or `human`.
 
         Raises:
@@ -85,6 +87,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             swing=swing,
             reward=reward,
             check=check,
+            physics=physics,
             render_mode=render_mode,
         )
         self.render_mode = render_mode

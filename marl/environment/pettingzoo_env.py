@@ -13,7 +13,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
-from control.task.task import ActionError, TaskObservation, checked_seed, make_task
+from control.task.task import ActionError, Physics, TaskObservation, checked_seed, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
 from marl.environment.render import describe
@@ -51,6 +51,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         swing: SwingConfig | None = None,
         reward: RewardConfig | None = None,
         check: bool = True,
+        physics: Physics = "full",
         render_mode: str | None = None,
     ) -> None:
         """Build the environment.
@@ -67,6 +68,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             swing: frequency model; the default one if None.
             reward: weights; the default ones if None.
             check: let pandapower confirm the power-flow engine.
+            physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
             render_mode: None, `ansi` (render returns text) or `human` (prints it).
 
         Raises:
@@ -88,6 +90,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "swing": swing,
             "reward": reward,
             "check": check,
+            "physics": physics,
         }
         self._seed = seed
         # Draws the seeds of what follows a seeded reset, where the environment has a seed of its own.
@@ -105,6 +108,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             reward=reward,
             auto_reset=False,
             check=check,
+            physics=physics,
         )
         name = self._task.case.resource.name
         columns = [int(column) for rows in self._task.of_kind.values() for column in rows]

@@ -13,12 +13,12 @@ MOST_NAMED = 8  # buses
 def describe(task: Task, env: int) -> str:
     """The condition of one environment's grid in a few lines."""
     loop, case = task.loop, task.case
-    grid, result, batteries = loop.grid, task.last_result, loop.fleet.bess
-    f_hz = case.f0_hz + float(grid.coi_df_hz()[env])
-    load_mw = float(grid.served_mw()[env].sum())
+    result, batteries = task.last_result, loop.fleet.bess
+    f_hz = case.f0_hz + float(loop.coi_df_hz[env])
+    load_mw = float(loop.served_mw[env].sum())
     lines = [
         f"interval {int(loop.interval[env])}/{task.scenario.n_intervals}   frequency {f_hz:.4f} Hz   "
-        f"load {load_mw:.0f} MW   renewables {float(grid.injections.renewable_mw[env].sum()):.0f} MW   "
+        f"load {load_mw:.0f} MW   renewables {float(loop.renewable_mw[env].sum()):.0f} MW   "
         f"elements out {int(loop.elements_out[env])}",
         "   ".join(
             f"{kind} {float(loop.resources.output_mw[env, rows].sum()):+.1f} MW"
@@ -27,6 +27,9 @@ def describe(task: Task, env: int) -> str:
     ]
     if len(batteries):
         lines[-1] += f"   state of charge {100.0 * float(loop.utilisation[env, batteries].mean()):.0f} %"
+    if task.physics == "reduced":  # no voltages, no flows, one island
+        return "\n".join(lines)
+    grid = loop.grid
     if result is not None and grid.engine.bus_live[env].any():
         worst = int(result.loading_percent[env].argmax())
         vm_pu = np.where(grid.engine.bus_live[env], result.vm_pu[env], np.nan)

@@ -1,0 +1,1 @@
+"""Reduced model of the grid: groups of machines, and no power flow."""

@@ -1,0 +1,114 @@
+"""The reduced model behind the task's interface, beside the full simulator, which is where expectations come from."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from control.scenario.suites import SCENARIOS
+from control.task.reduced_loop import ReducedError
+from control.task.task import Task, make_task
+from grid_model.dynamics.events import Event
+
+SHORT = replace(SCENARIOS["normal"], n_intervals=40)
+SEEDS = np.arange(3) + 100
+
+
+def pair(**options) -> tuple[Task, Task]:
+    full, reduced = (
+        make_task(SHORT, 3, check=False, physics=physics, **options) for physics in ("full", "reduced")
+    )
+    full.reset(SEEDS)
+    reduced.reset(SEEDS)
+    return full, reduced
+
+
+def test_plants_move_as_in_the_full_simulator_whatever_they_are_asked():
+    """Sums of some hundred MW in another order: rounding, no more."""
+    full, reduced = pair()
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        action = rng.uniform(-1.5, 1.5, (3, full.case.n_resource))
+        a, b = full.step(action), reduced.step(action)
+        assert b.limits.resource_mw == pytest.approx(a.limits.resource_mw, abs=1e-9)
+        assert b.limits.utilisation == pytest.approx(a.limits.utilisation, abs=1e-9)
+        assert b.limits.set_point_change_mw == pytest.approx(a.limits.set_point_change_mw, abs=1e-9)
+        for term in ("reward_movement", "reward_effort"):
+            assert b.terms[term] == pytest.approx(a.terms[term], abs=1e-6)
+
+
+def test_frequency_follows_the_full_simulator_within_a_millihertz():
+    """Agents at random move frequency by 100 mHz; a MW, a ten-thousandth of the load, is worth up to 10 mHz."""
+    full, reduced = pair(observation="extended")
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        action = rng.uniform(-1.0, 1.0, (3, full.case.n_resource))
+        a, b = full.step(action), reduced.step(action)
+        assert reduced.loop.bus_df_hz == pytest.approx(full.loop.bus_df_hz, abs=1e-3)
+    # 1 mHz is 0.02 of an observation's unit; loads, forecasts and clock are the same.
+    assert b.observation.agents == pytest.approx(a.observation.agents, abs=0.02)
+    assert b.observation.state == pytest.approx(a.observation.state, abs=0.02)
+
+
+def test_the_level_of_the_whole_system_has_one_frequency():
+    task = make_task(SHORT, 2, check=False, physics="reduced", level="system")
+    task.reset(np.array([1, 2]))
+    task.step(np.zeros((2, task.case.n_resource)))
+    assert task.loop.bus_df_hz == pytest.approx(
+        np.repeat(task.loop.coi_df_hz[:, None], task.case.n_bus, 1), abs=1e-12
+    )
+
+
+def test_an_episode_does_not_depend_on_its_neighbours():
+    alone = make_task(SHORT, 1, check=False, physics="reduced")
+    many = make_task(SHORT, 11, check=False, physics="reduced")
+    alone.reset(np.array([109]))
+    many.reset(np.arange(11) + 100)
+    for _ in range(5):
+        a = alone.step(np.full((1, alone.case.n_resource), 0.4))
+        b = many.step(np.full((11, alone.case.n_resource), 0.4))
+    assert np.array_equal(a.observation.agents[0], b.observation.agents[9])
+    assert a.reward[0] == b.reward[9]
+
+
+def test_a_task_goes_on_to_the_bit_from_its_state_and_from_a_pickle():
+    task = make_task(replace(SHORT, n_intervals=6), 2, check=False, physics="reduced", stagger=True)
+    task.reset(np.array([1, 2]))
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1.0, 1.0, (12, 2, task.case.n_resource))
+    for action in actions[:5]:
+        task.step(action)
+    copy = pickle.loads(pickle.dumps(task))
+    for action in actions[5:]:
+        a, b = task.step(action), copy.step(action)
+        assert np.array_equal(a.reward, b.reward)
+        assert np.array_equal(a.observation.agents, b.observation.agents)
+
+
+def test_the_loss_of_a_unit_is_felt_at_its_instant_as_in_the_full_simulator():
+    """Voltages that machines regulate with a lag are left out, which a second after the loss is worth a tenth."""
+    event = Event(time_s=9.0, kind="machine_out", index=5)
+    scenario = replace(SHORT, n_intervals=6, events=(event,))
+    full, reduced = (make_task(scenario, 1, check=False, physics=physics) for physics in ("full", "reduced"))
+    for task in (full, reduced):
+        task.reset(np.array([3]))
+        for _ in range(3):
+            task.step(np.zeros((1, task.case.n_resource)))
+    assert reduced.loop.elements_out[0] == full.loop.elements_out[0] == 1
+    assert full.loop.coi_df_hz[0] < -0.05
+    assert reduced.loop.coi_df_hz == pytest.approx(full.loop.coi_df_hz, rel=0.1)
+    assert reduced.last_result.max_abs_df_hz == pytest.approx(full.last_result.max_abs_df_hz, rel=0.1)
+
+
+def test_what_only_power_flows_know_is_refused_in_one_line():
+    task = make_task(SHORT, 1, check=False, physics="reduced")
+    with pytest.raises(ReducedError, match="physics = 'full'"):
+        task.loop.grid.engine  # noqa: B018
+    with pytest.raises(ValueError, match="'area' or 'system'"):
+        make_task(SHORT, 1, check=False, physics="reduced", level="machine")
+    with pytest.raises(ValueError, match="physics = 'fast'"):
+        make_task(SHORT, 1, check=False, physics="fast")
+    battery = replace(SHORT.battery, droop_mw_per_hz=10.0)
+    with pytest.raises(ValueError, match="respond to frequency"):
+        make_task(replace(SHORT, battery=battery), 1, check=False, physics="reduced")
