@@ -16,7 +16,16 @@ from control.plants.fleet import PlantParameters
 from control.plants.fleet_lanes import advance_block
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, fma, load, store
-from grid_model.reduced.motion import Constants, Record, Sizes, begin_record, move_groups
+from grid_model.reduced.motion import (
+    Constants,
+    Groups,
+    Piece,
+    PieceDrive,
+    Record,
+    Sizes,
+    begin_record,
+    move_groups,
+)
 
 __all__ = ["NEVER", "ReducedArrays", "ReducedState", "Stored", "advance_interval", "take_segment"]
 
@@ -91,6 +100,8 @@ def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: Float
     given, end_mw = np.zeros((n_given, N_LANE)), np.zeros((n_group, N_LANE))
     set_point = np.empty((3 * n_plant, N_LANE))
     work = np.empty((8 * n_group + sizes.n_lag * n_group + n_group * n_group, N_LANE))
+    groups = Groups(state.groups, state.segment, state.dead_band_hz)
+    drive = PieceDrive(given, end_mw, set_point, work)
     last = np.empty(N_LANE, dtype=np.int64)  # step at which a lane's present line ends
     switching = np.empty(N_LANE, dtype=np.bool_)  # whether it ends with a switching
     for block in range(record_blocks(arrays)):
@@ -142,21 +153,7 @@ def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: Float
                             target = stored.segments[stored.slot[e], state.segment_now[e] + 1, 2 + g]
                         now = state.groups[block * 7 * n_group + 4 * n_group + g, lane]
                         end_mw[g, lane] = now + (target - now) * (nearest - step) / (last[lane] - step)
-                move_groups(
-                    sizes,
-                    constants,
-                    block,
-                    step,
-                    nearest,
-                    state.groups,
-                    state.segment,
-                    state.dead_band_hz,
-                    given,
-                    end_mw,
-                    set_point,
-                    work,
-                    arrays.record,
-                )
+                move_groups(sizes, constants, Piece(block, step, nearest), groups, drive, arrays.record)
                 step = nearest
             any_switching = False
             for lane in range(here):

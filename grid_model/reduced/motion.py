@@ -22,7 +22,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.lanes import fma, fnma, load, select, spread, store
 from grid_model.reduced.lanes import any_above, larger, smaller
 
-__all__ = ["Constants", "Record", "Sizes", "begin_record", "move_groups"]
+__all__ = ["Constants", "Groups", "Piece", "PieceDrive", "Record", "Sizes", "begin_record", "move_groups"]
 
 NARROW_HZ, WIDE_HZ = 0.036, 0.2
 
@@ -91,40 +91,50 @@ def begin_record(sizes: Sizes, block: int, state: FloatArray, record: Record) ->
     store(record.highest_hz, block, high)
 
 
+class Piece(NamedTuple):
+    """A part of an interval of one block."""
+
+    block: int
+    step_a: int  # at which it begins
+    step_b: int  # at which it ends
+
+
+class Groups(NamedTuple):
+    """States of all blocks, and what holds for them."""
+
+    state: FloatArray
+    segment: FloatArray
+    dead_band_hz: FloatArray  # of the governors, a row a block
+
+
+class PieceDrive(NamedTuple):
+    """What drives one block through a piece of an interval, [row, 8]."""
+
+    given: FloatArray  # A at the interval's end (not read here), D, curtailed per Hz, rooms of governors up and down
+    end_mw: FloatArray  # A at the piece's end, [group, 8]
+    set_point: (
+        FloatArray  # set-point and output at the interval's beginning, set-point at its end, each [plant, 8]
+    )
+    work: FloatArray  # scratch: 7 group + lag group + group^2 rows
+
+
 @compiled
 def move_groups(
-    sizes: Sizes,
-    constants: Constants,
-    block: int,
-    step_a: int,
-    step_b: int,
-    state: FloatArray,
-    segment: FloatArray,
-    dead_band_hz: FloatArray,
-    given: FloatArray,
-    end_mw: FloatArray,
-    set_point: FloatArray,
-    work: FloatArray,
-    record: Record,
+    sizes: Sizes, constants: Constants, piece: Piece, groups: Groups, drive: PieceDrive, record: Record
 ) -> None:
-    """Move one block from a step of the interval to another.
+    """Move one block through a piece of an interval.
 
     Args:
         sizes: of the grid.
         constants: the same everywhere.
-        block: which one.
-        step_a: step at which the piece begins.
-        step_b: step at which it ends.
-        state: of all blocks, changed.
-        segment: of all blocks.
-        dead_band_hz: of the governors, a row a block.
-        given: of this block: rows of A at the interval's end (not read), D, curtailable power, rooms up and down.
-        end_mw: A at the piece's end, [group, 8].
-        set_point: of this block: set-point and output at the interval's beginning, set-point at its end,
-            each [plant, 8].
-        work: scratch, at least 7 group + lag group + group^2 rows.
+        piece: which block, from which step to which.
+        groups: their state is changed.
+        drive: what acts.
         record: added to.
     """
+    block, step_a, step_b = piece.block, piece.step_a, piece.step_b
+    state, segment, dead_band_hz = groups.state, groups.segment, groups.dead_band_hz
+    given, end_mw, set_point, work = drive.given, drive.end_mw, drive.set_point, drive.work
     n_group, n_machine, n_plant, n_lag = sizes.n_group, sizes.n_machine, sizes.n_plant, sizes.n_lag
     df = block * 7 * n_group
     theta, valve, reheat, now = df + n_group, df + 2 * n_group, df + 3 * n_group, df + 4 * n_group
