@@ -25,6 +25,7 @@ LATER = (
     "burn_in_steps",
     "off_policy",
     "exploration_density",
+    "physics",
 )
 
 
