@@ -28,6 +28,40 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Messages:
+    """What an observation ends with, where agents are shown what others have told: a message of each sender.
+
+    All agents are shown the same messages, in the same order. A message is a 1, or a 0 where its sender takes no part
+    and the rest means nothing, and then `size` numbers.
+    """
+
+    size: int
+    # How far each sender is from each agent of the group, in whatever unit, [agent][sender]; infinite where the agent
+    # is not to listen, as to itself.
+    distance: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or not self.n_sender:
+            raise ValueError(
+                f"{self.n_sender} messages of {self.size} numbers, expected at least one of each"
+            )
+        if any(len(row) != self.n_sender or not all(x >= 0.0 for x in row) for row in self.distance):
+            raise ValueError(
+                "distances of messages, expected a row of numbers >= 0 for each agent, one a sender"
+            )
+
+    @property
+    def n_sender(self) -> int:
+        """Senders."""
+        return len(self.distance[0]) if self.distance else 0
+
+    @property
+    def length(self) -> int:
+        """Numbers of an observation that are messages."""
+        return self.n_sender * (1 + self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentGroup:
     """Agents that look alike to the learner: one observation layout, one action layout."""
 
@@ -35,6 +69,7 @@ class AgentGroup:
     agents: tuple[str, ...]
     observation_size: int
     action_size: int
+    messages: Messages | None = None  # what the observation ends with; None: all of it is the agent's own
 
     def __post_init__(self) -> None:
         if not self.agents:
@@ -45,6 +80,13 @@ class AgentGroup:
             raise ValueError(
                 f"agent group {self.name!r}: observation size {self.observation_size} and action size "
                 f"{self.action_size}, expected both at least 1"
+            )
+        if self.messages is not None and (
+            len(self.messages.distance) != self.n_agent or self.messages.length >= self.observation_size
+        ):
+            raise ValueError(
+                f"agent group {self.name!r}: {self.messages.length} of {self.observation_size} numbers are messages, "
+                f"with distances for {len(self.messages.distance)} of {self.n_agent} agents"
             )
 
     @property

@@ -51,6 +51,7 @@ from grid_model.network.topology import weighted_laplacian
 __all__ = [
     "Measured",
     "Observer",
+    "electrical_distance_pu",
     "electrically_nearest_buses",
     "observe_agents",
     "observe_state",
@@ -66,13 +67,24 @@ FIRST_NEAREST, FIRST_FORECAST, FIRST_AVERAGE = NEAREST_DF.start, FORECAST.start,
 Float32Array = npt.NDArray[np.float32]
 
 
-def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEAREST) -> IntArray:
-    """Buses of least electrical distance from each given bus, the bus itself left out.
+def electrical_distance_pu(case: Case) -> FloatArray:
+    """Effective reactance between any two buses, on the system's base.
 
         d_ij = X_ii + X_jj - 2 X_ij,   X the pseudo-inverse of the Laplacian of 1/x
 
-    The effective reactance between two buses (Klein & Randic, Resistance distance, J. Math. Chemistry 12, 1993, for
-    resistors). Ties go to the lower bus.
+    Reference: Klein & Randic, Resistance distance, J. Math. Chemistry 12, 1993, for resistors.
+
+    Returns:
+        [bus, bus].
+    """
+    laplacian = weighted_laplacian(case, 1.0 / case.branch.reactance_pu)
+    x = np.linalg.pinv(laplacian, hermitian=True)
+    distance: FloatArray = np.diag(x)[:, None] + np.diag(x)[None, :] - 2.0 * x
+    return distance
+
+
+def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEAREST) -> IntArray:
+    """Buses of least electrical distance from each given bus, the bus itself left out; ties go to the lower bus.
 
     Args:
         case: the grid.
@@ -82,9 +94,7 @@ def electrically_nearest_buses(case: Case, bus: IntArray, n_nearest: int = N_NEA
     Returns:
         Positions, nearest first, [n, n_nearest].
     """
-    laplacian = weighted_laplacian(case, 1.0 / case.branch.reactance_pu)
-    x = np.linalg.pinv(laplacian, hermitian=True)
-    distance = np.diag(x)[:, None] + np.diag(x)[None, :] - 2.0 * x
+    distance = electrical_distance_pu(case)
     np.fill_diagonal(distance, -1.0)
     # Rounding keeps two corridors of equal reactance a tie whatever the order of summation.
     order = np.argsort(distance[bus].round(9), axis=1, kind="stable")

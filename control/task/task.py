@@ -36,6 +36,7 @@ from control.task.description import TaskDescription
 from control.task.layout import AVERAGE_S, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
 from control.task.observation import Measured, Observer
+from control.task.plant_telemetry import TELEMETRY, PlantTelemetry
 from control.task.reduced_loop import ReducedLoop
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
 from control.task.staged_loop import StagedLoop, require_same_grid
@@ -71,7 +72,7 @@ class TaskError(ValueError):
 class TaskObservation(NamedTuple):
     """What actors and critic see at one instant; new arrays each time, but for `in_service`, which is read-only."""
 
-    agents: Float32Array  # by the layout, [env, resource, 15, 18 or 22]
+    agents: Float32Array  # by the layout, [env, resource, 15, 18 or 22], telemetry of all plants behind it
     state: Float32Array  # the critic's view, [env, state]
     in_service: BoolArray | None  # False for plants without a range, [env, resource]; None where all have one
 
@@ -94,7 +95,7 @@ class Task:
     Attributes (read them, change nothing but through the methods):
         case, scenario: what is played; description: the same and more, as controllers take it.
         loop: the grids themselves, with plants and telemetry.
-        observation: `default`, `extended` or `memory`.
+        observation: `default`, `extended`, `memory` or `telemetry`.
         of_kind: positions of the plants of each kind, in the table's order.
         last_result: the limit check of the last interval; None before the first.
     """
@@ -123,8 +124,9 @@ class Task:
             scenario: what episodes are made of.
             n_env: episodes at once.
             seed: environment k draws its episodes from child k of this seed.
-            observation: `default`, the 15 numbers of `control.task.layout`, or `extended`, 18,
-                or `memory`, 22.
+            observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, `memory`, 22, or
+                `telemetry`, the 15 and behind them what the control centre shows of all plants
+                (`control.task.plant_telemetry`).
             swing: frequency model; the default one if None.
             reward: weights; the default ones if None.
             stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
@@ -138,8 +140,10 @@ class Task:
             ValueError: `observation` is unknown, the seed is negative, or see `ClosedLoop`.
             TypeError: scenario, frequency model or weights are something else, or the seed is no whole number.
         """
-        if observation not in SIZE:
-            raise ValueError(f"observation = {observation!r}, expected one of {', '.join(SIZE)}")
+        if observation not in (*SIZE, TELEMETRY):
+            raise ValueError(
+                f"observation = {observation!r}, expected one of {', '.join((*SIZE, TELEMETRY))}"
+            )
         if case.n_resource == 0:
             raise TaskError(
                 f"case {case.name}: no plant to control, expected at least one battery, gas plant or demand response "
@@ -159,8 +163,9 @@ class Task:
         self.case = case
         self.scenario = scenario
         self.observation = observation
+        own_size = SIZE.get(observation, OBSERVATION_SIZE)
         self.description = TaskDescription.of(
-            case, series, scenario, swing=swing, reward=reward, observation_size=SIZE[observation]
+            case, series, scenario, swing=swing, reward=reward, observation_size=own_size
         )
         self.physics = physics
         if physics == "full":
@@ -181,9 +186,12 @@ class Task:
         self.in_service: BoolArray | None = None if moving.all() else np.tile(moving, (n_env, 1))
         if self.in_service is not None:
             self.in_service.flags.writeable = False
-        self._observer = Observer(case, fleet, scenario.renewable_scale, SIZE[observation])
-        self._extended = SIZE[observation] > OBSERVATION_SIZE
-        self._remembers = SIZE[observation] == MEMORY_SIZE
+        self._observer = Observer(case, fleet, scenario.renewable_scale, own_size)
+        self._extended = own_size > OBSERVATION_SIZE
+        self._remembers = own_size == MEMORY_SIZE
+        self._telemetry: PlantTelemetry | None = None
+        if observation == TELEMETRY:
+            self._telemetry = PlantTelemetry(scenario.scada, self.in_service, n_env, case.n_resource)
         self._logged = (
             *(f"reward_{name}" for name in REWARD_TERMS),
             *MEASUREMENTS,
@@ -212,7 +220,7 @@ class Task:
     @property
     def observation_size(self) -> int:
         """Numbers each agent is shown."""
-        return self._observer.size
+        return self._observer.size + (0 if self._telemetry is None else self._telemetry.size)
 
     @property
     def state_size(self) -> int:
@@ -297,6 +305,8 @@ class Task:
             logged[:n_term],
         )
         measure(result, self.case.n_bus, self._kind_index, logged[n_term:])
+        if self._telemetry is not None:
+            self._telemetry.advance(self._look()[0])
         final = observation = self.observe()
         terminated, truncated = result.grid_lost, np.empty(self.n_env, dtype=np.bool_)
         n_done = _find_truncated(loop.interval, self._length, terminated, truncated)
@@ -317,6 +327,13 @@ class Task:
 
     def observe(self) -> TaskObservation:
         """What actors and critic see now."""
+        agents, state = self._look()
+        if self._telemetry is not None:
+            agents = self._telemetry.beside(agents)
+        return TaskObservation(agents, state, self.in_service)
+
+    def _look(self) -> tuple[Float32Array, Float32Array]:
+        """What is measured now: the agents' own view and the critic's."""
         loop = self.loop
         plants = loop.resources
         now = Measured(
@@ -334,8 +351,7 @@ class Task:
             loop.schedule_slope_mw if self._extended else self._no_slope_mw,
             self._past_hz,
         )
-        agents, state = self._observer.observe(now)
-        return TaskObservation(agents, state, self.in_service)
+        return self._observer.observe(now)
 
     def close(self) -> None:
         """Nothing to let go of: all of a task is memory."""
@@ -350,6 +366,8 @@ class Task:
                 "drawn_from": list(self._drawn_from),
                 "scenarios": {name: repr(self._builders[name].config) for name in sorted(names)},
             }
+        if self._telemetry is not None:
+            draws["telemetry"] = self._telemetry.get_state()
         return draws | {
             "scenario": repr(self.scenario),
             "grid": self.case.identity,
@@ -398,6 +416,10 @@ class Task:
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
         self._past_hz = np.array(state.get("past_hz", self._past_hz))
+        if self._telemetry is not None:
+            if "telemetry" not in state:
+                raise ValueError("the saved state is of an observation without telemetry")
+            self._telemetry.set_state(state["telemetry"])
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
@@ -429,6 +451,9 @@ class Task:
         self._last_action[envs] = 0.0
         self._before_hz[envs] = 0.0
         self._past_hz[:, envs] = 0.0
+        if self._telemetry is not None:
+            keys = [episode.scada_key for env in envs if (episode := self.loop.episode[env]) is not None]
+            self._telemetry.reset(envs, keys, self._look()[0])
 
     def _checked(self, action: FloatArray) -> FloatArray:
         """A copy of the action, cut at -1 and 1, [env, resource].

@@ -30,7 +30,7 @@ from torch import Tensor
 from marl.algorithms.adam import Adam
 from marl.algorithms.mappo import ADAM_EPS, MAPPO, Schedule
 from marl.config.training import TrainingConfig
-from marl.networks.actor import KINDS, GaussianActor
+from marl.networks.actor import GaussianActor, make_actor
 from marl.protocol import AgentGroup
 from marl.storage.rollout import Batch
 
@@ -97,8 +97,11 @@ class HAPPO(MAPPO):
     def _alone(self, stacked: GaussianActor, k: int, group: AgentGroup) -> GaussianActor:
         """Network k of those that are stacked, as one by itself with the same memory: who moves one moves the other."""
         network = replace(self.config.network, fused="off")  # kernels would bring its weights elsewhere
+        told = group.messages
+        if told is not None:
+            told = replace(told, distance=told.distance[k : k + 1])
         with torch.random.fork_rng(devices=[]):
-            one = KINDS[network.actor](1, group.observation_size, group.action_size, network).to(self.device)
+            one = make_actor(1, group.observation_size, group.action_size, network, told).to(self.device)
         for own, of_all in zip(one.parameters(), stacked.parameters(), strict=True):
             own.data = of_all.data[k : k + 1]
         return one

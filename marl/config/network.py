@@ -9,7 +9,7 @@ from typing import Literal
 from marl.config.check import require
 
 Sharing = Literal["type", "all", "agent"]
-ActorKind = Literal["mlp", "gru"]
+ActorKind = Literal["mlp", "gru", "attention"]
 CriticKind = Literal["central", "agent", "local"]
 
 # Settings that came after the first files, of this part of the configuration and the others: a file without them was
@@ -21,6 +21,8 @@ LATER = (
     "actor",
     "critic_memory",
     "memory_size",
+    "attention_size",
+    "attention_heads",
     "sequence_steps",
     "burn_in_steps",
     "off_policy",
@@ -33,8 +35,12 @@ LATER = (
 class NetworkConfig:
     """Actors and critic: multilayer perceptrons, each hidden layer Linear -> LayerNorm -> ReLU; they may remember."""
 
-    # What an actor is: a perceptron, or one with a gated recurrent unit (Cho et al., 2014) before its last layer.
+    # What an actor is: a perceptron; one with a gated recurrent unit (Cho et al., 2014) before its last layer; or one
+    # that attends to messages of the other agents (Vaswani et al., 2017), which observations must carry.
     actor: ActorKind = "mlp"
+    # Numbers that an attentive actor makes of a message, and attention heads that share them.
+    attention_size: int = 32
+    attention_heads: int = 4
     # The critic has a gated recurrent unit as well.
     critic_memory: bool = False
     # Numbers that a recurrent network remembers, for each agent.
@@ -86,6 +92,16 @@ class NetworkConfig:
                 f"{name} = {widths}, expected at least one positive width",
             )
         require(self.memory_size >= 1, f"memory_size = {self.memory_size}, expected at least 1")
+        require(
+            self.attention_heads >= 1
+            and self.attention_size >= 1
+            and self.attention_size % self.attention_heads == 0,
+            f"attention_size = {self.attention_size}, expected a multiple of attention_heads = {self.attention_heads}",
+        )
+        require(
+            self.actor != "attention" or not self.normalize_inputs,
+            "normalize_inputs would scale away who sends messages, but actor = attention",
+        )
         require(
             self.actor == "mlp" or not self.actor_linear,
             f"actor_linear adds to a perceptron, but actor = {self.actor}",

@@ -66,8 +66,9 @@ class TrainingConfig:
     # What the actors begin with: `linear`, the tuned linear policy of the same observation (residual policy learning,
     # Silver et al., 2018), or the path of a model; empty draws them anew.
     start: str = ""
-    # What an agent observes: the default 15 numbers, or those and its recent past.
-    observation: Literal["default", "extended", "memory"] = "default"
+    # What an agent observes: the default 15 numbers; those and its recent past; or those and, for an actor that attends
+    # to them, what telemetry shows of the other plants.
+    observation: Literal["default", "extended", "memory", "telemetry"] = "default"
     # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
     level: Literal["machine", "area", "system"] = "area"
     # The full simulator with its AC power flow, or the model reduced to the groups' motion; evaluation while training

@@ -17,10 +17,12 @@ from control.scenario.config import ScenarioConfig
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.limits import LimitCheck
+from control.task.observation import electrical_distance_pu
+from control.task.plant_telemetry import MESSAGE_SIZE, TELEMETRY
 from control.task.reward import RewardConfig
 from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
-from marl.protocol import AgentGroup, Float32Array, Observation, Transition
+from marl.protocol import AgentGroup, Float32Array, Messages, Observation, Transition
 
 __all__ = ["ActionError", "GridBatch", "make_batch", "numbers"]
 
@@ -42,6 +44,7 @@ class GridBatch:
                 agents=tuple(task.case.resource.name[i] for i in rows),
                 observation_size=task.observation_size,
                 action_size=1,
+                messages=_messages(task, rows) if task.observation == TELEMETRY else None,
             )
             for kind, rows in self._of_kind.items()
         )
@@ -232,6 +235,17 @@ def make_batch(
             physics=physics,
         )
     )
+
+
+def _messages(task: Task, rows: IntArray) -> Messages:
+    """What the control centre shows of all plants, and how far they are from these: electrically, in medians."""
+    bus = task.case.resource.bus
+    distance = electrical_distance_pu(task.case)[np.ix_(bus, bus)]
+    n = len(bus)
+    between = distance[~np.eye(n, dtype=np.bool_)]
+    distance = np.maximum(distance, 0.0) / (float(np.median(between)) if between.any() else 1.0)
+    np.fill_diagonal(distance, np.inf)  # nobody listens to itself
+    return Messages(size=MESSAGE_SIZE, distance=tuple(tuple(row) for row in distance[rows].tolist()))
 
 
 def _as_slice(rows: IntArray) -> slice | IntArray:

@@ -78,7 +78,9 @@ def learned(name: str) -> Contender:
     return Contender(
         name=name,
         title=title,
-        information=f"the agents' {SIZE[observation]} numbers",
+        information=f"the agents' {SIZE[observation]} numbers"
+        if observation in SIZE
+        else f"the agents' {SIZE['default']} numbers and telemetry of all plants",
         observation=observation,
         builders=tuple(partial(_controller, *known) for known in zip(paths, digests, strict=True)),
         label=Path(paths[0]).stem,

@@ -11,18 +11,20 @@ free parameter of each network and does not depend on the observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from marl.config.network import ActorKind, NetworkConfig
+from marl.config.check import ConfigError
+from marl.config.network import NetworkConfig
+from marl.networks.attention import AttentiveNetwork
 from marl.networks.memory import Memory
 from marl.networks.normalization import InputScaling
 from marl.networks.plain import PlainNetwork
 from marl.networks.recurrent import RecurrentNetwork
 from marl.networks.stacked import StackedLinear, StackedPerceptron
-from marl.protocol import AgentGroup
+from marl.protocol import AgentGroup, Messages
 from marl.storage.sequences import Unroll
 
 LOG_2_PI = math.log(2.0 * math.pi)
@@ -146,10 +148,71 @@ class RecurrentActor(GaussianActor):
         return self.net.sequence(x, unroll).outputs.flatten(0, 1)
 
 
-KINDS: dict[ActorKind, Callable[[int, int, int, NetworkConfig], GaussianActor]] = {
-    "mlp": Actor,
-    "gru": RecurrentActor,
-}
+class AttentiveActor(GaussianActor):
+    """A perceptron of the agent's own observation and of what it makes of the messages it is shown."""
+
+    def __init__(
+        self,
+        n_network: int,
+        observation_size: int,
+        action_size: int,
+        config: NetworkConfig,
+        told: Messages | None,
+    ) -> None:
+        super().__init__()
+        if told is None:
+            raise ConfigError(
+                'actor = "attention" needs observations that carry messages of other agents, such as --observation '
+                "telemetry"
+            )
+        self.n_network = n_network
+        self.net = AttentiveNetwork(
+            n_network,
+            observation_size - told.length,
+            told,
+            config.actor_hidden,
+            action_size,
+            last_gain=config.actor_last_gain,
+            config=config,
+        )
+        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+
+    def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GaussianActor`; nothing is remembered."""
+        return self.net.forward(x), hidden
+
+    def learned_means(self, x: Tensor, unroll: Unroll | None) -> Tensor:
+        """See `GaussianActor`."""
+        return self.net.forward(x)
+
+
+def make_actor(
+    n_network: int, observation_size: int, action_size: int, config: NetworkConfig, told: Messages | None
+) -> GaussianActor:
+    """An actor of the kind that is configured.
+
+    Args:
+        n_network: one for all agents of the head, or one for each.
+        observation_size: numbers it is fed.
+        action_size: numbers it answers.
+        config: of the networks.
+        told: messages in the observation, with the distances of the agents that are served.
+
+    Raises:
+        ConfigError: there are none, and it attends to them.
+    """
+    if config.actor == "attention":
+        return AttentiveActor(n_network, observation_size, action_size, config, told)
+    kind = {"mlp": Actor, "gru": RecurrentActor}[config.actor]
+    return kind(n_network, observation_size, action_size, config)
+
+
+def _joined(groups: tuple[AgentGroup, ...]) -> Messages | None:
+    """Messages as agents of several groups are shown them, where all are."""
+    told = [g.messages for g in groups if g.messages is not None]
+    if len(told) < len(groups) or len({messages.size for messages in told}) > 1:
+        return None
+    return Messages(size=told[0].size, distance=tuple(row for messages in told for row in messages.distance))
 
 
 def input_scaling(size: int, config: NetworkConfig) -> InputScaling:
@@ -177,7 +240,6 @@ class ActorSet(nn.Module):
         self.config = config
         self.scaling = nn.ModuleDict({g.name: input_scaling(g.observation_size, config) for g in groups})
         self.heads = nn.ModuleDict()
-        make = KINDS[config.actor]
         self.head_groups: dict[str, tuple[AgentGroup, ...]] = {}
         if config.sharing == "all":
             sizes = {(g.observation_size, g.action_size) for g in groups}
@@ -188,13 +250,15 @@ class ActorSet(nn.Module):
                 )
             n_agent = sum(g.n_agent for g in groups)
             n_in = groups[0].observation_size + (n_agent if config.agent_id else 0)
-            self.heads["all"] = make(1, n_in, groups[0].action_size, config)
+            self.heads["all"] = make_actor(1, n_in, groups[0].action_size, config, _joined(groups))
             self.head_groups["all"] = groups
             self.register_buffer("identity", torch.eye(n_agent), persistent=False)
         else:
             for g in groups:
                 n_network = g.n_agent if config.sharing == "agent" else 1
-                self.heads[g.name] = make(n_network, g.observation_size, g.action_size, config)
+                self.heads[g.name] = make_actor(
+                    n_network, g.observation_size, g.action_size, config, g.messages
+                )
                 self.head_groups[g.name] = (g,)
         self.register_buffer("log_std_index", self._log_std_index(), persistent=False)
 
@@ -223,7 +287,9 @@ class ActorSet(nn.Module):
             )
             if self.config.sharing == "all" and self.config.agent_id:
                 identity = self.get_buffer("identity")
-                x = torch.cat([x, identity.expand(x.shape[0], *identity.shape)], dim=-1)
+                known = identity.expand(x.shape[0], *identity.shape)
+                # Messages stay where an observation has them, at its end.
+                x = torch.cat([known, x] if self.config.actor == "attention" else [x, known], dim=-1)
             inputs[head] = x
         return inputs
 

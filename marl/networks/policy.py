@@ -20,7 +20,7 @@ from marl.config.network import LATER, NetworkConfig
 from marl.networks.actor import ActorSet, log_density
 from marl.networks.exploration import Exploration
 from marl.networks.memory import Memory
-from marl.protocol import AgentGroup, Float32Array, IntArray
+from marl.protocol import AgentGroup, Float32Array, IntArray, Messages
 
 
 class Policy(nn.Module):
@@ -159,7 +159,7 @@ class Policy(nn.Module):
         """Everything `from_content` needs, as plain data."""
         network = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.config).items()}
         return {
-            "groups": [{**asdict(g), "agents": list(g.agents)} for g in self.groups],
+            "groups": [_described(g) for g in self.groups],
             "network": network,
             "squashed": self.squashed,
             "metadata": self.metadata,
@@ -186,7 +186,7 @@ class Policy(nn.Module):
             RuntimeError: the weights are of another network.
             ValueError: a weight is not a finite number.
         """
-        groups = tuple(AgentGroup(**{**g, "agents": tuple(g["agents"])}) for g in content["groups"])
+        groups = tuple(_group(g) for g in content["groups"])
         settings: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content["network"].items()
         }
@@ -217,3 +217,20 @@ class Policy(nn.Module):
             raise checkpoint.CheckpointError(
                 f"{path} does not describe a policy of this version: {' '.join(line.strip() for line in reason)}"
             ) from error
+
+
+def _described(group: AgentGroup) -> dict[str, Any]:
+    """A group as plain data; what it has not, is not named, as in files from before it could."""
+    known = {**asdict(group), "agents": list(group.agents)}
+    if group.messages is None:
+        del known["messages"]
+    return known
+
+
+def _group(known: Mapping[str, Any]) -> AgentGroup:
+    """The group that `_described` told of."""
+    messages = known.get("messages")
+    if messages is not None:
+        distance = tuple(tuple(float(x) for x in row) for row in messages["distance"])
+        messages = Messages(size=messages["size"], distance=distance)
+    return AgentGroup(**{**known, "agents": tuple(known["agents"]), "messages": messages})

@@ -58,6 +58,12 @@ VARIANTS: dict[str, Variant] = {
     "long_horizon": Variant("gamma 0.99, lambda 0.95", ppo={"gamma": 0.99, "gae_lambda": 0.95}),
     "small_minibatches": Variant("ten epochs of 256", ppo={"minibatch_steps": 256, "epochs": 10}),
     "large_minibatches": Variant("five epochs of 1024", ppo={"minibatch_steps": 1024}),
+    "attention": Variant(
+        "Vaswani et al. 2017; Das et al. 2019",
+        network={"actor": "attention"},
+        training={"observation": "telemetry"},
+    ),
+    "telemetry": Variant("the same numbers without attention", training={"observation": "telemetry"}),
     "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from marl.protocol import AgentGroup, Float32Array, IntArray, Observation, Transition
+from marl.protocol import AgentGroup, Float32Array, IntArray, Messages, Observation, Transition
 
 
 class Target:
@@ -230,6 +230,76 @@ class Recall:
         for rng, saved in zip(self.rngs, state["rngs"], strict=True):
             rng.bit_generator.state = saved
         self.cue, self.t = state["cue"].copy(), state["t"].copy()
+
+    def close(self) -> None:
+        pass
+
+
+class Whisper:
+    """One step: one agent of three, another each time, sees a target x in [-1, 1]; all are charged (a - x)^2.
+
+    Agents see whether they know it, and it if they do. Where `told`, they are also told by each agent what it sees. The
+    best return is 0. Agents by themselves can do no better than 0 where they know and act 0 where they do not: two of
+    three are charged E[x^2] = 1/3, 2/9 in the mean.
+    """
+
+    per_agent_rewards = False
+
+    def __init__(self, *, n_env: int = 16, told: bool = True) -> None:
+        self.n_env, self.told = n_env, told
+        apart = np.where(np.eye(3), np.inf, 1.0)
+        messages = Messages(size=2, distance=tuple(tuple(row) for row in apart.tolist())) if told else None
+        size = 2 if messages is None else 2 + messages.length
+        names = ("agent_0", "agent_1", "agent_2")
+        self.groups = (
+            AgentGroup(name="agent", agents=names, observation_size=size, action_size=1, messages=messages),
+        )
+        self.state_size = 1
+        self.rngs = [np.random.default_rng(k) for k in range(n_env)]
+        self.x, self.knows = np.zeros(n_env), np.zeros(n_env, dtype=np.int64)
+
+    def _observation(self) -> Observation:
+        knows = np.arange(3) == self.knows[:, None]
+        own = np.stack([knows, np.where(knows, self.x[:, None], 0.0)], axis=-1).astype(np.float32)
+        if self.told:
+            ones = np.ones((self.n_env, 3, 1), dtype=np.float32)
+            shown = np.concatenate([ones, own], axis=-1).reshape(self.n_env, 1, -1)
+            own = np.concatenate([own, np.repeat(shown, 3, axis=1)], axis=-1)
+        return Observation(observations={"agent": own}, state=self.x[:, None].astype(np.float32))
+
+    def _draw(self) -> Observation:
+        for env, rng in enumerate(self.rngs):
+            self.x[env], self.knows[env] = rng.uniform(-1.0, 1.0), rng.integers(3)
+        return self._observation()
+
+    def reset(self, seeds: IntArray | None = None) -> Observation:
+        if seeds is not None:
+            self.rngs = [np.random.default_rng(int(seed)) for seed in seeds]
+        return self._draw()
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        reward = -np.square(np.clip(actions["agent"][..., 0], -1, 1) - self.x[:, None]).mean(axis=1)
+        final, ended = self._observation(), np.ones(self.n_env, dtype=np.bool_)
+        return Transition(
+            observation=self._draw(),
+            final_observation=final,
+            reward=reward,
+            terminated=ended,
+            truncated=~ended,
+            terms={"reward_error": reward.copy()},
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "rngs": [rng.bit_generator.state for rng in self.rngs],
+            "x": self.x.copy(),
+            "knows": self.knows.copy(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
+        self.x, self.knows = state["x"].copy(), state["knows"].copy()
 
     def close(self) -> None:
         pass
