@@ -18,13 +18,15 @@ it anew where an episode ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from marl.config.training import TrainingConfig
+from marl.networks.behaviour import Behaviour, Errand
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup, Float32Array, Observation, Transition
+from marl.storage.storage import Decision
 
 
 class NonFiniteActions(FloatingPointError):
@@ -129,4 +131,29 @@ class MakeAlgorithm(Protocol):
             per_agent_rewards: rewards are the agents' own, not the team's.
             device: where the networks live; None is the CPU.
         """
+        ...
+
+
+@runtime_checkable
+class PlayedElsewhere(Protocol):
+    """An algorithm whose steps samplers may play by themselves, a whole rollout with the weights of one update.
+
+    In place of `act`, it is told by `adopt` what was done, step by step in the order in which it would have acted.
+    """
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How samplers draw actions.
+
+        Raises:
+            ConfigError: they cannot act as this learner does.
+        """
+        ...
+
+    def errand(self) -> Errand:
+        """Weights as they are now, and the noise of the next rollout."""
+        ...
+
+    def adopt(self, decision: Decision) -> None:
+        """Takes what was done at a step as its own; `observe` follows."""
         ...

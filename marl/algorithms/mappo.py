@@ -61,6 +61,7 @@ from marl.checkpoint import copied_state
 from marl.config.training import TrainingConfig
 from marl.networks.actor import GaussianActor
 from marl.networks.averaging import AveragedPolicy
+from marl.networks.behaviour import Behaviour, Errand, errand_of, require_plain
 from marl.networks.critic import Critic
 from marl.networks.memory import Memory
 from marl.networks.policy import Policy
@@ -199,6 +200,36 @@ class MAPPO:
         if self.config.ppo.explore_dead_zone:
             actions = {name: self.policy.apply_dead_zone(name, x) for name, x in actions.items()}
         return actions
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How samplers elsewhere act as this learner does.
+
+        Raises:
+            ConfigError: compiled kernels do not run the actors.
+        """
+        require_plain(self.policy)
+        ppo = self.config.ppo
+        return Behaviour(
+            groups=self.groups,
+            network=self.config.network,
+            noise_correlation=ppo.noise_correlation,
+            explore_dead_zone=ppo.explore_dead_zone,
+        )
+
+    def errand(self) -> Errand:
+        """Weights as they are and the next rollout's noise, in the order in which `act` would draw it."""
+        return errand_of(
+            self.policy,
+            n_env=self.config.n_envs,
+            n_step=self.config.rollout_steps,
+            noise_correlation=self.config.ppo.noise_correlation,
+            generator=self.noise,
+        )
+
+    def adopt(self, decision: Decision) -> None:
+        """What was done elsewhere, with the weights and the noise of an `errand`."""
+        self._decision = decision
 
     def observe(self, transition: Transition) -> None:
         """Keeps what the last actions led to, with its reward as it is learned from.

@@ -11,7 +11,7 @@ from torch import Tensor
 from marl.kernels.exploration import Noise, explore
 from marl.networks.actor import Actor, ActorSet
 from marl.networks.plain import flat_array
-from marl.protocol import IntArray
+from marl.protocol import Float32Array, IntArray
 
 
 class Exploration:
@@ -52,22 +52,54 @@ class Exploration:
         self._table = np.array([rows[g.name] for g in groups], dtype=np.int64)
         self._n_env = n_env
 
+    def draw(self, n_env: int, correlation: float, generator: torch.Generator) -> None:
+        """Draws the noise of one step, in the same numbers and portions as without kernels.
+
+        Args:
+            n_env: environments.
+            correlation: share of the noise's variance that the agents of a group have in common.
+            generator: of the noise.
+        """
+        if n_env != self._n_env:
+            self._lay_out(n_env)
+        for own, common in self._draws:
+            torch.randn(len(own), generator=generator, out=own)
+            if correlation > 0.0:
+                torch.randn(len(common), generator=generator, out=common)
+
+    def noise(self) -> Float32Array:
+        """A copy of the noise of one step, [env, component]: agents' own, group by group, and the groups' common."""
+        columns = [x.view(self._n_env, -1) for pair in zip(*self._draws, strict=True) for x in pair]
+        return torch.cat(columns, dim=1).numpy()
+
+    def put_noise(self, noise: Float32Array) -> None:
+        """Takes the noise of one step from what `noise` returned, or from rows of it."""
+        if len(noise) != self._n_env:
+            self._lay_out(len(noise))
+        places = [x.view(self._n_env, -1) for pair in zip(*self._draws, strict=True) for x in pair]
+        given = torch.from_numpy(noise)
+        for place, part in zip(places, torch.split(given, [x.shape[1] for x in places], dim=1), strict=True):
+            place.copy_(part)
+
     def sample(
         self, observations: Mapping[str, Tensor], correlation: float, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Unclipped actions by group [env, agent, action] and their log-probabilities [env, all agents].
-
-        The generator is asked for the same numbers in the same portions as without kernels.
 
         Args:
             observations: raw, group -> [env, agent, observation].
             correlation: share of the noise's variance that the agents of a group have in common.
             generator: of the noise.
         """
+        self.draw(next(iter(observations.values())).shape[0], correlation, generator)
+        return self.explored(observations, correlation)
+
+    def explored(
+        self, observations: Mapping[str, Tensor], correlation: float
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """As `sample`, with the noise that was drawn or put last."""
         inputs = self.actors.scale(observations)
         n_env = next(iter(inputs.values())).shape[0]
-        if n_env != self._n_env:
-            self._lay_out(n_env)
         mean = torch.empty(len(self._own))
         numbers = mean.numpy()
         by_head = {}
@@ -75,10 +107,6 @@ class Exploration:
             place = self._slices[head]
             actor.plain.write_outputs(inputs[head], numbers[place])
             by_head[head] = mean[place].view(n_env, inputs[head].shape[1], -1)
-        for own, common in self._draws:
-            torch.randn(len(own), generator=generator, out=own)
-            if correlation > 0.0:
-                torch.randn(len(common), generator=generator, out=common)
         log_std = np.concatenate([flat_array(actor.log_std) for actor in self._heads.values()])
         log_probs = torch.empty(n_env, int(self._table[:, 0].sum()))
         noise = Noise(own=self._own.numpy(), common=self._common.numpy(), correlation=correlation)

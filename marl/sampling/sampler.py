@@ -1,20 +1,25 @@
 """Where environments run: the protocol of samplers.
 
 A sampler is a batch of environments together with whatever it takes to run them: nothing in this process
-(`inline.py`), other processes of this machine (`workers.py`). To the learner every sampler is one
-`BatchedEnvironment`, and the episodes are the same to the bit wherever they are played, because environment k depends
-on its own seed alone. Whoever has made a sampler closes it, best by `with`; the trainer closes the one it was handed.
+(`inline.py`), other processes of this machine (`workers.py`), or actors of a Ray cluster, which play whole rollouts by
+themselves instead of being stepped (`ray_sampler.py`). To the learner every sampler is one `BatchedEnvironment`, and
+the episodes are the same to the bit wherever they are played, because environment k depends on its own seed alone.
+Whoever has made a sampler closes it, best by `with`; the trainer closes the one it was handed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
+from marl.networks.behaviour import Behaviour, Errand
 from marl.protocol import BatchedEnvironment, ScenarioEnvironment
 
-__all__ = ["MakeEnvironment", "Sampler"]
+if TYPE_CHECKING:
+    from marl.sampling.rollout_part import PlayedRollout
+
+__all__ = ["MakeEnvironment", "RolloutSampler", "Sampler"]
 
 # Builds a batch of so many environments; where it is sent to other processes it must be picklable.
 MakeEnvironment = Callable[[int], BatchedEnvironment]
@@ -32,3 +37,28 @@ class Sampler(ScenarioEnvironment, Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class RolloutSampler(Protocol):
+    """A sampler that plays whole rollouts by itself, and is asked for them in place of steps."""
+
+    @property
+    def n_ahead(self) -> int:
+        """Rollouts that may be out beside the one that is taken next: samplers are so many updates behind."""
+
+    @property
+    def n_pending(self) -> int:
+        """Rollouts that were asked for and not taken yet."""
+
+    def prepare(self, behaviour: Behaviour) -> None:
+        """Says how actions are drawn; once, before the first rollout."""
+        ...
+
+    def request(self, errand: Errand) -> None:
+        """Asks for a rollout with these weights and this noise."""
+        ...
+
+    def take(self) -> PlayedRollout:
+        """The oldest rollout that was asked for, once it is there."""
+        ...

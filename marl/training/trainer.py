@@ -23,6 +23,7 @@ import torch
 from marl import checkpoint
 from marl.algorithms.algorithm import MakeAlgorithm, NonFiniteActions, NonFiniteLoss
 from marl.config.evaluation import FIRST_HELD_OUT_SEED
+from marl.cluster.connection import ClusterError
 from marl.config.training import TrainingConfig
 from marl.networks.policy import Policy
 from marl.protocol import (
@@ -39,6 +40,7 @@ from marl.training.dump import write_dump
 from marl.training.evaluation import Evaluation
 from marl.training.evaluator import Judge
 from marl.training.logger import MetricsLogger
+from marl.training.rollouts_away import RolloutsAway
 from marl.training.run_claim import RunClaim
 from marl.training.run_directory import BEFORE_LAST, BEST, CHECKPOINT, FINAL, STATISTICS
 from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
@@ -134,6 +136,7 @@ class Trainer:
                 per_agent_rewards=bool(getattr(environment, "per_agent_rewards", False)),
                 device=self.device,
             )
+            self._away = RolloutsAway.of(environment, self.algorithm)
             waiting: list[dict[str, Any]] = []
             judged: dict[str, Any] | None = None
             if resume:
@@ -323,9 +326,12 @@ class Trainer:
         diagnostics: dict[str, float] | None = None
         while diagnostics is None:
             t0 = time.perf_counter()
-            actions = self._act()
-            t1 = time.perf_counter()
-            transition = self.environment.step(actions)
+            if self._away is None:
+                actions = self._act()
+                t1 = time.perf_counter()
+                transition = self.environment.step(actions)
+            else:
+                t1, transition = t0, self._played()
             t2 = time.perf_counter()
             self._take_in(transition, collected)
             t3 = time.perf_counter()
@@ -333,6 +339,8 @@ class Trainer:
             run_state.act_s += (t1 - t0) + (t3 - t2)
             diagnostics = self._update()
             run_state.update_s += time.perf_counter() - t3
+        if self._away is not None and self._away.sampler.n_ahead > 0:
+            diagnostics["train/updates_behind"] = float(min(run_state.update, self._away.sampler.n_ahead))
         run_state.update += 1
         return diagnostics, mean_over_steps(collected, self.config.episode_steps)
 
@@ -340,9 +348,26 @@ class Trainer:
         try:
             return self.algorithm.act(self.observation)
         except NonFiniteActions as error:
-            raise TrainingFailed(
-                f"{error} after {self.run_state.steps} steps; {self._last_checkpoint()}"
-            ) from error
+            raise self._failed(error) from error
+
+    def _played(self) -> Transition:
+        """The next step that samplers have played by themselves.
+
+        Raises:
+            TrainingFailed: their actions are no numbers, or their cluster is gone; all is saved then as it stood at the
+                last update.
+        """
+        assert self._away is not None
+        try:
+            return self._away.step()
+        except NonFiniteActions as error:
+            raise self._failed(error) from error
+        except ClusterError as error:
+            self.save_checkpoint()
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> TrainingFailed:
+        return TrainingFailed(f"{error} after {self.run_state.steps} steps; {self._last_checkpoint()}")
 
     def _take_in(self, transition: Transition, collected: dict[str, list[FloatArray]]) -> None:
         """Hands a step to the algorithm, counts it, and adds its terms to those of the steps before.
@@ -355,9 +380,7 @@ class Trainer:
             check_step(transition, reward)
             self.algorithm.observe(transition)
         except ValueError as error:
-            raise TrainingFailed(
-                f"{error} after {self.run_state.steps} steps; {self._last_checkpoint()}"
-            ) from error
+            raise self._failed(error) from error
         self.run_state.steps += self.environment.n_env
         team = reward if reward.ndim == 1 else reward.mean(axis=1)
         for name, x in {"return": team, **transition.terms}.items():

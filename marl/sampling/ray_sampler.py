@@ -1,0 +1,340 @@
+"""Environments and the policy that plays them in actors of a Ray cluster: whole rollouts, not steps, travel.
+
+Every actor holds a consecutive part of the environments (`rollout_part.py`). For a rollout it is sent the weights, put
+into the object store once and fetched once by each node, and its rows of the noise; what comes back is the part's
+rollout and its state behind it. The learner keeps the state in front of every rollout that is not taken yet. So an
+actor that dies, alone or with its node, is replaced by one that goes on from there: with the same weights and the same
+noise it plays the same rollout, and nothing of it shows in what is learned. For the same reason a checkpoint needs
+nothing of the actors: it is these states and the errands that are still out.
+
+Parts belong to the run: they travel in its checkpoint, and a run that is resumed has as many as it began with, on
+whatever cluster there is then. How they fall does not move a bit of the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from marl.cluster.connection import Cluster, ClusterError
+from marl.networks.behaviour import Behaviour, Errand
+from marl.protocol import AgentGroup, Float32Array, IntArray, Observation, Transition
+from marl.sampling.rollout_part import (
+    PlayedRollout,
+    RolloutPart,
+    joined,
+    joined_observations,
+    observation_of,
+)
+from marl.sampling.sampler import MakeEnvironment
+
+__all__ = ["RaySampler"]
+
+MOST_DEATHS = 5  # of one part within one rollout: more is no accident
+
+
+@dataclass
+class _Part:
+    """What the learner knows of a part."""
+
+    rows: slice
+    actor: Any
+    start: Mapping[str, Any] | None = None  # its state in front of the oldest rollout that is not taken
+    out: deque[Any] = field(
+        default_factory=deque
+    )  # references to rollouts that it is to play, the oldest first
+    deaths: int = 0  # since a rollout was taken
+
+
+class RaySampler:
+    """`n_env` environments in actors of a cluster; its rollouts are asked for and taken in turn."""
+
+    def __init__(
+        self, cluster: Cluster, make: MakeEnvironment, n_env: int, n_part: int, *, n_ahead: int = 0
+    ) -> None:
+        """Starts the actors.
+
+        Args:
+            cluster: where they live; it is left open.
+            make: builds a batch of the given number of environments; picklable, importable on every node.
+            n_env: environments in all.
+            n_part: actors; each gets an equal share, the first ones one more if it does not divide.
+            n_ahead: rollouts that may be asked for before the oldest one is learned from.
+
+        Raises:
+            ValueError: there are fewer environments than parts, or no part.
+            ClusterError: an actor cannot be started.
+        """
+        if not 1 <= n_part <= n_env:
+            raise ValueError(f"n_part = {n_part}, expected from 1 to the number of environments, {n_env}")
+        self.cluster, self.n_env, self.n_ahead = cluster, n_env, n_ahead
+        self._make = make
+        self._behaviour: Behaviour | None = None
+        self._scenario: str | None = None
+        self._errands: deque[tuple[Errand, Any]] = (
+            deque()
+        )  # that are out, with the reference to their weights
+        self._parts: list[_Part] = []
+        self.n_replaced = 0  # actors that died
+        try:
+            described = self._begin(n_part)
+        except BaseException:
+            self.close()
+            raise
+        self.groups: tuple[AgentGroup, ...] = described[0]
+        self.state_size: int = described[1]
+        self.per_agent_rewards: bool = described[2]
+
+    def _begin(self, n_part: int) -> tuple[tuple[AgentGroup, ...], int, bool]:
+        """Starts so many actors; what the environments are."""
+        self._let_go()
+        edges = np.linspace(0, self.n_env, n_part + 1).round().astype(int)
+        # A processor each where there are enough; else they share what there is, for none of them may wait.
+        n_cpu = 1 if self.cluster.n_idle_cpu >= n_part else 0
+        built = []
+        for a, b in itertools.pairwise(edges):
+            rows = slice(int(a), int(b))
+            actor, description = self._actor(rows, n_cpu)
+            self._parts.append(_Part(rows, actor))
+            built.append(description)
+        return self._rare(built)[0]
+
+    def _actor(self, rows: slice, n_cpu: int) -> tuple[Any, Any]:
+        """A new actor that builds these environments, and the reference to what they are."""
+        remote = self.cluster.ray.remote(_Actor)
+        actor = remote.options(num_cpus=n_cpu, scheduling_strategy="SPREAD", max_restarts=0).remote()
+        return actor, actor.build.remote(self._make, rows.stop - rows.start)
+
+    # -- rollouts ------------------------------------------------
+
+    def prepare(self, behaviour: Behaviour) -> None:
+        """Says how actions are drawn; once, before the first rollout."""
+        self._behaviour = behaviour
+        for part in self._parts:
+            part.actor.prepare.remote(behaviour)
+
+    @property
+    def n_pending(self) -> int:
+        """Rollouts that were asked for and not taken yet."""
+        return len(self._errands)
+
+    def request(self, errand: Errand) -> None:
+        """Has the actors play a rollout, after those that were asked for before."""
+        kept = (errand, self.cluster.ray.put(dict(errand.weights)))
+        self._errands.append(kept)
+        for part in self._parts:
+            self._send(part, kept)
+
+    def _send(self, part: _Part, kept: tuple[Errand, Any]) -> None:
+        errand, weights = kept
+        rows = np.ascontiguousarray(errand.noise[:, part.rows])
+        part.out.append(part.actor.collect.remote(weights, rows))
+
+    def take(self) -> PlayedRollout:
+        """The oldest rollout that was asked for, once all parts of it are there.
+
+        Raises:
+            HeadLost: the cluster has lost its head; `get_state` is whole all the same.
+            ClusterError: a part cannot be played whoever is asked.
+            Exception: whatever the environments or the policy raised.
+        """
+        played: list[PlayedRollout] = [self._played(part) for part in self._parts]
+        rollout = joined(played)
+        for part, own in zip(self._parts, played, strict=True):
+            part.start = own.after
+            part.out.popleft()
+            part.deaths = 0
+        self._errands.popleft()
+        return rollout
+
+    def _played(self, part: _Part) -> PlayedRollout:
+        """The oldest rollout of a part; whoever dies over it is replaced.
+
+        Raises:
+            ClusterError: one after the other dies over it.
+        """
+        errors = self.cluster.ray.exceptions
+        while True:
+            try:
+                return self._answers([part.out[0]])[0]
+            except (
+                errors.RayActorError,
+                errors.ObjectLostError,
+                errors.WorkerCrashedError,
+                errors.NodeDiedError,
+            ) as error:
+                part.deaths += 1
+                if part.deaths > MOST_DEATHS:
+                    where = f"environments {part.rows.start} to {part.rows.stop - 1}"
+                    line = str(error).splitlines()[0]
+                    raise ClusterError(
+                        f"the sampler of {where} died {part.deaths} times over one rollout ({line})"
+                    ) from error
+                self._replace(part)
+
+    def _replace(self, part: _Part) -> None:
+        """A new actor goes on from the part's state and plays again what is out."""
+        self.n_replaced += 1
+        part.actor, _ = self._actor(part.rows, 0)
+        part.out.clear()
+        part.actor.prepare.remote(self._behaviour)
+        if self._scenario is not None:
+            part.actor.draw_from.remote(self._scenario)
+        part.actor.set_state.remote(part.start)
+        for kept in self._errands:
+            self._send(part, kept)
+
+    def _answers(self, references: list[Any]) -> list[Any]:
+        """Their results, in their order; what was raised there is raised here as it was.
+
+        Raises:
+            ClusterError: what was raised there cannot travel.
+        """
+        ray = self.cluster.ray
+        results = []
+        for reference in references:
+            while not self.cluster.wait([reference]):
+                pass
+            try:
+                results.append(ray.get(reference))
+            except ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                if not isinstance(cause, Exception):
+                    raise ClusterError(str(error)) from error
+                cause.add_note(f"in a sampler:\n{error}")
+                raise cause from None
+        return results
+
+    # -- as a batch of environments --------------------------------
+
+    def reset(self, seeds: IntArray | None = None) -> Observation:
+        """Starts new episodes; the first time from explicit seeds, which alone tell the environments apart.
+
+        Raises:
+            ValueError: the first reset has no seeds, or not one for each environment.
+            ClusterError: rollouts are out, or a sampler died.
+        """
+        if seeds is None and self._parts[0].start is None:
+            raise ValueError("the first reset of a sampler needs a seed for each environment")
+        if seeds is not None and len(seeds) != self.n_env:
+            raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
+        self._require_idle("new episodes begin")
+        self._set_starts(
+            [part.actor.reset.remote(None if seeds is None else seeds[part.rows]) for part in self._parts]
+        )
+        return self._observation()
+
+    def draw_from(self, scenario: str) -> None:
+        """New episodes come from this scenario.
+
+        Raises:
+            TypeError: the environments know one scenario only.
+            ClusterError: rollouts are out, or a sampler died.
+        """
+        self._require_idle("the scenario changes")
+        answers = self._rare([part.actor.draw_from.remote(scenario) for part in self._parts])
+        self._scenario = scenario
+        for part, state in zip(self._parts, answers, strict=True):
+            part.start = state if state is not None else part.start
+
+    def _require_idle(self, what: str) -> None:
+        if self._errands:
+            raise ClusterError(f"{what} while rollouts are still out: train without --async-updates")
+
+    def _set_starts(self, references: list[Any]) -> None:
+        for part, state in zip(self._parts, self._rare(references), strict=True):
+            part.start = state
+
+    def _rare(self, references: list[Any]) -> list[Any]:
+        """Answers of calls between rollouts, for which nobody is replaced.
+
+        Raises:
+            ClusterError: a sampler died.
+        """
+        try:
+            return self._answers(references)
+        except self.cluster.ray.exceptions.RayError as error:
+            raise ClusterError(f"a sampler died ({str(error).splitlines()[0]})") from error
+
+    def _observation(self) -> Observation:
+        return joined_observations([observation_of(part.start or {}) for part in self._parts])
+
+    def step(self, actions: Mapping[str, Float32Array]) -> Transition:
+        """Nobody steps them from here.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("samplers of a cluster play whole rollouts: ask by request and take")
+
+    def get_state(self) -> dict[str, Any]:
+        """The parts' states in front of the oldest rollout that is not taken, and the errands that are out."""
+        return {
+            "parts": [dict(part.start or {}) for part in self._parts],
+            "errands": [
+                {"weights": dict(errand.weights), "noise": errand.noise} for errand, _ in self._errands
+            ],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continues from `get_state`, with as many parts as there were; errands that were out go out again.
+
+        Raises:
+            ValueError: it is the state of no such sampler.
+            ClusterError: a sampler died.
+        """
+        if "parts" not in state:
+            raise ValueError("the saved run was no run on Ray: leave --ray out")
+        if len(state["parts"]) != len(self._parts):
+            self._begin(len(state["parts"]))
+            if self._behaviour is not None:
+                self.prepare(self._behaviour)
+        self._errands.clear()
+        for part, saved in zip(self._parts, state["parts"], strict=True):
+            part.start = saved
+            part.out.clear()
+        self._rare([part.actor.set_state.remote(part.start) for part in self._parts])
+        for saved in state["errands"]:
+            self.request(Errand(weights=saved["weights"], noise=saved["noise"]))
+
+    def _let_go(self) -> None:
+        for part in self._parts:
+            self.cluster.ray.kill(part.actor)
+        self._parts = []
+
+    def close(self) -> None:
+        """Ends the actors; the cluster stays."""
+        try:
+            self._let_go()
+        except Exception:  # the cluster is gone, and they with it
+            self._parts = []
+        self._errands.clear()
+
+    def __enter__(self) -> RaySampler:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Actor(RolloutPart):
+    """A part in a process of the cluster's, which runs one thread: its neighbours have the other cores."""
+
+    def __init__(self) -> None:
+        """Nothing yet: what is raised in a constructor travels as text alone."""
+
+    def build(self, make: MakeEnvironment, n_env: int) -> tuple[tuple[AgentGroup, ...], int, bool]:
+        """Builds the environments; what `describe` says."""
+        import torch
+
+        torch.set_num_threads(1)
+        super().__init__(make, n_env)
+        return self.describe()
