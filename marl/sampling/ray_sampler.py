@@ -14,9 +14,11 @@ whatever cluster there is then. How they fall does not move a bit of the result.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -49,7 +51,11 @@ class _Part:
     out: deque[Any] = field(
         default_factory=deque
     )  # references to rollouts that it is to play, the oldest first
-    deaths: int = 0  # since a rollout was taken
+    deaths: int = 0  # since its last answer
+
+
+def _oldest(part: _Part) -> Any:
+    return part.out[0]
 
 
 class RaySampler:
@@ -103,7 +109,11 @@ class RaySampler:
             actor, description = self._actor(rows, n_cpu)
             self._parts.append(_Part(rows, actor))
             built.append(description)
-        return self._rare(built)[0]
+        described = [
+            self._settled(part, description, partial(self._ask, part, "describe", ()))
+            for part, description in zip(self._parts, built, strict=True)
+        ]
+        return described[0]
 
     def _actor(self, rows: slice, n_cpu: int) -> tuple[Any, Any]:
         """A new actor that builds these environments, and the reference to what they are."""
@@ -144,49 +154,62 @@ class RaySampler:
             ClusterError: a part cannot be played whoever is asked.
             Exception: whatever the environments or the policy raised.
         """
-        played: list[PlayedRollout] = [self._played(part) for part in self._parts]
+        played: list[PlayedRollout] = [
+            self._settled(part, part.out[0], partial(_oldest, part)) for part in self._parts
+        ]
         rollout = joined(played)
         for part, own in zip(self._parts, played, strict=True):
             part.start = own.after
             part.out.popleft()
-            part.deaths = 0
         self._errands.popleft()
         return rollout
 
-    def _played(self, part: _Part) -> PlayedRollout:
-        """The oldest rollout of a part; whoever dies over it is replaced.
+    def _settled(self, part: _Part, reference: Any, again: Callable[[], Any]) -> Any:
+        """A part's answer; whoever dies over it is replaced.
+
+        Args:
+            part: which.
+            reference: to its answer.
+            again: the reference to the answer of one that has come in the place of the dead.
 
         Raises:
             ClusterError: one after the other dies over it.
         """
         errors = self.cluster.ray.exceptions
+        deaths = (
+            errors.RayActorError,
+            errors.ObjectLostError,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+        )
         while True:
             try:
-                return self._answers([part.out[0]])[0]
-            except (
-                errors.RayActorError,
-                errors.ObjectLostError,
-                errors.WorkerCrashedError,
-                errors.NodeDiedError,
-            ) as error:
+                answer = self._answers([reference])[0]
+            except deaths as error:
                 part.deaths += 1
                 if part.deaths > MOST_DEATHS:
                     where = f"environments {part.rows.start} to {part.rows.stop - 1}"
                     line = str(error).splitlines()[0]
                     raise ClusterError(
-                        f"the sampler of {where} died {part.deaths} times over one rollout ({line})"
+                        f"the sampler of {where} died {part.deaths} times over one thing ({line})"
                     ) from error
                 self._replace(part)
+                reference = again()
+            else:
+                part.deaths = 0
+                return answer
 
     def _replace(self, part: _Part) -> None:
         """A new actor goes on from the part's state and plays again what is out."""
         self.n_replaced += 1
         part.actor, _ = self._actor(part.rows, 0)
         part.out.clear()
-        part.actor.prepare.remote(self._behaviour)
+        if self._behaviour is not None:
+            part.actor.prepare.remote(self._behaviour)
         if self._scenario is not None:
             part.actor.draw_from.remote(self._scenario)
-        part.actor.set_state.remote(part.start)
+        if part.start is not None:
+            part.actor.set_state.remote(part.start)
         for kept in self._errands:
             self._send(part, kept)
 
@@ -225,9 +248,9 @@ class RaySampler:
         if seeds is not None and len(seeds) != self.n_env:
             raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
         self._require_idle("new episodes begin")
-        self._set_starts(
-            [part.actor.reset.remote(None if seeds is None else seeds[part.rows]) for part in self._parts]
-        )
+        states = self._each("reset", [(None if seeds is None else seeds[part.rows],) for part in self._parts])
+        for part, state in zip(self._parts, states, strict=True):
+            part.start = state
         return self._observation()
 
     def draw_from(self, scenario: str) -> None:
@@ -238,7 +261,7 @@ class RaySampler:
             ClusterError: rollouts are out, or a sampler died.
         """
         self._require_idle("the scenario changes")
-        answers = self._rare([part.actor.draw_from.remote(scenario) for part in self._parts])
+        answers = self._each("draw_from", [(scenario,) for _ in self._parts])
         self._scenario = scenario
         for part, state in zip(self._parts, answers, strict=True):
             part.start = state if state is not None else part.start
@@ -247,20 +270,18 @@ class RaySampler:
         if self._errands:
             raise ClusterError(f"{what} while rollouts are still out: train without --async-updates")
 
-    def _set_starts(self, references: list[Any]) -> None:
-        for part, state in zip(self._parts, self._rare(references), strict=True):
-            part.start = state
+    def _each(self, call: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Asks every part first and collects the answers then."""
+        asks = [partial(self._ask, part, call, own) for part, own in zip(self._parts, arguments, strict=True)]
+        first = [ask() for ask in asks]
+        return [
+            self._settled(part, reference, ask)
+            for part, reference, ask in zip(self._parts, first, asks, strict=True)
+        ]
 
-    def _rare(self, references: list[Any]) -> list[Any]:
-        """Answers of calls between rollouts, for which nobody is replaced.
-
-        Raises:
-            ClusterError: a sampler died.
-        """
-        try:
-            return self._answers(references)
-        except self.cluster.ray.exceptions.RayError as error:
-            raise ClusterError(f"a sampler died ({str(error).splitlines()[0]})") from error
+    @staticmethod
+    def _ask(part: _Part, call: str, arguments: tuple[Any, ...]) -> Any:
+        return getattr(part.actor, call).remote(*arguments)
 
     def _observation(self) -> Observation:
         return joined_observations([observation_of(part.start or {}) for part in self._parts])
@@ -299,7 +320,7 @@ class RaySampler:
         for part, saved in zip(self._parts, state["parts"], strict=True):
             part.start = saved
             part.out.clear()
-        self._rare([part.actor.set_state.remote(part.start) for part in self._parts])
+        self._each("set_state", [(part.start,) for part in self._parts])
         for saved in state["errands"]:
             self.request(Errand(weights=saved["weights"], noise=saved["noise"]))
 
@@ -338,3 +359,13 @@ class _Actor(RolloutPart):
         torch.set_num_threads(1)
         super().__init__(make, n_env)
         return self.describe()
+
+    def where(self) -> str:
+        """The node's identity."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
+    def pid(self) -> int:
+        """The process's number."""
+        return os.getpid()

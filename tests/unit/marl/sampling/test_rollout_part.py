@@ -1,6 +1,7 @@
 """Parts of the environments that play by themselves do to the bit what the learner does with all of them."""
 
 import dataclasses
+import itertools
 from functools import partial
 
 import numpy as np
@@ -37,7 +38,7 @@ def make_drift(n_env):
 
 
 def config(**changes):
-    base = small(network=NETWORK, evaluation=EvaluationConfig(eval_every=0), **changes)
+    base = small(network=NETWORK, evaluation=EvaluationConfig(eval_every=0, eval_episodes=4), **changes)
     return dataclasses.replace(base, ppo=dataclasses.replace(base.ppo, noise_correlation=0.4))
 
 
@@ -49,7 +50,7 @@ class PartsHere:
     def __init__(self, n_env, cuts, n_ahead=0):
         self.n_env, self.n_ahead = n_env, n_ahead
         edges = [0, *cuts, n_env]
-        self.rows = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        self.rows = [slice(a, b) for a, b in itertools.pairwise(edges)]
         self.parts = [RolloutPart(make_drift, rows.stop - rows.start) for rows in self.rows]
         self.groups, self.state_size, _ = self.parts[0].describe()
         self.out = []
@@ -137,7 +138,11 @@ def test_samplers_that_are_ahead_act_with_older_weights_and_are_learned_from(tmp
 
 def test_networks_that_torch_runs_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="--ray needs actors that compiled kernels run"):
-        trained(tmp_path, PartsHere(8, ()), dataclasses.replace(config(), network=dataclasses.replace(NETWORK, fused="off")))
+        trained(
+            tmp_path,
+            PartsHere(8, ()),
+            dataclasses.replace(config(), network=dataclasses.replace(NETWORK, fused="off")),
+        )
 
 
 def test_an_algorithm_that_acts_by_itself_alone_is_refused():
