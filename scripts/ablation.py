@@ -52,6 +52,9 @@ class Arguments:
     plot: str = ""
     # Runs at a time, one thread each.
     workers: int = 1
+    # Train on a Ray cluster, --workers runs at a time: local, auto or HOST:PORT (extra `ray`). --out has to be a
+    # directory that all its nodes share.
+    ray: str = ""
     # Train what is missing; without it the table is of the runs that are done.
     train: bool = True
 
@@ -74,7 +77,7 @@ def study_of(arguments: Arguments) -> Study:
         scenario=arguments.scenario,
         judge_scenarios=listed(arguments.judge_scenarios),
         judge_episodes=arguments.judge_episodes,
-        out=Path(arguments.out),
+        out=Path(arguments.out).absolute() if arguments.ray else Path(arguments.out),
         workers=arguments.workers,
         train=arguments.train,
     )
@@ -87,6 +90,7 @@ def compare(arguments: Arguments) -> None:
         OptionError: --plot is no picture.
         ResultError: none of the runs is there and none is to be trained.
     """
+    from marl.cluster.tasks import pool_on
     from marl.environment.study_world import grid_world
     from marl.training import study as engine
     from marl.training.study_report import draw, report, table
@@ -100,7 +104,8 @@ def compare(arguments: Arguments) -> None:
     for option, path in (("out", own), ("json", copy), ("plot", plot)):
         command_line.require_writable(option, path)
     engine.check(study, world)
-    results = engine.results(study, world, partial(print, flush=True))
+    with pool_on(arguments.ray) as pool:
+        results = engine.results(study, world, partial(print, flush=True), pool)
     rows = table(results, study.judge_scenarios)
     for path in (own, copy):
         command_line.write_json(path, rows)

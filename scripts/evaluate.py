@@ -62,6 +62,8 @@ class Options:
     """Write the table with pictures, as .html or .md."""
     workers: int = 2
     """Processes that share the table's episodes."""
+    ray: str = ""
+    """Share them out over a Ray cluster instead: local, auto or HOST:PORT (extra `ray`)."""
     cache: Path = Path("runs/evaluation")
     """Where finished parts of the table are kept for going on later."""
 
@@ -177,6 +179,7 @@ def suite_table(options: Options) -> None:
     from control.evaluation.report import write_report
     from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
     from control.scenario.task_grid import open_task_grid
+    from marl.cluster.tasks import pool_on
     from marl.environment.contenders import MakeGrid, learned
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
@@ -194,14 +197,16 @@ def suite_table(options: Options) -> None:
         case_of(load_policy(options.model_path).metadata) if policies == str(options.model_path) else ""
     )
     make = MakeGrid(case)
-    found = compare(
-        contenders,
-        suites,
-        make=make,
-        cache=options.cache,
-        workers=options.workers,
-        case=open_task_grid(case).case,
-    )
+    with pool_on(options.ray) as pool:
+        found = compare(
+            contenders,
+            suites,
+            make=make,
+            cache=options.cache,
+            workers=options.workers,
+            pool=pool,
+            case=open_task_grid(case).case,
+        )
     table = tabulate(found, contenders, suites, options.reference)
     print(table_text(table, suites))
     command_line.write_json(options.json, table, indent=1)

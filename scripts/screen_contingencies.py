@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,8 @@ class Options:
     """List to screen instead of single outages: one a line, elements lost at once joined by +, as 54-53 #2 + G11."""
     pairs: bool = False
     """Screen every pair of circuits (N-2) instead."""
+    ray: str = ""
+    """Share the outages out over a Ray cluster: local, auto or HOST:PORT (extra `ray`)."""
     top: int = 20
     """Number of outages listed."""
     json: Path | None = None
@@ -93,6 +96,10 @@ class Options:
             raise OptionError(
                 f"--engine {self.engine} knows no reactive limits: expected newton or pandapower for them"
             )
+        if self.ray and self.engine not in ("newton", "pandapower"):
+            raise OptionError(
+                f"--ray shares out what newton and pandapower solve: leave --engine {self.engine} out"
+            )
         if self.top < 0:
             raise OptionError(f"--top {self.top}: expected 0 or more")
 
@@ -115,6 +122,8 @@ def screen(options: Options) -> None:
         published_point,
         scaled_point,
     )
+    from grid_model.security.shared_screen import shared_screen
+    from marl.cluster.tasks import pool_on
 
     try:
         opened = open_grid(options.case or options.variant, options.dynamics)
@@ -137,10 +146,12 @@ def screen(options: Options) -> None:
                 outages = outages_named(case, options.outages.read_text(encoding="utf-8").splitlines())
             except (UnknownOutage, UnicodeDecodeError) as error:
                 raise OptionError(f"{options.outages}: {error}") from error
-        free = contingency.screen(case, point, options.engine, outages)
-        screening = free
-        if options.holds_reactive_limits:
-            screening = contingency.screen(case, point, options.engine, outages, opened.reactive_limits)
+        with pool_on(options.ray) as pool:
+            screen_all = contingency.screen if pool is None else partial(shared_screen, pool)
+            free = screen_all(case, point, options.engine, outages)
+            screening = free
+            if options.holds_reactive_limits:
+                screening = screen_all(case, point, options.engine, outages, opened.reactive_limits)
     except (CaseDataError, EngineMismatch, PowerFlowDiverged) as error:
         raise OptionError(str(error)) from error
     print("\n".join(report.table_lines(screening, options.top)))

@@ -53,6 +53,11 @@ class Arguments:
     tensorboard: bool = True
     # Send metrics to this project of Weights & Biases as well (extra `wandb`; WANDB_MODE=offline keeps them here).
     wandb: str = ""
+    # Play the environments in samplers of a Ray cluster (extra `ray`): local starts one on this machine, auto joins
+    # that of this machine, HOST:PORT any other. Results are the same to the bit.
+    ray: str = ""
+    # Samplers of --ray; 0 takes one for each of the cluster's processors. A resumed run has as many as it began with.
+    samplers: int = 0
     # The learner's settings.
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -133,20 +138,26 @@ def train(arguments: Arguments, directory: Path) -> int:
             flush=True,
         )
         from marl.algorithms.registry import algorithm_named
+        from marl.cluster.connection import connected
         from marl.environment.grid_training import case_name, grid_of, make_trainer
         from marl.training.curves import MetricsError, draw_training_curves
         from marl.training.progress_report import ProgressReport
 
         tell_of(grid_of(config))
-        with make_trainer(
-            config,
-            algorithm_named(config.algorithm),
-            directory,
-            claim=claim,
-            resume=resume,
-            tensorboard=arguments.tensorboard,
-            wandb=arguments.wandb,
-        ) as trainer:
+        with (
+            connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster,
+            make_trainer(
+                config,
+                algorithm_named(config.algorithm),
+                directory,
+                claim=claim,
+                resume=resume,
+                tensorboard=arguments.tensorboard,
+                wandb=arguments.wandb,
+                cluster=cluster,
+                samplers=arguments.samplers,
+            ) as trainer,
+        ):
             if trainer.run_state.update >= config.n_updates:
                 raise ConfigError(
                     f"{directory} has trained all of its {config.total_episodes} episodes; "
@@ -202,6 +213,7 @@ def main(arguments: Sequence[str]) -> int:
 
         from control.controllers.base import BaselineError
         from marl.checkpoint import CheckpointError
+        from marl.cluster.connection import ClusterError
         from marl.environment.grid_training import check_scenarios
         from marl.environment.trained_grid import OtherGrid
         from marl.sampling.workers import WorkerError
@@ -224,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
             raise command_line.WorkFailed("the GPU is out of memory; use --device cpu") from error
         except (BaselineError, OtherGrid) as error:
             raise ConfigError(f"--start {parsed.training.start}: {error}") from error
-        except (CheckpointError, TrainingFailed, WorkerError) as error:
+        except (CheckpointError, ClusterError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error
 
     failed = (OSError, command_line.WorkFailed)

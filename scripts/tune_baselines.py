@@ -6,9 +6,10 @@ interrupted goes on where it stopped. Held-out seeds are never touched: every se
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -42,7 +43,9 @@ class Options:
     validation_episodes: int = 64
     """Episodes of full length on which the result is measured at the end, from the validation seeds."""
     workers: int = 1
-    """Processes that share the candidates."""
+    """Processes, or tasks of --ray, that share the candidates."""
+    ray: str = ""
+    """Share the candidates out over a Ray cluster: local, auto or HOST:PORT (extra `ray`)."""
     state: Path = Path("runs/tuning")
     """Where the state of the search is kept for going on later."""
     out: Path | None = None
@@ -79,8 +82,7 @@ def search(options: Options) -> None:
     plan = Plan(
         **{field.name: places.get(field.name, getattr(options, field.name)) for field in fields(Plan)}
     )
-    pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
-    try:
+    with players(options) as pool:
         total = sum(plan.n_generation(name) for name in chosen)
         from tqdm import tqdm
 
@@ -92,6 +94,20 @@ def search(options: Options) -> None:
 
             for name in chosen:
                 print(tune(name, plan, MakeTrainingGrid(options.case), pool, tell, case=case))
+
+
+@contextlib.contextmanager
+def players(options: Options) -> Iterator[Executor | None]:
+    """Who plays the candidates: a cluster, processes of this machine, or None where they are played here."""
+    if options.ray:
+        from marl.cluster.tasks import pool_on
+
+        with pool_on(options.ray) as tasks:
+            yield tasks
+        return
+    pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
+    try:
+        yield pool
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)

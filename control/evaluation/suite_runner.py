@@ -15,7 +15,8 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -187,12 +188,10 @@ def play(job: Job, make: Make) -> Figures:
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
-def _play_and_keep(job: Job, make: Make, path: Path) -> Path:
-    """Play a job and write its figures in one go."""
-    figures = play(job, make)
+def _keep(figures: Figures, path: Path) -> None:
+    """Write the figures of a job in one go."""
     with replacing(path) as part:
         np.savez_compressed(part, **figures)  # type: ignore[arg-type]
-    return path
 
 
 def _is_whole(path: Path, n_episode: int) -> bool:
@@ -213,6 +212,7 @@ def compare(
     workers: int,
     case: Case | None = None,
     packages: Sequence[Path] | None = None,
+    pool: Executor | None = None,
 ) -> dict[str, dict[str, dict[str, FloatArray]]]:
     """Figures of all contenders on all suites, {suite: {contender: {figure: [episode]}}}.
 
@@ -224,6 +224,7 @@ def compare(
         workers: processes that share the work.
         case: the grid that `make` builds on; the 68-bus system if None.
         packages: folders of this project's packages; as Python would import them if None.
+        pool: shares the work in place of processes of this machine's; it is left open unless the work fails.
     """
     from tqdm import tqdm
 
@@ -250,20 +251,21 @@ def compare(
     episodes = sum(len(job.seeds) for job in jobs)
     with tqdm(total=episodes, unit=" episodes", disable=None) as bar:
         bar.update(episodes - sum(len(job.seeds) for job in todo))
-        if workers > 1 and len(todo) > 1:
-            with ProcessPoolExecutor(workers) as pool:
-                running = {pool.submit(_play_and_keep, job, make, paths[job]): job for job in todo}
+        if pool is not None or (workers > 1 and len(todo) > 1):
+            # What is played elsewhere is written down here: other machines may have another disk.
+            with ProcessPoolExecutor(workers) if pool is None else nullcontext(pool) as players:
+                running = {players.submit(play, job, make): job for job in todo}
                 try:
                     for done in as_completed(running):
-                        done.result()
+                        _keep(done.result(), paths[running[done]])
                         bar.update(len(running[done].seeds))
                 except BaseException:
-                    pool.shutdown(cancel_futures=True)
+                    players.shutdown(cancel_futures=True)
                     raise
         else:
             for job in todo:
                 bar.set_description(f"{job.suite}, {job.contender.name}")
-                _play_and_keep(job, make, paths[job])
+                _keep(play(job, make), paths[job])
                 bar.update(len(job.seeds))
     found: dict[str, dict[str, dict[str, FloatArray]]] = {}
     for suite in suites:

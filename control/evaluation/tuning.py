@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -216,7 +216,7 @@ def _returns(
     seeds: Sequence[int],
     plan: Plan,
     n_intervals: int | None,
-    pool: ProcessPoolExecutor | None,
+    pool: Executor | None,
 ) -> FloatArray:
     """Returns of environments with these parameters and seeds, [env], shared among the workers."""
     if pool is None:
@@ -262,7 +262,7 @@ def tune(
     name: str,
     plan: Plan,
     make: Make,
-    pool: ProcessPoolExecutor | None = None,
+    pool: Executor | None = None,
     on_generations: Callable[[int, str], None] = lambda n, text: None,
     *,
     case: Case | None = None,

@@ -19,6 +19,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,6 @@ class Cluster:
         self.address = address
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         self._head = (host.strip("[]"), int(port))
-        self._silent_s = 0.0
 
     @property
     def n_cpu(self) -> int:
@@ -71,19 +71,30 @@ class Cluster:
         """
         done, _ = self.ray.wait(references, num_returns=1, timeout=timeout_s)
         if not done:
-            self._require_head(timeout_s)
+            self.require_head()
         return list(done)
 
-    def _require_head(self, waited_s: float) -> None:
+    @property
+    def has_head(self) -> bool:
+        """Whether the head answers at this moment: without one, what Ray is asked for may never return."""
         try:
             socket.create_connection(self._head, timeout=1.0).close()
-        except OSError as error:
-            self._silent_s += waited_s
-            if self._silent_s >= HEAD_PATIENCE_S:
+        except OSError:
+            return False
+        return True
+
+    def require_head(self) -> None:
+        """Waits for the head to answer; to be called before anything is started or ended.
+
+        Raises:
+            HeadLost: it has not answered for ten seconds.
+        """
+        until = time.monotonic() + HEAD_PATIENCE_S
+        while not self.has_head:
+            if time.monotonic() > until:
                 host, port = self._head
-                raise HeadLost(f"the head of the Ray cluster at {host}:{port} is gone") from error
-        else:
-            self._silent_s = 0.0
+                raise HeadLost(f"the head of the Ray cluster at {host}:{port} is gone")
+            time.sleep(0.5)
 
 
 def _library(address: str) -> Any:
@@ -102,6 +113,21 @@ def _library(address: str) -> Any:
     return ray
 
 
+def _require_listener(address: str) -> None:
+    """Whether anybody is there at all: Ray itself waits for minutes.
+
+    Raises:
+        ClusterError: it is no address, or nobody listens there.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except ValueError as error:
+        raise ClusterError(f"--ray {address}: expected local, auto or HOST:PORT") from error
+    except OSError as error:
+        raise ClusterError(f"--ray {address}: no cluster ({error.strerror or error})") from error
+
+
 @contextlib.contextmanager
 def connected(address: str, *, object_store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[Cluster]:
     """A connection for as long as the block lasts; a process has one at a time.
@@ -115,6 +141,8 @@ def connected(address: str, *, object_store_bytes: int = OBJECT_STORE_BYTES) -> 
         ClusterError: there is no cluster at this address, or none can be started.
     """
     ray = _library(address)
+    if address not in ("local", "auto"):
+        _require_listener(address)
     quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     directory: Path | None = None
     logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -137,7 +165,6 @@ def connected(address: str, *, object_store_bytes: int = OBJECT_STORE_BYTES) -> 
             raise ClusterError(f"--ray {address}: no cluster ({line})") from error
         yield Cluster(ray, address)
     finally:
-        with contextlib.suppress(Exception):  # of a cluster that has lost its head
-            ray.shutdown()
+        ray.shutdown()
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)

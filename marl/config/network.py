@@ -28,6 +28,7 @@ LATER = (
     "off_policy",
     "exploration_density",
     "physics",
+    "async_updates",
 )
 
 

@@ -55,6 +55,9 @@ class TrainingConfig:
     n_envs: int = 64
     # Processes that step the environments beside the learner; 0 steps them in the learner's own.
     n_workers: int = 0
+    # Updates that samplers of --ray may be behind: they play on while the learner learns, and the policy that acted is
+    # then older than the one that learns. 0 waits for each other, which gives the bits of a run without --ray.
+    async_updates: int = 0
     # Seed of everything random in the run.
     seed: int = 0
     # Where the networks live; auto takes cuda if there is one.
@@ -90,6 +93,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+        require(0 <= self.async_updates <= 8, f"async_updates = {self.async_updates}, expected from 0 to 8")
         require(0 <= self.seed < 2**63, f"seed = {self.seed}, expected 0 to 2^63 - 1")
         require(
             0 <= self.n_workers <= self.n_envs,

@@ -14,6 +14,8 @@ from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
 from control.scenario.task_grid import TaskGrid, open_task_grid
 from grid_model.compilation import announced
 from marl.algorithms.algorithm import MakeAlgorithm
+from marl.cluster.connection import Cluster
+from marl.config.check import require
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.held_out import HeldOut
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
@@ -86,9 +88,35 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
     )
 
 
-def training_environments(config: TrainingConfig) -> Sampler:
-    """The grid to train in, in this process or in workers."""
+def training_environments(
+    config: TrainingConfig, cluster: Cluster | None = None, samplers: int = 0
+) -> Sampler:
+    """The grid to train in: in this process, in workers beside it, or in samplers of a Ray cluster.
+
+    Args:
+        config: all settings.
+        cluster: where samplers live; None keeps to this machine without Ray.
+        samplers: how many; 0 takes one for each processor of the cluster.
+
+    Raises:
+        ConfigError: workers and samplers are both asked for, there are more samplers than environments, or what
+            needs samplers has none.
+    """
     make = batch_maker(config, config.scenario, stagger=True)
+    if cluster is not None:
+        from marl.sampling.ray_sampler import RaySampler
+
+        require(config.n_workers == 0, "--ray has samplers in place of workers: leave --n-workers out")
+        require(
+            0 <= samplers <= config.n_envs,
+            f"--samplers {samplers}, expected from 1 to n_envs = {config.n_envs}, or 0 for one a processor",
+        )
+        n_part = samplers or min(max(cluster.n_cpu, 1), config.n_envs)
+        return RaySampler(cluster, make, config.n_envs, n_part, n_ahead=config.async_updates)
+    require(samplers == 0, f"--samplers {samplers} are a Ray cluster's: add --ray local")
+    require(
+        config.async_updates == 0, f"--async-updates {config.async_updates} needs samplers: add --ray local"
+    )
     if config.n_workers == 0:
         return InlineSampler(make, config.n_envs)
     return WorkerBatch(make, config.n_envs, config.n_workers)
@@ -105,6 +133,8 @@ def make_trainer(
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = True,
     wandb: str = "",
+    cluster: Cluster | None = None,
+    samplers: int = 0,
 ) -> Trainer:
     """A trainer of this configuration on the grid, which owns its environments.
 
@@ -118,6 +148,8 @@ def make_trainer(
         on_progress: called after every update.
         tensorboard: write events beside metrics.csv.
         wandb: project of Weights & Biases that receives metrics as well.
+        cluster: see `training_environments`.
+        samplers: see there.
 
     Raises:
         control.scenario.config.ScenarioError: see `scenario_of`.
@@ -135,7 +167,7 @@ def make_trainer(
             rehearse(learning=True)
     return Trainer(
         config,
-        training_environments(config),
+        training_environments(config, cluster, samplers),
         algorithm=algorithm,
         directory=directory,
         curriculum=curriculum,

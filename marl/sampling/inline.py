@@ -68,7 +68,15 @@ class InlineSampler:
         return self.environment.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continues from `get_state`."""
+        """Continues from `get_state`.
+
+        Raises:
+            ValueError: it is the state of samplers, or what the environments refuse.
+        """
+        if "parts" in state:
+            raise ValueError(
+                "the saved run was played by samplers: add --ray local, or the address of a cluster"
+            )
         self.environment.set_state(state)
 
     def close(self) -> None:

@@ -201,6 +201,7 @@ class RaySampler:
 
     def _replace(self, part: _Part) -> None:
         """A new actor goes on from the part's state and plays again what is out."""
+        self.cluster.require_head()
         self.n_replaced += 1
         part.actor, _ = self._actor(part.rows, 0)
         part.out.clear()
@@ -325,16 +326,14 @@ class RaySampler:
             self.request(Errand(weights=saved["weights"], noise=saved["noise"]))
 
     def _let_go(self) -> None:
-        for part in self._parts:
-            self.cluster.ray.kill(part.actor)
+        if self.cluster.has_head:  # else they end with it
+            for part in self._parts:
+                self.cluster.ray.kill(part.actor)
         self._parts = []
 
     def close(self) -> None:
         """Ends the actors; the cluster stays."""
-        try:
-            self._let_go()
-        except Exception:  # the cluster is gone, and they with it
-            self._parts = []
+        self._let_go()
         self._errands.clear()
 
     def __enter__(self) -> RaySampler:

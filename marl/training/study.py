@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -331,8 +332,13 @@ def is_done(name: str, study: Study, seed: int, world: World) -> bool:
     return is_this_run(known, recipe(name, study, seed, world))
 
 
-def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
+def runs(study: Study, world: World, pool: Executor | None = None) -> Iterator[dict[str, Any]]:
     """Every variant with every seed, as they end; of those that are done alone where nothing is to be trained.
+
+    Args:
+        study: what is compared.
+        world: what is played.
+        pool: trains `study.workers` of them at a time, in place of processes of this machine's.
 
     Raises:
         ResultError: what an earlier run left is broken, or the process of a run was killed.
@@ -341,23 +347,34 @@ def runs(study: Study, world: World) -> Iterator[dict[str, Any]]:
     """
     jobs = [(name, study, seed) for seed in range(study.seeds) for name in study.names]
     todo = iter([(*job, world) for job in jobs if study.train or is_done(*job, world)])
-    if study.workers == 1:
+    if study.workers == 1 and pool is None:
         yield from (run(*job) for job in todo)
         return
     try:
-        yield from _side_by_side(todo, study.workers)
+        with (
+            ProcessPoolExecutor(study.workers, max_tasks_per_child=1) if pool is None else nullcontext(pool)
+        ) as trainers:
+            yield from _side_by_side(todo, study.workers, trainers)
     except BrokenExecutor as error:
         raise ResultError(f"the process of a run was killed; {GOES_ON}") from error
 
 
-def results(study: Study, world: World, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+def results(
+    study: Study, world: World, tell: Callable[[str], None], pool: Executor | None = None
+) -> list[dict[str, Any]]:
     """What every run came to, by variant and seed; `tell` is given a line as each ends.
+
+    Args:
+        study: what is compared.
+        world: what is played.
+        tell: takes a line.
+        pool: see `runs`.
 
     Raises:
         ResultError: no run is done and none is to be trained; see also `runs`.
     """
     found = []
-    for result in runs(study, world):
+    for result in runs(study, world, pool):
         found.append(result)
         returns = {s: result["judged"][s]["final"]["return"] for s in study.judge_scenarios}
         judged = ", ".join(f"{scenario} {value:,.0f}" for scenario, value in returns.items())
@@ -367,12 +384,13 @@ def results(study: Study, world: World, tell: Callable[[str], None]) -> list[dic
     return sorted(found, key=lambda result: (study.names.index(result["variant"]), result["seed"]))
 
 
-def _side_by_side(todo: Iterator[tuple[str, Study, int, World]], workers: int) -> Iterator[dict[str, Any]]:
+def _side_by_side(
+    todo: Iterator[tuple[str, Study, int, World]], workers: int, pool: Executor
+) -> Iterator[dict[str, Any]]:
     """Runs in processes of their own, as they end."""
-    with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
-        # As many at a time as there are workers: one more in the pool's queue would still begin after Ctrl-C.
-        going = {pool.submit(run, *job) for job in islice(todo, workers)}
-        while going:
-            done, going = wait(going, return_when=FIRST_COMPLETED)
-            yield from (job.result() for job in done)
-            going |= {pool.submit(run, *job) for job in islice(todo, len(done))}
+    # As many at a time as there are workers: one more in the pool's queue would still begin after Ctrl-C.
+    going = {pool.submit(run, *job) for job in islice(todo, workers)}
+    while going:
+        done, going = wait(going, return_when=FIRST_COMPLETED)
+        yield from (job.result() for job in done)
+        going |= {pool.submit(run, *job) for job in islice(todo, len(done))}

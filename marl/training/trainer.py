@@ -22,8 +22,8 @@ import torch
 
 from marl import checkpoint
 from marl.algorithms.algorithm import MakeAlgorithm, NonFiniteActions, NonFiniteLoss
-from marl.config.evaluation import FIRST_HELD_OUT_SEED
 from marl.cluster.connection import ClusterError
+from marl.config.evaluation import FIRST_HELD_OUT_SEED
 from marl.config.training import TrainingConfig
 from marl.networks.policy import Policy
 from marl.protocol import (
