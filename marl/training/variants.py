@@ -85,4 +85,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     "no_layer_norm": Variant("against Ba et al. 2016", network={"layer_norm": False}),
     "extended_observation": Variant("own recent past", training={"observation": "extended"}),
+    "memory_observation": Variant(
+        "longer past, leaky averages, nearness of limits", training={"observation": "memory"}
+    ),
+    "joint_density": Variant("of a type's shared noise", ppo={"exploration_density": "joint"}),
 }
