@@ -39,7 +39,20 @@ from cases.case import (
 from cases.typical_machines import TYPICAL, read_machine_data, typical_data, typical_kind
 
 # Columns of the matrices, named as in the manual.
-BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, VA, BASE_KV, VMAX, VMIN = 0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 12
+BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, VA, BASE_KV, ZONE, VMAX, VMIN = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    9,
+    10,
+    11,
+    12,
+)
 GEN_BUS, PG, QG, VG, MBASE, GEN_STATUS, PMAX = 0, 1, 2, 5, 6, 7, 8
 F_BUS, T_BUS, BR_R, BR_X, BR_B, RATE_A, RATE_B, RATE_C, TAP, SHIFT, BR_STATUS = range(11)
 PQ, PV, REFERENCE, ISOLATED = 1, 2, 3, 4
@@ -124,6 +137,7 @@ class ImportedCase:
     case: Case
     notes: tuple[str, ...]
     held_angles: tuple[HeldAngle, ...] = ()
+    zone: tuple[float, ...] = ()  # of each bus, as the source numbers them; nan where it has none
 
 
 def case_from_tables(tables: GridTables, dynamics: Path | None = None) -> ImportedCase:
@@ -189,7 +203,9 @@ def case_from_tables(tables: GridTables, dynamics: Path | None = None) -> Import
     notes.append(
         "reactive limits of machines are not enforced, as MATPOWER and pandapower do unless asked to"
     )
-    return ImportedCase(case=case, notes=tuple(notes), held_angles=held_angles)
+    return ImportedCase(
+        case=case, notes=tuple(notes), held_angles=held_angles, zone=tuple(bus[:, ZONE].tolist())
+    )
 
 
 def _require_buses_there(tables: GridTables) -> None:

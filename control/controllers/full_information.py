@@ -41,7 +41,7 @@ class FullInformation:
     def __init__(self, task: TaskDescription, loop: ClosedLoop, config: HorizonConfig | None = None) -> None:
         self._loop, self._fleet = loop, task.fleet
         self._model = one_mass(task, task.scenario_swing)
-        self.horizon = RecedingHorizon(self._model, loop.n_env, config or HorizonConfig())
+        self.horizon = RecedingHorizon(self._model, loop.n_env, config or HorizonConfig.of(task.case))
         self._member = (self._fleet.kind[:, None] == np.array(CLASSES)).astype(
             np.float64
         )  # [resource, class]

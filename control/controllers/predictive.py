@@ -29,12 +29,13 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import linalg
 
 from cases.arrays import FloatArray, IntArray
+from cases.case import Case
 from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoints, state_of_charge
 from control.controllers.one_mass import OneMass, Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
@@ -59,6 +60,17 @@ class PredictiveConfig:
     # Imbalances pass: noise fades within minutes and dispatch errors are made good, so a plan of many minutes takes the
     # disturbance of now to fade as well.
     disturbance_fades_s: float = 600.0
+
+    @classmethod
+    def of(cls, case: Case) -> PredictiveConfig:
+        """The usual choices at the size of a grid: its imbalances are in proportion to its load."""
+        usual, size = cls(), case.setting.size
+        return replace(
+            usual,
+            horizon=HorizonConfig.of(case),
+            disturbance_sd_mw=usual.disturbance_sd_mw * size,
+            slope_sd_mw_per_s=usual.slope_sd_mw_per_s * size,
+        )
 
 
 def kalman_gain(model: OneMass, config: PredictiveConfig) -> FloatArray:
@@ -95,7 +107,7 @@ class PredictiveController:
     """
 
     def __init__(self, task: TaskDescription, n_env: int, config: PredictiveConfig | None = None) -> None:
-        self.config = config or PredictiveConfig()
+        self.config = config or PredictiveConfig.of(task.case)
         fleet = task.fleet
         self.fleet, self.model = fleet, one_mass(task)
         self.horizon = RecedingHorizon(self.model, n_env, self.config.horizon)

@@ -17,11 +17,12 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
+from cases.case import Case
 from control.controllers.base import CLASSES
 from control.controllers.one_mass import CD, UB, OneMass, Start
 from control.controllers.quadratic_program import Program, Unsolved
@@ -47,6 +48,12 @@ class HorizonConfig:
     def __post_init__(self) -> None:
         if not self.stage_s or min(self.stage_s) <= 0.0:
             raise ValueError(f"receding horizon: stage_s = {self.stage_s}, expected positive lengths.")
+
+    @classmethod
+    def of(cls, case: Case) -> HorizonConfig:
+        """The usual choices at the size of a grid: batteries half empty are as dear there."""
+        usual = cls()
+        return replace(usual, half_full_per_mwh2=usual.half_full_per_mwh2 / case.setting.size**2)
 
 
 class RecedingHorizon:

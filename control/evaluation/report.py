@@ -46,7 +46,7 @@ def draw_distribution(
     path: Path, found: Mapping[str, Mapping[str, FloatArray]], table: Mapping[str, Any], suite: str
 ) -> None:
     """Share of the time in which |Df| is larger than a value, per controller."""
-    figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from 60 Hz")
+    figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from nominal")
     axes = figure.subplots()
     for policy, figures in found.items():
         count = figures["histogram"].sum(axis=0)
@@ -158,7 +158,8 @@ def draw_event(path: Path, contenders: Sequence[Contender], seeds: Sequence[int]
         fine = (fine_s >= EVENT_FROM_S) & (fine_s <= EVENT_TO_S)
         coarse = (coarse_s >= EVENT_FROM_S) & (coarse_s <= EVENT_TO_S)
         drawn = look(contender.name, names)
-        panels[0].plot(fine_s[fine], 60.0 + df_hz[fine], label=contender.title, linewidth=1.1, **drawn)
+        f0_hz = 60.0 if record.case is None else record.case.f0_hz
+        panels[0].plot(fine_s[fine], f0_hz + df_hz[fine], label=contender.title, linewidth=1.1, **drawn)
         for k in range(3):
             panels[1 + k].plot(coarse_s[coarse], record["output_mw"][0, coarse, k], linewidth=1.1, **drawn)
         panels[4].plot(coarse_s[coarse], 100.0 * record["soc"][0, coarse], linewidth=1.1, **drawn)

@@ -8,7 +8,7 @@
     machines = "machines.csv"    # data of machines (`cases.typical_machines`), else typical ones
     plants = "plants.csv"        # or tables [[plant]]; else by rule (`control.plants.placement`)
     renewables = "wind.csv"      # or tables [[renewable]]; else by rule
-    areas = "coherency"          # or "file", its own; or a CSV with columns bus, area
+    areas = "coherency"          # or "file" or "zones", its own; or a CSV with columns bus, area
     n_areas = 3                  # of coherency; else as many as the modes suggest
     limits = "fit"               # widened to what the year brings about, or "file", as they are
     load_scale = 0.9             # of loads and machines' powers
@@ -123,7 +123,7 @@ def _opened(source: str, stamp: tuple[tuple[str, int, int], ...]) -> TaskGrid:
     case = opened.case
     if source.endswith(".toml"):
         case = replace(case, name=Path(source).stem)
-    return equipped(case, choices, directory, where=source, notes=opened.notes)
+    return equipped(case, choices, directory, where=source, notes=opened.notes, zone=opened.zone)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -178,6 +178,7 @@ def equipped(
     *,
     where: str = "",
     notes: tuple[str, ...] = (),
+    zone: tuple[float, ...] = (),
 ) -> TaskGrid:
     """A grid with everything on it that a task needs.
 
@@ -187,6 +188,7 @@ def equipped(
         directory: where files of theirs are.
         where: of the choices, for messages.
         notes: what was assumed already.
+        zone: of each bus, as its source has it.
 
     Raises:
         CaseDataError: the grid has no load, several islands, or a table of the user's is wrong.
@@ -202,7 +204,7 @@ def equipped(
             f"case {case.name}: {case.n_dc_line} DC lines, expected none: the frequency model has no law for them yet."
         )
     case = _settled(case, float(choices.get("load_scale", 1.0)), said)
-    case = _with_areas(case, choices, directory, said)
+    case = _with_areas(case, choices, directory, zone, said)
     total_mw = float(case.load.p_mw.sum())
     if not total_mw > 0.0:
         raise CaseDataError(f"case {case.name}: {total_mw:g} MW of load, expected some to balance.")
@@ -293,8 +295,31 @@ def _settled(case: Case, load_scale: float, said: list[str]) -> Case:
     return replace(case, machine=replace(machine, rating_mva=rating, cost_quadratic=cost_quadratic))
 
 
-def _with_areas(case: Case, choices: Mapping[str, Any], directory: Path, said: list[str]) -> Case:
-    """The grid with areas: coherent ones, its file's, or those of a CSV.
+def _by_zone(case: Case, zone: tuple[float, ...]) -> Case:
+    """The grid with its source's zones as areas; a bus without one, such as a star point, takes a neighbour's.
+
+    Raises:
+        CaseDataError: the source has no zones.
+    """
+    known = np.array(zone, dtype=np.float64)
+    if len(known) != case.n_bus or np.isnan(known).all():
+        raise CaseDataError(f"case {case.name}: its file has no zones; take areas = coherency or a CSV.")
+    f, t = case.branch.from_bus, case.branch.to_bus
+    while np.isnan(
+        known
+    ).any():  # the grid is one island, so every bus has a chain of neighbours to a known one
+        for here, there in ((f, t), (t, f)):
+            take = np.isnan(known[here]) & ~np.isnan(known[there])
+            known[here[take]] = known[there[take]]
+    values, area = np.unique(known, return_inverse=True)
+    names = tuple(f"zone {k + 1}" for k in range(len(values)))
+    return replace(case, area_names=names, bus=replace(case.bus, area=area.astype(np.int64)))
+
+
+def _with_areas(
+    case: Case, choices: Mapping[str, Any], directory: Path, zone: tuple[float, ...], said: list[str]
+) -> Case:
+    """The grid with areas: coherent ones, its file's areas or zones, or those of a CSV.
 
     Raises:
         CaseDataError: more areas than machines are asked for, or the CSV does not list the buses.
@@ -312,6 +337,8 @@ def _with_areas(case: Case, choices: Mapping[str, Any], directory: Path, said: l
         raise CaseDataError(f"case {case.name}: n_areas is of areas = coherency, not of areas = {areas}.")
     if areas == "file":
         return case
+    if areas == "zones":
+        return _by_zone(case, zone)
     table = read_csv_table(directory / areas)
     table.require_unique("bus")
     position = {int(n): k for k, n in enumerate(case.bus.bus_number)} | dict(case.fused)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import CaseDataError, ComplexArray, FloatArray, IntArray
-from cases.grid_tables import DcLines, GridTables, TwoPortColumns
+from cases.grid_tables import ZONE, DcLines, GridTables, TwoPortColumns
 
 # Columns of pandapower's matrices beyond MATPOWER's.
 CURRENT_P, IMPEDANCE_P, CURRENT_Q, IMPEDANCE_Q = 13, 14, 16, 17
@@ -98,6 +98,15 @@ def _makes_a_net(make: Any) -> bool:
     )
 
 
+def _zones(net: Any) -> dict[int, float]:
+    """The zone of each bus as a number, in the order in which they come; nan where it has none."""
+    column = net.bus["zone"] if "zone" in net.bus else np.full(len(net.bus), np.nan)
+    code = {
+        name: float(k) for k, name in enumerate(dict.fromkeys(z for z in column if z == z and z is not None))
+    }
+    return {int(index): code.get(name, np.nan) for index, name in zip(net.bus.index, column, strict=True)}
+
+
 def solve_net(net: Any) -> SolvedNet:
     """Solve a net as it stands and read its internal matrices.
 
@@ -147,7 +156,10 @@ def solve_net(net: Any) -> SolvedNet:
             f"{len(added)} buses are pandapower's own (star points, sources of extended wards, ends of open lines): "
             f"{_listed(int(n) for n in number[added])}"
         )
+    zone = _zones(net)
+    bus[:, ZONE] = np.nan
     for row, index in first_of.items():
+        bus[row, ZONE] = zone[index]
         bus[row, 11], bus[row, 12] = (
             net.bus[limit].get(index, np.nan) if limit in net.bus else np.nan
             for limit in ("max_vm_pu", "min_vm_pu")

@@ -147,7 +147,12 @@ def open_and_solve(source: str, dynamics: Path | None = None) -> SolvedGrid:
                 f"{case.machine.p_mw[machine]:.1f} MW"
             )
     return SolvedGrid(
-        case=case, notes=tuple(notes), reactive_limits=reactive_limits_of(tables), v_pu=v_pu, net=net
+        case=case,
+        notes=tuple(notes),
+        zone=imported.zone,
+        reactive_limits=reactive_limits_of(tables),
+        v_pu=v_pu,
+        net=net,
     )
 
 

@@ -3,15 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import pandapower.networks
 import pytest
 
 from cases.arrays import CaseDataError
 from cases.case import Case
 from cases.series import RENEWABLE_NAMES
+from control.controllers.agc import frequency_bias_mw_per_decihertz
+from control.controllers.one_mass import one_mass
+from control.controllers.predictive import PredictiveConfig
 from control.plants.fleet import make_fleet
 from control.scenario.fleet_sizing import PUBLISHED_INERTIA_MWS, fleet_of, sized
 from control.scenario.suites import NORMAL, SHIFT, STRESS
-from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case
+from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case, published_series
+from control.task.description import TaskDescription
+from control.task.observation import electrically_nearest_buses
 from control.task.reward import RewardConfig
 from grid_model.dynamics.parameters import SwingConfig, swing_of
 
@@ -161,3 +167,41 @@ def test_limits_are_widened_to_the_year_or_broken_ones_are_told(tmp_path, case39
     assert len(kept.warnings) == 1
     assert "limits are broken before anybody acts" in kept.warnings[0]
     assert fit.case.bus.vm_max_pu.max() > 1.0635
+
+
+def test_relays_stand_as_far_from_50_hz_as_from_60(case39):
+    at_50 = swing_of(replace(case39, f0_hz=50.0))
+    usual = SwingConfig()
+    # 59.5, 59.3, 59.1, 58.9 Hz of 60; plants trip from 61.7 Hz on; wind and sun give way above 60.5.
+    np.testing.assert_allclose(at_50.load_shedding.stage_hz, (49.5, 49.3, 49.1, 48.9), rtol=1e-12)
+    assert at_50.over_frequency.renewable_from_hz == 50.5
+    np.testing.assert_allclose(at_50.over_frequency.trip_stage_hz, (51.7, 51.85, 52.0), rtol=1e-12)
+    assert at_50.governor.dead_band_hz == usual.governor.dead_band_hz
+
+
+def test_the_controller_that_plans_knows_the_grids_own_mass_and_imbalances(case39):
+    task = TaskDescription.of(case39, published_series(), sized(NORMAL, case39))
+    model, size = one_mass(task), case39.setting.size
+    stored_mws = float((case39.machine.h_s * case39.machine.base_mva).sum())
+    assert model.inertia_mws_per_hz == pytest.approx(2.0 * stored_mws / 60.0, rel=1e-12)
+    assert PredictiveConfig.of(case39).disturbance_sd_mw == pytest.approx(5.0 * size, rel=1e-12)
+    # B of AGC: 1 % of 0.59 of the load for 1 % of frequency, and 2500 MW/Hz of 18,234 MW, to three digits.
+    beta = 0.59 * case39.load.p_mw.sum() / 60.0 + 2500.0 * size
+    assert frequency_bias_mw_per_decihertz(task) == pytest.approx(-beta / 10.0, rel=5e-3)
+
+
+def test_a_grid_of_four_buses_shows_its_agents_the_farthest_bus_again():
+    case = open_task_grid("case4gs").case
+    nearest = electrically_nearest_buses(case, case.resource.bus)
+    assert nearest.shape == (case.n_resource, 5)
+    for bus, row in zip(case.resource.bus, nearest, strict=True):
+        assert set(row.tolist()) == set(range(4)) - {int(bus)}
+        assert row[2] == row[3] == row[4]
+
+
+def test_zones_of_a_net_are_areas_where_that_is_asked_for(tmp_path):
+    net = pandapower.networks.case39()
+    case = open_task_grid(grid_file(tmp_path / "zones.toml", 'grid = "case39"\nareas = "zones"\n')).case
+    assert case.n_area == net.bus.zone.nunique() == 3
+    # Every zone is one area, and every area one zone.
+    assert len(set(zip(net.bus.zone.tolist(), case.bus.area.tolist(), strict=True))) == 3

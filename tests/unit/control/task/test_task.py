@@ -306,3 +306,12 @@ def test_whole_numbers_of_any_size_and_kind_are_seeds(seed):
 def test_options_of_a_wrong_type_are_told_before_anything_is_built(options, message):
     with pytest.raises(TypeError, match=message):
         make_task("normal", 1, **options)
+
+
+def test_a_state_of_another_grid_is_refused():
+    task, other = make_task(SHORT, 2, check=False), Task(CASE, real_year(), SHORT, 2, check=False)
+    task.reset(np.array([1, 2]))
+    state = task.get_state()
+    other.set_state(state)  # the same grid, opened by itself
+    with pytest.raises(ValueError, match="the saved state is of another grid than case ieee68-rogers"):
+        other.set_state(state | {"grid": "case39 0123456789abcdef"})
