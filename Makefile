@@ -26,6 +26,7 @@ help:
 	@echo "make test       linter, types and tests, in a few minutes"
 	@echo "make test-slow  the long tests as well"
 	@echo "make fuzz       10,000 damaged inputs of each kind; every one has to end in one clear line"
+	@echo "make docs       the documents with an API reference as a site, in site/"
 	@echo "make lint       linter and types only"
 	@echo "make format     let ruff rewrite the sources"
 	@echo "make coverage   tests with a coverage report"
@@ -63,6 +64,10 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	@$(PYTHON) scripts/demo.py $(ARGS)
+
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "site/index.html; with its search: $(PYTHON) -m http.server -d site"
 
 train: $(STAMP)
 	$(PYTHON) scripts/train_mappo.py $(ARGS)

@@ -18,7 +18,7 @@ from marl.verification.run import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "findings" / "README.md", ROOT / "CONTRIBUTING.md"]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 def test_the_map_names_every_module_and_no_other():
@@ -76,7 +76,7 @@ def test_the_readme_is_read_in_a_minute():
 @pytest.mark.parametrize("document", DOCUMENTS[2:], ids=lambda path: path.name)
 def test_every_document_begins_with_its_contents(document):
     text = document.read_text(encoding="utf-8")
-    before_first_section = text[: text.index("\n## ")]
+    before_first_section = text.split("\n## ")[0]
     own = set(re.findall(r"\]\(#([\w-]+)\)", before_first_section))
     sections = anchors("\n".join(line for line in text.splitlines() if line.startswith("## ")))
     assert own == sections
