@@ -216,6 +216,7 @@ class ClosedLoop:
         self._all = np.arange(n_env)
         self._elements_out = np.zeros(n_env, dtype=np.int64)
         self._rebound_mw = np.zeros((n_env, case.n_resource))  # at the interval's beginning
+        self._dispatched_before = False  # whether any machines were dispatched anew in the last interval
         self._measure()
 
     @property
@@ -319,8 +320,10 @@ class ClosedLoop:
         events = self._events() if due else {}
         if dispatched:
             self._switch_reactors()
-        if self.scenario.commitment:
+        # A mark in the interval before; an episode that has just begun has none behind it.
+        if self._dispatched_before and self.scenario.commitment:
             self._follow_commitment()
+        self._dispatched_before = dispatched
         solved = self.grid.advance(self.grid.coming_injections, events)
         if self.grid.storage is not None:
             self.resources.energy_mwh[:, self.grid.storage.resource] -= self.grid.storage.drawn_mwh
@@ -383,6 +386,7 @@ class ClosedLoop:
             committed & ~engine.machine_in_service, axis=1
         )
         self._episodes.next_event_s[:] = [self._time_of_next_event(env) for env in range(self.n_env)]
+        self._dispatched_before = bool(self._episodes.redispatched[self._all, self.interval].any())
         self._measure()
 
     def _episode(self, env: int) -> Episode:

@@ -187,6 +187,7 @@ class GridSimulator:
         self._committed = np.ones((n_env, case.n_machine), dtype=np.bool_)
         # Highest schedule that a unit which has returned may be at, at the interval's end.
         self._loading_cap_mw = np.full((n_env, case.n_machine), np.inf)
+        self._some_load = False  # whether any unit may be below its schedule because it has returned
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
@@ -409,12 +410,14 @@ class GridSimulator:
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
         self.profile.announce(injections)
-        if np.isfinite(self._loading_cap_mw).any():
+        if self._some_load:
             self._load_returned_units()
         self.interruptions.begin()
         self.failed_solves[:] = 0
         swinging, n_swinging = self.swing_state.begin_interval()
-        n_swinging += self._short_of_rest(swinging)
+        regulating = self.terminal_voltage.state.regulating.any()
+        if n_swinging > 0 or regulating or self._failing.any():
+            n_swinging += self._short_of_rest(swinging)
         eventful = sorted(events) if events else []
         if eventful:
             swinging[eventful] = False
@@ -541,6 +544,7 @@ class GridSimulator:
             self.engine.set_reactors(env, state["reactor_share"][env])
         for name, array in own.items():
             array[...] = state[name]
+        self._some_load = bool(np.isfinite(self._loading_cap_mw).any())
         self.terminal_voltage.restore()
         self.engine.restore_voltages(state["v_pu"])
 
@@ -852,6 +856,7 @@ class GridSimulator:
         if left_s > 0.0:  # the line through zero at the instant of return; before it the unit was out
             begin[returned] = -end[returned] * at / (1.0 - at)
         self._loading_cap_mw[env, returned] = cap_mw[returned]
+        self._some_load = True
 
     def _load_returned_units(self) -> None:
         """One interval more for the ramps of units that have returned; one that has reached its schedule is done."""
@@ -860,6 +865,7 @@ class GridSimulator:
         done = cap_mw >= schedule_mw
         np.minimum(schedule_mw, cap_mw, out=schedule_mw)
         cap_mw[done] = np.inf
+        self._some_load = not done.all()
 
     def _adopt_topology(self, env: int) -> None:
         """Find out which islands of one environment live, and take over what the frequency model knows of them."""

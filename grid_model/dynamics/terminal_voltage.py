@@ -150,6 +150,8 @@ class TerminalVoltage:
 
     def recover(self, envs: IntArray, length_s: float) -> None:
         """Held voltages of these environments go on towards the scheduled ones for this time."""
+        if not self._returning.any():
+            return
         kept = np.exp(-length_s / self._recovery_s)
         for env in envs[self._returning[envs]].tolist():
             away_pu = kept * (self.held_pu[env] - self._scheduled_pu)

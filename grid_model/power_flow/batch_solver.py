@@ -86,6 +86,7 @@ class BatchSolver:
         self._branch_y = np.repeat(two_ports.rows()[None, :, None], N_LANE, axis=2)
         self._branch_end = np.stack([plan.place[two_ports.from_bus], plan.place[two_ports.to_bus]])
         self._n_living = np.ones(n_env, dtype=np.int64)  # islands that live, [env]
+        self._one_island = True  # in every environment so far
         self._rooms: dict[
             tuple[int, int], Work
         ] = {}  # by buses with loads that depend on voltage, and islands
@@ -122,6 +123,7 @@ class BatchSolver:
         self.branch_in_service[env] = branch_in_service
         on = Switched(self.branch_in_service[env], shunt_pu, island, weight, vm_set_pu)
         self._n_living[env] = island.max(initial=0) + 1
+        self._one_island &= bool(self._n_living[env] == 1)
         self.slack_mw[env, self._n_living[env] :] = 0.0
         switch_lane(self.plan, env, self._branch_y, self._branch_end, on, self._net)
 
@@ -184,7 +186,7 @@ class BatchSolver:
         """
         n_law = law_mva.shape[1]
         # Islands that are not there change no bit of the others' results, but take their time.
-        n_island = max(1, int(self._n_living[rows].max(initial=1)))
+        n_island = 1 if self._one_island else int(self._n_living[rows].max(initial=1))
         if (n_law, n_island) not in self._rooms:
             self._rooms[n_law, n_island] = room(self.plan, len(self.two_ports.from_bus), n_law, n_island)
         work = self._rooms[n_law, n_island]
