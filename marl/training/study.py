@@ -221,6 +221,9 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
         },
         "last_behind_best_percent": training.statistics["last_behind_best_percent"],
         "elapsed_s": run_state.elapsed_s,
+        "steps_per_s": run_state.steps / max(run_state.elapsed_s, 1e-9),
+        "update_ms": 1e3 * run_state.update_s / max(run_state.update, 1),
+        "parameters": sum(p.numel() for p in Policy.load(directory / FINAL).parameters()),
         "judged": {},
     }
 

@@ -15,6 +15,10 @@ from marl.training.variants import VARIANTS
 __all__ = ["draw", "interval", "report", "table"]
 
 
+# What a recipe costs, by the names that results of runs have.
+COSTS = ("parameters", "elapsed_s", "steps_per_s", "update_ms")
+
+
 def interval(values: Any) -> tuple[float, float]:
     """95 % interval of the mean over seeds by Student's t; lowest and highest where there are fewer than three."""
     x = np.asarray(values, dtype=np.float64)
@@ -25,8 +29,13 @@ def interval(values: Any) -> tuple[float, float]:
 
 
 def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere."""
+    """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere.
+
+    `ahead` is by how much its return is above the first variant's in each condition, paired by seed, with its interval;
+    `parameters`, `elapsed_s`, `steps_per_s` and `update_ms` are of its policies and their training.
+    """
     rows = []
+    first = [r for r in results if r["variant"] == results[0]["variant"]]
     for name in dict.fromkeys(r["variant"] for r in results):
         mine = [r for r in results if r["variant"] == name]
 
@@ -53,11 +62,32 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
                 "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
                 "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
                 "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
+                "ahead": {s: _ahead(mine, first, s) for s in scenarios},
+                **{what: _mean_of(mine, what) for what in COSTS},
                 "last_behind_best_percent": float(np.mean(behind)),
                 "last_behind_best_percent_max": float(np.max(behind)),
             }
         )
     return rows
+
+
+def _ahead(
+    mine: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]], scenario: str
+) -> dict[str, float] | None:
+    """Difference of the last policies' returns of the same seeds, with its 95 % interval; None without such seeds."""
+    theirs = {r["seed"]: r["judged"][scenario]["final"]["return"] for r in first}
+    found = [
+        r["judged"][scenario]["final"]["return"] - theirs[r["seed"]] for r in mine if r["seed"] in theirs
+    ]
+    if not found:
+        return None
+    low, high = interval(found)
+    return {"mean": float(np.mean(found)), "low": low, "high": high}
+
+
+def _mean_of(mine: Sequence[Mapping[str, Any]], what: str) -> float | None:
+    """Mean over runs; None where a run is from before it was kept."""
+    return float(np.mean([r[what] for r in mine])) if all(what in r for r in mine) else None
 
 
 def _typical(costs: Any) -> float | None:

@@ -64,6 +64,7 @@ VARIANTS: dict[str, Variant] = {
         training={"observation": "telemetry"},
     ),
     "telemetry": Variant("the same numbers without attention", training={"observation": "telemetry"}),
+    "masac": Variant("Haarnoja et al. 2018; Schaul et al. 2016", training={"algorithm": "masac"}),
     "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),

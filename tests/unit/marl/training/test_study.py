@@ -95,7 +95,8 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(mo
     resumed = study.train("recommended", config, tmp_path / "broken", TOY)
     assert updates[0] == 5
     whole = study.train("recommended", config, tmp_path / "whole", TOY)
-    assert {**resumed, "elapsed_s": 0.0} == {**whole, "elapsed_s": 0.0}
+    by_the_clock = {"elapsed_s": 0.0, "steps_per_s": 0.0, "update_ms": 0.0}
+    assert resumed | by_the_clock == whole | by_the_clock
     for name in ("best_model.pt", "final_model.pt"):
         both = [Policy.load(tmp_path / run / name).state_dict() for run in ("broken", "whole")]
         for key, value in both[0].items():
@@ -187,6 +188,24 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
     picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
     study_report.draw(results, picture)
     assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
+
+
+def test_the_table_pairs_every_recipe_with_the_first_by_seed():
+    """Differences 10, 20 and 30: mean 20, and 4.3027 x 10 / sqrt(3) = 24.84 to either side."""
+
+    def result(variant, seed, value, **costs):
+        judged = {"normal": {which: {"return": value} for which in ("final", "best")}}
+        config = {"total_episodes": 500, "observation": "default"}
+        known = {"variant": variant, "seed": seed, "last_behind_best_percent": 0.0, "config": config}
+        return known | {"judged": judged} | costs
+
+    first = [result("recommended", k, -100.0 * k) for k in range(3)]
+    other = [result("gru", k, -100.0 * k + 10.0 * (k + 1), update_ms=2.0 * k) for k in range(3)]
+    plain, memory = study_report.table([*first, *other], ["normal"])
+    assert plain["ahead"]["normal"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert plain["update_ms"] is None  # of results from before it was kept
+    assert memory["ahead"]["normal"] == pytest.approx({"mean": 20.0, "low": -4.84, "high": 44.84}, abs=5e-3)
+    assert memory["update_ms"] == 2.0
 
 
 def test_typical_costs_of_episodes_by_hand():
