@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
-from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_LEARNER, rows, summary
+from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_CLUSTER, OF_LEARNER, rows, summary
 
 PROGRAM = "benchmark.py"
 
@@ -41,7 +41,7 @@ class Options:
     learner: bool = True
     """Measure the learner too."""
     keys: tuple[str, ...] = ()
-    """Only these figures, by their keys in the JSON file; all of them if none is named."""
+    """Only these figures, by their keys in the JSON file; if none is named all but those of a Ray cluster."""
     against: str | None = None
     """A git revision to compare with, round by round."""
 
@@ -54,7 +54,8 @@ class Options:
 
 def wanted_of(options: Options) -> set[str]:
     """Keys of the figures that are asked for."""
-    wanted = set(options.keys or FIGURES.keys() - (set() if options.large_grids else LARGE_GRIDS))
+    left_out = OF_CLUSTER if options.large_grids else OF_CLUSTER | LARGE_GRIDS
+    wanted = set(options.keys or FIGURES.keys() - left_out)
     return wanted if options.learner else wanted - OF_LEARNER
 
 
@@ -62,6 +63,7 @@ def measure(options: Options) -> dict[str, list[float]]:
     """All figures asked for, {key: its values, one or more a round}."""
     from benchmarks import (
         batch_size,
+        cluster,
         dynamics,
         first_step,
         learner,
@@ -83,6 +85,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         "dynamics": dynamics.measure,
         "processes": processes.measure,
         "training": processes.measure_training,
+        "cluster": cluster.measure,
         "learner": lambda: learner.measure(options.repeats),
     }
     found: dict[str, list[float]] = {}

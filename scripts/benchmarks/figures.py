@@ -98,6 +98,14 @@ FIGURES: Mapping[str, Figure] = {
     "training_two_workers_ratio": Figure(
         "training", "the same with the environments in two processes, over that", ",.2f"
     ),
+    "ray_two_sampler_ratio": Figure(
+        "cluster", "the same with two samplers of a local Ray cluster, over that", ",.2f"
+    ),
+    "two_worker_ratio": Figure("cluster", "the same with two worker processes, in turns with those", ",.2f"),
+    "ray_over_workers_ratio": Figure("cluster", "two samplers over two worker processes", ",.2f"),
+    "ray_overhead_percent": Figure(
+        "cluster", "what a rollout of one sampler takes longer than one beside the learner [%]", ",.1f"
+    ),
     "update_s": time("learner", "learner: update of 2048 steps, 20 agents, 10 epochs [s]", ".2f"),
     "update_ratio_to_floor": Figure(
         "learner", "learner: times a plain torch loop of the same arithmetic", ".2f"
@@ -109,6 +117,7 @@ LARGE_GRIDS = frozenset(f"power_flow_ratio_to_lightsim2grid_{n}" for n in (300, 
     "env_steps_per_s_64_case300",
     "env_steps_per_s_64_case1354pegase",
 }  # minutes
+OF_CLUSTER = frozenset(key for key, figure in FIGURES.items() if figure.part == "cluster")  # need Ray
 OF_LEARNER = frozenset(key for key, figure in FIGURES.items() if figure.part in ("training", "learner"))
 
 

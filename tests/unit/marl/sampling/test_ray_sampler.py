@@ -1,6 +1,7 @@
 """Samplers in a Ray cluster of two local nodes: the bits of one process, whatever their number and whoever dies."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -64,6 +65,33 @@ def test_weights_are_those_of_one_process_for_any_number_of_samplers(tmp_path, n
         assert len(set(hosts)) == min(n_part, 2)  # over both nodes
         assert_same(trained(tmp_path, batch), alone)
         assert batch.n_replaced == 0
+
+
+def test_so_they_are_on_the_grid(tmp_path, nodes):
+    """The recommended recipe in small: staggered episodes that end within, over two nodes; two updates."""
+    from marl.algorithms.mappo import MAPPO
+    from marl.config.presets import recommended
+    from marl.environment.grid_training import make_trainer
+
+    base = recommended()
+    settings = dataclasses.replace(
+        base,
+        total_episodes=8,
+        episode_steps=8,
+        n_envs=4,
+        device="cpu",
+        ppo=dataclasses.replace(base.ppo, buffer_steps=32, minibatch_steps=16, epochs=2),
+        evaluation=dataclasses.replace(base.evaluation, eval_every=0),
+    )
+
+    def found(directory, **options):
+        with make_trainer(settings, MAPPO, directory, tensorboard=False, **options) as trainer:
+            trainer.run()
+            return trainer.algorithm.state()
+
+    expected = found(tmp_path / "alone")
+    with connected(nodes.address) as cluster:
+        assert_same(found(tmp_path / "elsewhere", cluster=cluster, samplers=2), expected)
 
 
 def test_an_actor_and_a_node_that_die_in_the_middle_change_no_bit(tmp_path, nodes, alone):
