@@ -186,3 +186,26 @@ def draw_from(environment: BatchedEnvironment, scenario: str) -> None:
             "it has no draw_from(scenario)"
         )
     environment.draw_from(scenario)
+
+
+@runtime_checkable
+class SeededEnvironment(BatchedEnvironment, Protocol):
+    """A batch that can be told which episodes to play next, as the replay of levels asks."""
+
+    def begin_next(self, seeds: IntArray) -> None:
+        """Episodes after the present ones are those of these seeds, [env, episode]; after them it draws its own."""
+        ...
+
+
+def begin_next(environment: BatchedEnvironment, seeds: IntArray) -> None:
+    """Has each environment play these episodes after its present one.
+
+    Raises:
+        TypeError: it cannot; the message says what it lacks.
+    """
+    if not isinstance(environment, SeededEnvironment):
+        raise TypeError(
+            f"the seeds of next episodes are given, but {type(environment).__name__} draws its own: "
+            "it has no begin_next(seeds)"
+        )
+    environment.begin_next(seeds)

@@ -16,7 +16,7 @@ from control.scenario.config import ScenarioConfig, ScenarioError
 from control.scenario.episode import EpisodeBuilder
 from control.task.closed_loop import ClosedLoop
 
-__all__ = ["FIXED", "StagedLoop", "require_same_grid"]
+__all__ = ["FIXED", "ScenarioChanged", "StagedLoop", "require_same_grid"]
 
 # What grid, plants, telemetry, observations and prices of a batch are built from; all else shapes single episodes.
 FIXED = (
@@ -39,6 +39,10 @@ FIXED = (
 )
 
 
+class ScenarioChanged(ScenarioError):
+    """A scenario changes what a batch keeps as it was built."""
+
+
 def require_same_grid(built: ScenarioConfig, other: ScenarioConfig) -> None:
     """Whether a batch of one scenario can draw episodes of the other.
 
@@ -47,11 +51,11 @@ def require_same_grid(built: ScenarioConfig, other: ScenarioConfig) -> None:
         other: the one it is to draw from.
 
     Raises:
-        ScenarioError: they differ in what a batch keeps as it was built; the message names it.
+        ScenarioChanged: they differ in what a batch keeps as it was built; the message names it.
     """
     changed = [name for name in FIXED if getattr(built, name) != getattr(other, name)]
     if changed:
-        raise ScenarioError(
+        raise ScenarioChanged(
             f"scenario {other.name!r} differs from {built.name!r} in {', '.join(changed)}, which a batch keeps as it "
             "was built: play it in a batch of its own."
         )

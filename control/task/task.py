@@ -203,6 +203,9 @@ class Task:
         ]
         self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
         self._stagger, self._auto_reset = stagger, auto_reset
+        self._queued: list[list[int]] = [
+            [] for _ in range(n_env)
+        ]  # seeds of the next episodes, [env][episode]
         self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
         self._last_action = np.zeros((n_env, case.n_resource))
         self._before_hz = np.zeros((n_env, case.n_resource))
@@ -238,6 +241,7 @@ class Task:
             if len(seeds) != self.n_env:
                 raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
             self._generators = [np.random.default_rng(checked_seed(seed)) for seed in seeds]
+        self._queued = [[] for _ in range(self.n_env)]
         whole = self.scenario.n_intervals
         self._length = np.full(self.n_env, whole)
         if seeds is not None and self._stagger:
@@ -245,6 +249,42 @@ class Task:
             self._length = np.array([1 + word % whole for word in words])
         self._start(np.arange(self.n_env))
         return self.observe()
+
+    def begin_next(self, seeds: IntArray) -> None:
+        """Episodes after the present ones are those of these seeds; then each environment's generator goes on.
+
+        Args:
+            seeds: of each environment's next episodes, one after the other, in the place of those named before,
+                [env, episode].
+
+        Raises:
+            ValueError: there is not a row for each environment, or a seed is negative.
+            TypeError: a seed is no whole number.
+        """
+        if len(seeds) != self.n_env:
+            raise ValueError(f"{len(seeds)} rows of seeds for {self.n_env} environments, expected one each")
+        self._queued = [[checked_seed(seed) for seed in row] for row in seeds]
+
+    def of_scenario(self, name: str) -> Task:
+        """The same task in another scenario, which may change what this batch keeps; no episode has begun in it.
+
+        Raises:
+            ScenarioError: there is no such scenario, or it contradicts itself.
+        """
+        return Task(
+            self.case,
+            self._series,
+            self._scenario_of(name),
+            self.n_env,
+            seed=self._seed,
+            observation=self.observation,
+            swing=self._swing,
+            reward=self.description.reward,
+            stagger=self._stagger,
+            auto_reset=self._auto_reset,
+            check=False,
+            physics=self.physics,
+        )
 
     def draw_from(self, scenario: str) -> None:
         """From now on new episodes are drawn from this scenario; those under way go on as they are.
@@ -263,12 +303,15 @@ class Task:
 
     def _builder_of(self, name: str) -> EpisodeBuilder:
         if name not in self._builders:
-            config = scenario_named(name, self.case)
-            if name in SCENARIOS:
-                config = replace(config, n_intervals=self.scenario.n_intervals)
+            config = self._scenario_of(name)
             require_same_grid(self.scenario, config)
             self._builders[name] = EpisodeBuilder(self.case, self._series, config)
         return self._builders[name]
+
+    def _scenario_of(self, name: str) -> ScenarioConfig:
+        """The scenario of this name, one of the project's own with episodes as long as this batch's."""
+        config = scenario_named(name, self.case)
+        return replace(config, n_intervals=self.scenario.n_intervals) if name in SCENARIOS else config
 
     def step(self, action: FloatArray) -> TaskStep:
         """One control interval of every episode; finished ones start anew.
@@ -313,6 +356,9 @@ class Task:
         if n_done > 0 and self._auto_reset:
             done = (terminated | truncated).nonzero()[0]
             self._length[done] = self.scenario.n_intervals
+            for env in done:
+                if self._queued[env]:
+                    self._generators[env] = np.random.default_rng(self._queued[env].pop(0))
             self._start(done)
             observation = self.observe()
         return TaskStep(
@@ -368,6 +414,8 @@ class Task:
             }
         if self._telemetry is not None:
             draws["telemetry"] = self._telemetry.get_state()
+        if any(self._queued):
+            draws["queued"] = [list(row) for row in self._queued]
         return draws | {
             "scenario": repr(self.scenario),
             "grid": self.case.identity,
@@ -413,6 +461,7 @@ class Task:
         self.draw_from(state.get("draws_from", ""))
         self._generators = [_generator(s) for s in state["generators"]]
         self._length = np.array(state["length"])
+        self._queued = [list(row) for row in state.get("queued", [[]] * n_env)]
         self._last_action = np.array(state["last_action"])
         self._before_hz = np.array(state["before_hz"])
         self._past_hz = np.array(state.get("past_hz", self._past_hz))

@@ -65,7 +65,7 @@ from marl.networks.behaviour import Behaviour, Errand, errand_of, require_plain
 from marl.networks.critic import Critic
 from marl.networks.memory import Memory
 from marl.networks.policy import Policy
-from marl.protocol import AgentGroup, Float32Array, Observation, Transition
+from marl.protocol import AgentGroup, Float32Array, FloatArray, Observation, Transition
 from marl.storage.rollout import Batch, Rollout, RolloutBuffer, minibatches
 from marl.storage.sequences import SequenceLayout
 from marl.storage.storage import Decision
@@ -158,6 +158,8 @@ class MAPPO:
             length=config.ppo.sequence_steps if config.network.remembers else 1,
             burn_in=config.ppo.burn_in_steps,
         )
+        # Of the last rollout, mean of |A| over values in the rewards' unit, [step, env]; for a curriculum of levels.
+        self.value_error: FloatArray = np.zeros((config.rollout_steps, config.n_envs))
         self._decision: Decision | None = None  # whose consequences are still to be observed
 
     @property
@@ -273,7 +275,14 @@ class MAPPO:
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
         """Rollout -> samples with shaped advantages and normalised targets; moves the value normaliser."""
-        return samples_of(rollout, self.policy.actors, self.critic, self.shaping, self.critic_memory)
+        batch, diagnostics = samples_of(
+            rollout, self.policy.actors, self.critic, self.shaping, self.critic_memory
+        )
+        wrong = (batch.returns - batch.values).abs() * batch.value_weights
+        std = self.critic.value_normaliser.std[self.critic.columns]  # of the unit that values are learned in
+        shape = rollout.terminated.shape
+        self.value_error = (wrong * std).mean(dim=1).reshape(shape).cpu().numpy().astype(np.float64)
+        return batch, diagnostics
 
     def learn(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learns from one rollout; `progress` in [0, 1] drives the schedules.

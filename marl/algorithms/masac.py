@@ -187,6 +187,9 @@ class MASAC:
         for critics in (self.critics, self.targets):
             critics.scaling.update(state)
 
+    def begin_episodes(self) -> None:
+        """All environments begin new episodes: there is no memory to begin anew, and the replay sees it for itself."""
+
     # -- learning ------------------------------------------------
 
     def update(self, progress: float) -> dict[str, float] | None:

@@ -29,6 +29,7 @@ LATER = (
     "exploration_density",
     "physics",
     "async_updates",
+    "curriculum",
 )
 
 

@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from marl.config.check import ConfigError, require
+from marl.config.curriculum import CurriculumConfig
 from marl.config.evaluation import EvaluationConfig
 from marl.config.network import LATER, NetworkConfig
 from marl.config.off_policy import OffPolicyConfig
@@ -27,6 +28,7 @@ __all__ = [
     "LATER",
     "AlgorithmName",
     "ConfigError",
+    "CurriculumConfig",
     "EvaluationConfig",
     "NetworkConfig",
     "OffPolicyConfig",
@@ -85,6 +87,8 @@ class TrainingConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     # The update.
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    # What training episodes are drawn from.
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     # Replay and soft actor-critic, for masac.
     off_policy: OffPolicyConfig = field(default_factory=OffPolicyConfig)
     # Periodic evaluation on held-out episodes: it chooses the best model.
@@ -98,6 +102,10 @@ class TrainingConfig:
         require(
             0 <= self.n_workers <= self.n_envs,
             f"n_workers = {self.n_workers}, expected from 0 to n_envs = {self.n_envs}",
+        )
+        require(
+            self.curriculum.curriculum != "replay" or self.algorithm != "masac",
+            'curriculum = "replay" scores episodes by advantages, which masac has none of: take "stages"',
         )
         if self.ppo.buffer_steps % self.n_envs != 0:
             near = min(
@@ -178,6 +186,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         "network": NetworkConfig,
         "ppo": PPOConfig,
         "off_policy": OffPolicyConfig,
+        "curriculum": CurriculumConfig,
         "evaluation": EvaluationConfig,
     }
     config: TrainingConfig = build(
@@ -219,6 +228,7 @@ FIXED_ON_RESUME = (
     "ppo.buffer_steps",
     "ppo.policy_average",
     "ppo.normalize_values",
+    "curriculum.curriculum",
     "off_policy.replay_steps",
     "off_policy.n_step",
     "off_policy.priority_exponent",

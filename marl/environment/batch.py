@@ -20,6 +20,7 @@ from control.task.limits import LimitCheck
 from control.task.observation import electrical_distance_pu
 from control.task.plant_telemetry import MESSAGE_SIZE, TELEMETRY
 from control.task.reward import RewardConfig
+from control.task.staged_loop import ScenarioChanged
 from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.protocol import AgentGroup, Float32Array, Messages, Observation, Transition
@@ -32,7 +33,7 @@ class GridBatch:
 
     def __init__(self, task: Task) -> None:
         """Args: task: what is played; it belongs to this batch from now on."""
-        self.task = task
+        self.task = self._built = task
         self._of_kind = task.of_kind
         # A single environment shows its agents rows of one array that is new at every step.
         self._shown = {
@@ -105,11 +106,28 @@ class GridBatch:
     def draw_from(self, scenario: str) -> None:
         """From now on new episodes are drawn from the scenario of this name; those under way go on as they are.
 
+        Where it changes what a batch keeps (`control.task.staged_loop.FIXED`), such as inertia or delays, the batch is
+        built anew, and waits for `reset` or `set_state`. Which of the two it is hangs on the scenario alone.
+
         Raises:
-            control.scenario.config.ScenarioError: there is none, or it changes what a batch keeps, see
-                `control.task.task.Task.draw_from`.
+            control.scenario.config.ScenarioError: there is none.
+            control.task.staged_loop.ScenarioChanged: agents would see other numbers in it, or others be in service.
         """
-        self.task.draw_from(scenario)
+        try:
+            self._built.draw_from(scenario)
+        except ScenarioChanged:
+            other = self._built.of_scenario(scenario)
+            if other.state_size != self.state_size or not np.array_equal(
+                _service(other), _service(self._built)
+            ):
+                raise
+            self.task = other
+        else:
+            self.task = self._built
+
+    def begin_next(self, seeds: IntArray) -> None:
+        """Episodes after the present ones are those of these seeds, [env, episode], see `Task.begin_next`."""
+        self.task.begin_next(seeds)
 
     def step(self, actions: Mapping[str, Float32Array]) -> Transition:
         """One control interval of every episode; finished ones start anew.
@@ -246,6 +264,10 @@ def _messages(task: Task, rows: IntArray) -> Messages:
     distance = np.maximum(distance, 0.0) / (float(np.median(between)) if between.any() else 1.0)
     np.fill_diagonal(distance, np.inf)  # nobody listens to itself
     return Messages(size=MESSAGE_SIZE, distance=tuple(tuple(row) for row in distance[rows].tolist()))
+
+
+def _service(task: Task) -> Any:
+    return True if task.in_service is None else task.in_service
 
 
 def _as_slice(rows: IntArray) -> slice | IntArray:

@@ -17,6 +17,7 @@ from marl.algorithms.algorithm import MakeAlgorithm
 from marl.cluster.connection import Cluster
 from marl.config.check import require
 from marl.config.training import ConfigError, TrainingConfig
+from marl.environment.curricula import curriculum_of
 from marl.environment.held_out import HeldOut
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
 from marl.environment.warm_start import start_of
@@ -142,7 +143,7 @@ def make_trainer(
         config: all settings.
         algorithm: builds the learner.
         directory: of the run.
-        curriculum: says by their names which scenarios episodes are drawn from; None stays with the configuration's.
+        curriculum: says by their names which scenarios episodes are drawn from; None asks the configuration.
         claim: on the directory, see `Trainer`.
         resume: take the run up from its last checkpoint.
         on_progress: called after every update.
@@ -170,7 +171,7 @@ def make_trainer(
         training_environments(config, cluster, samplers),
         algorithm=algorithm,
         directory=directory,
-        curriculum=curriculum,
+        curriculum=curriculum or curriculum_of(config),
         claim=claim,
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,

@@ -13,6 +13,7 @@ from marl.protocol import (
     IntArray,
     Observation,
     Transition,
+    begin_next,
     draw_from,
 )
 from marl.sampling.sampler import MakeEnvironment
@@ -62,6 +63,14 @@ class InlineSampler:
             TypeError: the environments know one scenario only.
         """
         draw_from(self.environment, scenario)
+
+    def begin_next(self, seeds: IntArray) -> None:
+        """Next episodes are those of these seeds, [env, episode].
+
+        Raises:
+            TypeError: the environments draw their own.
+        """
+        begin_next(self.environment, seeds)
 
     def get_state(self) -> dict[str, Any]:
         """The batch's own state."""

@@ -29,6 +29,7 @@ from marl.protocol import (
     IntArray,
     Observation,
     Transition,
+    begin_next,
     draw_from,
 )
 from marl.sampling.child_process import HelperProcess, WorkerError, answer, ignore_signals, portable
@@ -75,6 +76,8 @@ def _serve(
         assert environment is not None
         if name == "draw_from":
             return draw_from(environment, *arguments)
+        if name == "begin_next":
+            return begin_next(environment, *arguments)
         if name != "step":
             return getattr(environment, name)(*arguments)
         assert shared is not None
@@ -261,6 +264,14 @@ class WorkerBatch:
             TypeError: the environments know one scenario only.
         """
         self._call("draw_from", [(scenario,) for _ in self._shares])
+
+    def begin_next(self, seeds: IntArray) -> None:
+        """Next episodes are those of these seeds, [env, episode].
+
+        Raises:
+            TypeError: the environments draw their own.
+        """
+        self._call("begin_next", [(seeds[share],) for share in self._shares])
 
     def get_state(self) -> dict[str, Any]:
         """The workers' states, in their order."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from marl.protocol import IntArray
+from marl.protocol import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,9 @@ class Draw:
     scenario: str | None = None
     # One for each environment, [env]: episodes under way are broken off and new ones begin. None lets them go on.
     seeds: IntArray | None = None
+    # Of the episodes after those, [env, episode]; after them environments draw their own. It needs a
+    # `SeededEnvironment`; None leaves what was said before.
+    then: IntArray | None = None
 
 
 class Curriculum(Protocol):
@@ -55,6 +58,30 @@ class Curriculum(Protocol):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` returned."""
+        ...
+
+
+@runtime_checkable
+class LevelCurriculum(Curriculum, Protocol):
+    """A curriculum that learns from how wrong the critic was in the episodes that were played."""
+
+    def take_in(self, value_error: FloatArray, ended: BoolArray) -> None:
+        """Before `after_update`: what its rollout found.
+
+        Args:
+            value_error: how far the critic was off, 0 or more, [step, env].
+            ended: whether an episode ended with the step, [step, env].
+        """
+        ...
+
+
+@runtime_checkable
+class TellsValueErrors(Protocol):
+    """An algorithm that says how wrong its critic was."""
+
+    @property
+    def value_error(self) -> FloatArray:
+        """Of the last rollout, mean of |A| over values, [step, env]."""
         ...
 
 

@@ -28,14 +28,22 @@ from marl.config.training import TrainingConfig
 from marl.networks.policy import Policy
 from marl.protocol import (
     BatchedEnvironment,
+    BoolArray,
     Float32Array,
     FloatArray,
     Observation,
     Transition,
+    begin_next,
     draw_from,
 )
 from marl.sampling.episode_statistics import EpisodeSums, mean_over_steps
-from marl.training.curriculum import ConstantCurriculum, Curriculum, Draw
+from marl.training.curriculum import (
+    ConstantCurriculum,
+    Curriculum,
+    Draw,
+    LevelCurriculum,
+    TellsValueErrors,
+)
 from marl.training.dump import write_dump
 from marl.training.evaluation import Evaluation
 from marl.training.evaluator import Judge
@@ -109,6 +117,8 @@ class Trainer:
         self.config = config = config.validated_from(first_validation_seed)
         self.environment = environment
         self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed, first_validation_seed)
+        self._first_validation_seed = first_validation_seed
+        self._ended: list[BoolArray] = []  # of the steps since the last update, [step][env]
         self.directory = directory
         self.on_progress = on_progress
         self.metadata = dict(metadata or {})
@@ -137,6 +147,12 @@ class Trainer:
                 device=self.device,
             )
             self._away = RolloutsAway.of(environment, self.algorithm)
+            if isinstance(self.curriculum, LevelCurriculum) and not isinstance(
+                self.algorithm, TellsValueErrors
+            ):
+                raise ValueError(
+                    f"the curriculum replays episodes by the critic's errors, of which {self.algorithm.name} tells none"
+                )
             waiting: list[dict[str, Any]] = []
             judged: dict[str, Any] | None = None
             if resume:
@@ -309,6 +325,9 @@ class Trainer:
         values |= self._measured(terms)
         values |= speeds(run_state, before_s, n_step=run_state.steps - before_steps, spent_s=spent_s)
         self._logger.add(run_state.update, run_state.steps, values)
+        if isinstance(self.curriculum, LevelCurriculum):
+            assert isinstance(self.algorithm, TellsValueErrors)  # as the constructor has seen
+            self.curriculum.take_in(self.algorithm.value_error, np.array(self._ended))
         draw = self.curriculum.after_update(run_state.update / n_updates, terms)
         if draw is not None:
             self._draw(draw)
@@ -324,6 +343,7 @@ class Trainer:
         run_state = self.run_state
         collected: dict[str, list[FloatArray]] = {}
         diagnostics: dict[str, float] | None = None
+        self._ended = []
         while diagnostics is None:
             t0 = time.perf_counter()
             if self._away is None:
@@ -385,6 +405,7 @@ class Trainer:
         team = reward if reward.ndim == 1 else reward.mean(axis=1)
         for name, x in {"return": team, **transition.terms}.items():
             collected.setdefault(name, []).append(np.asarray(x, dtype=np.float64))
+        self._ended.append(np.asarray(transition.terminated) | np.asarray(transition.truncated))
         finished = self.sums.add(transition)
         if finished:
             self.run_state.add_episodes([float(x) for x in finished["return"]])
@@ -406,12 +427,24 @@ class Trainer:
         return f"the last checkpoint is {path}" if path.exists() else "no checkpoint has been written yet"
 
     def _draw(self, draw: Draw) -> None:
-        """Has the environments draw their episodes as the curriculum says."""
+        """Has the environments draw their episodes as the curriculum says.
+
+        Raises:
+            ValueError: it asks for an episode that is held out.
+        """
         if draw.scenario is not None:
             draw_from(self.environment, draw.scenario)
+        for seeds in (draw.seeds, draw.then):
+            if seeds is not None and seeds.size and int(seeds.max()) >= self._first_validation_seed:
+                raise ValueError(
+                    f"the curriculum draws seed {int(seeds.max())}, but those from {self._first_validation_seed} on "
+                    "are held out"
+                )
         if draw.seeds is not None:
             self.observation = self.environment.reset(draw.seeds)
             self.sums = EpisodeSums(self.environment.n_env)
+        if draw.then is not None:
+            begin_next(self.environment, draw.then)
 
     def _measured(self, terms: Mapping[str, float]) -> dict[str, float]:
         """Tags of what the rollout measured."""

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from control.scenario.suites import SCENARIOS
+from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
 from marl import checkpoint
 from marl.algorithms.registry import algorithm_named
 from marl.config.training import EvaluationConfig, NetworkConfig, OffPolicyConfig, PPOConfig, TrainingConfig
 from marl.environment.batch import make_batch
+from marl.environment.curricula import GRID_STAGES
 from marl.sampling.inline import InlineSampler
 from marl.training.curriculum import Draw
+from marl.training.level_replay import LevelReplay
+from marl.training.stages import StageCurriculum
 from marl.training.trainer import Trainer
 
 SETTINGS = TrainingConfig(
@@ -150,6 +153,58 @@ def test_a_curriculum_of_two_stages_trains_on_the_grid_and_resumes_between_them(
     assert "" in between["drawn_from"]  # an episode of the first stage is still under way
     train(tmp_path / "killed", config=config, curriculum=CalmThenOutages(), resume=True)
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "killed")
+
+
+SHORT = replace(
+    SETTINGS,
+    total_episodes=8,
+    episode_steps=20,
+    checkpoint_every=1,
+    scenario="training",
+    ppo=replace(SETTINGS.ppo, buffer_steps=16, minibatch_steps=8),
+)
+
+
+def killed_and_resumed(directory, config, make_curriculum, at):
+    """The same run whole, and killed after this update and taken up again."""
+
+    def kill(progress):
+        if progress.update == at:
+            raise Killed
+
+    whole = train(directory / "whole", config=config, curriculum=make_curriculum())
+    with contextlib.suppress(Killed):
+        train(directory / "killed", config=config, curriculum=make_curriculum(), on_progress=kill)
+    resumed = train(directory / "killed", config=config, curriculum=make_curriculum(), resume=True)
+    assert_same_checkpoint(directory / "whole", directory / "killed")
+    return whole, resumed
+
+
+def test_stages_of_the_grid_change_inertia_and_delay_and_resume_in_them(tmp_path):
+    """Whatever is measured is enough: a stage for two updates each; the kill comes in the last, with a late SCADA."""
+
+    def make():
+        return StageCurriculum(GRID_STAGES, threshold=-1.0, n_update=2, seed=0, below=VALIDATION_SEEDS.first)
+
+    whole, resumed = killed_and_resumed(tmp_path, SHORT, make, at=9)
+    for trainer in (whole, resumed):
+        task = trainer.environment.environment.task
+        assert trainer.curriculum.scenario == task.scenario.name == "training_delay"
+        assert task.scenario.scada_delay_intervals == 3
+        assert task.scenario.inertia_scale_to_mws == 110_000.0
+
+
+def test_levels_are_replayed_on_the_grid_and_resumed(tmp_path):
+    def make():
+        return LevelReplay(
+            size=4, share=0.5, temperature=0.1, staleness=0.1, seed=0, below=VALIDATION_SEEDS.first
+        )
+
+    whole, resumed = killed_and_resumed(tmp_path, SHORT, make, at=7)
+    assert whole.curriculum.levels == resumed.curriculum.levels
+    assert len(whole.curriculum.levels) == 4  # forty steps are one or two episodes of each environment
+    queued = [t.environment.environment.task.get_state()["queued"] for t in (whole, resumed)]
+    assert queued[0] == queued[1] == [row[1:] for row in whole.curriculum.state()["playing"]]
 
 
 def assert_same_checkpoint(*runs):

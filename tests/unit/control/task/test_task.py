@@ -241,6 +241,34 @@ def test_a_state_between_two_scenarios_goes_on_bit_for_bit():
     assert task._drawn_from == ["n1", "n1"]
 
 
+def test_next_episodes_are_those_of_the_seeds_named_ahead_and_then_the_generators_own():
+    """Episodes of 8: seeds 11 and 12 come second and third as `reset` plays them, and a copy goes on in between."""
+    task = make_task(SHORT, 2, check=False)
+    alone = make_task(SHORT, 2, check=False)
+    task.reset(np.array([3, 4]))
+    task.begin_next(np.array([[11, 13], [12, 14]]))
+    actions = actions_of(24, 2)
+    for action in actions[:8]:
+        task.step(action)
+    assert task.get_state()["queued"] == [[13], [14]]
+    copy = make_task(SHORT, 2, check=False)
+    copy.set_state(task.get_state())
+    for seeds, block in (([11, 12], actions[8:16]), ([13, 14], actions[16:])):
+        alone.reset(np.array(seeds))
+        for one, another in zip(powers(task)[0], powers(alone)[0], strict=True):
+            np.testing.assert_array_equal(one, another)
+        for action in block:
+            mine, its = task.step(action), alone.step(action)
+            np.testing.assert_array_equal(mine.reward, its.reward)
+            np.testing.assert_array_equal(mine.reward, copy.step(action).reward)
+    assert "queued" not in task.get_state()
+    task.begin_next(np.array([[7], [8]]))
+    task.reset(np.array([3, 4]))  # what was named ahead is forgotten
+    assert "queued" not in task.get_state()
+    with pytest.raises(ValueError, match="1 rows of seeds for 2 environments"):
+        task.begin_next(np.array([[1]]))
+
+
 def test_who_never_asks_for_another_scenario_has_the_state_of_before():
     task = make_task(SHORT, 1, check=False)
     task.reset(np.array([1]))
