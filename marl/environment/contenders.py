@@ -24,7 +24,7 @@ from marl.environment.trained_grid import require_its_grid
 from marl.kernels.rehearsal import PACKAGES, rehearse
 from marl.networks.policy import Policy
 
-__all__ = ["MakeGrid", "MakeTrainingGrid", "learned", "make_grid", "make_training_grid"]
+__all__ = ["MakeGrid", "MakeTrainingGrid", "learned", "make_grid"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class MakeTrainingGrid:
         return make_batch(config, n_env, observation=observation, case=self.case, check=False)
 
 
-make_grid, make_training_grid = MakeGrid(), MakeTrainingGrid()  # of the 68-bus system
+make_grid = MakeGrid()  # of the 68-bus system
 
 
 def learned(name: str) -> Contender:

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
 from control.scenario.task_grid import open_task_grid
+from marl.environment import make_batch, parallel_env
+from marl.environment.gymnasium_env import joint_env
 from marl.environment.trained_grid import OtherGrid, about_grid, case_of, require_its_grid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,3 +90,30 @@ def test_a_model_acts_on_its_own_grid_alone():
         require_its_grid(about, published, "model")
     with pytest.raises(OtherGrid, match="which has changed since"):
         require_its_grid(about | {"grid": "case9 0123456789abcdef"}, other, "model")
+
+
+@pytest.mark.parametrize("n_area", [1, 3])
+def test_level_area_takes_any_number_of_areas_in_every_interface(tmp_path, n_area):
+    """case9 has three machines; with one area it is what level `system` plays."""
+    path = tmp_path / "small.toml"
+    path.write_text(f'grid = "case9"\nn_areas = {n_area}\n')
+    batch = make_batch("n1", 1, case=str(path), level="area", auto_reset=False)
+    assert batch.loop.grid.n_group == n_area
+    zoo = parallel_env(scenario="n1", case=str(path), level="area")
+    joint = joint_env("n1", case=str(path), level="area")
+    system = make_batch("n1", 1, case=str(path), level="system", auto_reset=False)
+    seeds, rng = np.array([7]), np.random.default_rng(0)
+    batch.reset(seeds)
+    system.reset(seeds)
+    zoo.reset(seed=7)
+    joint.reset(seed=7)
+    for _ in range(5):
+        action = rng.uniform(-1.0, 1.0, len(joint.names)).astype(np.float32)
+        by_name = {name: action[k : k + 1] for k, name in enumerate(joint.names)}
+        of_group = {g.name: np.array([[by_name[a] for a in g.agents]]) for g in batch.groups}
+        step, coi = batch.step(of_group), system.step(of_group)
+        reward = zoo.step(by_name)[1]
+        assert step.reward[0] == reward[joint.names[0]] == joint.step(action)[1]
+        assert np.isfinite(step.observation.state).all()
+        if n_area == 1:
+            np.testing.assert_array_equal(step.observation.state, coi.observation.state)
