@@ -19,3 +19,4 @@ def test_every_name_that_a_configuration_takes_is_a_learner():
 def test_a_learner_calls_itself_by_the_name_it_was_asked_for(name):
     algorithm = algorithm_named(name)(TrainingConfig(algorithm=name), GROUPS, 3)
     assert algorithm.name == name
+    algorithm.begin_episodes()  # as a curriculum may ask of any
