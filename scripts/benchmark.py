@@ -70,6 +70,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         own_grids,
         power_flow,
         processes,
+        reduced,
         security,
         simulator,
     )
@@ -79,6 +80,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         "simulator": lambda: simulator.measure(options.repeats),
         "own_grids": lambda: own_grids.measure(sorted(wanted), options.repeats),
         "batch_size": lambda: batch_size.measure(options.repeats),
+        "reduced": lambda: reduced.measure(options.repeats),
         "power_flow": lambda: power_flow.measure(sorted(wanted)),
         "first_step": lambda: first_step.measure(options.repeats),
         "security": security.contingency_times,

@@ -238,6 +238,11 @@ class ClosedLoop:
         return self._episodes.redispatched
 
     @property
+    def own_df_hz(self) -> FloatArray:
+        """Frequency deviation at the plants' buses, [env, resource]."""
+        return self.bus_df_hz[:, self.case.resource.bus]
+
+    @property
     def renewable_mw(self) -> FloatArray:
         """What wind and sun have to give at the interval's end [MW], [env, renewable]."""
         return self.grid.injections.renewable_mw

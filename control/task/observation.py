@@ -50,6 +50,7 @@ from grid_model.network.topology import weighted_laplacian
 
 __all__ = [
     "Measured",
+    "ObservedPlants",
     "Observer",
     "electrical_distance_pu",
     "electrically_nearest_buses",
@@ -220,7 +221,7 @@ class Measured(NamedTuple):
     past_hz: FloatArray  # [past, env, resource]
 
 
-class _Plants(NamedTuple):
+class ObservedPlants(NamedTuple):
     """What the views need of plants and grid; arrays lead with the resource unless said otherwise."""
 
     bus: IntArray
@@ -244,6 +245,7 @@ class Observer:
 
     Attributes:
         nearest: electrically nearest buses of each plant, [resource, nearest].
+        plants: what the views need of plants and grid.
         size: numbers of an agent's view; state_size: of the critic's.
     """
 
@@ -264,7 +266,7 @@ class Observer:
         has_load = at_bus.any(axis=0) & (own_mw > 0.0)  # what a file feeds in as a negative load is none
         self.size, self.state_size = size, state_size(case)
         self.nearest = electrically_nearest_buses(case, bus)
-        self._plants = _Plants(
+        self.plants = ObservedPlants(
             bus=bus,
             nearest=self.nearest,
             own_load=at_bus.argmax(axis=0),
@@ -286,12 +288,12 @@ class Observer:
         n_env, n_resource = now.output_mw.shape
         agents = np.empty((n_env, n_resource, self.size), dtype=np.float32)
         state = np.empty((n_env, self.state_size), dtype=np.float32)
-        _fill(now, self._plants, agents, state)
+        _fill(now, self.plants, agents, state)
         return agents, state
 
 
 @compiled
-def _fill(now: Measured, plants: _Plants, agents: Float32Array, state: Float32Array) -> None:
+def _fill(now: Measured, plants: ObservedPlants, agents: Float32Array, state: Float32Array) -> None:
     """Both views, environment by environment; see Observer.observe."""
     n_env, n_bus = now.bus_df_hz.shape
     n_resource, n_nearest = plants.nearest.shape

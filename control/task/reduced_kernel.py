@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import FloatArray, IntArray
-from control.plants.fleet import PlantParameters
+from control.plants.fleet import BESS, PlantParameters
 from control.plants.fleet_lanes import advance_block
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, fma, load, store
+from grid_model.reduced.lanes import gather_columns
 from grid_model.reduced.motion import (
     Constants,
     Groups,
@@ -27,17 +28,17 @@ from grid_model.reduced.motion import (
     move_groups,
 )
 
-__all__ = ["NEVER", "ReducedArrays", "ReducedState", "Stored", "advance_interval", "take_segment"]
-
-NEVER = 2**62  # an interval that does not come
+__all__ = ["Outcome", "ReducedArrays", "ReducedState", "Stored", "advance_interval", "take_segment"]
 
 
 class Stored(NamedTuple):
     """Episodes as the kernel reads them; `slot` is where an episode lies."""
 
-    # A, D, curtailable power of each group, rooms up and down of each machine, then what is observed: loads, wind and
-    # sun, schedule, forecast, hour, weekday, elements out, [slot, time, column].
+    # At an interval's beginning D and what is curtailed per Hz of each group, rooms up and down of each machine; at its
+    # end A of each group, and what is observed: see `reduced_loop.Columns`. Flat: [slot x time x column].
     rows: npt.NDArray[np.float32]
+    n_time: int
+    n_column: int
     # Interval and step at which it begins, A before and after, share of governors kept, then `motion`'s rows of it,
     # [slot, segment, row].
     segments: FloatArray
@@ -71,6 +72,15 @@ class ReducedArrays(NamedTuple):
     record: Record
 
 
+class Outcome(NamedTuple):
+    """What an interval came to for the plants, to be filled, [env, resource]."""
+
+    change_mw: FloatArray  # of the commands
+    rebound_mw: FloatArray  # by which rebound moved the set-points besides
+    output_mw: FloatArray
+    utilisation: FloatArray  # state of charge, or share of the range in use
+
+
 @compiled
 def take_segment(arrays: ReducedArrays, env: int, which: int) -> None:
     """From now on this segment of its episode holds in an environment."""
@@ -84,20 +94,24 @@ def take_segment(arrays: ReducedArrays, env: int, which: int) -> None:
 
 
 @compiled
-def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: FloatArray) -> None:
+def advance_interval(arrays: ReducedArrays, action: FloatArray, outcome: Outcome) -> None:
     """Every environment through one control interval.
 
     Args:
         arrays: of them state and record are changed.
         action: -1 to 1, [env, resource].
-        change_mw: filled with the change of each plant's command [MW], [env, resource].
+        outcome: filled in.
     """
     sizes, constants, stored, state = arrays.sizes, arrays.constants, arrays.stored, arrays.state
     n_group, n_plant, n_machine = sizes.n_group, sizes.n_plant, sizes.n_machine
     n_env, n_step = action.shape[0], constants.n_step
-    n_given = 3 * n_group + 2 * n_machine
+    n_given = 2 * n_group + 2 * n_machine
+    n_time, n_column = stored.n_time, stored.n_column
     asked, change = np.zeros((n_plant, N_LANE)), np.empty((n_plant, N_LANE))
-    given, end_mw = np.zeros((n_given, N_LANE)), np.zeros((n_group, N_LANE))
+    given, end_mw = np.zeros((n_given + N_LANE, N_LANE)), np.zeros((n_group, N_LANE))
+    interval_mw = np.zeros((n_group, N_LANE))  # A at the interval's end
+    before_at = np.zeros(N_LANE, dtype=np.int64)
+    plants = arrays.plants
     set_point = np.empty((3 * n_plant, N_LANE))
     work = np.empty((8 * n_group + sizes.n_lag * n_group + n_group * n_group, N_LANE))
     groups = Groups(state.groups, state.segment, state.dead_band_hz)
@@ -110,17 +124,16 @@ def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: Float
         for lane in range(here):
             e = first + lane
             state.interval[e] += 1
-            slot, at = stored.slot[e], state.interval[e]
-            for k in range(n_group):
-                given[k, lane] = stored.rows[slot, at, k]
-            for k in range(n_group, n_given):
-                given[k, lane] = stored.rows[slot, at - 1, k]
+            before_at[lane] = (stored.slot[e] * n_time + state.interval[e] - 1) * n_column
+            for g in range(n_group):
+                interval_mw[g, lane] = stored.rows[before_at[lane] + n_column + n_given + g]
             for i in range(n_plant):
                 asked[i, lane] = action[e, i]
+        for column in range(0, n_given, N_LANE):
+            gather_columns(stored.rows, before_at, column, given, column)
         for i in range(n_plant):
-            for lane in range(N_LANE):
-                set_point[i, lane] = state.set_point_mw[base + i, lane]
-                set_point[n_plant + i, lane] = state.output_mw[base + i, lane]
+            store(set_point, i, load(state.set_point_mw, base + i))
+            store(set_point, n_plant + i, load(state.output_mw, base + i))
         advance_block(
             base,
             state.command_mw,
@@ -133,10 +146,18 @@ def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: Float
             change,
         )
         for i in range(n_plant):
-            for lane in range(N_LANE):
-                set_point[2 * n_plant + i, lane] = state.set_point_mw[base + i, lane]
+            store(set_point, 2 * n_plant + i, load(state.set_point_mw, base + i))
             for lane in range(here):
-                change_mw[first + lane, i] = change[i, lane]
+                e, x = first + lane, state.output_mw[base + i, lane]
+                outcome.change_mw[e, i] = change[i, lane]
+                moved_mw = set_point[2 * n_plant + i, lane] - set_point[i, lane]
+                outcome.rebound_mw[e, i] = moved_mw - change[i, lane]
+                outcome.output_mw[e, i] = x
+                if plants.kind[i] == BESS:
+                    outcome.utilisation[e, i] = state.energy_mwh[base + i, lane] / plants.capacity_mwh[i]
+                else:
+                    reach_mw = plants.high_mw[i] if x >= 0.0 else -plants.low_mw[i]
+                    outcome.utilisation[e, i] = x / reach_mw if reach_mw > 0.0 else 0.0
         begin_record(sizes, block, state.groups, arrays.record)
         step = 0
         while True:
@@ -148,7 +169,7 @@ def advance_interval(arrays: ReducedArrays, action: FloatArray, change_mw: Float
                 for lane in range(here):
                     e = first + lane
                     for g in range(n_group):
-                        target = given[g, lane]
+                        target = interval_mw[g, lane]
                         if switching[lane]:
                             target = stored.segments[stored.slot[e], state.segment_now[e] + 1, 2 + g]
                         now = state.groups[block * 7 * n_group + 4 * n_group + g, lane]

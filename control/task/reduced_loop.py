@@ -8,6 +8,7 @@ frequency at which the grid is lost; circuits and voltages count as within their
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,29 +21,42 @@ from control.plants.fleet import Fleet, FleetState, capacity_utilisation
 from control.scenario.config import ScenarioConfig
 from control.scenario.episode import Episode, EpisodeBuilder
 from control.scenario.fleet_sizing import fleet_of
+from control.scenario.suites import SeedRange, require_training_seed
 from control.task.limits import FrequencyLimits, LimitCheck
+from control.task.observation import Observer
 from control.task.reduced_episode import EpisodeReducer, ReducedEpisode
 from control.task.reduced_kernel import (
+    Outcome,
     ReducedArrays,
     ReducedState,
     Stored,
     advance_interval,
     take_segment,
 )
+from control.task.reduced_observation import N_SLOT, Past, View, observe_blocks, remember_blocks
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.held import hold
 from grid_model.kernels.lanes import N_LANE
 from grid_model.reduced.motion import Constants, Record, Sizes
 
-__all__ = ["STEP_S", "ReducedError", "ReducedLoop"]
+__all__ = ["POOL_SEEDS", "STEP_S", "ReducedError", "ReducedLoop", "is_plain"]
+
+Float32Array = npt.NDArray[np.float32]
 
 STEP_S = 0.1  # of integration: the modes between areas take 1 to 3 s, and governors' valves follow exactly
 FEW_SEGMENTS = 4  # room for so many at first
+# Training seeds of pools: the same in every run, and far from those for choosing models.
+POOL_SEEDS = SeedRange(first=2**30, count=65_536)
 
 
 class ReducedError(RuntimeError):
     """Something was asked for that only the full simulator has; the message says so."""
+
+
+def is_plain(scenario: ScenarioConfig) -> bool:
+    """Whether telemetry is late and nothing else."""
+    return scenario.packet_loss == 0.0 and scenario.scada_noise == 0.0 and scenario.scada_bias == 0.0
 
 
 class Columns(NamedTuple):
@@ -54,6 +68,7 @@ class Columns(NamedTuple):
     forecast: int
     hour: int
     weekday: int
+    feature: int  # of the critic: sine and cosine of hour and weekday, load level, renewable share
     elements_out: int
     n: int
 
@@ -68,6 +83,18 @@ class PackedEpisode(NamedTuple):
     episode: Episode | None
 
 
+def _without_series(episode: Episode | None) -> Episode | None:
+    """What is left of an episode without its arrays over time: its beginning and its events."""
+    if episode is None:
+        return None
+    series: dict[str, Any] = {
+        f.name: np.empty((0, *getattr(episode, f.name).shape[1:]))
+        for f in fields(episode)
+        if isinstance(getattr(episode, f.name), np.ndarray)
+    }
+    return replace(episode, **series)
+
+
 class ReducedLoop:
     """A batch of episodes of one scenario on the reduced model; attributes as of `ClosedLoop`."""
 
@@ -80,14 +107,28 @@ class ReducedLoop:
         *,
         swing: SwingConfig | None = None,
         limits: FrequencyLimits | None = None,
+        pool: int = 0,
     ) -> None:
-        """Build the batch; arguments as of `ClosedLoop`.
+        """Build the batch.
+
+        Args:
+            case: see `ClosedLoop`, as for the next five.
+            series: likewise.
+            scenario: likewise.
+            n_env: likewise.
+            swing: likewise.
+            limits: likewise.
+            pool: episodes of POOL_SEEDS that are drawn once, and then again and again, with other states of charge of
+                the batteries; none if 0: every episode is new.
 
         Raises:
-            ValueError: n_env is not positive, the level is `machine`, or batteries respond to frequency by themselves.
+            ValueError: n_env is not positive, pool is negative or too large, the level is `machine`, or batteries
+                respond to frequency by themselves.
         """
         if n_env < 1:
             raise ValueError(f"n_env = {n_env}, expected at least 1")
+        if not 0 <= pool <= POOL_SEEDS.count:
+            raise ValueError(f"pool = {pool}, expected 0 to {POOL_SEEDS.count} episodes")
         self.case, self.scenario, self.n_env = case, scenario, n_env
         self.limits = limits or FrequencyLimits()
         self.fleet: Fleet = fleet_of(case, scenario)
@@ -110,11 +151,18 @@ class ReducedLoop:
             self._reducer.n_group, case.n_machine, case.n_resource, case.n_bus, len(lag_s)
         )
         g, m = sizes.n_group, sizes.n_machine
-        at = 3 * g + 2 * m + np.cumsum([0, case.n_load, case.n_renewable, 1, 5, 1, 1, 1])
+        at = 3 * g + 2 * m + np.cumsum([0, case.n_load, case.n_renewable, 1, 5, 1, 1, 6, 1])
+        at[-1] += -at[-1] % N_LANE  # read in eights
         self._columns = Columns(*(int(k) for k in at))
+        self._nominal_mw = float(case.load.p_mw.sum())
         self._first_row = 2 + 3 * g
-        self._rows = np.zeros((n_env, n_time, self._columns.n), dtype=np.float32)
-        self._segments = np.zeros((n_env, FEW_SEGMENTS, self._first_row + sizes.segment))
+        n_slot = 0 if pool > 0 else n_env
+        self._rows = np.zeros((n_slot, n_time, self._columns.n), dtype=np.float32)
+        self.pool = pool
+        self._pool_of: dict[EpisodeBuilder, int] = {}
+        self._pooled: list[PackedEpisode] = []
+        self._slot = np.arange(n_env)
+        self._segments = np.zeros((n_slot, FEW_SEGMENTS, self._first_row + sizes.segment))
 
         def blocks(n_row: int) -> FloatArray:
             return np.zeros((n_block * n_row, N_LANE))
@@ -152,6 +200,14 @@ class ReducedLoop:
         )
         self._curtail_per_hz = 0.0 if over is None else 1.0 / (over.renewable_droop * case.f0_hz)
         self._record = Record(*(np.zeros((n_block, N_LANE)) for _ in range(5)))
+        # Losses and noise are a signal's own; late telemetry without them is read off what was.
+        self.plain_telemetry = is_plain(scenario)
+        self._delay = np.array(scenario.scada.delay_intervals, dtype=np.int64)
+        self._sent_hz = np.zeros((N_SLOT * n_block * (g + 1), N_LANE))
+        self._own_hz = np.zeros((n_env, case.n_resource))
+        self._blocks = np.arange(n_block)
+        self._view: View | None = None
+        self._n_seen = (0, 0)
         self._hold()
         self.scada = Scada(
             config=scenario.scada,
@@ -170,7 +226,9 @@ class ReducedLoop:
                 plants=self.fleet.parameters,
                 plant_decay=np.exp(-self.scenario.interval_s / self.fleet.lag_s),
                 load_fade=float(np.exp(-self.scenario.interval_s / self._reducer.config.load.recovery_s)),
-                stored=Stored(self._rows, self._segments, np.arange(self.n_env)),
+                stored=Stored(
+                    self._rows.ravel(), self._rows.shape[1], self._columns.n, self._segments, self._slot
+                ),
                 state=self._state,
                 record=self._record,
             )
@@ -266,27 +324,72 @@ class ReducedLoop:
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
         """Start a new episode in each environment named, drawn from its own generator."""
         for env, generator in zip(np.asarray(envs).tolist(), generators, strict=True):
-            packed = self._pack(self._reducer.reduce(generator, self._constants.dt_s, self.builders[env]))
-            self._store(env, packed)
-            self._begin(env, packed)
-        self.scada.reset(envs, [self._key[env] for env in envs], self._signals()[envs])
+            if self.pool > 0:
+                first = self._first_of_pool(self.builders[env])
+                self._slot[env] = first + int(generator.integers(self.pool))
+                low, high = self.scenario.soc_start_min, self.scenario.soc_start_max
+                drawn = self._pooled[self._slot[env]]._replace(
+                    soc_start=generator.uniform(low, high, len(self.fleet.bess)),
+                    scada_key=int(generator.integers(0, 2**63)),
+                )
+                self._begin(env, drawn)
+            else:
+                packed = self._pack(self._reducer.reduce(generator, self._constants.dt_s, self.builders[env]))
+                self._store(env, packed)
+                self._begin(env, packed)
+        if self._view is None:
+            self.scada.reset(envs, [self._key[env] for env in envs], self._signals()[envs])
+        else:
+            self._own_hz = self._own_hz.copy()
+            self._own_hz[envs] = 0.0
+
+    def _first_of_pool(self, builder: EpisodeBuilder) -> int:
+        """Slot of the first episode of a builder's pool, which is drawn when it is asked for first."""
+        if builder not in self._pool_of:
+            first = len(self._pooled)
+            self._pool_of[builder] = first
+            rows = np.zeros((first + self.pool, *self._rows.shape[1:]), dtype=np.float32)
+            rows[:first] = self._rows[:first]
+            segments = np.zeros((first + self.pool, *self._segments.shape[1:]))
+            segments[:first] = self._segments[:first]
+            self._rows, self._segments = rows, segments
+            for k in range(self.pool):
+                seed = POOL_SEEDS.first + k
+                require_training_seed(seed)
+                generator = np.random.default_rng(seed)
+                packed = self._pack(self._reducer.reduce(generator, self._constants.dt_s, builder))
+                self._store(first + k, packed)
+                self._pooled.append(
+                    packed._replace(rows=packed.rows[:0].copy(), episode=_without_series(packed.episode))
+                )
+            self._hold()
+        return self._pool_of[builder]
 
     def _pack(self, episode: ReducedEpisode) -> PackedEpisode:
         """As the kernels read it."""
         drawn, order = episode.episode, self._reducer.machine_order
+        day = 2.0 * np.pi * drawn.hour_of_day / 24.0
+        week = 2.0 * np.pi * drawn.day_of_week / 7.0
+        load_mw = episode.load_mw.sum(axis=1)
         rows = np.concatenate(
             [
-                episode.accelerating_mw,
                 episode.damping_mw_per_hz,
                 episode.curtailable_mw * self._curtail_per_hz,
                 episode.room_up_mw[:, order],
                 episode.room_down_mw[:, order],
+                episode.accelerating_mw,
                 episode.load_mw,
                 episode.renewable_mw,
                 episode.schedule_mw[:, None],
                 episode.forecast_mw,
                 drawn.hour_of_day[:, None],
                 drawn.day_of_week[:, None],
+                np.sin(day)[:, None],
+                np.cos(day)[:, None],
+                np.sin(week)[:, None],
+                np.cos(week)[:, None],
+                (load_mw / self._nominal_mw)[:, None],
+                (episode.renewable_mw.sum(axis=1) / load_mw)[:, None],
                 episode.elements_out[:, None],
             ],
             axis=1,
@@ -322,7 +425,7 @@ class ReducedLoop:
             more[:, : self._segments.shape[1]] = self._segments
             self._segments = more
             self._hold()
-        self._rows[slot] = packed.rows
+        self._rows[slot, :, : packed.rows.shape[1]] = packed.rows
         self._segments[slot] = 0.0
         self._segments[slot, :n] = packed.segments
 
@@ -339,6 +442,7 @@ class ReducedLoop:
         energy_mwh = packed.soc_start * self.fleet.energy_mwh[bess]
         state.energy_mwh.reshape(-1, n, N_LANE)[block, bess, lane] = energy_mwh
         self.interval[env] = 0
+        self._sent_hz.reshape(N_SLOT, -1, self._sizes.n_group + 1, N_LANE)[:, block, :, lane] = 0.0
         take_segment(self._arrays, env, 0)
 
     # One interval --------------------------------------------------------------------------------------------------
@@ -354,39 +458,97 @@ class ReducedLoop:
             raise RuntimeError(
                 f"the episodes of {over} of {self.n_env} environments are over; call reset first"
             )
-        before = self.resources
-        change_mw = np.empty((self.n_env, self._sizes.n_plant))
-        advance_interval(self._arrays, np.ascontiguousarray(action, dtype=np.float64), change_mw)
-        after = self.resources
-        self.scada.advance(self._signals())
-        lowest, highest = (x.ravel()[: self.n_env] for x in (self._record.lowest_hz, self._record.highest_hz))
-        largest = np.maximum(-lowest, highest)
-        beyond = ~(largest <= self.limits.violation_hz)
-        never: BoolArray = np.zeros(self.n_env, dtype=np.bool_)
-        n_env = self.n_env
+        n_env, n_plant = self.n_env, self._sizes.n_plant
+        outcome = Outcome(*np.empty((4, n_env, n_plant)))
+        advance_interval(self._arrays, np.ascontiguousarray(action, dtype=np.float64), outcome)
+        if self._view is None:
+            self.scada.advance(self._signals())
+        else:
+            self._own_hz = np.empty((n_env, n_plant))
+            remember_blocks(self._arrays, self._view, self._own_hz)
+        record = (x.ravel()[:n_env] for x in self._record)
+        square_hz2, narrow, wide, lowest_hz, highest_hz = record
+        largest_hz = np.maximum(-lowest_hz, highest_hz)
+        beyond = ~(largest_hz <= self.limits.violation_hz)
+        never: BoolArray = np.zeros((3, n_env), dtype=np.bool_)
         return LimitCheck(
-            sum_bus_square_hz2=self._record.square_hz2.ravel()[:n_env].copy(),
-            set_point_change_mw=change_mw,
-            rebound_change_mw=after.set_point_mw
-            - after.command_mw
-            - (before.set_point_mw - before.command_mw),
+            sum_bus_square_hz2=square_hz2.copy(),
+            set_point_change_mw=outcome.change_mw,
+            rebound_change_mw=outcome.rebound_mw,
             frequency_violation=beyond,
-            branch_violation=never,
-            voltage_violation=never.copy(),
-            unserved_violation=never.copy(),
+            branch_violation=never[0],
+            voltage_violation=never[1],
+            unserved_violation=never[2],
             violations=beyond.astype(np.int64),
-            grid_lost=~(largest <= self.limits.lost_hz),
-            max_abs_df_hz=largest,
-            within_36_mhz=self._record.narrow.ravel()[:n_env].copy(),
-            within_200_mhz=self._record.wide.ravel()[:n_env].copy(),
-            loading_percent=np.zeros((n_env, self.case.n_branch)),
-            vm_pu=np.ones((n_env, self.case.n_bus)),
+            grid_lost=~(largest_hz <= self.limits.lost_hz),
+            max_abs_df_hz=largest_hz,
+            within_36_mhz=narrow.copy(),
+            within_200_mhz=wide.copy(),
+            loading_percent=np.zeros((n_env, 1)),
+            vm_pu=np.ones((n_env, 1)),
             unserved_mw=np.zeros(n_env),
-            bus_df_hz=self.bus_df_hz,
-            resource_mw=after.output_mw,
-            utilisation=capacity_utilisation(after, self.fleet),
+            bus_df_hz=self.bus_df_hz if self._view is None else self._own_hz,
+            resource_mw=outcome.output_mw,
+            utilisation=outcome.utilisation,
             bus_live=self._always,
         )
+
+    @property
+    def own_df_hz(self) -> FloatArray:
+        """Frequency deviation at the plants' buses, [env, resource]."""
+        return self._own_hz if self._view is not None else self.bus_df_hz[:, self.case.resource.bus]
+
+    def look_by(self, observer: Observer) -> None:
+        """Make observations from now on, as an observer of the full simulator would."""
+        plants, columns = observer.plants, self._columns
+
+        def per(mw: FloatArray) -> FloatArray:
+            found: FloatArray = np.where(mw > 0.0, 1.0 / np.where(mw > 0.0, mw, 1.0), 0.0)
+            return found
+
+        self._view = hold(
+            View(
+                plants=plants,
+                per_range_mw=1.0 / plants.range_mw,
+                per_high_mw=per(plants.high_mw),
+                per_low_mw=per(-plants.low_mw),
+                per_capacity_mwh=1.0 / plants.capacity_mwh,
+                load=columns.load,
+                renewable=columns.renewable,
+                schedule=columns.schedule,
+                forecast=columns.forecast,
+                hour=columns.hour,
+                weekday=columns.weekday,
+                feature=columns.feature,
+                elements_out=columns.elements_out,
+                delay=self._delay,
+                sent_hz=self._sent_hz,
+            )
+        )
+        self._n_seen = (self._sizes.n_plant * observer.size, observer.state_size)
+
+    def observe(
+        self,
+        past: Past,
+        before: tuple[Float32Array, Float32Array] | None = None,
+        envs: IntArray | None = None,
+    ) -> tuple[Float32Array, Float32Array]:
+        """The agents' view [env, resource, numbers] and the critic's [env, state], new arrays.
+
+        Args:
+            past: what the task remembers.
+            before: views of which only those of some environments are to be made anew.
+            envs: these.
+        """
+        assert self._view is not None
+        n_row, n_env = len(self._blocks) * N_LANE, self.n_env
+        agents, critic = (np.empty((n_row, n), dtype=np.float32) for n in self._n_seen)
+        blocks = self._blocks
+        if before is not None and envs is not None:
+            agents[:n_env], critic[:n_env] = before[0].reshape(n_env, -1), before[1]
+            blocks = np.unique(envs // N_LANE)
+        observe_blocks(self._arrays, self._view, past, blocks, agents, critic)
+        return agents[:n_env].reshape(n_env, self._sizes.n_plant, -1), critic[:n_env]
 
     def _signals(self) -> FloatArray:
         """What is sent to the control centre, [env, signal]."""
@@ -396,7 +558,9 @@ class ReducedLoop:
     def get_state(self) -> dict[str, Any]:
         """Everything but the episodes, which a generator's state rebuilds, see `set_state`."""
         return {name: array.copy() for name, array in self._state._asdict().items()} | {
-            "scada": self.scada.get_state()
+            "sent_hz": self._sent_hz.copy(),
+            "own_hz": self._own_hz.copy(),
+            "scada": self.scada.get_state(),
         }
 
     def set_state(self, state: Mapping[str, Any], generators: Sequence[np.random.Generator]) -> None:
@@ -405,13 +569,14 @@ class ReducedLoop:
         Raises:
             ValueError: the state is of other plants, signals, environments or physics.
         """
-        own = self._state._asdict()
+        own = self._state._asdict() | {"sent_hz": self._sent_hz, "own_hz": self._own_hz}
         for name, array in own.items():
             if name not in state or np.shape(state[name]) != array.shape:
                 raise ValueError(
                     f"the saved state of the grid lacks {name} as the reduced model has it; it is of other physics"
                 )
         self.reset(self._all, generators)
+        own["own_hz"] = self._own_hz
         for name, array in own.items():
             array[...] = state[name]
         self.scada.set_state(state["scada"])

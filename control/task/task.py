@@ -30,14 +30,15 @@ from cases.series import Series
 from control.scenario.config import ScenarioConfig
 from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import scenario_named
-from control.scenario.suites import SCENARIOS
+from control.scenario.suites import SCENARIOS, require_training_seed
 from control.scenario.task_grid import open_task_grid, published_case, published_series
 from control.task.description import TaskDescription
-from control.task.layout import AVERAGE_S, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
+from control.task.layout import AVERAGE_S, DF_HZ, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
 from control.task.observation import Measured, Observer
 from control.task.plant_telemetry import TELEMETRY, PlantTelemetry
-from control.task.reduced_loop import ReducedLoop
+from control.task.reduced_loop import ReducedLoop, is_plain
+from control.task.reduced_observation import Past
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
 from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
@@ -115,6 +116,7 @@ class Task:
         auto_reset: bool = True,
         check: bool = True,
         physics: Physics = "full",
+        pool: int = 0,
     ) -> None:
         """Build the batch; `reset` starts the first episodes.
 
@@ -134,6 +136,8 @@ class Task:
             auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
             check: let pandapower confirm the power-flow engine.
             physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
+            pool: with `reduced`, so many training episodes are drawn once and played again and again, in any order and
+                with other states of charge; 0 draws a new one every time, which takes longer than to play it.
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
@@ -158,6 +162,9 @@ class Task:
                 raise TypeError(f"{name} = {value!r}, expected a {kind.__name__}")
         if physics not in get_args(Physics):
             raise ValueError(f"physics = {physics!r}, expected one of {', '.join(get_args(Physics))}")
+        if pool != 0 and physics != "reduced":
+            raise ValueError(f"pool = {pool} with physics = {physics!r}, expected it with 'reduced' alone")
+        self._pool = pool
         checked_seed(seed)
         self._seed, self._series, self._swing = seed, series, swing
         self.case = case
@@ -172,7 +179,8 @@ class Task:
             self.loop = StagedLoop(case, series, scenario, n_env, swing=swing, check=check)
         else:
             # It has all of a closed loop that is read here; who asks it for its grid is told that there is none.
-            self.loop = cast(StagedLoop, ReducedLoop(case, series, scenario, n_env, swing=swing))
+            reduced = ReducedLoop(case, series, scenario, n_env, swing=swing, pool=pool)
+            self.loop = cast(StagedLoop, reduced)
         # By the name of their scenario; "" is the one that the batch was built with.
         self._builders = {"": self.loop.builders[0]}
         self._draws_from = ""  # the next episodes
@@ -213,6 +221,11 @@ class Task:
         self._past_hz = np.zeros((1 + len(AVERAGE_S), n_env, case.n_resource))
         self._keep = np.exp(-scenario.interval_s / np.array(AVERAGE_S))[:, None, None]
         self._no_slope_mw = np.zeros(n_env)
+        # Which makes observations by itself, unless values are lost on their way.
+        self._reduced: ReducedLoop | None = None
+        if physics == "reduced" and is_plain(scenario):
+            self._reduced = cast(ReducedLoop, self.loop)
+            self._reduced.look_by(self._observer)
         self.last_result: LimitCheck | None = None
 
     @property
@@ -236,10 +249,14 @@ class Task:
         Raises:
             ValueError: there is not one seed for each environment, or one is negative.
             TypeError: a seed is no whole number.
+            ScenarioError: a seed is held out, and the batch plays a pool of training episodes.
         """
         if seeds is not None:
             if len(seeds) != self.n_env:
                 raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
+            if self._pool > 0:
+                for seed in seeds:
+                    require_training_seed(checked_seed(seed))
             self._generators = [np.random.default_rng(checked_seed(seed)) for seed in seeds]
         self._queued = [[] for _ in range(self.n_env)]
         whole = self.scenario.n_intervals
@@ -328,14 +345,13 @@ class Task:
         if loop.episode[0] is None:
             raise ActionError("no episode has begun; call reset first")
         action = self._checked(action)
-        before_hz = loop.bus_df_hz[:, self.case.resource.bus] if self._extended else self._before_hz
+        before_hz = loop.own_df_hz if self._extended else self._before_hz
         result = loop.step(action)  # where it refuses, everything is as it was
         if self._remembers:
-            own_hz = loop.bus_df_hz[:, self.case.resource.bus]
+            own_hz = loop.own_df_hz
             averages = own_hz + (self._past_hz[1:] - own_hz) * self._keep
             self._past_hz = np.concatenate([self._before_hz[None], averages])
         self._before_hz, self._last_action = before_hz, action
-        self.last_result = result
         logged = np.empty((len(self._logged), self.n_env))
         n_term = len(REWARD_TERMS)
         reward = interval_reward(
@@ -351,6 +367,12 @@ class Task:
         if self._telemetry is not None:
             self._telemetry.advance(self._look()[0])
         final = observation = self.observe()
+        if self._reduced is not None:
+            result = replace(
+                result,
+                bus_df_hz=np.multiply(final.state[:, : self.case.n_bus], DF_HZ, dtype=np.float64),
+            )
+        self.last_result = result
         terminated, truncated = result.grid_lost, np.empty(self.n_env, dtype=np.bool_)
         n_done = _find_truncated(loop.interval, self._length, terminated, truncated)
         if n_done > 0 and self._auto_reset:
@@ -360,7 +382,11 @@ class Task:
                 if self._queued[env]:
                     self._generators[env] = np.random.default_rng(self._queued[env].pop(0))
             self._start(done)
-            observation = self.observe()
+            if self._reduced is None or self._telemetry is not None:
+                observation = self.observe()
+            else:
+                seen = (final.agents, final.state)
+                observation = TaskObservation(*self._reduced.observe(self._past, seen, done), self.in_service)
         return TaskStep(
             observation,
             final,
@@ -381,6 +407,8 @@ class Task:
     def _look(self) -> tuple[Float32Array, Float32Array]:
         """What is measured now: the agents' own view and the critic's."""
         loop = self.loop
+        if self._reduced is not None:
+            return self._reduced.observe(self._past)
         plants = loop.resources
         now = Measured(
             loop.bus_df_hz,
@@ -398,6 +426,10 @@ class Task:
             self._past_hz,
         )
         return self._observer.observe(now)
+
+    @property
+    def _past(self) -> Past:
+        return Past(self._before_hz, self._last_action, self._past_hz)
 
     def close(self) -> None:
         """Nothing to let go of: all of a task is memory."""
@@ -474,7 +506,12 @@ class Task:
         own = {"case": self.case, "scenario": self.scenario, "n_env": self.n_env, "seed": self._seed}
         chosen: dict[str, Any] = {"observation": self.observation}
         chosen |= {"stagger": self._stagger, "auto_reset": self._auto_reset}
-        chosen |= {"physics": self.physics, "swing": self._swing, "reward": self.description.reward}
+        chosen |= {
+            "physics": self.physics,
+            "pool": self._pool,
+            "swing": self._swing,
+            "reward": self.description.reward,
+        }
         # The real year is the same everywhere, and large.
         series = None if self._series is published_series() else self._series
         begun = self.loop.episode[0] is not None
@@ -544,6 +581,7 @@ def make_task(
     auto_reset: bool = True,
     check: bool = True,
     physics: Physics = "full",
+    pool: int = 0,
 ) -> Task:
     """A task on the 68-bus system, or on any other grid.
 
@@ -561,7 +599,8 @@ def make_task(
         stagger: see `Task`.
         auto_reset: see `Task`.
         check: see `Task`.
-        physics: see `Task`.
+        physics: see `Task`, as for the next.
+        pool: see there.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -585,6 +624,7 @@ def make_task(
         stagger=stagger,
         auto_reset=auto_reset,
         physics=physics,
+        pool=pool,
     )
     with announced() as compilation:
         task = build(n_env=n_env, check=check)

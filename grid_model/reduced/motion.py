@@ -110,7 +110,7 @@ class Groups(NamedTuple):
 class PieceDrive(NamedTuple):
     """What drives one block through a piece of an interval, [row, 8]."""
 
-    given: FloatArray  # A at the interval's end (not read here), D, curtailed per Hz, rooms of governors up and down
+    given: FloatArray  # D, curtailed per Hz, rooms of governors up and down
     end_mw: FloatArray  # A at the piece's end, [group, 8]
     set_point: (
         FloatArray  # set-point and output at the interval's beginning, set-point at its end, each [plant, 8]
@@ -146,8 +146,8 @@ def move_groups(
     gram = tie + n_group * n_group
     gain = gram + n_group * n_group
     share = gain + n_machine
-    damping, curtail = n_group, 2 * n_group
-    up, down = 3 * n_group, 3 * n_group + n_machine
+    damping, curtail = 0, n_group
+    up, down = 2 * n_group, 2 * n_group + n_machine
     line, slope, power, pull, per_mw, most = 0, n_group, 2 * n_group, 3 * n_group, 4 * n_group, 5 * n_group
     gap = 6 * n_group
     moment = gap + n_lag * n_group

@@ -30,6 +30,7 @@ LATER = (
     "physics",
     "async_updates",
     "curriculum",
+    "pool",
 )
 
 

@@ -79,6 +79,9 @@ class TrainingConfig:
     # The full simulator with its AC power flow, or the model reduced to the groups' motion; evaluation while training
     # is on the same one.
     physics: Literal["full", "reduced"] = "full"
+    # With the reduced model: training episodes that are drawn once and played again and again; 0 draws a new one every
+    # time, which takes longer than to play it.
+    pool: int = 512
     # Updates between checkpoints.
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
@@ -222,6 +225,7 @@ FIXED_ON_RESUME = (
     "observation",
     "level",
     "physics",
+    "pool",
     "start",
     "episode_steps",
     "network",

@@ -212,6 +212,7 @@ def make_batch(
     auto_reset: bool = True,
     check: bool = True,
     physics: Physics = "full",
+    pool: int = 0,
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system, or on any other grid.
 
@@ -230,6 +231,7 @@ def make_batch(
         auto_reset: begin a new episode where one ends; otherwise the batch stays as it ended until `reset`.
         check: let pandapower confirm the power-flow engine.
         physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
+        pool: training episodes that are drawn once and played again and again, with `reduced`; see `Task`.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -251,6 +253,7 @@ def make_batch(
             auto_reset=auto_reset,
             check=check,
             physics=physics,
+            pool=pool,
         )
     )
 

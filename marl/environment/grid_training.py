@@ -85,6 +85,7 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
         case=grid_of(config).case if config.case else "",
         level=config.level,
         physics=config.physics,
+        pool=config.pool if stagger and config.physics == "reduced" else 0,
         stagger=stagger,
     )
 

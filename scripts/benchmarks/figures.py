@@ -38,6 +38,11 @@ FIGURES: Mapping[str, Figure] = {
         f"env_steps_per_s_64_{name}": speed("own_grids", f"the same on {name}")
         for name in ("case39", "case118", "case300", "case1354pegase")
     },
+    **{
+        f"reduced_env_steps_per_s_{n}{name}": speed("reduced", f"reduced model{words}: {n:,} environments")
+        for n in (64, 1024)
+        for name, words in (("", ""), ("_areas", ", areas"))
+    },
     "pettingzoo_steps_per_s": speed("simulator", "steps a second through PettingZoo's dictionaries"),
     "ratio_to_runpp_64": Figure("simulator", "a step of 64 environments, times faster than on runpp", ",.0f"),
     "ratio_to_runpp_1": Figure("simulator", "a step of 1 environment, times faster than on runpp", ",.0f"),

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from control.scenario.suites import SCENARIOS
-from control.task.reduced_loop import ReducedError
+from control.scenario.config import ScenarioError
+from control.scenario.suites import SCENARIOS, held_out_seeds
+from control.task.reduced_loop import POOL_SEEDS, ReducedError
 from control.task.task import Task, make_task
 from grid_model.dynamics.events import Event
 
@@ -112,3 +113,25 @@ def test_what_only_power_flows_know_is_refused_in_one_line():
     battery = replace(SHORT.battery, droop_mw_per_hz=10.0)
     with pytest.raises(ValueError, match="respond to frequency"):
         make_task(replace(SHORT, battery=battery), 1, check=False, physics="reduced")
+
+
+def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
+    task = make_task(replace(SHORT, n_intervals=4), 3, check=False, physics="reduced", pool=2)
+    task.reset(np.array([1, 2, 3]))
+    rows = task.loop._rows
+    first = task.loop.resources.energy_mwh.copy()
+    for _ in range(9):
+        step = task.step(np.zeros((3, task.case.n_resource)))
+    assert np.isfinite(step.reward).all()
+    assert task.loop._rows is rows
+    # Episodes come again, batteries start anew.
+    bess = task.loop.fleet.bess
+    assert not np.any(task.loop.resources.energy_mwh[:, bess] == first[:, bess])
+    with pytest.raises(ScenarioError, match="not a training seed"):
+        task.reset(held_out_seeds("normal")[:3])
+    with pytest.raises(ValueError, match="with 'reduced' alone"):
+        make_task(SHORT, 1, check=False, pool=2)
+    # The episode of a pool is that of its seed in the full simulator.
+    alone = make_task(replace(SHORT, n_intervals=4), 1, check=False, physics="reduced")
+    alone.reset(POOL_SEEDS.seeds[:1])
+    assert np.array_equal(alone.loop._rows[0], rows[0])
