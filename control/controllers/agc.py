@@ -205,6 +205,10 @@ class PiAgc:
         for state in (self._filtered_mw, self._integral_mw, self._slow_mw, self._forecast_mw):
             state[envs] = 0.0
 
+    def took(self, action: FloatArray) -> None:
+        """Something else was done than `act` answered last, [env, resource], see `SetPoints.took`."""
+        self._set_points.took(action)
+
     def act(self, observation: FloatArray) -> FloatArray:
         """Demand of the PI law and of the feed-forward, divided among the classes; actions, [env, resource]."""
         p, fleet, dt_s = self.parameters, self.fleet, self.fleet.interval_s

@@ -188,6 +188,17 @@ class SetPoints:
         self._change_mw = change_mw
         return change_mw / fleet.step_mw
 
+    def took(self, action: FloatArray) -> None:
+        """Something else was done in the place of what `towards` answered last.
+
+        Args:
+            action: share of the largest change, [env, resource].
+        """
+        fleet, before_mw = self.fleet, self.command_mw - self._change_mw
+        moved_mw = before_mw + np.clip(action, -1.0, 1.0) * fleet.step_mw
+        self.command_mw = np.clip(moved_mw, fleet.low_mw, fleet.high_mw)
+        self._change_mw = self.command_mw - before_mw
+
 
 class BaselineError(ValueError):
     """A baseline is unknown or has not been tuned; the message says what to do."""

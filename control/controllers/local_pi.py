@@ -61,6 +61,10 @@ class LocalPi:
         self._set_points.reset(envs)
         self._integral_mw[envs] = 0.0
 
+    def took(self, action: FloatArray) -> None:
+        """Something else was done than `act` answered last, [env, resource], see `SetPoints.took`."""
+        self._set_points.took(action)
+
     def act(self, observation: FloatArray) -> FloatArray:
         """Every plant towards P = I - K Df of its own bus; actions, [env, resource]."""
         fleet = self.fleet

@@ -134,6 +134,10 @@ class PredictiveController:
             state[envs] = 0.0
         self._fresh[envs] = True
 
+    def took(self, action: FloatArray) -> None:
+        """Something else was done than `act` answered last, [env, resource], see `SetPoints.took`."""
+        self._set_points.took(action)
+
     def act(self, observation: FloatArray) -> FloatArray:
         """Estimate the disturbance, plan for each environment, take the first move; [env, resource]."""
         fleet, model = self.fleet, self.model

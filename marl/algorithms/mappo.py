@@ -48,6 +48,7 @@ from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate
 from marl.algorithms.joint_density import joint_log_density
+from marl.algorithms.lagrangian import Lagrangian
 from marl.algorithms.losses import (
     clip_gradients,
     linear_schedule,
@@ -158,6 +159,10 @@ class MAPPO:
             length=config.ppo.sequence_steps if config.network.remembers else 1,
             burn_in=config.ppo.burn_in_steps,
         )
+        # A price on violations beside the reward, where they have a budget.
+        self.lagrangian: Lagrangian | None = None
+        if config.ppo.violation_budget is not None:
+            self.lagrangian = Lagrangian(budget=config.ppo.violation_budget, rate=config.ppo.violation_rate)
         # Of the last rollout, mean of |A| over values in the rewards' unit, [step, env]; for a curriculum of levels.
         self.value_error: FloatArray = np.zeros((config.rollout_steps, config.n_envs))
         self._decision: Decision | None = None  # whose consequences are still to be observed
@@ -243,6 +248,8 @@ class MAPPO:
         if self._decision is None:
             raise RuntimeError("there are no actions whose consequences could be observed: call act first")
         rewards = self.shaping.of_step(np.asarray(transition.reward, dtype=np.float64))
+        if self.lagrangian is not None:
+            rewards = rewards - self.lagrangian.charge(transition.terms)[:, None].astype(np.float32)
         self.storage.add(self._decision, rewards, transition)
         self._decision = None
         self.memory.begin_where(np.asarray(transition.terminated) | np.asarray(transition.truncated))
@@ -271,6 +278,8 @@ class MAPPO:
             error.before = before | {"storage": self.storage.state()}
             raise
         self.storage.clear()
+        if self.lagrangian is not None:
+            diagnostics |= self.lagrangian.move()
         return diagnostics
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, dict[str, float]]:
@@ -520,7 +529,7 @@ class MAPPO:
                 "critic_memory": self.critic_memory.state(),
             }
         )
-        return state
+        return state if self.lagrangian is None else state | {"lagrangian": self.lagrangian.state()}
 
     def state(self) -> dict[str, Any]:
         """Everything that decides how learning goes on, copied."""
@@ -545,6 +554,8 @@ class MAPPO:
         # Checkpoints from before there were memories have none.
         self.memory.load_state(state.get("memory", {}), self.device)
         self.critic_memory.load_state(state.get("critic_memory", {}), self.device)
+        if self.lagrangian is not None:
+            self.lagrangian.load_state(state["lagrangian"])
         self.storage.load_state(state["storage"])
 
 

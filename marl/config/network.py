@@ -31,6 +31,9 @@ LATER = (
     "async_updates",
     "curriculum",
     "pool",
+    "violation_budget",
+    "violation_rate",
+    "imitation",
 )
 
 

@@ -80,8 +80,21 @@ class PPOConfig:
     policy_average: float = 0.98
     # Factor on rewards before learning; matters only where values and advantages are not normalised.
     reward_scale: float = 1.0
+    # Violations of limits a step that are allowed for: what is more is charged at a price that finds itself, a
+    # Lagrangian multiplier; none charges nothing beside the reward.
+    violation_budget: float | None = None
+    # Rate of that price, per update and violation a step.
+    violation_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        require(
+            self.violation_budget is None or 0 <= self.violation_budget < math.inf,
+            f"violation_budget = {self.violation_budget}, expected >= 0",
+        )
+        require(
+            self.violation_rate > 0 and math.isfinite(self.violation_rate),
+            f"violation_rate = {self.violation_rate}, expected > 0",
+        )
         for name in ("lr_actor", "lr_critic", "clip", "max_grad_norm", "huber_delta", "reward_scale"):
             value = getattr(self, name)
             require(value > 0 and math.isfinite(value), f"{name} = {value}, expected > 0")

@@ -20,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from marl.config.check import ConfigError, require
 from marl.config.curriculum import CurriculumConfig
 from marl.config.evaluation import EvaluationConfig
+from marl.config.imitation import ImitationConfig
 from marl.config.network import LATER, NetworkConfig
 from marl.config.off_policy import OffPolicyConfig
 from marl.config.ppo import PPOConfig
@@ -69,7 +70,8 @@ class TrainingConfig:
     # The grid's operating conditions to train in.
     scenario: str = "training"
     # What the actors begin with: `linear`, the tuned linear policy of the same observation (residual policy learning,
-    # Silver et al., 2018), or the path of a model; empty draws them anew.
+    # Silver et al., 2018), the path of a model, or an expert to imitate, `clone:mpc` or `dagger:linear_extended`; empty
+    # draws them anew.
     start: str = ""
     # What an agent observes: the default 15 numbers; those and its recent past; or those and, for an actor that attends
     # to them, what telemetry shows of the other plants.
@@ -90,6 +92,8 @@ class TrainingConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     # The update.
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    # A start by imitation.
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
     # What training episodes are drawn from.
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     # Replay and soft actor-critic, for masac.
@@ -105,6 +109,10 @@ class TrainingConfig:
         require(
             0 <= self.n_workers <= self.n_envs,
             f"n_workers = {self.n_workers}, expected from 0 to n_envs = {self.n_envs}",
+        )
+        require(
+            self.ppo.violation_budget is None or self.algorithm != "masac",
+            f"violation_budget = {self.ppo.violation_budget}, but masac learns from rewards of other prices too: none",
         )
         require(
             self.curriculum.curriculum != "replay" or self.algorithm != "masac",
@@ -190,6 +198,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         "ppo": PPOConfig,
         "off_policy": OffPolicyConfig,
         "curriculum": CurriculumConfig,
+        "imitation": ImitationConfig,
         "evaluation": EvaluationConfig,
     }
     config: TrainingConfig = build(
@@ -233,6 +242,7 @@ FIXED_ON_RESUME = (
     "ppo.policy_average",
     "ppo.normalize_values",
     "curriculum.curriculum",
+    "ppo.violation_budget",
     "off_policy.replay_steps",
     "off_policy.n_step",
     "off_policy.priority_exponent",

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
@@ -21,6 +21,7 @@ from marl.environment.curricula import curriculum_of
 from marl.environment.held_out import HeldOut
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
 from marl.environment.warm_start import start_of
+from marl.networks.policy import Policy
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
 from marl.sampling.workers import WorkerBatch
@@ -124,6 +125,20 @@ def training_environments(
     return WorkerBatch(make, config.n_envs, config.n_workers)
 
 
+def beginning(config: TrainingConfig) -> Callable[[Policy], None] | None:
+    """What is done with a fresh policy: an expert is imitated, or see `marl.environment.warm_start.start_of`."""
+    how, _, name = config.start.partition(":")
+    if how not in ("clone", "dagger"):
+        return start_of(config, grid_of(config).case)
+    from marl.environment.expert import begin_imitating  # compiled kernels, as in `batch_maker`
+
+    def build(n_env: int, observation: Any) -> GridBatch:
+        shown = dataclasses.replace(config, observation=observation)
+        return batch_maker(shown, config.scenario, stagger=True)(n_env)
+
+    return functools.partial(begin_imitating, how=how, name=name, config=config, build=build)
+
+
 def make_trainer(
     config: TrainingConfig,
     algorithm: MakeAlgorithm,
@@ -161,7 +176,7 @@ def make_trainer(
     """
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
-    start = None if resume else start_of(config, grid_of(config).case)
+    start = None if resume else beginning(config)
     if config.network.fused == "auto":
         from marl.kernels.rehearsal import PACKAGES, rehearse
 

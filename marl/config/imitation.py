@@ -1,0 +1,25 @@
+"""Settings of a start by imitation: how much of an expert is shown, and how often it is gone through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marl.config.check import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImitationConfig:
+    """What `--start clone:EXPERT` and `--start dagger:EXPERT` do before training."""
+
+    # Steps shown in all, over all environments and rounds.
+    imitation_steps: int = 16_000
+    # Environments that the expert plays in.
+    imitation_envs: int = 32
+    # Rounds of DAgger: the expert plays in the first, the actors in the others.
+    imitation_rounds: int = 4
+    # Passes over what was shown so far, in each round.
+    imitation_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("imitation_steps", "imitation_envs", "imitation_rounds", "imitation_epochs"):
+            require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")

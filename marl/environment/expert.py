@@ -1,0 +1,131 @@
+"""Controllers of the grid as experts that actors are begun from: `--start clone:mpc`, `--start dagger:linear_extended`.
+
+Any controller that a comparison knows will do: a baseline, `mpc`, or a user's own FILE.py:CLASS. It plays training
+episodes; where it sees more numbers than the actors do, the grid shows it more, and the actors learn on what they see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cases.arrays import FloatArray, IntArray
+from cases.case import Case
+from control.controllers.base import Controller
+from control.evaluation.contender import BOUND, ComparisonError, Contender, resolve
+from control.scenario.suites import VALIDATION_SEEDS
+from control.task.closed_loop import ClosedLoop
+from control.task.description import TaskDescription
+from control.task.layout import SIZE
+from marl.config.check import ConfigError, require
+from marl.config.imitation import ImitationConfig
+from marl.config.training import TrainingConfig
+from marl.environment.batch import GridBatch
+from marl.networks.policy import Policy
+from marl.protocol import Float32Array, Observation
+from marl.training.curriculum import training_seeds
+from marl.training.imitation import imitate
+
+__all__ = ["GridExpert", "begin_imitating"]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What an expert is built from: the grid as it would be if all saw what the expert sees."""
+
+    description: TaskDescription
+    n_env: int
+    loop: ClosedLoop
+    case: Case
+
+
+class GridExpert:
+    """A controller of the grid in the learner's terms."""
+
+    def __init__(self, contender: Contender, environment: GridBatch) -> None:
+        """Builds the controller for the environment, whose agents see at least what it sees."""
+        self._size = SIZE[contender.observation]
+        task = environment.task
+        description = replace(task.description, observation_size=self._size)
+        place: Any = _Place(description, task.n_env, task.loop, task.case)
+        self._controller: Controller = contender.builders[0](place)
+        self._of_kind, self._shape = task.of_kind, (task.n_env, task.case.n_resource)
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """The controller forgets what was before."""
+        self._controller.reset(envs, seeds)
+
+    def act(self, observation: Observation) -> Mapping[str, Float32Array]:
+        """{group: [env, agent, 1]}."""
+        seen = np.zeros((*self._shape, self._size))
+        for kind, rows in self._of_kind.items():
+            seen[:, rows] = observation.observations[kind][..., : self._size]
+        action = np.clip(self._controller.act(seen), -1.0, 1.0)
+        return {kind: action[:, rows, None].astype(np.float32) for kind, rows in self._of_kind.items()}
+
+    def took(self, actions: Mapping[str, Float32Array]) -> None:
+        """Where the controller keeps its own commands in mind, it hears what was done instead."""
+        took = getattr(self._controller, "took", None)
+        if took is None:
+            return
+        action: FloatArray = np.zeros(self._shape)
+        for kind, rows in self._of_kind.items():
+            action[:, rows] = actions[kind][:, :, 0]
+        took(action)
+
+
+def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any) -> None:
+    """Actors begin as an expert acts.
+
+    Args:
+        policy: fresh.
+        how: `clone` or `dagger`.
+        name: of the expert.
+        config: of the run.
+        build: makes a batch of the run's grid from (n_env, observation).
+
+    Raises:
+        ConfigError: there is no such expert, or it sees what cannot be shown beside what the actors see.
+    """
+    settings: ImitationConfig = config.imitation
+
+    def refuse(file: str) -> Contender:
+        raise ComparisonError(f"{file!r} is a model: begin with it by --start {file}")
+
+    try:
+        (contender,) = resolve(name, refuse)
+    except (ComparisonError, ValueError) as error:
+        raise ConfigError(f"start = {config.start}: {error}") from error
+    require(contender.name != BOUND, "the bound is no controller that could be imitated")
+    if config.observation in SIZE:
+        wider = max(config.observation, contender.observation, key=lambda observation: SIZE[observation])
+    else:  # telemetry, which begins with the default numbers
+        require(
+            contender.observation == "default",
+            f"{name} sees the {contender.observation} observation, which {config.observation} does not begin with",
+        )
+        wider = config.observation
+    environment: GridBatch = build(settings.imitation_envs, wider)
+    rounds = 1 if how == "clone" else settings.imitation_rounds
+    # Streams of their own, beside those that training begins with.
+    seeds = np.stack(
+        [
+            training_seeds(2**40 + 1000 * config.seed + k, environment.n_env, VALIDATION_SEEDS.first)
+            for k in range(rounds)
+        ]
+    )
+    try:
+        imitate(
+            policy,
+            environment,
+            GridExpert(contender, environment),
+            seeds,
+            rounds=rounds,
+            n_step=-(-settings.imitation_steps // (rounds * environment.n_env)),
+            epochs=settings.imitation_epochs,
+        )
+    finally:
+        environment.close()

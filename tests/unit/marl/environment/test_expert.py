@@ -1,0 +1,81 @@
+"""Controllers of the grid as experts: what they do there is what they do in a comparison, and actors begin with it."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from control.controllers.base import SetPoints
+from control.controllers.registry import make_baseline
+from control.evaluation.contender import known
+from control.scenario.suites import TRAINING
+from marl.config.imitation import ImitationConfig
+from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
+from marl.environment.batch import make_batch
+from marl.environment.expert import GridExpert, begin_imitating
+from marl.environment.held_out import PolicyInGroups
+from marl.networks.policy import Policy
+
+SHORT = replace(TRAINING, n_intervals=40)
+
+
+def build(n_env, observation):
+    return make_batch(SHORT, n_env, observation=observation, check=False)
+
+
+def test_an_expert_does_what_the_controller_does_and_sees_no_more_than_it():
+    """`linear` sees 15 numbers of the 18 that the grid shows here."""
+    batch = build(2, "extended")
+    seen = batch.reset(np.array([1, 2]))
+    expert = GridExpert(known("linear"), batch)
+    narrow = build(2, "default")
+    shown = narrow.task.reset(np.array([1, 2])).agents.astype(np.float64)
+    expected = make_baseline("linear", narrow.description, 2).act(shown)
+    done = expert.act(seen)
+    for kind, rows in batch.task.of_kind.items():
+        # float32 once, on the way to the learner.
+        np.testing.assert_allclose(done[kind][..., 0], expected[:, rows], atol=1e-6)
+
+
+def test_set_points_hear_what_was_done_instead():
+    """A third of a step up was asked for, a whole one down was done: the command is one step below zero."""
+    fleet = build(1, "default").description.fleet
+    points = SetPoints(fleet, 1)
+    points.towards(fleet.step_mw[None] / 3)
+    points.took(np.full((1, fleet.n_resource), -1.0))
+    np.testing.assert_allclose(points.command_mw[0], np.maximum(-fleet.step_mw, fleet.low_mw), rtol=1e-12)
+
+
+@pytest.mark.parametrize("how", ["clone", "dagger"])
+def test_actors_begin_as_the_linear_law_acts(how):
+    """Idle actors miss its actions by their own size; a small start by imitation halves the mean square at least."""
+    config = TrainingConfig(
+        observation="extended",
+        start=f"{how}:linear_extended",
+        imitation=ImitationConfig(
+            imitation_steps=960, imitation_envs=8, imitation_rounds=3, imitation_epochs=20
+        ),
+    )
+    batch = build(4, "extended")
+    torch.manual_seed(0)
+    policy = Policy(batch.groups, NetworkConfig(actor_hidden=(32,), actor_linear=True, dead_zone=0.0))
+    begin_imitating(policy, how=how, name="linear_extended", config=config, build=build)
+    expert, actors = GridExpert(known("linear_extended"), batch), PolicyInGroups(policy)
+    seen, size, miss = batch.reset(np.arange(4)), [], []
+    for _ in range(30):
+        wanted, done = expert.act(seen), actors.act(seen)
+        size += [np.square(x).mean() for x in wanted.values()]
+        miss += [np.square(x - done[kind]).mean() for kind, x in wanted.items()]
+        seen = batch.step(wanted).observation
+    assert np.mean(miss) < 0.5 * np.mean(size)
+
+
+def test_an_expert_that_is_none_is_one_line():
+    config = TrainingConfig(start="clone:nobody")
+    start = partial(begin_imitating, None, how="clone", config=config, build=build)
+    with pytest.raises(ConfigError, match="start = clone:nobody: 'nobody' is neither a controller"):
+        start(name="nobody")
+    with pytest.raises(ConfigError, match="the bound is no controller"):
+        start(name="bound")
