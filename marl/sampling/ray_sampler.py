@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -235,6 +236,10 @@ class RaySampler:
                 raise cause from None
         return results
 
+    def cpu_s(self) -> float:
+        """Seconds of processor time that all samplers have used so far."""
+        return float(sum(self._each("cpu_s", [() for _ in self._parts])))
+
     # -- as a batch of environments --------------------------------
 
     def reset(self, seeds: IntArray | None = None) -> Observation:
@@ -364,6 +369,10 @@ class _Actor(RolloutPart):
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that the process has used: those of its work, however busy its neighbours are."""
+        return time.process_time()
 
     def pid(self) -> int:
         """The process's number."""
