@@ -2,8 +2,8 @@
 
 Without further options it prints the policy's figures. --compare sets it beside random agents and agents that do
 nothing, on the same episodes; --visualize draws one episode; --render shows the grid live in the terminal; --page makes
-a page of it for the browser, with the policy beside tuned AGC and nobody, or with those that --policies names; --export
-writes it as tables.
+a page of it for the browser, with the policy beside tuned AGC and nobody, or with those that --policies names; --video
+films it; --export writes it as tables.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ class Options:
     """Directory of the pictures."""
     page: Path | None = None
     """Write the first episode as one HTML page: the grid over time, with traces and controllers side by side."""
+    video: Path | None = None
+    """Film the first episode, played by the policy or by the one that --policies names: .gif, or .mp4 with ffmpeg."""
+    frames: int | None = None
+    """Pictures of --video, spread evenly over the episode; one each interval by default."""
+    fps: int = 20
+    """Pictures a second of --video."""
     export: Path | None = None
     """Write the first episode as tidy tables: a directory of CSV files, or FILE.csv or FILE.parquet, a file each."""
     json: Path | None = None
@@ -68,11 +74,12 @@ class Options:
     """Where finished parts of the table are kept for going on later."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, n_episodes=1, seed=0, workers=1)
-        if self.seeds is not None and self.page is not None:
-            raise command_line.OptionError(
-                "--seeds are of the table; --page shows a held-out episode by its number"
-            )
+        command_line.require_at_least(self, n_episodes=1, seed=0, workers=1, frames=1, fps=1)
+        for name, given in (("--page", self.page), ("--video", self.video)):
+            if self.seeds is not None and given is not None:
+                raise command_line.OptionError(
+                    f"--seeds are of the table; {name} shows a held-out episode by its number"
+                )
         if self.seeds is not None and self.n_episodes is not None:
             raise command_line.OptionError("--seeds says how many episodes; leave out --n_episodes")
         command_line.require_ending("report", self.report, (".html", ".htm", ".md"))
@@ -134,6 +141,44 @@ def episode_page(options: Options, path: Path) -> None:
     for player in players:
         print(f"{player.title:40s} return {float(player.record.returns[0]):12,.0f}")
     print(f"Page: {path}")
+
+
+def episode_video(options: Options, path: Path) -> None:
+    """One held-out episode, played by the policy or by the one that --policies names, as a video.
+
+    Raises:
+        OptionError: several are named.
+    """
+    from control.evaluation.contender import resolve
+    from control.evaluation.suite_runner import evaluation_seeds
+    from control.evaluation.video import require_video
+    from marl.environment.contenders import learned
+    from marl.environment.episode_page import play_to_video
+    from marl.environment.policy_report import load_policy
+    from marl.environment.trained_grid import case_of
+
+    require_video(path)
+    case = options.case
+    if options.policies is None:
+        case = case or case_of(load_policy(options.model_path).metadata)
+    contenders = resolve(options.policies or str(options.model_path), learned)
+    if len(contenders) != 1:
+        raise command_line.OptionError(f"--video films one controller, --policies names {len(contenders)}")
+    seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
+    player = play_to_video(
+        path,
+        contenders[0],
+        options.scenario,
+        seed,
+        case=case,
+        level=options.level,
+        title=f"{contenders[0].title}: suite {options.scenario}, held-out episode {options.seed}",
+        n_frame=options.frames,
+        per_second=options.fps,
+        progress=command_line.progress_bar,
+    )
+    print(f"{player.title:40s} return {float(player.record.returns[0]):12,.0f}")
+    print(f"Video: {path}")
 
 
 def episode_tables(options: Options, path: Path) -> None:
@@ -219,9 +264,11 @@ def work(options: Options) -> None:
     """A page of one episode, the table of suites, or the figures of one policy."""
     if options.page is not None:
         episode_page(options, options.page)
+    if options.video is not None:
+        episode_video(options, options.video)
     if options.export is not None:
         episode_tables(options, options.export)
-    if options.page is not None or options.export is not None:
+    if any(shown is not None for shown in (options.page, options.video, options.export)):
         return
     of_suites = any(given is not None for given in (options.suite, options.policies, options.seeds))
     (suite_table if of_suites else one_policy)(options)
@@ -230,7 +277,7 @@ def work(options: Options) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 it could not be done, 2 wrong option, 130 stopped."""
     return command_line.run(
-        PROGRAM, Options, work, arguments, about=__doc__, writes=["json", "report", "page"],
+        PROGRAM, Options, work, arguments, about=__doc__, writes=["json", "report", "page", "video"],
         stopped=command_line.NOTHING_WRITTEN,
     )  # fmt: skip
 

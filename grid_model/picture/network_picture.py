@@ -14,13 +14,19 @@ Left out: direction of flows, transformers' winding symbols, reactors.
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Polygon
+from matplotlib.text import Text
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
 
 from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
@@ -42,9 +48,11 @@ from grid_model.picture.network_symbols import (
 )
 from grid_model.picture.placement import placed
 
-__all__ = ["NETWORK_FIGSIZE", "draw_network"]
+__all__ = ["NETWORK_FIGSIZE", "NetworkDrawing", "draw_network"]
 
 NETWORK_FIGSIZE = (16.0, 8.5)  # inches; the proportions of the 68-bus drawing with its legend
+NO_LOADING = "#66707a"  # circuits of a drawing that tells no loadings
+OUT_DASH = (0, (1, 2.5))
 
 
 def draw_network(
@@ -88,34 +96,134 @@ def draw_network(
             raise ValueError(
                 f"{name} has shape {np.shape(values)}, expected ({expected},) for case {case.name}"
             )
-
-    case = placed(case)
-    graph = multigraph(case)
-    radius = bus_radius(case)
-    axes = figure.add_axes((0.01, 0.13, 0.98, 0.83 if title else 0.86))
-    axes.set_axis_off()
-    axes.set_aspect("equal")
-    axes.set_xlim(float(case.bus.x.min()) - 3.5 * radius, float(case.bus.x.max()) + 3.5 * radius)
-    axes.set_ylim(float(case.bus.y.min()) - 3.5 * radius, float(case.bus.y.max()) + 5.0 * radius)
-    axes.apply_aspect()
-    points_per_unit = _points_per_unit(axes)
-    if title:
-        figure.text(0.5, 0.975, title, ha="center", va="center", fontsize=14, color=INK)
-
-    _draw_areas(case, axes, radius)
-    _draw_branches(case, axes, graph, radius, points_per_unit, loading_percent, in_service)
-    _draw_buses(case, axes, graph, radius, points_per_unit, buses)
-    badges = place_badges(case)
-    _draw_badges(axes, badges, radius, points_per_unit, running)
-    draw_keys(
+    drawing = NetworkDrawing(
         case,
         figure,
-        badges,
-        buses,
-        loading_label if loading_percent is not None else None,
-        bool((~in_service).any() or (~running).any()),
+        buses=buses,
+        loading_label=loading_label if loading_percent is not None else None,
+        with_outage=bool((~in_service).any() or (~running).any()),
+        title=title,
     )
-    return axes
+    drawing.show(buses.values if buses is not None else None, loading_percent, in_service, running)
+    return drawing.axes
+
+
+class NetworkDrawing:
+    """The grid drawn once, in which what depends on its state is set again and again.
+
+    Attributes:
+        case: the grid, with a position for every bus.
+        axes: hold the drawing, in the case's drawing units.
+        badges: places of what is connected to the buses.
+        radius: of a bus in drawing units; `unit`: the same in printer's points.
+        changing: all that `show` changes, from the lowest to the topmost.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        figure: Figure | SubFigure,
+        *,
+        buses: BusScale | None,
+        loading_label: str | None,
+        with_outage: bool,
+        title: str | None,
+        quick: bool = False,
+    ) -> None:
+        """Draw what does not change: areas, ties, badges and the legend.
+
+        Args:
+            case: see `draw_network`.
+            figure: see `draw_network`.
+            buses: scale of the buses' colour, with values that tell whether the legend needs a bus cut off.
+            loading_label: see `draw_network`; None where circuits have no colour.
+            with_outage: whether the legend explains what is crossed out.
+            title: see `draw_network`.
+            quick: numbers as outlines, all at once: setting them as text takes longer than all else of a frame.
+        """
+        self.case = case = placed(case)
+        graph = multigraph(case)
+        self.radius = radius = bus_radius(case)
+        self.axes = axes = figure.add_axes((0.01, 0.13, 0.98, 0.83 if title else 0.86))
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        axes.set_xlim(float(case.bus.x.min()) - 3.5 * radius, float(case.bus.x.max()) + 3.5 * radius)
+        axes.set_ylim(float(case.bus.y.min()) - 3.5 * radius, float(case.bus.y.max()) + 5.0 * radius)
+        axes.apply_aspect()
+        points_per_unit = _points_per_unit(axes)
+        self.unit = points_per_unit * radius
+        if title:
+            figure.text(0.5, 0.975, title, ha="center", va="center", fontsize=14, color=INK)
+        self._low = 0.0 if buses is None else buses.low
+        self._norm = None if buses is None else Normalize(buses.low, buses.high)
+        _draw_areas(case, axes, radius)
+        self._segments = _draw_ties(case, axes, graph, radius, self.unit)
+        # Their setters take arrays, which their annotations do not say.
+        self._circuits: Any = LineCollection(list(self._segments), zorder=2)
+        axes.add_collection(self._circuits)
+        self._nodes = _draw_buses(case, axes, graph, radius, points_per_unit)
+        number = _outlined_numbers if quick else _written_numbers
+        self._numbers = number(case, axes, radius * points_per_unit)
+        self.badges = place_badges(case)
+        _draw_badges(axes, self.badges, radius, points_per_unit)
+        self._circuit_crosses = _crosses(axes, 0.75 * self.unit, 0.09 * self.unit)
+        self._machine_crosses = _crosses(axes, 1.1 * 1.05 * self.unit, 0.8)
+        draw_keys(case, figure, self.badges, buses, loading_label, with_outage)
+
+    @property
+    def changing(self) -> list[Artist]:
+        """In the order in which they lie on each other."""
+        nodes = [collection for _, collection in self._nodes]
+        return [self._circuits, *nodes, *self._numbers, self._circuit_crosses, self._machine_crosses]
+
+    def show(
+        self,
+        bus_values: FloatArray | None,
+        loading_percent: FloatArray | None,
+        branch_in_service: BoolArray,
+        machine_in_service: BoolArray,
+    ) -> None:
+        """Set the state.
+
+        Args:
+            bus_values: what the buses' colour shows, NaN at a bus that is cut off, [bus]; None leaves them white.
+            loading_percent: of each circuit, [branch]; None leaves circuits without colour.
+            branch_in_service: False for what is crossed out, [branch].
+            machine_in_service: the same of machines, [machine].
+        """
+        case, unit = self.case, self.unit
+        loading = np.zeros(case.n_branch) if loading_percent is None else np.nan_to_num(loading_percent)
+        share = np.clip(loading / LOADING_MAX_PERCENT, 0.0, 1.2)
+        color = (
+            np.tile(to_rgba(NO_LOADING), (case.n_branch, 1))
+            if loading_percent is None
+            else np.asarray(LOADING_COLORS(np.clip(share, 0.0, 1.0)))
+        )
+        out = ~branch_in_service
+        color[out] = to_rgba(INK)
+        self._circuits.set_color(color)
+        self._circuits.set_linewidth(np.where(out, 0.07 * unit, unit * (0.09 + 0.16 * share)))
+        self._circuits.set_linestyle([OUT_DASH if lost else "-" for lost in out])
+        self._circuit_crosses.set_offsets(self._segments[out].mean(axis=1))
+        machine = np.array([kind == "machine" for kind in self.badges.kind], dtype=np.bool_)
+        machine[machine] = ~machine_in_service[self.badges.row[machine]]
+        self._machine_crosses.set_offsets(np.column_stack([self.badges.x, self.badges.y])[machine])
+
+        if bus_values is None or self._norm is None:
+            fill = np.tile(np.array(to_rgba("white")), (case.n_bus, 1))
+        else:
+            fill = np.asarray(BUS_COLORS(self._norm(np.nan_to_num(bus_values, nan=self._low))))
+            fill[np.isnan(bus_values)] = to_rgba(DEAD)
+        for members, collection in self._nodes:
+            collection.set_facecolor(fill[members])
+        # Rec. 709 luminance decides between black and white figures.
+        dark = fill[:, :3] @ np.array([0.2126, 0.7152, 0.0722]) < 0.45
+        ink = np.where(dark, "white", "black").tolist()
+        for bus, number in enumerate(self._numbers):
+            if isinstance(number, PathCollection):
+                number.set_facecolor(ink)  # of all
+            else:
+                number.set_color(ink[bus])
 
 
 def _points_per_unit(axes: Axes) -> float:
@@ -166,16 +274,8 @@ def _parallel_offsets(graph: nx.MultiGraph, row_ends: tuple[int, int], spacing: 
     return {row: (position - (len(rows) - 1) / 2.0) * spacing for position, row in enumerate(rows)}
 
 
-def _draw_branches(
-    case: Case,
-    axes: Axes,
-    graph: nx.MultiGraph,
-    radius: float,
-    points_per_unit: float,
-    loading_percent: FloatArray | None,
-    in_service: BoolArray,
-) -> None:
-    """One stroke a circuit, coloured and widened by loading; ties between areas on an outlined white band."""
+def _draw_ties(case: Case, axes: Axes, graph: nx.MultiGraph, radius: float, unit: float) -> FloatArray:
+    """Outlined white bands under the ties between areas; the strokes of all circuits, [branch, end, 2]."""
     segments = np.empty((case.n_branch, 2, 2))
     xy = np.column_stack([case.bus.x, case.bus.y])
     for a, b, row in graph.edges(keys=True):
@@ -184,64 +284,29 @@ def _draw_branches(
         sideways = np.array([-along[1], along[0]]) / np.linalg.norm(along)
         shift = _parallel_offsets(graph, (low, high), 0.36 * radius)[row] * sideways
         segments[row] = xy[low] + shift, xy[high] + shift
-    loading = np.zeros(case.n_branch) if loading_percent is None else np.nan_to_num(loading_percent)
-    share = np.clip(loading / LOADING_MAX_PERCENT, 0.0, 1.2)
-    unit = points_per_unit * radius  # radius of a bus in points
-    width = unit * (0.09 + 0.16 * share)
-    color = (
-        np.tile(to_rgba("#66707a"), (case.n_branch, 1))
-        if loading_percent is None
-        else np.asarray(LOADING_COLORS(np.clip(share, 0.0, 1.0)))
-    )
-
     ends = np.sort(np.column_stack([case.branch.from_bus, case.branch.to_bus]), axis=1)
     bands = list(xy[np.unique(ends[ties(case)], axis=0)])
     for line_width, band_color in ((0.95, TIE_BAND), (0.75, "white")):
         axes.add_collection(
             LineCollection(bands, colors=band_color, linewidths=line_width * unit, capstyle="butt", zorder=1)
         )
-    axes.add_collection(
-        LineCollection(
-            list(segments[in_service]), colors=color[in_service], linewidths=width[in_service], zorder=2
-        )
-    )
-    out = ~in_service
-    if out.any():
-        axes.add_collection(
-            LineCollection(
-                list(segments[out]), colors=INK, linewidths=0.07 * unit, linestyles=[(0, (1, 2.5))], zorder=2
-            )
-        )
-        middle = segments[out].mean(axis=1)
-        axes.scatter(
-            middle[:, 0],
-            middle[:, 1],
-            marker="X",
-            s=(0.75 * unit) ** 2,
-            c="white",
-            edgecolors=INK,
-            linewidths=0.09 * unit,
-            zorder=6,
-        )
+    return segments
+
+
+def _crosses(axes: Axes, size: float, edge: float) -> PathCollection:
+    """Marks of what is out of service, nowhere yet; sizes in points."""
+    return axes.scatter(
+        [], [], marker="X", s=size**2, c="white", edgecolors=INK, linewidths=edge, zorder=6
+    )  # fmt: skip
 
 
 def _draw_buses(
-    case: Case,
-    axes: Axes,
-    graph: nx.MultiGraph,
-    radius: float,
-    points_per_unit: float,
-    buses: BusScale | None,
-) -> None:
-    """Buses with their numbers: shape by area, fill by value; grey where it is nan."""
+    case: Case, axes: Axes, graph: nx.MultiGraph, radius: float, points_per_unit: float
+) -> list[tuple[list[int], Any]]:
+    """Buses, shape by area: those of each shape with its marks."""
     position = {bus: (float(case.bus.x[bus]), float(case.bus.y[bus])) for bus in graph}
-    if buses is None:
-        fill = np.tile(np.array(to_rgba("white")), (case.n_bus, 1))
-    else:
-        norm = Normalize(buses.low, buses.high)
-        fill = np.asarray(BUS_COLORS(norm(np.nan_to_num(buses.values, nan=buses.low))))
-        fill[np.isnan(buses.values)] = to_rgba(DEAD)
     diameter = 2.0 * radius * points_per_unit
+    marks = []
     for area in range(len(case.area_names)):
         members = [int(bus) for bus in np.flatnonzero(case.bus.area == area)]
         if not members:
@@ -254,29 +319,53 @@ def _draw_buses(
             nodelist=members,
             node_shape=marker,
             node_size=AREA_MARKER_SCALE[marker] ** 2 * diameter**2,
-            node_color=fill[members],
+            node_color="white",
             edgecolors=INK,
             linewidths=0.9,
         )
         nodes.set_zorder(4)
-    # Rec. 709 luminance decides between black and white figures.
-    dark = fill[:, :3] @ np.array([0.2126, 0.7152, 0.0722]) < 0.45
-    for bus in range(case.n_bus):
+        marks.append((members, nodes))
+    return marks
+
+
+def _written_numbers(case: Case, axes: Axes, unit: float) -> list[Text | PathCollection]:
+    """Labels of the buses as text, one each; the unit is a bus's radius in points."""
+    return [
         axes.text(
             case.bus.x[bus],
             case.bus.y[bus],
             str(case.bus.bus_number[bus]),
             ha="center",
             va="center_baseline",
-            fontsize=0.5 * diameter,
-            color="white" if dark[bus] else "black",
+            fontsize=unit,
             zorder=5,
         )
+        for bus in range(case.n_bus)
+    ]
 
 
-def _draw_badges(
-    axes: Axes, badges: Badges, radius: float, points_per_unit: float, running: BoolArray
-) -> None:
+def _outlined_numbers(case: Case, axes: Axes, unit: float) -> list[Text | PathCollection]:
+    """The same as outlines of their figures, all in one."""
+    outlines = []
+    for number in case.bus.bus_number:
+        outline = TextPath((0.0, 0.0), str(number), size=unit)
+        box = outline.get_extents()
+        outlines.append(
+            outline.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
+        )
+    numbers = PathCollection(
+        outlines,
+        offsets=np.column_stack([case.bus.x, case.bus.y]),
+        offset_transform=axes.transData,
+        linewidths=0.0,
+        zorder=5,
+    )
+    numbers.set_transform(Affine2D().scale(axes.figure.dpi / 72.0))
+    axes.add_collection(numbers)
+    return [numbers]
+
+
+def _draw_badges(axes: Axes, badges: Badges, radius: float, points_per_unit: float) -> None:
     """Marks of what is connected; a machine is a circle with the sine of an alternator."""
     size = 1.05 * radius * points_per_unit
     for kind, badge in BADGES.items():
@@ -302,16 +391,4 @@ def _draw_badges(
                 c=INK,
                 linewidths=0.2,
                 zorder=5,
-            )
-            out = chosen.copy()
-            out[chosen] = ~running[badges.row[chosen]]
-            axes.scatter(
-                badges.x[out],
-                badges.y[out],
-                marker="X",
-                s=(1.1 * size) ** 2,
-                c="white",
-                edgecolors=INK,
-                linewidths=0.8,
-                zorder=6,
             )

@@ -1,4 +1,4 @@
-"""A held-out episode of the grid, played by several controllers, as a page for a browser."""
+"""A held-out episode of the grid, played by controllers: several as a page for a browser, one as a video."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from control.evaluation import episode_page
+from control.evaluation import episode_page, video
 from control.evaluation.contender import Contender
 from control.evaluation.episode_page import Player
 from control.scenario.config import ScenarioConfig
 from grid_model.dynamics.parameters import Level
 from marl.environment.batch import GridBatch, make_batch
 
-__all__ = ["play_to_page"]
+__all__ = ["play_to_page", "play_to_video"]
 
 NARROW_MHZ = 200.0  # of the aim of the task, beside the limit
 
@@ -63,6 +63,48 @@ def play_to_page(
         subtitle=subtitle,
     )
     return players
+
+
+def play_to_video(
+    path: Path,
+    contender: Contender,
+    scenario: str | ScenarioConfig,
+    seed: int,
+    *,
+    case: str = "",
+    level: Level = "area",
+    title: str,
+    n_frame: int | None = None,
+    per_second: int = 20,
+    progress: Callable[[int], Any],
+) -> Player:
+    """Play an episode and write it as a video.
+
+    Args:
+        path: `.gif` or `.mp4`.
+        contender: who plays.
+        scenario: see `play_to_page`, as the next three.
+        seed: see there.
+        case: see there.
+        level: see there.
+        title: above every picture.
+        n_frame: pictures, spread evenly over the episode; one each interval if None.
+        per_second: pictures a second.
+        progress: see `control.evaluation.episode_page.play`.
+
+    Raises:
+        VideoError: this video cannot be made here; nothing has been played. PageError: the contender plays nothing.
+        OutputError: the file cannot be written. ScenarioError: there is no such scenario.
+    """
+    video.require_video(path)
+    make = partial(_still, scenario, case, level)
+    (player,) = episode_page.play([contender], seed, make, progress)
+    batch = make("default")
+    frames = video.frames_of(
+        batch.case, player.record, range_mw=batch.loop.fleet.range_mw, title=title, n_frame=n_frame
+    )
+    video.write_video(path, frames, per_second=per_second)
+    return player
 
 
 def _still(scenario: str | ScenarioConfig, case: str, level: Level, observation: str) -> GridBatch:

@@ -37,7 +37,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
     """
 
     # Declared by Gymnasium as an instance variable, so ClassVar would contradict it.
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"]}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             reward: see `GridParallelEnv`.
             check: see `GridParallelEnv`, as the next.
             physics: see there.
-            render_mode: None, `ansi` or `human`.
+            render_mode: None, `ansi`, `human` or `rgb_array`.
 
         Raises:
             ScenarioError: there is no such scenario, or it contradicts itself.
@@ -124,8 +124,8 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         first = self.names[0]
         return self._observation(seen), reward[first], terminated[first], truncated[first], infos[first]
 
-    def render(self) -> str | None:
-        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`)."""
+    def render(self) -> Any:
+        """Grid's condition, see `GridParallelEnv.render`; None without a render mode."""
         return self._parallel.render() if self.render_mode is not None else None
 
     def _observation(self, of_agent: dict[str, Float32Array]) -> Float32Array:

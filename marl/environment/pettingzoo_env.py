@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 from pettingzoo import ParallelEnv
 
 from cases.arrays import FloatArray
@@ -16,8 +17,11 @@ from control.task.reward import RewardConfig
 from control.task.task import ActionError, Physics, TaskObservation, checked_seed, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
-from marl.environment.render import describe
+from marl.environment.render import describe, moving_picture, state_of
 from marl.protocol import Float32Array
+
+if TYPE_CHECKING:
+    from grid_model.picture.moving_picture import MovingPicture
 
 __all__ = ["GridParallelEnv", "parallel_env"]
 
@@ -35,7 +39,8 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
 
     metadata: ClassVar[dict[str, Any]] = {
         "name": "ieee68_frequency_v0",
-        "render_modes": ["ansi", "human"],
+        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_fps": 10,
         "is_parallelizable": True,
     }
 
@@ -69,14 +74,20 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             reward: weights; the default ones if None.
             check: let pandapower confirm the power-flow engine.
             physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
-            render_mode: None, `ansi` (render returns text) or `human` (prints it).
+            render_mode: None, `ansi` (render returns text), `human` (prints it) or `rgb_array` (draws the grid; render
+                returns the picture).
 
         Raises:
             ScenarioError: there is no such scenario, or it contradicts itself.
-            ValueError: there is no such render mode or observation, or the seed is negative.
+            ValueError: there is no such render mode or observation, or the seed is negative; or pictures are asked for
+                of the reduced physics, which has no voltages and flows to draw.
         """
-        if render_mode not in (None, "ansi", "human"):
-            raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi' or 'human'")
+        if render_mode not in (None, "ansi", "human", "rgb_array"):
+            raise ValueError(f"render_mode = {render_mode!r}, expected None, 'ansi', 'human' or 'rgb_array'")
+        if render_mode == "rgb_array" and physics == "reduced":
+            raise ValueError(
+                "render_mode = 'rgb_array' draws voltages and flows, which physics 'reduced' has not"
+            )
         if seed is not None:
             seed = checked_seed(seed)
         self.render_mode = render_mode
@@ -125,6 +136,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         }
         self.state_space = gymnasium.spaces.Box(-LARGEST, LARGEST, (self._task.state_size,), np.float32)
         self._observed: TaskObservation | None = None
+        self._picture: MovingPicture | None = None
 
     @property
     def unwrapped(self) -> GridParallelEnv:
@@ -241,14 +253,21 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             raise RuntimeError("call reset first")
         return self._observed.state[0].copy()
 
-    def render(self) -> str | None:
-        """Grid's condition as a few lines of text: returned (`ansi`) or printed (`human`).
+    def render(self) -> str | npt.NDArray[np.uint8] | None:
+        """Grid's condition as lines of text, returned (`ansi`) or printed (`human`), or as a picture (`rgb_array`).
+
+        A picture is [height, width, 3]: the grid with frequencies, loadings, plants and time, and below it the trace of
+        frequency over the intervals that were rendered.
 
         Raises:
             RuntimeError: no episode has begun.
         """
         if self._observed is None:
             raise RuntimeError("there is nothing to show before the first episode: call reset first")
+        if self.render_mode == "rgb_array":
+            if self._picture is None:
+                self._picture = moving_picture(self._task)
+            return self._picture.frame(state_of(self._task, 0))
         text = describe(self._task, 0)
         if self.render_mode == "human":
             print(text)

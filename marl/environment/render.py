@@ -1,11 +1,17 @@
-"""A task and the condition of its grid in a few lines of text."""
+"""A task and the condition of its grid: in a few lines of text, and as what a picture shows."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cases.arrays import IntArray
+from control.evaluation.grid_record import percent_of_rating_a
 from control.task.task import Task
+
+if TYPE_CHECKING:
+    from grid_model.picture.moving_picture import GridState, MovingPicture
 
 MOST_NAMED = 8  # buses
 
@@ -60,6 +66,37 @@ def describe(task: Task, env: int) -> str:
         for dark in grid.dark[env]
     ]
     return "\n".join(lines)
+
+
+def moving_picture(task: Task) -> MovingPicture:
+    """An empty picture of a task's grid, for `state_of` to fill; matplotlib is imported only here."""
+    from grid_model.picture.moving_picture import MovingPicture
+
+    case, scenario = task.case, task.scenario
+    return MovingPicture(
+        case,
+        range_mw=task.loop.fleet.range_mw,
+        duration_s=scenario.n_intervals * scenario.interval_s,
+        title=f"{case.name}, scenario {scenario.name}",
+    )
+
+
+def state_of(task: Task, env: int) -> GridState:
+    """The condition of one environment's grid, for a picture; of the full physics, which has voltages and flows."""
+    from grid_model.picture.moving_picture import GridState
+
+    loop, case = task.loop, task.case
+    engine = loop.grid.engine
+    one = slice(env, env + 1)
+    return GridState(
+        time_s=float(loop.interval[env]) * task.scenario.interval_s,
+        bus_df_hz=np.where(engine.bus_live[env], loop.bus_df_hz[env], np.nan),
+        loading_percent=percent_of_rating_a(case, engine.s_from_mva[one], engine.s_to_mva[one])[0],
+        branch_in_service=engine.branch_in_service[env].copy(),
+        machine_in_service=engine.machine_in_service[env].copy(),
+        plant_mw=loop.resources.output_mw[env].copy(),
+        charge=loop.utilisation[env, loop.fleet.bess].copy(),
+    )
 
 
 def _buses(task: Task, bus: IntArray) -> str:

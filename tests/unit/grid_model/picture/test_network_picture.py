@@ -80,6 +80,6 @@ def test_badges_of_a_case_without_plants_of_ours_are_its_machines(case):
     bare = replace(
         case,
         renewable=replace(case.renewable, name=(), kind=(), bus=none, p_max_mw=np.array([]), series=()),
-        resource=replace(case.resource, name=(), kind=(), bus=none),
+        resource=type(case.resource)(name=(), kind=(), bus=none),
     )
     assert place_badges(bare).kind == ("machine",) * 16

@@ -508,7 +508,7 @@ def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match="observation = 'all'"):
         make_batch(SHORT, 1, observation="all", check=False)
     with pytest.raises(ValueError, match="render_mode"):
-        parallel_env(scenario=SHORT, render_mode="rgb_array")
+        parallel_env(scenario=SHORT, render_mode="depth_array")
     with pytest.raises(ValueError, match="expected one of|no scenario|unknown"):
         make_batch("stormy", 1, check=False)
     with pytest.raises(ValueError, match="2 seeds for 1"):
