@@ -1,6 +1,7 @@
 """Tunes the baselines on training seeds and keeps the results as data in control/data.
 
-Each baseline is tuned by CMA-ES; the candidates of a generation play the same episodes side by side. A run that was
+Each baseline is tuned by CMA-ES on the reduced model; the candidates of a generation play the same episodes side by
+side. What is found is judged in the full simulator, and the better of start and result is kept. A run that was
 interrupted goes on where it stopped. Held-out seeds are never touched: every seed is checked.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import command_line
 from command_line import ROOT
@@ -28,6 +30,8 @@ class Options:
     """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory."""
     case: str = ""
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
+    physics: Literal["full", "reduced"] = "reduced"
+    """Simulator that candidates are played in; what is found is judged in the full one."""
     scenario: str = "training"
     """Training distribution the episodes come from."""
     n_intervals: int = 300
@@ -93,7 +97,9 @@ def search(options: Options) -> None:
                 bar.update(n)
 
             for name in chosen:
-                print(tune(name, plan, MakeTrainingGrid(options.case), pool, tell, case=case))
+                make = MakeTrainingGrid(options.case, options.physics)
+                judged = MakeTrainingGrid(options.case)
+                print(tune(name, plan, make, pool, tell, case=case, make_judged=judged))
 
 
 @contextlib.contextmanager

@@ -176,6 +176,9 @@ class Plan:
     workers: int  # processes that share the candidates
     state: Path  # folder of states to go on from
     out: Path  # folder of results
+    physics: str = (
+        "full"  # that candidates are played in, for the record; what is found is judged in the full one
+    )
     restart: bool = False  # forget an earlier state
     refine: bool = False  # start closely around the stored parameters
 
@@ -266,16 +269,18 @@ def tune(
     on_generations: Callable[[int, str], None] = lambda n, text: None,
     *,
     case: Case | None = None,
+    make_judged: Make | None = None,
 ) -> str:
     """Tune one baseline, from where its search stopped to the file of its results; returns the outcome in words.
 
     Args:
         name: of ORDER.
         plan: what is tuned on, for how long, and where states and results are kept.
-        make: builds environments, a function of a module.
+        make: builds environments that candidates play in, a function of a module.
         pool: processes that share the candidates; None plays them here.
         on_generations: called with the number of generations done since, and what to say.
         case: the grid that `make` builds on; the 68-bus system if None.
+        make_judged: builds those in which start and result are measured at the end; `make` if None.
 
     Raises:
         TuningError: an earlier state cannot be gone on from, or no validation episode is finite.
@@ -308,7 +313,7 @@ def tune(
     measured = {}
     for what, position in (("start", problem.start), ("tuned", search.best)):
         numbers = problem.decode(np.repeat(position[None], len(seeds), axis=0))
-        measured[what] = _returns(make, name, numbers, seeds, plan, None, pool)
+        measured[what] = _returns(make_judged or make, name, numbers, seeds, plan, None, pool)
     score = {what: float(x.mean()) if np.isfinite(x).all() else -np.inf for what, x in measured.items()}
     if max(score.values()) == -np.inf:
         raise TuningError(
@@ -324,6 +329,7 @@ def tune(
             "provenance": {
                 "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
                 + (f" --case {case.name}" if case is not None and not case.setting.is_published else "")
+                + (f" --physics {plan.physics}" if plan.physics != "reduced" else "")
                 + (" --refine" if plan.refine else "")
                 + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
                 "method": "CMA-ES, mean of the last generation"
@@ -331,6 +337,7 @@ def tune(
                 else "start of the search",
                 "date": date.today().isoformat(),
                 "scenario": plan.scenario,
+                "physics": plan.physics,
                 "n_intervals": plan.n_intervals,
                 "generations": search.generation,
                 "candidates": plan.candidates,

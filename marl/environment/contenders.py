@@ -17,6 +17,7 @@ from control.evaluation.grid_record import GridEnvironment
 from control.scenario.file import scenario_named
 from control.scenario.task_grid import open_task_grid
 from control.task.layout import SIZE
+from control.task.task import Physics
 from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import PolicyByPlant
@@ -43,13 +44,16 @@ class MakeTrainingGrid:
     """Builds environments of a training distribution, with episodes of so many intervals or as long as there."""
 
     case: str = ""
+    physics: Physics = "full"
 
     def __call__(self, scenario: str, n_intervals: int | None, n_env: int, observation: str) -> GridBatch:
         """A batch of the distribution."""
         config = scenario_named(scenario, open_task_grid(self.case).case)
         if n_intervals is not None:
             config = replace(config, n_intervals=n_intervals)
-        return make_batch(config, n_env, observation=observation, case=self.case, check=False)
+        return make_batch(
+            config, n_env, observation=observation, physics=self.physics, case=self.case, check=False
+        )
 
 
 make_grid = MakeGrid()  # of the 68-bus system
