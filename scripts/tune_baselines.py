@@ -36,9 +36,9 @@ class Options:
     """Training distribution the episodes come from."""
     n_intervals: int = 300
     """Length of an episode while tuning."""
-    candidates: int = 16
+    candidates: int = 24
     """Candidates of a generation."""
-    seeds: int = 4
+    seeds: int = 8
     """Episodes a candidate plays in a generation."""
     generations: int | None = None
     """Generations of each baseline; by default enough for its number of parameters."""

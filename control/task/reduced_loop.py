@@ -322,7 +322,11 @@ class ReducedLoop:
     # Episodes ------------------------------------------------------------------------------------------------------
 
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
-        """Start a new episode in each environment named, drawn from its own generator."""
+        """Start a new episode in each environment named, drawn from its own generator.
+
+        Environments whose generators stand alike, as those of candidates that are compared, share what is drawn.
+        """
+        alike: dict[tuple[EpisodeBuilder, str], tuple[PackedEpisode, Any]] = {}
         for env, generator in zip(np.asarray(envs).tolist(), generators, strict=True):
             if self.pool > 0:
                 first = self._first_of_pool(self.builders[env])
@@ -334,7 +338,11 @@ class ReducedLoop:
                 )
                 self._begin(env, drawn)
             else:
-                packed = self._pack(self._reducer.reduce(generator, self._constants.dt_s, self.builders[env]))
+                key = self.builders[env], repr(generator.bit_generator.state)
+                if key not in alike:
+                    drawn_now = self._reducer.reduce(generator, self._constants.dt_s, self.builders[env])
+                    alike[key] = self._pack(drawn_now), generator.bit_generator.state
+                packed, generator.bit_generator.state = alike[key]
                 self._store(env, packed)
                 self._begin(env, packed)
         if self._view is None:

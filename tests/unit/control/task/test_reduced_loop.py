@@ -135,3 +135,17 @@ def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
     alone = make_task(replace(SHORT, n_intervals=4), 1, check=False, physics="reduced")
     alone.reset(POOL_SEEDS.seeds[:1])
     assert np.array_equal(alone.loop._rows[0], rows[0])
+
+
+def test_environments_of_one_seed_share_what_is_drawn_and_play_it_apart():
+    """As candidates do that are compared on the same episodes; the next episodes are those of a batch of one."""
+    short = replace(SHORT, n_intervals=4)
+    alone = make_task(short, 1, check=False, physics="reduced")
+    twins = make_task(short, 3, check=False, physics="reduced")
+    alone.reset(np.array([7]))
+    twins.reset(np.array([7, 8, 7]))
+    for _ in range(6):  # into the second episode
+        a = alone.step(np.full((1, alone.case.n_resource), 0.4))
+        b = twins.step(np.array([[0.4], [0.4], [-0.4]]) * np.ones(alone.case.n_resource))
+        assert np.array_equal(a.observation.agents[0], b.observation.agents[0])
+    assert not np.array_equal(b.observation.agents[0], b.observation.agents[2])
