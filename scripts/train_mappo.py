@@ -128,7 +128,7 @@ def train(arguments: Arguments, directory: Path) -> int:
     Raises:
         ConfigError: the run that is to go on has trained all its episodes.
     """
-    from marl.training.run_directory import publish, run_claim, write_config, write_versions
+    from marl.training.run_directory import holds_run, publish, run_claim, write_config, write_versions
 
     config, resume = arguments.training, bool(arguments.resume)
     with run_claim(directory, resume=resume) as claim:
@@ -142,35 +142,48 @@ def train(arguments: Arguments, directory: Path) -> int:
         from marl.environment.grid_training import case_name, grid_of, make_trainer
         from marl.training.curves import MetricsError, draw_training_curves
         from marl.training.progress_report import ProgressReport
+        from marl.training.two_models import parts_left
 
         tell_of(grid_of(config))
-        with (
-            connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster,
-            make_trainer(
-                config,
-                algorithm_named(config.algorithm),
-                directory,
-                claim=claim,
-                resume=resume,
-                tensorboard=arguments.tensorboard,
-                wandb=arguments.wandb,
-                cluster=cluster,
-                samplers=arguments.samplers,
-            ) as trainer,
-        ):
-            if trainer.run_state.update >= config.n_updates:
-                raise ConfigError(
-                    f"{directory} has trained all of its {config.total_episodes} episodes; "
-                    "ask for more by --total-episodes"
-                )
-            write_config(directory, trainer.config, case_name(config))
-            if not resume:
-                write_versions(directory)
-            if trainer.device.type != "cpu":
-                print(f"Networks on {trainer.device}.", flush=True)
-            episodes = trainer.run_state.steps / config.episode_steps
-            with ProgressReport(config, episodes=episodes) as trainer.on_progress:
-                result = trainer.run()
+        with connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster:
+            for part in parts_left(config, directory):
+                if part.directory != directory:
+                    print(
+                        f"First {part.config.total_episodes} episodes on the reduced model: {part.directory}"
+                    )
+                with make_trainer(
+                    part.config,
+                    algorithm_named(config.algorithm),
+                    part.directory,
+                    claim=claim if part.directory == directory else None,
+                    resume=holds_run(part.directory),
+                    tensorboard=arguments.tensorboard,
+                    wandb=arguments.wandb,
+                    cluster=cluster,
+                    samplers=arguments.samplers,
+                    learner_from=part.learner_from,
+                    share=part.share,
+                ) as trainer:
+                    is_whole = trainer.run_state.update >= part.config.n_updates
+                    if is_whole and part.directory == directory:
+                        raise ConfigError(
+                            f"{directory} has trained all of its {config.total_episodes} episodes; "
+                            "ask for more by --total-episodes"
+                        )
+                    for place, its in ((directory, config), (part.directory, trainer.config)):
+                        write_config(place, its, case_name(config))
+                    if not resume:
+                        write_versions(directory)
+                    if trainer.device.type != "cpu":
+                        print(f"Networks on {trainer.device}.", flush=True)
+                    episodes = trainer.run_state.steps / config.episode_steps
+                    with ProgressReport(part.config, episodes=episodes) as trainer.on_progress:
+                        result = trainer.run()
+                if not result.finished:
+                    break
+    if not holds_run(directory):  # stopped on the reduced model
+        print(f"Saved, {result.reason}. To resume: {resume_command(directory)}")
+        return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
     try:
         draw_training_curves(directory)
     except MetricsError as error:  # metrics of a resumed run that somebody has broken: its models are whole
@@ -195,9 +208,9 @@ def resume_command(directory: Path) -> str:
 
 def stopped_at_once(directory: Path) -> str:
     """What is left of a run that had no time to save; a directory in which nothing is goes."""
-    from marl.training.run_directory import holds_run
+    from marl.training.run_directory import has_begun
 
-    if holds_run(directory):
+    if has_begun(directory):
         return f"stopped; its last checkpoint is kept, to resume: {resume_command(directory)}"
     with contextlib.suppress(OSError):
         directory.rmdir()

@@ -34,6 +34,7 @@ LATER = (
     "violation_budget",
     "violation_rate",
     "imitation",
+    "reduced_episodes",
 )
 
 

@@ -64,7 +64,6 @@ def residual() -> TrainingConfig:
             base.network,
             actor_linear=True,
             log_std_init=-1.4,
-            dead_zones=(0.211192, 0.663113, 0.641151),  # the linear policy's own
         ),
         ppo=replace(
             base.ppo,

@@ -81,6 +81,8 @@ class TrainingConfig:
     # The full simulator with its AC power flow, or the model reduced to the groups' motion; evaluation while training
     # is on the same one.
     physics: Literal["full", "reduced"] = "full"
+    # Episodes on the reduced model before those of the full simulator, in which the same learner then goes on.
+    reduced_episodes: int = 0
     # With the reduced model: training episodes that are drawn once and played again and again; 0 draws a new one every
     # time, which takes longer than to play it.
     pool: int = 512
@@ -104,6 +106,14 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+        require(
+            self.reduced_episodes >= 0, f"reduced_episodes = {self.reduced_episodes}, expected at least 0"
+        )
+        require(
+            self.reduced_episodes == 0 or self.physics == "full",
+            f"reduced_episodes = {self.reduced_episodes} come before those in the full simulator, "
+            'but physics = "reduced"',
+        )
         require(0 <= self.async_updates <= 8, f"async_updates = {self.async_updates}, expected from 0 to 8")
         require(0 <= self.seed < 2**63, f"seed = {self.seed}, expected 0 to 2^63 - 1")
         require(
@@ -235,6 +245,7 @@ FIXED_ON_RESUME = (
     "level",
     "physics",
     "pool",
+    "reduced_episodes",
     "start",
     "episode_steps",
     "network",

@@ -20,7 +20,7 @@ from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.curricula import curriculum_of
 from marl.environment.held_out import HeldOut
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
-from marl.environment.warm_start import start_of
+from marl.environment.warm_start import start_of, with_own_dead_zones
 from marl.networks.policy import Policy
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
@@ -152,6 +152,8 @@ def make_trainer(
     wandb: str = "",
     cluster: Cluster | None = None,
     samplers: int = 0,
+    learner_from: Path | None = None,
+    share: tuple[float, float] = (0.0, 1.0),
 ) -> Trainer:
     """A trainer of this configuration on the grid, which owns its environments.
 
@@ -167,6 +169,8 @@ def make_trainer(
         wandb: project of Weights & Biases that receives metrics as well.
         cluster: see `training_environments`.
         samplers: see there.
+        learner_from: see `Trainer`.
+        share: see there.
 
     Raises:
         control.scenario.config.ScenarioError: see `scenario_of`.
@@ -176,7 +180,8 @@ def make_trainer(
     """
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
-    start = None if resume else beginning(config)
+    config = with_own_dead_zones(config, grid_of(config).case)
+    start = None if resume or learner_from else beginning(config)
     if config.network.fused == "auto":
         from marl.kernels.rehearsal import PACKAGES, rehearse
 
@@ -192,6 +197,8 @@ def make_trainer(
         judge=HeldOut(functools.partial(make_held_out, settings.eval_episodes)),
         resume=resume,
         start=start,
+        learner_from=learner_from,
+        share=share,
         first_validation_seed=VALIDATION_SEEDS.first,
         metadata=about_grid(grid_of(config).case, config.case),
         on_progress=on_progress,

@@ -8,6 +8,7 @@ A policy that begins where a classical controller stands and learns what is miss
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
 from marl.networks.policy import Policy
 
-__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of"]
+__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_dead_zones"]
 
 LINEAR = "linear"
 # Tuned linear policy of each observation.
@@ -55,6 +56,23 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
     if case is not None:
         require_its_grid(model.metadata, case, config.start)
     return partial(begin_with, model=model, where=config.start)
+
+
+def with_own_dead_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
+    """A run that begins with the tuned linear policy gets that one's dead zones, unless it names some of its own.
+
+    Args:
+        config: of the run.
+        case: its grid; the 68-bus system if None.
+
+    Raises:
+        control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
+    """
+    if config.start != LINEAR or config.network.dead_zones:
+        return config
+    stored = stored_parameters(BASELINE[config.observation], case)
+    zones = tuple(float(zone) for zone in stored["parameters"]["dead_zone"])
+    return replace(config, network=replace(config.network, dead_zones=zones))
 
 
 @torch.no_grad()

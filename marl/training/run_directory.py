@@ -20,6 +20,7 @@ from marl.training.run_claim import RunClaim
 
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
 BEFORE_LAST = "checkpoint_previous.pt"  # serves where a damaged disk has left no other
+REDUCED = "reduced"  # folder of the part on the reduced model, see two_models
 CONFIG, VERSIONS, STATISTICS, CURVES = (
     "config.json",
     "versions.json",
@@ -41,6 +42,11 @@ def holds_run(directory: Path) -> bool:
     return any((directory / name).exists() for name in (CHECKPOINT, BEFORE_LAST))
 
 
+def has_begun(directory: Path) -> bool:
+    """Whether a run has left a checkpoint here or in the folder of its part on the reduced model."""
+    return holds_run(directory) or holds_run(directory / REDUCED)
+
+
 def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
     """Where a new run goes: where it is asked to, or `runs/<case>-seed<k>-<time>`.
 
@@ -49,7 +55,7 @@ def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
     """
     if out is None:
         return Path("runs") / f"{case}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if holds_run(out):
+    if has_begun(out):
         raise ConfigError(_taken(out))
     return out
 
@@ -63,7 +69,7 @@ def run_claim(directory: Path, *, resume: bool) -> RunClaim:
         OSError: it cannot be written to.
     """
     claim = RunClaim(directory)
-    if not resume and holds_run(directory):
+    if not resume and has_begun(directory):
         claim.release()
         raise ConfigError(_taken(directory))
     return claim
@@ -108,7 +114,7 @@ def require_checkpoint(directory: Path) -> None:
     Raises:
         ConfigError: the run was stopped before its first checkpoint.
     """
-    if not holds_run(directory):
+    if not has_begun(directory):
         raise ConfigError(
             f"{directory} holds no {CHECKPOINT} to resume from: begin anew with its settings by "
             f"--config {directory / CONFIG}"

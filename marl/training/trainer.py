@@ -81,6 +81,8 @@ class Trainer:
         claim: RunClaim | None = None,
         resume: bool = False,
         start: Callable[[Policy], None] | None = None,
+        learner_from: Path | None = None,
+        share: tuple[float, float] = (0.0, 1.0),
         first_validation_seed: int = FIRST_VALIDATION_SEED,
         metadata: Mapping[str, Any] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -101,6 +103,9 @@ class Trainer:
             resume: continue from the checkpoint in `directory`.
             start: puts weights to begin with into the fresh policy, see `marl.environment.warm_start`; a
                 resumed run has its own.
+            learner_from: checkpoint of another run whose learner begins this one, in the place of a fresh one and of
+                `start`; see `marl.training.two_models`.
+            share: of a longer run's progress that this one is, from where to where; schedules follow it.
             first_validation_seed: of the environment: training draws its seeds below, and evaluation begins with it
                 where the configuration names no other.
             metadata: what model files should say about their origin.
@@ -115,6 +120,7 @@ class Trainer:
             marl.checkpoint.CheckpointError: the checkpoint cannot be read, or is of another algorithm or network.
         """
         self.config = config = config.validated_from(first_validation_seed)
+        self._share = share
         self.environment = environment
         self.curriculum: Curriculum = curriculum or ConstantCurriculum(config.seed, first_validation_seed)
         self._first_validation_seed = first_validation_seed
@@ -158,7 +164,9 @@ class Trainer:
             if resume:
                 self.observation, waiting, judged = self._load_checkpoint()
             else:
-                if start is not None:
+                if learner_from is not None:
+                    self._take_learner(learner_from)
+                elif start is not None:
                     self.algorithm.start_from(start)
                 self._draw(self.curriculum.begin(environment.n_env))
             self.record = MetricsLogger(
@@ -215,6 +223,25 @@ class Trainer:
             raise checkpoint.CheckpointError(
                 f"{path} is not of this version, or damaged: {type(error).__name__} {_first_line(error)}"
             ) from error
+
+    def _take_learner(self, path: Path) -> None:
+        """Begins with the learner of another run.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of another algorithm or network.
+        """
+        content = checkpoint.load(path, "run")
+        if content.get("algorithm") != self.algorithm.name:
+            raise checkpoint.CheckpointError(
+                f"{path} is of the algorithm {content.get('algorithm')}, asked for is {self.algorithm.name}"
+            )
+        try:
+            self.algorithm.load_state(content["learner"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path} was trained with other networks than asked for: {_first_line(error)}"
+            ) from error
+        self.algorithm.begin_episodes()
 
     def _last_whole(self) -> dict[str, Any]:
         """Content of the last checkpoint; of the one before where a disk or a copy has damaged that.
@@ -328,7 +355,7 @@ class Trainer:
         if isinstance(self.curriculum, LevelCurriculum):
             assert isinstance(self.algorithm, TellsValueErrors)  # as the constructor has seen
             self.curriculum.take_in(self.algorithm.value_error, np.array(self._ended))
-        draw = self.curriculum.after_update(run_state.update / n_updates, terms)
+        draw = self.curriculum.after_update(self._progress(), terms)
         if draw is not None:
             self._draw(draw)
             if draw.seeds is not None:
@@ -412,7 +439,7 @@ class Trainer:
         self.observation = transition.observation
 
     def _update(self) -> dict[str, float] | None:
-        progress = self.run_state.update / self.config.n_updates
+        progress = self._progress()
         try:
             return self.algorithm.update(progress)
         except NonFiniteLoss as error:
@@ -421,6 +448,11 @@ class Trainer:
                 f"update {self.run_state.update + 1}: {error}. {path} reproduces it "
                 f"(marl.training.dump.replay_dump); {self._last_checkpoint()}"
             ) from error
+
+    def _progress(self) -> float:
+        """Of the whole run, 0 to 1; this one may be a part of it."""
+        begin, end = self._share
+        return begin + (end - begin) * (self.run_state.update / self.config.n_updates)
 
     def _last_checkpoint(self) -> str:
         path = self.directory / CHECKPOINT
