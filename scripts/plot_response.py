@@ -4,6 +4,7 @@ python scripts/plot_response.py --trip G11 --level machine
 python scripts/plot_response.py --load "load 41" --step-mw 500 --level area --out step.png
 python scripts/plot_response.py --trip G9 --load-model half
 python scripts/plot_response.py --outage "54-53 #1" --load-level 0.7 --duration-s 20
+python scripts/plot_response.py --trip G11 --page response.html
 
 Exit status 2 if an option is wrong or the grid has no power flow after the disturbance.
 """
@@ -56,6 +57,8 @@ class Options:
     """Whether under-frequency relays are in service."""
     out: Path = Path("response.png")
     """Picture to write: .png, .svg or .pdf."""
+    page: Path | None = None
+    """Write a page for the browser as well: the grid over time at up to the integration step, with traces."""
 
     def __post_init__(self) -> None:
         if sum(name is not None for name in (self.trip, self.outage, self.load)) != 1:
@@ -122,6 +125,15 @@ def draw(options: Options) -> None:
         title=f"{title}, {options.level} level, {100.0 * options.load_level:g} % of nominal load",
         duration_s=options.duration_s,
     )  # fmt: skip
+    if options.page is not None:
+        from control.evaluation.response_page import write_response_page
+
+        write_response_page(
+            options.page, case, trace, names, event,
+            level=options.level,
+            title=f"{title}, {100.0 * options.load_level:g} % of nominal load",
+            duration_s=options.duration_s,
+        )  # fmt: skip
     dt_s = float(trace.time_s[1] - trace.time_s[0])
     step = round(EVENT_S / dt_s)
     coi_hz, f0_hz = trace.coi_hz, case.f0_hz
@@ -135,13 +147,15 @@ def draw(options: Options) -> None:
     if trace.unserved_mw.any():
         print(f"load not served at the end: {trace.unserved_mw[-1]:.0f} MW")
     print(options.out)
+    if options.page is not None:
+        print(f"Page: {options.page}")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 drawn, 2 wrong option or no solution, 130 stopped."""
     first_line = str(__doc__).splitlines()[0]
     return command_line.run(
-        PROGRAM, Options, draw, arguments, about=first_line, writes=["out"], failed=(OSError,)
+        PROGRAM, Options, draw, arguments, about=first_line, writes=["out", "page"], failed=(OSError,)
     )
 
 

@@ -3,6 +3,7 @@
 python scripts/screen_contingencies.py
 python scripts/screen_contingencies.py --variant tr18 --engine pandapower --top 30 --json n1.json
 python scripts/screen_contingencies.py --load-level 0.6 --wind 0.5 --sun 0.3 --plot n1.png
+python scripts/screen_contingencies.py --page n1.html
 python scripts/screen_contingencies.py --case case118 --pairs
 python scripts/screen_contingencies.py --outages outages.txt
 python scripts/screen_contingencies.py --case case39 --emergency-rating-percent 110 --reactive-limits on
@@ -61,6 +62,9 @@ class Options:
     plot: Path | None = None
     """Draw the grid with its insecure outages marked: .png, .svg or .pdf."""
 
+    page: Path | None = None
+    """Write a page for the browser: choose an outage in the list, and the grid shows what is left."""
+
     @property
     def holds_reactive_limits(self) -> bool:
         """Files' own solvers, `runpp` and `runpf`, enforce none unless asked to; a grid is taken as it solves there."""
@@ -87,6 +91,10 @@ class Options:
                 )
             if self.plot is not None:
                 raise OptionError("--plot draws single outages: leave it out, or --outages and --pairs")
+        if self.page is not None and (self.pairs or self.ray or self.engine == "dc"):
+            raise OptionError(
+                "--page shows voltages and flows of a list: leave out --pairs, --ray and --engine dc"
+            )
         percent = self.emergency_rating_percent
         if percent is not None and not 100.0 <= percent < 1000.0:
             raise OptionError(
@@ -148,6 +156,8 @@ def screen(options: Options) -> None:
                 raise OptionError(f"{options.outages}: {error}") from error
         with pool_on(options.ray) as pool:
             screen_all = contingency.screen if pool is None else partial(shared_screen, pool)
+            if options.page is not None:
+                screen_all = partial(contingency.screen, with_states=True)
             free = screen_all(case, point, options.engine, outages)
             screening = free
             if options.holds_reactive_limits:
@@ -165,6 +175,14 @@ def screen(options: Options) -> None:
 
         draw_outages(screening, options.plot)
         print(f"wrote {options.plot}")
+    if options.page is not None:
+        from control.evaluation.screening_page import ScreeningPageError, write_screening_page
+
+        try:
+            write_screening_page(options.page, screening)
+        except ScreeningPageError as error:
+            raise OptionError(str(error)) from error
+        print(f"wrote {options.page}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -179,7 +197,7 @@ def main(arguments: Sequence[str]) -> int:
         screen,
         arguments,
         about=description,
-        writes=["json", "plot"],
+        writes=["json", "plot", "page"],
         refused=(OSError,),
         failed=(),
     )

@@ -3,17 +3,13 @@
     players = play(contenders, seed, make)          each in a batch of one that does not begin anew by itself
     write_page(path, case, players, range_mw=..., limits_mhz=(200.0, 500.0), title=..., subtitle=...)
 
-Several controllers that have played the same episode stand on one page, any two side by side. Arrays are kept as
-16-bit integers (a step of a scale that is fine enough for what is drawn), as differences along time, compressed;
-500 intervals of three controllers on 68 buses are under one MB. Circuits' loading is in percent of rating A throughout,
+Several controllers that have played the same episode stand on one page, any two side by side. 500
+intervals of three controllers on 68 buses are under one MB. Circuits' loading is in percent of rating A throughout,
 also after an outage, when rating B is the one that applies.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +19,6 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from cases.case import Case
-from cases.whole_file import write_text
 from control.evaluation.contender import BOUND, Contender
 from control.evaluation.grid_record import (
     TERMS,
@@ -33,14 +28,12 @@ from control.evaluation.grid_record import (
     percent_of_rating_a,
     reward_terms,
 )
+from control.evaluation.page import grid_data, packed, write_html
 from control.evaluation.rollout import Record, Step, rollout
-from grid_model.picture.layout import bus_radius, place_badges
 
 __all__ = ["Frames", "PageError", "Player", "play", "write_page"]
 
 TEMPLATE = "episode.html"
-MISSING = -32768  # stands for NaN
-LARGEST = 32767
 
 
 class PageError(ValueError):
@@ -146,9 +139,6 @@ def write_page(
         PageError: nobody has played, or not the same episode.
         OSError: the file cannot be written.
     """
-    import jinja2
-    from markupsafe import Markup
-
     if not players:
         raise PageError("a page needs at least one record, there is none")
     first = players[0].record
@@ -158,24 +148,17 @@ def write_page(
     data = {
         "n": first.n_intervals,
         "interval_s": first.interval_s,
+        "first_s": first.interval_s,  # what is shown of an interval is its end
+        "loading_words": "loading",
+        "more": [],
         "marks": [[time_s, words] for time_s, words in (first.marks[0] if first.marks else ())],
         "limits_mhz": list(limits_mhz),
         "terms": list(TERMS),
         "players": [_player(player) for player in players],
         "worst": _farthest_bus(players),
-        **_grid(case, range_mw),
+        **grid_data(case, range_mw),
     }
-    # In a script element only a tag could end the text early; JSON may write its signs as numbers.
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("control.evaluation"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = pages.get_template(TEMPLATE).render(
-        title=title, subtitle=subtitle, n_interval=first.n_intervals, data=Markup(text)
-    )
-    write_text(path, page)
+    write_html(path, TEMPLATE, data, title=title, subtitle=subtitle)
 
 
 def _farthest_bus(players: Sequence[Player]) -> int:
@@ -202,72 +185,3 @@ def _player(player: Player) -> dict[str, Any]:
             "terms": packed(terms, step=0.05),
         },
     }
-
-
-def packed(values: FloatArray, *, step: float) -> dict[str, Any]:
-    """Rows [column, interval] as text: whole multiples of a scale, differences along time, compressed.
-
-    The scale is `step`, or coarser where 16 bits would not reach the largest value.
-    """
-    largest = float(np.nanmax(np.abs(values))) if values.size and np.isfinite(values).any() else 0.0
-    scale = max(step, largest / LARGEST)
-    whole = np.where(np.isfinite(values), np.rint(np.nan_to_num(values) / scale), MISSING).astype(np.int64)
-    changes = np.diff(whole, axis=1, prepend=0)  # modulo 2^16, as the page adds them up
-    wrapped = (changes & 0xFFFF).astype("<u2")
-    return {
-        "n": values.shape[0],
-        "scale": scale,
-        "z": base64.b64encode(zlib.compress(wrapped.tobytes(), 9)).decode("ascii"),
-    }
-
-
-def _grid(case: Case, range_mw: FloatArray) -> dict[str, Any]:
-    """Names and places of everything drawn."""
-    badges, branch = place_badges(case), case.branch
-    ends = [
-        tuple(sorted(pair)) for pair in zip(branch.from_bus.tolist(), branch.to_bus.tolist(), strict=True)
-    ]
-    offset = []
-    for k, pair in enumerate(ends):
-        # Parallel circuits side by side, on the same side whichever end is called the first.
-        side = 1.0 if branch.from_bus[k] == pair[0] else -1.0
-        offset.append(side * (2.0 * ends[:k].count(pair) - (ends.count(pair) - 1)) / 2.0)
-    b_percent = 100.0 * branch.rate_b_mva / branch.rate_a_mva
-    batteries = case.resource.of_kind("bess").tolist()
-    return {
-        "areas": list(case.area_names),
-        "radius": bus_radius(case),
-        "bus": {
-            "name": [str(number) for number in case.bus.bus_number],
-            "area": case.bus.area.tolist(),
-            "x": _rounded(case.bus.x),
-            "y": _rounded(case.bus.y),
-        },
-        "branch": {
-            "name": list(branch.name),
-            "from": branch.from_bus.tolist(),
-            "to": branch.to_bus.tolist(),
-            "offset": offset,
-            "b_percent": _rounded(b_percent),
-        },
-        "least_b_percent": round(float(b_percent.min()), 1),
-        "machine": {"name": list(case.machine.name)},
-        "renewable": {"name": list(case.renewable.name)},
-        "resource": {
-            "name": list(case.resource.name),
-            "kind": list(case.resource.kind),
-            "range": [max(float(x), 1e-6) for x in range_mw],
-        },
-        "battery": {str(row): k for k, row in enumerate(batteries)},
-        "badge": {
-            "kind": list(badges.kind),
-            "row": badges.row.tolist(),
-            "bus": badges.bus.tolist(),
-            "x": _rounded(badges.x),
-            "y": _rounded(badges.y),
-        },
-    }
-
-
-def _rounded(values: FloatArray) -> list[float]:
-    return [float(f"{x:.6g}") for x in values]

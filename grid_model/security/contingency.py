@@ -41,9 +41,11 @@ from grid_model.security.sensitivity import LinearScreen
 from grid_model.security.verdict import (
     Condition,
     OutageResult,
+    OutageStates,
     Screening,
     Violation,
     bridge_ends,
+    joined,
     judge,
     outage_results,
 )
@@ -73,6 +75,8 @@ def screen(
     engine: EngineName = "newton",
     outages: tuple[Outage, ...] | None = None,
     limits: ReactiveLimits | None = None,
+    *,
+    with_states: bool = False,
 ) -> Screening:
     """Screen outages of a case at one operating point.
 
@@ -82,14 +86,17 @@ def screen(
         engine: that solves the outages, `newton`, `lightsim2grid`, `pandapower` or `dc`.
         outages: every single outage if None; another list goes through `newton` and `pandapower` only.
         limits: reactive powers that the machines keep to, before any outage too; `newton` and `pandapower` only.
+        with_states: keep voltages and flows of every outage, for pictures; not of `dc`.
 
     Returns:
         One result for every outage, and the state before any.
 
     Raises:
         PowerFlowDiverged: the grid has no solution even before any outage.
-        ValueError: the engine takes no list, or no limits.
+        ValueError: the engine takes no list, or no limits, or knows no voltages to keep.
     """
+    if with_states and engine == "dc":
+        raise ValueError("engine dc knows no voltages, expected another for states")
     if limits is not None and engine not in ("newton", "pandapower"):
         raise ValueError(f"engine {engine} knows no reactive limits, expected newton or pandapower for them")
     if outages is not None and engine not in ("newton", "pandapower"):
@@ -109,6 +116,7 @@ def screen(
         ac = PandapowerScreen(case, outages, limits)
         parts = iter([(slice(None), ac.solve(point))])
     results: list[OutageResult] = []
+    states: list[OutageStates] = []
     for part, solutions in parts:  # only one part's voltages and flows are kept at a time
         topology = part_of(ac.topology, part)
         conditions = [
@@ -118,8 +126,26 @@ def screen(
             for k, on in enumerate(topology.branch_in_service)
         ]
         results += outage_results(case, point, ac.outages[part], topology, conditions, solutions.solved_by)
+        if with_states:
+            lost = ~solutions.solved[:, None]
+            states.append(
+                OutageStates(
+                    vm_pu=np.where(lost, np.nan, np.abs(solutions.v_pu)),
+                    flow_mva=np.where(lost, np.nan, solutions.flow_mva),
+                    branch_in_service=topology.branch_in_service,
+                    machine_in_service=topology.machine_in_service,
+                )
+            )
     everything = np.ones((1, case.n_branch), dtype=np.bool_)
     base_flow_mva = _flows(case, ac.base_v_pu[None, :], everything)[0]
+    if with_states:
+        before = OutageStates(
+            vm_pu=np.abs(ac.base_v_pu)[None],
+            flow_mva=base_flow_mva[None],
+            branch_in_service=everything,
+            machine_in_service=np.ones((1, case.n_machine), dtype=np.bool_),
+        )
+        states.insert(0, before)
     return Screening(
         case=case,
         engine=engine,
@@ -127,6 +153,7 @@ def screen(
         results=tuple(results),
         bridges=bridge_ends(case, single_outages(case)),
         reactive_limits=limits.source if limits is not None else None,
+        states=joined(states) if with_states else None,
     )
 
 

@@ -16,6 +16,7 @@ Every outage has a result: one that is missing from the table would make the gri
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -108,6 +109,16 @@ class OutageResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutageStates:
+    """What a screening solved, the state before any outage first and then the list's; NaN where nothing solves."""
+
+    vm_pu: FloatArray  # zero at buses that are cut off, [1 + outage, bus]
+    flow_mva: FloatArray  # larger apparent power of both ends, [1 + outage, branch]
+    branch_in_service: BoolArray  # [1 + outage, branch]
+    machine_in_service: BoolArray  # [1 + outage, machine]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Screening:
     """A list of outages of a case at one operating point, in the list's order."""
 
@@ -117,6 +128,7 @@ class Screening:
     results: tuple[OutageResult, ...]
     bridges: tuple[tuple[int, int], ...]  # bus numbers of the circuits whose loss alone cuts buses off
     reactive_limits: str | None = None  # where those come from that the machines kept to; None: to none
+    states: OutageStates | None = None  # where they were asked for
 
     def count(self) -> Counter[str]:
         """Number of outages by verdict."""
@@ -129,6 +141,16 @@ class Screening:
     def ranked(self) -> list[OutageResult]:
         """Worst first."""
         return sorted(self.results, key=lambda result: result.rank)
+
+
+def joined(states: Sequence[OutageStates]) -> OutageStates:
+    """Parts of a list, one after the other."""
+    return OutageStates(
+        vm_pu=np.concatenate([part.vm_pu for part in states]),
+        flow_mva=np.concatenate([part.flow_mva for part in states]),
+        branch_in_service=np.concatenate([part.branch_in_service for part in states]),
+        machine_in_service=np.concatenate([part.machine_in_service for part in states]),
+    )
 
 
 def judge(

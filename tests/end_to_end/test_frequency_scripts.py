@@ -51,13 +51,13 @@ def test_a_wrong_option_is_one_clear_line(script, arguments, message, tmp_path):
 
 
 def test_a_response_is_drawn_and_described(tmp_path):
-    picture = tmp_path / "response.png"
-    done = run(
-        "plot_response.py", "--trip", "G11", "--level", "machine", "--duration-s", "8", "--out", str(picture)
-    )
+    picture, page = tmp_path / "response.png", tmp_path / "response.html"
+    what = ("--trip", "G11", "--level", "machine", "--duration-s", "8")
+    done = run("plot_response.py", *what, "--out", str(picture), "--page", str(page))
     assert done.returncode == 0, done.stderr
     assert "nadir" in done.stdout
     assert picture.stat().st_size > 10_000
+    assert "<canvas" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

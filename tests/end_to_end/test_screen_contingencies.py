@@ -39,9 +39,13 @@ def call(capsys, monkeypatch):
 
 
 def test_every_outage_is_in_the_file_and_the_islanding_ones_are_the_bridges(tmp_path, call):
-    out, picture = tmp_path / "n1.json", tmp_path / "n1.png"
-    done = call("--json", str(out), "--plot", str(picture), "--top", "5")
+    out, picture, page = tmp_path / "n1.json", tmp_path / "n1.png", tmp_path / "n1.html"
+    done = call("--json", str(out), "--plot", str(picture), "--page", str(page), "--top", "5")
     assert done.returncode == 0, done.stderr
+    assert "54-53 #1" in page.read_text(encoding="utf-8")
+    refused = call("--pairs", "--page", str(page))
+    assert refused.returncode == 2
+    assert "leave out --pairs" in refused.stderr
     found = json.loads(out.read_text())
     assert all(set(outage) >= KEYS for outage in found["outages"])
     case = load_ieee68()
