@@ -19,7 +19,16 @@ import command_line
 from command_line import ROOT
 
 PROGRAM = "tune_baselines.py"
-ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory")
+ORDER = (
+    "agc",
+    "agc_forecast",
+    "area_agc",
+    "local_pi",
+    "linear",
+    "linear_extended",
+    "linear_bess",
+    "linear_memory",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +36,8 @@ class Options:
     """What to tune, and for how long."""
 
     only: tuple[str, ...] = ORDER
-    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory."""
+    """Baselines to tune, from agc, agc_forecast, area_agc, local_pi, linear, linear_extended, linear_bess and
+    linear_memory."""
     case: str = ""
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     physics: Literal["full", "reduced"] = "reduced"

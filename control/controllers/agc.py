@@ -29,6 +29,7 @@ from typing import Annotated
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
+from cases.case import Case
 from control.controllers.base import (
     DF_HZ,
     FORECAST,
@@ -39,12 +40,15 @@ from control.controllers.base import (
 )
 from control.plants.fleet import BESS, DR, GAS, Fleet
 from control.task.description import TaskDescription
+from grid_model.dynamics.parameters import SwingConfig
+from grid_model.power_flow.solution import governor_share
 
 __all__ = [
     "AgcParameters",
     "PiAgc",
     "Tunable",
     "Within",
+    "area_bias_mw_per_decihertz",
     "area_control_error_mw",
     "frequency_bias_mw_per_decihertz",
     "low_pass",
@@ -181,6 +185,23 @@ def frequency_bias_mw_per_decihertz(task: TaskDescription) -> float:
     """
     response = task.frequency_response_mw_per_hz
     return -float(f"{response:.3g}") / 10.0
+
+
+def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig, load_share: float) -> FloatArray:
+    """B of each area, minus its frequency response: load damping at mean load and its part of the governors, [area].
+
+    Negative, in MW/0.1 Hz, as NERC counts it.
+
+    Args:
+        case: the grid.
+        swing: its frequency model.
+        load_share: mean load, of nominal load.
+    """
+    load_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
+    share = np.bincount(case.bus.area[case.machine.bus], governor_share(case.machine), minlength=case.n_area)
+    damping = swing.load_damping / case.f0_hz * load_share * load_mw
+    bias: FloatArray = -0.1 * (damping + share * swing.governor.gain_mw_per_hz)
+    return bias
 
 
 class PiAgc:

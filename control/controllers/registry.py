@@ -19,10 +19,12 @@ import numpy as np
 
 from cases.case import Case
 from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
+from control.controllers.area_agc import AreaAgc, AreaAgcParameters
 from control.controllers.base import BaselineError, Controller
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.simple import DoNothing, RandomActions
+from control.task.area_telemetry import AREAS
 from control.task.description import TaskDescription
 
 __all__ = ["BASELINES", "Baseline", "is_tuned", "make_baseline", "stored_parameters", "tuned_directory"]
@@ -70,6 +72,19 @@ BASELINES: dict[str, Baseline] = {
         information="system frequency and forecast by SCADA",
         build=PiAgc,
         parameters=lambda numbers: AgcParameters(**numbers),
+    ),
+    "area_agc_textbook": Baseline(
+        title="textbook area AGC",
+        information="frequency, ties and plants of each area by SCADA",
+        build=lambda task, n_env, _: AreaAgc(task, n_env, AreaAgcParameters()),
+        observation=AREAS,
+    ),
+    "area_agc": Baseline(
+        title="tuned area AGC",
+        information="frequency, ties and plants of each area by SCADA",
+        build=AreaAgc,
+        parameters=lambda numbers: AreaAgcParameters(**numbers),
+        observation=AREAS,
     ),
     "local_pi": Baseline(
         title="tuned local PI",

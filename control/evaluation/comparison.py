@@ -14,7 +14,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import RESOURCE_KINDS, Case
-from control.controllers.agc import area_control_error_mw
+from control.controllers.agc import area_bias_mw_per_decihertz, area_control_error_mw
 from control.controllers.one_mass import OneMass
 from control.controllers.quadratic_program import Program, perfect_information
 from control.evaluation import metrics, statistics
@@ -27,12 +27,10 @@ from control.evaluation.grid_record import (
 from control.evaluation.rollout import Record
 from control.task.description import mean_load_share
 from control.task.task import published_series
-from grid_model.dynamics.parameters import SwingConfig, swing_of
-from grid_model.power_flow.solution import governor_share
+from grid_model.dynamics.parameters import swing_of
 
 __all__ = [
     "BIN_MHZ",
-    "area_bias_mw_per_decihertz",
     "bound_figures",
     "compared",
     "episode_figures",
@@ -45,19 +43,6 @@ AFTER_EVENT = 3  # intervals from an event's own on, in which frequency falls wh
 FIVE_PERCENT = math.log(1.05)  # a difference of 5 % in a log ratio of costs
 BIN_MHZ = np.concatenate([np.arange(0.0, 100.0, 1.0), np.arange(100.0, 1000.0, 10.0), [np.inf]])  # of |Df|
 Figures = dict[str, FloatArray]  # each [episode]; `histogram` [episode, bin]
-
-
-def area_bias_mw_per_decihertz(case: Case, swing: SwingConfig | None = None) -> FloatArray:
-    """B of each area, minus its frequency response: load damping at mean load and its part of the governors, [area].
-
-    Negative, in MW/0.1 Hz, as NERC counts it.
-    """
-    swing = swing or swing_of(case)
-    load_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
-    share = np.bincount(case.bus.area[case.machine.bus], governor_share(case.machine), minlength=case.n_area)
-    damping = swing.load_damping / case.f0_hz * mean_load_share(published_series()) * load_mw
-    bias: FloatArray = -0.1 * (damping + share * swing.governor.gain_mw_per_hz)
-    return bias
 
 
 def episode_figures(record: Record, case: Case) -> Figures:
@@ -103,7 +88,7 @@ def episode_figures(record: Record, case: Case) -> Figures:
         found[f"energy_mwh_{kind}"] = metrics.energy_mwh(record["output_mw"][:, :, i], h)
     found["rebound_mw_dr"] = metrics.mileage_mw(record["rebound_mw"])
     if record.n_intervals * h >= metrics.S_PER_MIN:
-        bias = area_bias_mw_per_decihertz(case)
+        bias = area_bias_mw_per_decihertz(case, swing_of(case), mean_load_share(published_series()))
         ace = area_control_error_mw(record["interchange_mw"], 0.0, record["area_df_hz"], bias)
         factor = metrics.control_performance_1(
             np.swapaxes(ace, 1, 2), np.swapaxes(record["area_df_hz"], 1, 2), bias, h

@@ -19,6 +19,7 @@ from control.controllers.base import CLASSES
 from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step
 from control.scenario.suites import event_words
+from control.task.area_telemetry import tie_schedule_mw
 from control.task.closed_loop import ClosedLoop, LimitCheck
 from control.task.description import TaskDescription
 from control.task.reward import REWARD_TERMS
@@ -39,7 +40,6 @@ __all__ = [
     "percent_of_rating_a",
     "return_by_terms",
     "reward_terms",
-    "tie_schedule_mw",
 ]
 
 SAMPLES_PER_INTERVAL = 8  # of the centre of inertia's frequency: every 0.5 s
@@ -309,24 +309,3 @@ def limit_violations(record: Record) -> BoolArray:
     lost = np.arange(found.shape[1]) >= record.n_played[:, None]
     found[:, :, KINDS.index("frequency")] |= lost
     return found
-
-
-def tie_schedule_mw(case: Case, load_schedule_mw: FloatArray) -> FloatArray:
-    """Scheduled export of every area: the published one without losses, scaled with the load that was planned.
-
-        NI_S,a = level (share_a sum_b L_b - L_a),     share_a = P_a / sum P
-
-    with L and P of the published case; so the schedules of all areas sum to zero. It is what the dispatch aims at.
-
-    Args:
-        case: the grid, with L and P.
-        load_schedule_mw: load of the whole grid that the dispatch assumed [MW], [...].
-
-    Returns:
-        NI_S [MW], [..., area].
-    """
-    nominal_mw = np.bincount(case.bus.area[case.load.bus], case.load.p_mw, minlength=case.n_area)
-    machine_mw = np.bincount(case.bus.area[case.machine.bus], case.machine.p_mw, minlength=case.n_area)
-    export_mw = machine_mw / machine_mw.sum() * nominal_mw.sum() - nominal_mw
-    level = np.asarray(load_schedule_mw) / nominal_mw.sum()
-    return level[..., None] * export_mw

@@ -14,6 +14,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
 from control.controllers.agc import FEED_FORWARD, AgcParameters, Within
+from control.controllers.area_agc import AreaAgcParameters
 from control.controllers.base import (
     AVERAGE_DF,
     BEFORE_DF,
@@ -163,6 +164,12 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
             decode=space.decode,
             encode=space.encode,
         )
+    if name == "area_agc":
+        space = Space.of(AreaAgcParameters, case=case)
+        start = space.encode(
+            here(AreaAgcParameters(filter_s=1.0, dead_zone_bess_mw=0.2, dead_zone_gas_mw=0.3))
+        )
+        return Problem(start=start, sigma=np.full(len(start), 0.15), decode=space.decode, encode=space.encode)
     if name == "local_pi":
         space = Space.of(LocalPiParameters, case=case)
         start = space.encode(here(LocalPiParameters()))

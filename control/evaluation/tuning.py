@@ -37,10 +37,13 @@ __all__ = [
 ]
 
 # Later ones start from earlier ones.
-ORDER = ("agc", "agc_forecast", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory")
+ORDER = (
+    "agc", "agc_forecast", "area_agc", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory",
+)  # fmt: skip
 GENERATIONS = {
     "agc": 40,
     "agc_forecast": 25,
+    "area_agc": 30,
     "local_pi": 45,
     "linear": 160,
     "linear_extended": 160,

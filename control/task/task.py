@@ -32,6 +32,7 @@ from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS, require_training_seed
 from control.scenario.task_grid import open_task_grid, published_case, published_series
+from control.task.area_telemetry import AREAS, AreaTelemetry
 from control.task.description import TaskDescription
 from control.task.layout import AVERAGE_S, DF_HZ, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
 from control.task.limits import LimitCheck
@@ -73,7 +74,9 @@ class TaskError(ValueError):
 class TaskObservation(NamedTuple):
     """What actors and critic see at one instant; new arrays each time, but for `in_service`, which is read-only."""
 
-    agents: Float32Array  # by the layout, [env, resource, 15, 18 or 22], telemetry of all plants behind it
+    agents: (
+        Float32Array  # by the layout, [env, resource, 15, 18 or 22], telemetry of plants or area behind it
+    )
     state: Float32Array  # the critic's view, [env, state]
     in_service: BoolArray | None  # False for plants without a range, [env, resource]; None where all have one
 
@@ -96,7 +99,7 @@ class Task:
     Attributes (read them, change nothing but through the methods):
         case, scenario: what is played; description: the same and more, as controllers take it.
         loop: the grids themselves, with plants and telemetry.
-        observation: `default`, `extended`, `memory` or `telemetry`.
+        observation: `default`, `extended`, `memory`, `telemetry` or `areas`.
         of_kind: positions of the plants of each kind, in the table's order.
         last_result: the limit check of the last interval; None before the first.
     """
@@ -126,9 +129,10 @@ class Task:
             scenario: what episodes are made of.
             n_env: episodes at once.
             seed: environment k draws its episodes from child k of this seed.
-            observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, `memory`, 22, or
+            observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, `memory`, 22,
                 `telemetry`, the 15 and behind them what the control centre shows of all plants
-                (`control.task.plant_telemetry`).
+                (`control.task.plant_telemetry`), or `areas`, the 15 and what it shows of the plant's area
+                (`control.task.area_telemetry`).
             swing: frequency model; the default one if None.
             reward: weights; the default ones if None.
             stagger: after a reset from seeds, truncate each first episode after a length that follows from its seed,
@@ -141,13 +145,13 @@ class Task:
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
-            ValueError: `observation` is unknown, the seed is negative, or see `ClosedLoop`.
+            ValueError: `observation` is unknown, or asks for flows of a model without them; the seed is negative; or
+                see `ClosedLoop`.
             TypeError: scenario, frequency model or weights are something else, or the seed is no whole number.
         """
-        if observation not in (*SIZE, TELEMETRY):
-            raise ValueError(
-                f"observation = {observation!r}, expected one of {', '.join((*SIZE, TELEMETRY))}"
-            )
+        known = (*SIZE, TELEMETRY, AREAS)
+        if observation not in known:
+            raise ValueError(f"observation = {observation!r}, expected one of {', '.join(known)}")
         if case.n_resource == 0:
             raise TaskError(
                 f"case {case.name}: no plant to control, expected at least one battery, gas plant or demand response "
@@ -165,6 +169,10 @@ class Task:
         if pool != 0 and physics != "reduced":
             raise ValueError(f"pool = {pool} with physics = {physics!r}, expected it with 'reduced' alone")
         self._pool = pool
+        if observation == AREAS and physics != "full":
+            raise ValueError(
+                f"observation = {observation!r} has flows over ties, of which physics = {physics!r} has none"
+            )
         checked_seed(seed)
         self._seed, self._series, self._swing = seed, series, swing
         self.case = case
@@ -197,9 +205,11 @@ class Task:
         self._observer = Observer(case, fleet, scenario.renewable_scale, own_size)
         self._extended = own_size > OBSERVATION_SIZE
         self._remembers = own_size == MEMORY_SIZE
-        self._telemetry: PlantTelemetry | None = None
+        self._telemetry: PlantTelemetry | AreaTelemetry | None = None
         if observation == TELEMETRY:
             self._telemetry = PlantTelemetry(scenario.scada, self.in_service, n_env, case.n_resource)
+        elif observation == AREAS:
+            self._telemetry = AreaTelemetry(case, self.loop, scenario.scada)
         self._logged = (
             *(f"reward_{name}" for name in REWARD_TERMS),
             *MEASUREMENTS,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cases.ieee68 import load_ieee68
+from control.controllers.agc import area_bias_mw_per_decihertz
 from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.comparison import (
-    area_bias_mw_per_decihertz,
     compared,
     episode_figures,
     paired,
@@ -21,11 +21,12 @@ from control.evaluation.grid_record import (
     Figures,
     Traces,
     return_by_terms,
-    tie_schedule_mw,
 )
 from control.evaluation.rollout import Plain, Record, rollout
 from control.scenario.suites import NORMAL
+from control.task.area_telemetry import tie_schedule_mw
 from grid_model.dynamics.events import Event
+from grid_model.dynamics.parameters import swing_of
 from marl.environment.batch import make_batch
 
 
@@ -115,7 +116,9 @@ def test_a_lost_grid_is_outside_the_band_for_the_rest_of_its_episode(case):
 def test_bias_of_all_areas_together_is_the_response_of_the_grid(case):
     """304 MW/Hz of damping at nominal load, of which 59 %, and 2500 MW/Hz of governors."""
     damping = 0.59 * case.load.p_mw.sum() / 60.0
-    assert area_bias_mw_per_decihertz(case).sum() == pytest.approx(-0.1 * (damping + 2500.0))
+    assert area_bias_mw_per_decihertz(case, swing_of(case), 0.59).sum() == pytest.approx(
+        -0.1 * (damping + 2500.0)
+    )
 
 
 def test_scheduled_interchanges_sum_to_zero_and_grow_with_the_load(case):
