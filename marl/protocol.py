@@ -70,6 +70,9 @@ class AgentGroup:
     observation_size: int
     action_size: int
     messages: Messages | None = None  # what the observation ends with; None: all of it is the agent's own
+    # Steps for which an action is held. Agents of a slow layer, which decide every so many steps and from an episode's
+    # first on, are in service when they decide and out of service in between.
+    held_steps: int = 1
 
     def __post_init__(self) -> None:
         if not self.agents:
@@ -80,6 +83,10 @@ class AgentGroup:
             raise ValueError(
                 f"agent group {self.name!r}: observation size {self.observation_size} and action size "
                 f"{self.action_size}, expected both at least 1"
+            )
+        if self.held_steps < 1:
+            raise ValueError(
+                f"agent group {self.name!r}: held_steps = {self.held_steps}, expected at least 1"
             )
         if self.messages is not None and (
             len(self.messages.distance) != self.n_agent or self.messages.length >= self.observation_size

@@ -37,7 +37,7 @@ class Arguments:
     # Episodes of each run.
     total_episodes: int = 500
     # What an agent observes.
-    observation: Literal["default", "extended", "memory", "telemetry"] = "default"
+    observation: Literal["default", "extended", "memory", "telemetry", "areas", "hierarchy"] = "default"
     # The grid's operating conditions to train in.
     scenario: str = "training"
     # The grid's operating conditions to judge in, separated by commas; rows are ordered by the first.

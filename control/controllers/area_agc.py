@@ -95,8 +95,8 @@ class AreaAgc:
             [np.flatnonzero(self._area == a)[0] for a in range(len(areas))]
         )  # a plant of each
         self._bias = area_bias_mw_per_decihertz(case, task.swing, task.load_share)[areas]
-        self._low_mw = np.bincount(self._area, fleet.low_mw)
-        self._high_mw = np.bincount(self._area, fleet.high_mw)
+        self._low_mw: FloatArray = np.bincount(self._area, fleet.low_mw).astype(np.float64)
+        self._high_mw: FloatArray = np.bincount(self._area, fleet.high_mw).astype(np.float64)
         self._set_points = SetPoints(fleet, n_env)
         self._every = max(round(COORDINATION_S / fleet.interval_s), 1)
         self._interval = np.zeros(n_env, dtype=np.int64)

@@ -28,8 +28,8 @@ def generalized_advantages(
     next_values: Tensor,
     terminated: Tensor,
     truncated: Tensor,
-    gamma: float,
-    gae_lambda: float,
+    gamma: float | Tensor,
+    gae_lambda: float | Tensor,
 ) -> Advantages:
     """Advantages of a rollout whose episodes may end anywhere in it.
 
@@ -46,8 +46,11 @@ def generalized_advantages(
         next_values: V(s'_t), same unit and shape; its value at a termination is never used.
         terminated: the task ended with step t, boolean, shape [step, env].
         truncated: the clock ran out with step t, boolean, shape [step, env].
-        gamma: discount per step.
-        gae_lambda: lambda, 0 for one-step temporal differences, 1 for Monte Carlo.
+        gamma: discount per step; a number, or one for each value, [value].
+        gae_lambda: lambda, 0 for one-step temporal differences, 1 for Monte Carlo; a number, or that between step t
+            and the next, [step, env, value]. Where it is 1 within the interval of a held action and lambda at its end,
+            the A_t of its first step is that of the semi-Markov process of whole intervals: within an interval of k
+            steps sum_i gamma^i delta_{t+i} = sum_i gamma^i r_{t+i} + gamma^k V(s_{t+k}) - V(s_t).
     """
     alive = (~terminated).unsqueeze(-1)
     # where() and not a product: a value that is not finite behind a termination must not become NaN.

@@ -112,9 +112,8 @@ class MAPPO:
         self.groups = groups
         self.device = device or torch.device("cpu")
         self.n_agent = sum(g.n_agent for g in groups)
-        # One value for the team, or one per agent: where rewards are the agents' own, or critics are.
-        self.n_value = self.n_agent if per_agent_rewards or config.network.critic != "central" else 1
-        self.shaping = RewardShaping(config=config.ppo, n_agent=self.n_agent, n_value=self.n_value)
+        self.shaping = self._shaping_of(per_agent_rewards=per_agent_rewards)
+        self.n_value = self.shaping.n_value
         # Networks are drawn from a generator of their own, leaving torch's global state alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -166,6 +165,14 @@ class MAPPO:
         # Of the last rollout, mean of |A| over values in the rewards' unit, [step, env]; for a curriculum of levels.
         self.value_error: FloatArray = np.zeros((config.rollout_steps, config.n_envs))
         self._decision: Decision | None = None  # whose consequences are still to be observed
+
+    def _shaping_of(self, *, per_agent_rewards: bool) -> RewardShaping:
+        """What rewards and advantages are turned into: with one value for the team, or one per agent.
+
+        Agents have values of their own where rewards are their own, or critics are.
+        """
+        own = per_agent_rewards or self.config.network.critic != "central"
+        return RewardShaping(config=self.config.ppo, n_agent=self.n_agent, n_value=self.n_agent if own else 1)
 
     @property
     def evaluation_policy(self) -> Policy:

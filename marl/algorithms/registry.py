@@ -19,6 +19,7 @@ ALGORITHMS: dict[AlgorithmName, tuple[str, str]] = {
     "mappo": ("marl.algorithms.mappo", "MAPPO"),
     "masac": ("marl.algorithms.masac", "MASAC"),
     "happo": ("marl.algorithms.happo", "HAPPO"),
+    "hierarchical": ("marl.algorithms.hierarchical", "HierarchicalMAPPO"),
 }
 
 

@@ -121,7 +121,7 @@ def start_value_normaliser(
     counted: Tensor,
     terminated: Tensor,
     *,
-    gamma: float,
+    gamma: float | Tensor,
 ) -> None:
     """Sets the critic's units to the first guess, where nothing has been learned yet; afterwards does nothing.
 
@@ -131,7 +131,7 @@ def start_value_normaliser(
         rewards: shape [step, env, value].
         counted: samples that count, boolean, same shape.
         terminated: boolean, shape [step, env].
-        gamma: discount per step.
+        gamma: discount per step; a number, or one for each value, [value].
     """
     if bool((normaliser.weight > 0).any()):
         return
@@ -139,7 +139,8 @@ def start_value_normaliser(
         mine = columns == column
         own = rewards[..., mine][counted[..., mine]]
         if own.numel() > 0:
-            normaliser.mean[column], normaliser.std[column] = first_guess(own, terminated, gamma)
+            of_column = float(gamma[mine][0]) if isinstance(gamma, Tensor) else gamma
+            normaliser.mean[column], normaliser.std[column] = first_guess(own, terminated, of_column)
 
 
 def normalized(x: Tensor, counted: Tensor) -> Tensor:
@@ -192,6 +193,25 @@ class RewardShaping:
         if self.n_value == self.n_agent > 1:
             return in_service
         return torch.ones(*in_service.shape[:2], self.n_value, dtype=torch.bool, device=in_service.device)
+
+    def discount(self, device: torch.device) -> float | Tensor:
+        """Gamma per step, of all values or of each, [value]."""
+        return self.config.gamma
+
+    def trace(self, in_service: Tensor) -> float | Tensor:
+        """Lambda of advantage estimation, the same everywhere or that between each step and the next.
+
+        Args:
+            in_service: boolean, shape [step, env, agent].
+
+        Returns:
+            A number, or shape [step, env, value].
+        """
+        return self.config.gae_lambda
+
+    def acted_on(self, in_service: Tensor) -> Tensor:
+        """Which advantages an actor learns from, and are normalised together, boolean [step, env, value]."""
+        return self.counted(in_service)
 
     def of_agents(self, advantages: Tensor, counted: Tensor) -> Tensor:
         """Steps 6 and 7: advantages [step, env, value] to what each agent's actor learns from, [step, env, agent]."""

@@ -37,11 +37,9 @@ def samples_of(
     ppo = shaping.config
     rewards = shaping.of_rollout(rollout.rewards)
     counted = shaping.counted(rollout.in_service)
-    normaliser = critic.value_normaliser
+    normaliser, gamma = critic.value_normaliser, shaping.discount(rewards.device)
     if ppo.normalize_values:
-        start_value_normaliser(
-            normaliser, critic.columns, rewards, counted, rollout.terminated, gamma=ppo.gamma
-        )
+        start_value_normaliser(normaliser, critic.columns, rewards, counted, rollout.terminated, gamma=gamma)
     critic_hidden: dict[str, Tensor] = {}
     final_values: Tensor | None = None
     if critic.remembers:
@@ -61,8 +59,8 @@ def samples_of(
         next_values=next_values,
         terminated=rollout.terminated,
         truncated=rollout.truncated,
-        gamma=ppo.gamma,
-        gae_lambda=ppo.gae_lambda,
+        gamma=gamma,
+        gae_lambda=shaping.trace(rollout.in_service),
     )
     diagnostics = {
         "train/explained_variance": explained_variance(values, estimated.returns, counted),
@@ -72,7 +70,7 @@ def samples_of(
         critic.update_value_normaliser(estimated.returns, counted)
     diagnostics["train/value_mean"] = float(normaliser.mean.mean())
     diagnostics["train/value_std"] = float(normaliser.std.mean())
-    advantages = shaping.of_agents(estimated.advantages, counted)
+    advantages = shaping.of_agents(estimated.advantages, shaping.acted_on(rollout.in_service))
     agent_slices = actors.agent_slices()
 
     def flat(x: Tensor) -> Tensor:

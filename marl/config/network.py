@@ -35,6 +35,7 @@ LATER = (
     "violation_rate",
     "imitation",
     "reduced_episodes",
+    "slow_gamma",
 )
 
 

@@ -22,6 +22,9 @@ class PPOConfig:
     # Discount per step; 0.96 looks 25 steps ahead. Longer horizons let gas take over sooner from batteries that fill or
     # empty, but drown an action's consequences in everything else that happens.
     gamma: float = 0.96
+    # Discount per step of a slow layer's values (hierarchical): what it decides is held for a minute and tells within
+    # many; 0.995 looks 200 steps ahead.
+    slow_gamma: float = 0.995
     # Lambda of generalised advantage estimation (Schulman et al., 2016).
     gae_lambda: float = 0.9
     # Half-width of the clipped probability ratio (Schulman et al., 2017).
@@ -103,6 +106,7 @@ class PPOConfig:
             require(value >= 0 and math.isfinite(value), f"{name} = {value}, expected >= 0")
         for name in (
             "gamma",
+            "slow_gamma",
             "gae_lambda",
             "lr_final_fraction",
             "entropy_final_fraction",

@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 # What `marl.algorithms.registry` knows.
-AlgorithmName = Literal["mappo", "happo", "masac"]
+AlgorithmName = Literal["mappo", "happo", "masac", "hierarchical"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One training run."""
 
-    # The learner: mappo; happo, whose actors move one after the other; or masac, off-policy with replay; see
-    # docs/learners.md.
+    # The learner: mappo; happo, whose actors move one after the other; masac, off-policy with replay; or hierarchical,
+    # with a slow layer on its own time scale, for --observation hierarchy; see docs/learners.md.
     algorithm: AlgorithmName = "mappo"
     # Episodes to train for.
     total_episodes: int = 1000
@@ -74,8 +74,9 @@ class TrainingConfig:
     # draws them anew.
     start: str = ""
     # What an agent observes: the default 15 numbers; those and its recent past; or those and, for an actor that attends
-    # to them, what telemetry shows of the other plants.
-    observation: Literal["default", "extended", "memory", "telemetry"] = "default"
+    # to them, what telemetry shows of the other plants; those and that of the own area; or those and the targets of a
+    # coordinator of the area, who is an agent too and decides once a minute.
+    observation: Literal["default", "extended", "memory", "telemetry", "areas", "hierarchy"] = "default"
     # Level of aggregation of the frequency model: 16 machines, 5 areas, or one centre of inertia.
     level: Literal["machine", "area", "system"] = "area"
     # The full simulator with its AC power flow, or the model reduced to the groups' motion; evaluation while training
@@ -138,6 +139,10 @@ class TrainingConfig:
                 f"the nearest number of environments that does is {near}"
             )
 
+        require(
+            self.physics == "full" or self.observation not in ("areas", "hierarchy"),
+            f"observation = {self.observation!r} has flows over ties, of which physics = {self.physics!r} has none",
+        )
         require(
             self.ppo.exploration_density == "marginal" or self.network.actor == "mlp",
             f'exploration_density = "joint" needs actors without a memory, but actor = "{self.network.actor}"',

@@ -14,6 +14,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
+from control.task.area_telemetry import AREAS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.limits import LimitCheck
@@ -23,6 +24,7 @@ from control.task.reward import RewardConfig
 from control.task.staged_loop import ScenarioChanged
 from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
+from marl.environment.hierarchy import HIERARCHY
 from marl.protocol import AgentGroup, Float32Array, Messages, Observation, Transition
 
 __all__ = ["ActionError", "GridBatch", "make_batch", "numbers"]
@@ -220,7 +222,8 @@ def make_batch(
         scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
         n_env: episodes at once.
         seed: environment k draws its episodes from child k of this seed.
-        observation: `default`, the 15 numbers of `control.task.layout`, `extended`, 18, or `memory`, 22.
+        observation: as `control.task.task.Task` has it, such as `default`, the 15 numbers of `control.task.layout`; or
+            `hierarchy`, for plants and coordinators of areas (`marl.environment.hierarchy`).
         case: a grid by its name or file (`control.scenario.task_grid`), or a `Case` with plants on it; the 68-bus
             system if empty.
         variant: of the 68-bus system, `rogers` or `tr18`.
@@ -238,12 +241,16 @@ def make_batch(
         CaseDataError: there is no such grid, or it cannot be played on.
         ValueError: an option has a value that it cannot have.
     """
-    return GridBatch(
+    from marl.environment.layered_batch import LayeredBatch  # which stands on this file
+
+    layered = observation == HIERARCHY
+    make = LayeredBatch if layered else GridBatch
+    return make(
         make_task(
             scenario,
             n_env,
             seed,
-            observation,
+            AREAS if layered else observation,
             case=case,
             variant=variant,
             level=level,

@@ -16,11 +16,14 @@ from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
 from control.scenario.file import scenario_named
 from control.scenario.task_grid import open_task_grid
+from control.task.area_telemetry import AREAS
 from control.task.layout import SIZE
+from control.task.plant_telemetry import TELEMETRY
 from control.task.task import Physics
 from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
-from marl.environment.held_out import PolicyByPlant
+from marl.environment.held_out import LayeredByPlant, PolicyByPlant
+from marl.environment.hierarchy import COORDINATOR, HIERARCHY
 from marl.environment.trained_grid import require_its_grid
 from marl.kernels.rehearsal import PACKAGES, rehearse
 from marl.networks.policy import Policy
@@ -79,12 +82,15 @@ def learned(name: str) -> Contender:
     contents = [Path(path).read_bytes() for path in paths]
     digests = [hashlib.sha256(content).hexdigest() for content in contents]
     observation = str(_policy(paths[0], digests[0]).metadata.get("observation", "default"))
+    beside = {TELEMETRY: " and telemetry of all plants", AREAS: " and telemetry of their area"}
+    if observation == HIERARCHY:  # a controller keeps its coordinators to itself
+        observation = AREAS
     return Contender(
         name=name,
         title=title,
         information=f"the agents' {SIZE[observation]} numbers"
         if observation in SIZE
-        else f"the agents' {SIZE['default']} numbers and telemetry of all plants",
+        else f"the agents' {SIZE['default']} numbers{beside[observation]}",
         observation=observation,
         builders=tuple(partial(_controller, *known) for known in zip(paths, digests, strict=True)),
         label=Path(paths[0]).stem,
@@ -96,6 +102,8 @@ def _controller(path: str, digest: str, environment: GridEnvironment) -> Control
     torch.set_num_threads(1)  # processes share the cores
     policy = _policy(path, digest)
     require_its_grid(policy.metadata, environment.case, path)
+    if any(group.name == COORDINATOR for group in policy.groups):
+        return LayeredByPlant(policy, environment.description, environment.n_env)
     return PolicyByPlant(policy, environment.case)
 
 

@@ -19,6 +19,7 @@ from marl.config.check import require
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.curricula import curriculum_of
 from marl.environment.held_out import HeldOut
+from marl.environment.hierarchy import HIERARCHY
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
 from marl.environment.warm_start import start_of, with_own_dead_zones
 from marl.networks.policy import Policy
@@ -67,7 +68,15 @@ def scenario_of(config: TrainingConfig, name: str) -> ScenarioConfig:
 
 
 def check_scenarios(config: TrainingConfig) -> None:
-    """Raises what `scenario_of` does, for training and evaluation both, before anything is built."""
+    """Raises what `scenario_of` does, for training and evaluation both, before anything is built.
+
+    Raises:
+        ConfigError: a slow layer is to learn where there are no coordinators.
+    """
+    require(
+        config.algorithm != "hierarchical" or config.observation == HIERARCHY,
+        f"algorithm = hierarchical learns with coordinators: add --observation {HIERARCHY}",
+    )
     for name in (config.scenario, config.evaluation.eval_scenario):
         if name:
             scenario_of(config, name)

@@ -15,6 +15,8 @@ from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.evaluation.rollout import Record, rollout
 from control.evaluation.statistics import bootstrap_ci95
+from control.task.description import TaskDescription
+from marl.environment.hierarchy import COORDINATOR, Hierarchy
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup, BatchedEnvironment, Float32Array, Observation
 from marl.sampling.episode_statistics import episode_terms
@@ -22,6 +24,7 @@ from marl.sampling.episode_statistics import episode_terms
 __all__ = [
     "HeldOut",
     "IdleAgents",
+    "LayeredByPlant",
     "PolicyByPlant",
     "PolicyInGroups",
     "RandomAgents",
@@ -63,6 +66,33 @@ class PolicyByPlant:
         for kind, own in self._policy.act(seen).items():
             action[:, self._rows[kind]] = own[:, :, 0]
         return action
+
+
+class LayeredByPlant:
+    """A policy of two layers in the place of one of the grid's controllers; it keeps the targets that are held."""
+
+    def __init__(self, policy: Policy, task: TaskDescription, n_env: int) -> None:
+        self._policy, self._hierarchy = policy, Hierarchy(task, n_env)
+        self._rows = {
+            kind: task.case.resource.of_kind(kind) for kind in dict.fromkeys(task.case.resource.kind)
+        }
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """No target is held, and coordinators decide at once."""
+        self._policy.reset(envs, seeds)
+        self._hierarchy.reset(envs)
+
+    def act(self, observation: FloatArray) -> FloatArray:
+        """Actions [env, resource] from the observation `areas`, [env, resource, 21]."""
+        plants = observation.astype(np.float32)
+        fast = self._hierarchy.seen_by_plants(plants)
+        seen = {kind: fast[:, rows] for kind, rows in self._rows.items()}
+        seen[COORDINATOR] = self._hierarchy.seen_by_coordinators(plants)
+        answers = self._policy.act(seen)
+        action = np.zeros(observation.shape[:2])
+        for kind, rows in self._rows.items():
+            action[:, rows] = answers[kind][:, :, 0]
+        return self._hierarchy.act(plants, action, answers[COORDINATOR].astype(np.float64))
 
 
 class IdleAgents:

@@ -43,6 +43,7 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
         case: its grid; the 68-bus system if None.
 
     Raises:
+        ConfigError: there is no linear policy of this observation.
         marl.checkpoint.CheckpointError: the model cannot be read.
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
         marl.environment.trained_grid.OtherGrid: the model was trained on another grid.
@@ -50,6 +51,11 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
     if not config.start:
         return None
     if config.start == LINEAR:
+        if config.observation not in BASELINE:
+            raise ConfigError(
+                f"start = {LINEAR!r} has a law for the observations {', '.join(BASELINE)}, not for "
+                f"{config.observation!r}"
+            )
         stored = stored_parameters(BASELINE[config.observation], case)
         return partial(begin_linear, numbers=stored["parameters"])
     model = Policy.load(Path(config.start))

@@ -224,6 +224,8 @@ def _described(group: AgentGroup) -> dict[str, Any]:
     known = {**asdict(group), "agents": list(group.agents)}
     if group.messages is None:
         del known["messages"]
+    if group.held_steps == 1:
+        del known["held_steps"]
     return known
 
 

@@ -68,7 +68,7 @@ class Study:
     names: tuple[str, ...]  # of the variants
     seeds: int  # runs of each, with seeds 0, 1, ...
     total_episodes: int  # of each run
-    observation: Literal["default", "extended", "memory", "telemetry"]
+    observation: Literal["default", "extended", "memory", "telemetry", "areas", "hierarchy"]
     scenario: str  # to train in
     judge_scenarios: tuple[str, ...]  # to judge in; rows are of the first
     judge_episodes: int  # in each

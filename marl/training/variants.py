@@ -64,6 +64,11 @@ VARIANTS: dict[str, Variant] = {
         training={"observation": "telemetry"},
     ),
     "telemetry": Variant("the same numbers without attention", training={"observation": "telemetry"}),
+    "hierarchy": Variant(
+        "coordinators of areas on their own time scale; Sutton et al. 1999",
+        training={"observation": "hierarchy", "algorithm": "hierarchical"},
+    ),
+    "areas": Variant("the same telemetry of areas without them", training={"observation": "areas"}),
     "masac": Variant("Haarnoja et al. 2018; Schaul et al. 2016", training={"algorithm": "masac"}),
     "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
