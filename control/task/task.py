@@ -41,6 +41,7 @@ from control.task.plant_telemetry import TELEMETRY, PlantTelemetry
 from control.task.reduced_loop import ReducedLoop, is_plain
 from control.task.reduced_observation import Past
 from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
+from control.task.shield import SHIELD_TERMS, Shield, ShieldConfig
 from control.task.staged_loop import StagedLoop, require_same_grid
 from control.task.step_metrics import MEASUREMENTS, measure
 from grid_model.compilation import announced, compiled
@@ -120,6 +121,7 @@ class Task:
         check: bool = True,
         physics: Physics = "full",
         pool: int = 0,
+        shield: ShieldConfig | None = None,
     ) -> None:
         """Build the batch; `reset` starts the first episodes.
 
@@ -142,12 +144,14 @@ class Task:
             physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
             pool: with `reduced`, so many training episodes are drawn once and played again and again, in any order and
                 with other states of charge; 0 draws a new one every time, which takes longer than to play it.
+            shield: limits onto which joint actions are moved before they are carried out, and what was moved is among
+                the terms (`control.task.shield`); actions are carried out as they are if None.
 
         Raises:
             TaskError: the grid has no plant that anybody could control.
             ValueError: `observation` is unknown, or asks for flows of a model without them; the seed is negative; or
-                see `ClosedLoop`.
-            TypeError: scenario, frequency model or weights are something else, or the seed is no whole number.
+                see `ClosedLoop` and `Shield`.
+            TypeError: scenario, frequency model, weights or shield are something else, or the seed is no whole number.
         """
         known = (*SIZE, TELEMETRY, AREAS)
         if observation not in known:
@@ -161,6 +165,7 @@ class Task:
             ("scenario", scenario, ScenarioConfig),
             ("swing", swing, SwingConfig),
             ("reward", reward, RewardConfig),
+            ("shield", shield, ShieldConfig),
         ):
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} = {value!r}, expected a {kind.__name__}")
@@ -197,6 +202,7 @@ class Task:
         kinds = list(dict.fromkeys(case.resource.kind))
         self.of_kind: Mapping[str, IntArray] = {kind: case.resource.of_kind(kind) for kind in kinds}
         self._kind_index = np.array([kinds.index(kind) for kind in case.resource.kind])  # [resource]
+        self._shield = None if shield is None else Shield(shield, case, fleet)
         # Plants without a range, such as gas that does not run, take no part; None where all do.
         moving = fleet.high_mw > fleet.low_mw
         self.in_service: BoolArray | None = None if moving.all() else np.tile(moving, (n_env, 1))
@@ -215,6 +221,9 @@ class Task:
             *MEASUREMENTS,
             *(f"moved_mw_{kind}" for kind in kinds),
         )
+        self._n_logged = len(self._logged)  # without what a shield adds
+        if self._shield is not None:
+            self._logged += SHIELD_TERMS
         self._prices = RewardPrices.of(self.description.reward, fleet, scenario.n_intervals)
         self._generators = [
             np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
@@ -242,6 +251,11 @@ class Task:
     def n_env(self) -> int:
         """Episodes stepped together."""
         return self.loop.n_env
+
+    @property
+    def shield(self) -> ShieldConfig | None:
+        """Limits onto which actions are moved; None where they are carried out as they are."""
+        return None if self._shield is None else self._shield.config
 
     @property
     def observation_size(self) -> int:
@@ -311,6 +325,7 @@ class Task:
             auto_reset=self._auto_reset,
             check=False,
             physics=self.physics,
+            shield=self.shield,
         )
 
     def draw_from(self, scenario: str) -> None:
@@ -355,6 +370,9 @@ class Task:
         if loop.episode[0] is None:
             raise ActionError("no episode has begun; call reset first")
         action = self._checked(action)
+        logged = np.empty((len(self._logged), self.n_env))
+        if self._shield is not None:
+            action = self._shield.project(action, loop.resources, logged[self._n_logged :])
         before_hz = loop.own_df_hz if self._extended else self._before_hz
         result = loop.step(action)  # where it refuses, everything is as it was
         if self._remembers:
@@ -362,7 +380,6 @@ class Task:
             averages = own_hz + (self._past_hz[1:] - own_hz) * self._keep
             self._past_hz = np.concatenate([self._before_hz[None], averages])
         self._before_hz, self._last_action = before_hz, action
-        logged = np.empty((len(self._logged), self.n_env))
         n_term = len(REWARD_TERMS)
         reward = interval_reward(
             result.sum_bus_square_hz2,
@@ -373,7 +390,7 @@ class Task:
             self._prices,
             logged[:n_term],
         )
-        measure(result, self.case.n_bus, self._kind_index, logged[n_term:])
+        measure(result, self.case.n_bus, self._kind_index, logged[n_term : self._n_logged])
         if self._telemetry is not None:
             self._telemetry.advance(self._look()[0])
         final = observation = self.observe()
@@ -521,6 +538,7 @@ class Task:
             "pool": self._pool,
             "swing": self._swing,
             "reward": self.description.reward,
+            "shield": self.shield,
         }
         # The real year is the same everywhere, and large.
         series = None if self._series is published_series() else self._series
@@ -592,6 +610,7 @@ def make_task(
     check: bool = True,
     physics: Physics = "full",
     pool: int = 0,
+    shield: ShieldConfig | None = None,
 ) -> Task:
     """A task on the 68-bus system, or on any other grid.
 
@@ -609,8 +628,9 @@ def make_task(
         stagger: see `Task`.
         auto_reset: see `Task`.
         check: see `Task`.
-        physics: see `Task`, as for the next.
+        physics: see `Task`, as for the next two.
         pool: see there.
+        shield: see there.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -635,6 +655,7 @@ def make_task(
         auto_reset=auto_reset,
         physics=physics,
         pool=pool,
+        shield=shield,
     )
     with announced() as compilation:
         task = build(n_env=n_env, check=check)

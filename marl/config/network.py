@@ -31,6 +31,7 @@ LATER = (
     "async_updates",
     "curriculum",
     "pool",
+    "shield",
     "violation_budget",
     "violation_rate",
     "imitation",

@@ -87,6 +87,9 @@ class TrainingConfig:
     # With the reduced model: training episodes that are drawn once and played again and again; 0 draws a new one every
     # time, which takes longer than to play it.
     pool: int = 512
+    # Move joint actions onto limits known to be safe before they are carried out: state of charge 0.1 to 0.9, and a
+    # fifth of the batteries' energy of every area kept; how often that was is in metrics.csv.
+    shield: bool = False
     # Updates between checkpoints.
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
@@ -251,6 +254,7 @@ FIXED_ON_RESUME = (
     "physics",
     "pool",
     "reduced_episodes",
+    "shield",
     "start",
     "episode_steps",
     "network",

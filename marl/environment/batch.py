@@ -21,6 +21,7 @@ from control.task.limits import LimitCheck
 from control.task.observation import electrical_distance_pu
 from control.task.plant_telemetry import MESSAGE_SIZE, TELEMETRY
 from control.task.reward import RewardConfig
+from control.task.shield import ShieldConfig
 from control.task.staged_loop import ScenarioChanged
 from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
@@ -215,6 +216,7 @@ def make_batch(
     check: bool = True,
     physics: Physics = "full",
     pool: int = 0,
+    shield: ShieldConfig | None = None,
 ) -> GridBatch:
     """A batch of episodes on the 68-bus system, or on any other grid.
 
@@ -235,6 +237,7 @@ def make_batch(
         check: let pandapower confirm the power-flow engine.
         physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
         pool: training episodes that are drawn once and played again and again, with `reduced`; see `Task`.
+        shield: limits onto which joint actions are moved before they are carried out, see `control.task.shield`.
 
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
@@ -261,6 +264,7 @@ def make_batch(
             check=check,
             physics=physics,
             pool=pool,
+            shield=shield,
         )
     )
 

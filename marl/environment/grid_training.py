@@ -84,7 +84,9 @@ def check_scenarios(config: TrainingConfig) -> None:
 
 def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable[[int], GridBatch]:
     """Builds batches of the grid; staggered ones stand at different times. A partial, which processes can be sent."""
-    from marl.environment.batch import make_batch  # compiled kernels: seconds, after the names were looked at
+    # Compiled kernels: seconds, after the names were looked at.
+    from control.task.shield import ShieldConfig
+    from marl.environment.batch import make_batch
 
     return functools.partial(
         make_batch,
@@ -97,6 +99,7 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
         physics=config.physics,
         pool=config.pool if stagger and config.physics == "reduced" else 0,
         stagger=stagger,
+        shield=ShieldConfig() if config.shield else None,
     )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
+from control.task.shield import ShieldConfig
 from control.task.task import ActionError, Physics
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.pettingzoo_env import LARGEST, GridParallelEnv
@@ -53,6 +54,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
         reward: RewardConfig | None = None,
         check: bool = True,
         physics: Physics = "full",
+        shield: ShieldConfig | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Build the environment.
@@ -67,8 +69,9 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             level: see `GridParallelEnv`.
             swing: see `GridParallelEnv`.
             reward: see `GridParallelEnv`.
-            check: see `GridParallelEnv`, as the next.
+            check: see `GridParallelEnv`, as the next two.
             physics: see there.
+            shield: see there.
             render_mode: None, `ansi`, `human` or `rgb_array`.
 
         Raises:
@@ -88,6 +91,7 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
             reward=reward,
             check=check,
             physics=physics,
+            shield=shield,
             render_mode=render_mode,
         )
         self.render_mode = render_mode

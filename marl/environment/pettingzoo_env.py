@@ -14,6 +14,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.task.reward import RewardConfig
+from control.task.shield import ShieldConfig
 from control.task.task import ActionError, Physics, TaskObservation, checked_seed, make_task
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
@@ -57,6 +58,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
         reward: RewardConfig | None = None,
         check: bool = True,
         physics: Physics = "full",
+        shield: ShieldConfig | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Build the environment.
@@ -74,6 +76,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             reward: weights; the default ones if None.
             check: let pandapower confirm the power-flow engine.
             physics: `full`, or `reduced`, the model without a power flow of `control.task.reduced_loop`.
+            shield: limits onto which joint actions are moved before they are carried out, see `control.task.shield`.
             render_mode: None, `ansi` (render returns text), `human` (prints it) or `rgb_array` (draws the grid; render
                 returns the picture).
 
@@ -102,6 +105,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             "reward": reward,
             "check": check,
             "physics": physics,
+            "shield": shield,
         }
         self._seed = seed
         # Draws the seeds of what follows a seeded reset, where the environment has a seed of its own.
@@ -120,6 +124,7 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
             auto_reset=False,
             check=check,
             physics=physics,
+            shield=shield,
         )
         name = self._task.case.resource.name
         columns = [int(column) for rows in self._task.of_kind.values() for column in rows]
