@@ -21,7 +21,7 @@ from grid_model.picture.moving_picture import Frame, GridState, MovingPicture
 __all__ = ["VideoError", "frames_of", "require_video", "write_video"]
 
 FORMATS = (".gif", ".mp4")
-COLORS = 128  # of a GIF; the drawing has few
+COLORS = 256  # of a GIF
 
 
 class VideoError(ValueError):
@@ -117,12 +117,12 @@ def write_video(path: Path, frames: Iterator[Frame], *, per_second: int) -> None
 def _gif(frames: Iterator[Frame], per_second: int) -> bytes:
     from PIL import Image
 
-    first = Image.fromarray(next(frames)).quantize(COLORS, dither=Image.Dither.NONE)
-    others = (
-        # One palette for all: colours that change from picture to picture would flicker.
-        Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE)
-        for frame in frames
+    # One palette for all: colours that change from picture to picture would flicker. The colour bars of the first have
+    # every colour of the others, on few pixels; chosen by coverage, they are in the palette beside many greys.
+    first = Image.fromarray(next(frames)).quantize(
+        COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
     )
+    others = (Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames)
     film = io.BytesIO()
     first.save(
         film, format="GIF", save_all=True, append_images=others, duration=round(1000 / per_second), loop=0

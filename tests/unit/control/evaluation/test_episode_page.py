@@ -12,7 +12,7 @@ import pytest
 from cases.ieee68 import load_ieee68
 from control.evaluation.contender import resolve
 from control.evaluation.episode_page import PageError, Player, play, write_page
-from control.evaluation.page import packed
+from control.evaluation.page import grid_data, packed
 from control.scenario.file import scenario_named
 from grid_model.dynamics.events import Event
 from marl.environment.contenders import learned
@@ -136,6 +136,24 @@ def test_names_of_a_case_cannot_end_the_script(page, tmp_path):
     )
     assert "<script>alert" not in path.read_text(encoding="utf-8")
     assert data_of(path)["areas"][0] == "</script><script>alert(1)</script>"
+
+
+def test_an_own_grid_without_places_has_a_page(tmp_path):
+    """Of a file that knows no positions: they are worked out, and everything on the page stands somewhere."""
+    case = load_ieee68()
+    nowhere = np.full(case.n_bus, np.nan)
+    bare = grid_data(replace(case, bus=replace(case.bus, x=nowhere, y=nowhere)), np.ones(case.n_resource))
+    for part in ("bus", "badge"):
+        assert np.isfinite([*bare[part]["x"], *bare[part]["y"]]).all()
+    path = tmp_path / "own.html"
+    scenario = tmp_path / "short.toml"
+    scenario.write_text('base = "normal"\nname = "short"\nn_intervals = 3\n')
+    play_to_page(
+        path, resolve("do_nothing", learned), str(scenario), 1, case="case39", title="own", progress=Bar
+    )
+    data = data_of(path)
+    assert len(data["bus"]["name"]) == 39
+    assert len(data["players"]) == 1
 
 
 def test_records_of_different_episodes_are_refused(page, tmp_path):

@@ -149,6 +149,20 @@ def test_without_ffmpeg_an_mp4_is_refused_in_one_line_before_anything_is_played(
         require_video(tmp_path / "film.avi")
 
 
+def test_a_gif_keeps_colours_that_its_first_picture_has_only_in_the_scale(case, tmp_path):
+    picture, path = picture_of(case), tmp_path / "film.gif"
+    frames = [
+        picture.frame(state(case, time_s=4.0 * k, df_hz=df_hz)) for k, df_hz in enumerate((0.0, -0.2, 0.2))
+    ]
+    write_video(path, iter(frames), per_second=10)
+    with Image.open(path) as film:
+        for k, frame in enumerate(frames):
+            film.seek(k)
+            shown = np.asarray(film.convert("RGB"))
+            # 256 colours for two scales and all greys: some twenty to a scale, whose steps are a twentieth of 255.
+            np.testing.assert_allclose(at_bus(picture, shown, 16), at_bus(picture, frame, 16), atol=20)
+
+
 @pytest.mark.skipif(video.ffmpeg() is None, reason="no ffmpeg, as a program or by imageio-ffmpeg")
 def test_an_mp4_is_written_whole(tmp_path):
     """An MP4 begins with its `ftyp` box, ISO/IEC 14496-12."""
