@@ -21,8 +21,8 @@ import tyro
 import command_line
 
 PROGRAM = "photograph_page.py"
-SIZE = {"width": 1200, "height": 860}
-NARROW = {"width": 420, "height": 860}
+SIZE: Any = {"width": 1200, "height": 860}
+NARROW: Any = {"width": 420, "height": 860}
 COLORS = 256  # of a picture, which halves its file
 AFTER_S = 60.0  # of the first event
 
