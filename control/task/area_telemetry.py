@@ -3,6 +3,9 @@
 Mean frequency of the area's buses, power over its ties less the schedule, and its plants by kind are measured at the
 end of every interval and sent like any other signal: late by the delay of neighbouring frequencies, held where a value
 is lost. Of them an area's coordinator makes its area control error. Every plant is shown the numbers of its own area.
+
+The schedule of exchange is `tie_schedule_mw` and what the dispatch leaves off it when an episode begins: where machines
+stand at their limits that is hundreds of MW, which areas have agreed upon and no plant of theirs should work against.
 """
 
 from __future__ import annotations
@@ -83,6 +86,7 @@ class AreaTelemetry:
         ]
         self._has_energy = self._per_energy.sum(axis=0) > 0.0
         self._ties_mw = TIES_MW * case.setting.size
+        self._agreed_mw = np.zeros((loop.n_env, n_area))  # off `tie_schedule_mw` when the episode began
         late = config.delay_intervals[NEIGHBOUR_FREQUENCY]
         # Frequencies are told in units of DF_HZ; a mean over buses errs as one transducer does at most.
         noise_sd, bias_sd = (
@@ -108,6 +112,7 @@ class AreaTelemetry:
             keys: of their episodes, from Episode.scada_key.
             agents: what all plants see at the beginning, of all environments; not looked at.
         """
+        self._agreed_mw[envs] = self._off_schedule_mw()[envs]
         self._scada.reset(envs, [key ^ _OF_ITS_OWN for key in keys], self._measured()[envs])
 
     def advance(self, agents: Float32Array) -> None:
@@ -122,14 +127,15 @@ class AreaTelemetry:
 
     def get_state(self) -> dict[str, Any]:
         """Everything a later `set_state` needs."""
-        return self._scada.get_state()
+        return {"scada": self._scada.get_state(), "agreed_mw": self._agreed_mw.copy()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what get_state gave; raises what `Scada.set_state` does."""
-        self._scada.set_state(state)
+        self._scada.set_state(state["scada"])
+        self._agreed_mw = np.array(state["agreed_mw"])
 
-    def _measured(self) -> FloatArray:
-        """Numbers of all areas now, in their scales, [env, area x 6]."""
+    def _off_schedule_mw(self) -> FloatArray:
+        """Export of each area less `tie_schedule_mw`, now, [env, area]."""
         loop = self._loop
         planned_mw = np.array(
             [
@@ -137,8 +143,13 @@ class AreaTelemetry:
                 for episode, k in zip(loop.episode, loop.interval, strict=True)
             ]
         )
-        flow_mw = loop.grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
-        exchange_mw = flow_mw - tie_schedule_mw(self._case, planned_mw)
+        flow_mw: FloatArray = loop.grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
+        return flow_mw - tie_schedule_mw(self._case, planned_mw)
+
+    def _measured(self) -> FloatArray:
+        """Numbers of all areas now, in their scales, [env, area x 6]."""
+        loop = self._loop
+        exchange_mw = self._off_schedule_mw() - self._agreed_mw
         plants = loop.resources
         charge = 2.0 * (plants.energy_mwh / np.maximum(loop.fleet.energy_mwh, 1e-9)) @ self._per_energy - 1.0
         used = plants.output_mw / loop.fleet.range_mw

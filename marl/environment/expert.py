@@ -24,6 +24,7 @@ from marl.config.check import ConfigError, require
 from marl.config.imitation import ImitationConfig
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
+from marl.environment.hierarchy import HIERARCHY
 from marl.networks.policy import Policy
 from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
@@ -100,6 +101,13 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
     except (ComparisonError, ValueError) as error:
         raise ConfigError(f"start = {config.start}: {error}") from error
     require(contender.name != BOUND, "the bound is no controller that could be imitated")
+    require(
+        config.observation != HIERARCHY,
+        f"start = {config.start}: no controller shows coordinators their part",
+    )
+    require(
+        contender.observation in SIZE, f"start = {config.start}: {name} sees {contender.observation} besides"
+    )
     if config.observation in SIZE:
         wider = max(config.observation, contender.observation, key=lambda observation: SIZE[observation])
     else:  # telemetry, which begins with the default numbers

@@ -79,3 +79,7 @@ def test_an_expert_that_is_none_is_one_line():
         start(name="nobody")
     with pytest.raises(ConfigError, match="the bound is no controller"):
         start(name="bound")
+    with pytest.raises(ConfigError, match="sees areas besides"):
+        start(name="area_agc_textbook")
+    with pytest.raises(ConfigError, match="coordinators"):
+        start(name="mpc", config=TrainingConfig(start="clone:mpc", observation="hierarchy"))
