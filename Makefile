@@ -17,7 +17,7 @@ ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
 WORKERS ?= 2
 
-.PHONY: help setup demo train results test test-slow fuzz kills lint format coverage constraints clean
+.PHONY: help setup demo train results test test-slow fuzz kills commands lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-slow  the long tests as well"
 	@echo "make fuzz       10,000 damaged inputs of each kind; every one has to end in one clear line"
 	@echo "make kills      1,000 kills at random instants; every run has to end as if it had not been killed"
+	@echo "make commands   every command that README and documents print, for real; some minutes"
 	@echo "make docs       the documents with an API reference as a site, in site/"
 	@echo "make lint       linter and types only"
 	@echo "make format     let ruff rewrite the sources"
@@ -89,6 +90,9 @@ fuzz: $(STAMP)
 
 kills: $(STAMP)
 	@$(PYTHON) scripts/kills.py --json results/kills.json $(ARGS)
+
+commands: $(STAMP)
+	@$(PYTHON) scripts/try_documents.py $(ARGS)
 
 lint: $(STAMP)
 	@echo "== linter: ruff"

@@ -8,32 +8,23 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+import try_documents
+from document_commands import ROOT, script_commands
+
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
-COMMAND = re.compile(r"python scripts/(\w+)\.py([^\n`]*)")
-
-
-def commands() -> list[tuple[str, str, str]]:
-    """Every command of the documents once: document, script and what follows it."""
-    found: dict[tuple[str, str], str] = {}
-    for document in DOCUMENTS:
-        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-        for script, rest in COMMAND.findall(text):
-            found.setdefault((script, " ".join(rest.split())), document.relative_to(ROOT).as_posix())
-    return [(document, script, rest) for (script, rest), document in found.items()]
 
 
 class Accepted(BaseException):
     """The command line was taken; nothing is to be done about it here."""
 
 
-@pytest.mark.parametrize(("document", "script", "rest"), commands())
-def test_every_command_of_a_document_is_accepted(document, script, rest, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "command", script_commands(), ids=lambda command: f"{command.document}-{command.script}-{command.rest}"
+)
+def test_every_command_of_a_document_is_accepted(command, monkeypatch, tmp_path):
     """Parsed by the script itself, to where the work would begin; runs/RUN stands for a run of the reader's."""
     import command_line
 
@@ -48,9 +39,9 @@ def test_every_command_of_a_document_is_accepted(document, script, rest, monkeyp
     monkeypatch.setattr(command_line, "parse", accepted)
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     monkeypatch.chdir(ROOT)
-    module = importlib.import_module(script)
+    module = importlib.import_module(command.script)
     (tmp_path / "metrics.csv").touch()
-    arguments = shlex.split(rest.replace("runs/RUN", str(tmp_path)), comments=True)
+    arguments = shlex.split(command.rest.replace("runs/RUN", str(tmp_path)), comments=True)
     if {"--help", "-h"} & set(arguments):
         with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(io.StringIO()):
             module.main(arguments)
@@ -58,6 +49,25 @@ def test_every_command_of_a_document_is_accepted(document, script, rest, monkeyp
         return
     with pytest.raises(Accepted):
         module.main(arguments)
+
+
+def test_commands_are_run_in_a_folder_of_their_own_and_counted(capsys):
+    """One that is run, one that is skipped with its reason; what is written stays out of the repository."""
+    before = set(ROOT.iterdir())
+    assert try_documents.main(["--only", "outage.svg", "train_mappo.py --physics reduced"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-1] == "2 commands, 1 ok, 1 skipped"
+    assert any(line.startswith("skip") and "trains for many minutes" in line for line in lines)
+    assert set(ROOT.iterdir()) == before
+    assert try_documents.main(["--only", "no such words"]) == 2
+
+
+def test_every_reason_to_skip_is_of_a_command_that_a_document_prints_or_of_a_script(capsys):
+    assert try_documents.main(["--dry"]) == 0
+    *lines, count = capsys.readouterr().out.strip().splitlines()
+    assert count.startswith(f"{len(lines)} commands, 0 ok, ")
+    for beginning, _ in try_documents.SKIPPED:
+        assert (ROOT / "scripts" / f"{beginning.split()[0]}.py").is_file()
 
 
 @pytest.mark.parametrize(
