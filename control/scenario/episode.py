@@ -16,7 +16,8 @@ the regions may differ from it. Reactive load and tap changers are not here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ from control.scenario.suites import (
     held_out_seeds,
     require_training_seed,
 )
+from control.scenario.wide import Dynamics, WideScenarioConfig
 from control.scheduling.commitment import (
     commit,
     priority_list,
@@ -118,6 +120,7 @@ class Episode:
     events: tuple[Event, ...]  # switching and load steps, in order of time; ramps are in the powers already
     soc_start: FloatArray  # [bess], share of its energy that each battery starts with
     scada_key: int  # from which control/telemetry/scada.py takes losses and noise, without drawing in between
+    dynamics: Dynamics | None = None  # drawn for it alone; None: as the scenario says
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -176,13 +179,10 @@ class EpisodeBuilder:
         self._ahead_s = self.time_s[:, None] + HORIZON_S * np.arange(1, N_HORIZON + 1)
 
         self._column = series.columns(case.renewable.series)
-        self._capacity_mw = config.renewable_scale * case.renewable.p_max_mw
         kind = np.array(case.renewable.kind)
         self._is_wind: BoolArray = kind == "wind"
         self._is_pv: BoolArray = kind == "pv"
-        self._fleet_mw = np.array(
-            [0.0, self._capacity_mw[self._is_wind].sum(), self._capacity_mw[self._is_pv].sum()]
-        )  # [quantity]; that of load is not used
+        self._size_renewables(config.renewable_scale)
 
         self._load_area = case.bus.area[case.load.bus]
         region_of_area = np.array(case.setting.region_of_area, dtype=np.int64)
@@ -236,6 +236,12 @@ class EpisodeBuilder:
             can_trip=[not equivalent for equivalent in case.machine.is_equivalent],
         )
 
+    def _size_renewables(self, scale: float) -> None:
+        self._capacity_mw = scale * self.case.renewable.p_max_mw
+        self._fleet_mw = np.array(
+            [0.0, self._capacity_mw[self._is_wind].sum(), self._capacity_mw[self._is_pv].sum()]
+        )  # [quantity]; that of load is not used
+
     def build(
         self,
         rng: np.random.Generator,
@@ -251,6 +257,20 @@ class EpisodeBuilder:
             secure: random outages that it refuses are drawn again, see `outages.py`; none is if it is None.
             holds: whether planned states are within limits; units join the schedule until all are, if any is given.
         """
+        if isinstance(self.config, WideScenarioConfig):
+            dynamics = self.config.drawn(rng)
+            builder = copy(self)
+            builder._size_renewables(dynamics.renewable_scale)
+            return replace(builder._build(rng, losses_mw, secure, holds), dynamics=dynamics)
+        return self._build(rng, losses_mw, secure, holds)
+
+    def _build(
+        self,
+        rng: np.random.Generator,
+        losses_mw: LossFunction,
+        secure: SecureFunction | None,
+        holds: HoldsFunction | None,
+    ) -> Episode:
         config, case = self.config, self.case
         start_minute = self._draw_start(rng)
         events = self._outages.draw(rng)

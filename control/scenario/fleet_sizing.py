@@ -16,6 +16,7 @@ from control.plants.demand_response import DemandResponseParameters
 from control.plants.fleet import Fleet, make_fleet
 from control.plants.gas_turbine import GasTurbineParameters
 from control.scenario.config import ScenarioConfig
+from control.scenario.wide import WideScenarioConfig
 
 __all__ = ["PUBLISHED_INERTIA_MWS", "fleet_of", "sized"]
 
@@ -48,6 +49,10 @@ def sized(scenario: ScenarioConfig, case: Case) -> ScenarioConfig:
     inertia_mws = scenario.inertia_scale_to_mws
     if inertia_mws is not None and setting.inertia_mws is not None:
         inertia_mws *= setting.inertia_mws / PUBLISHED_INERTIA_MWS
+    if isinstance(scenario, WideScenarioConfig) and setting.inertia_mws is not None:
+        low_mws, high_mws = scenario.inertia_range_mws
+        ratio = setting.inertia_mws / PUBLISHED_INERTIA_MWS
+        scenario = replace(scenario, inertia_range_mws=(ratio * low_mws, ratio * high_mws))
     p_min_mw, p_max_mw = scenario.unit_p_min_mw * size, scenario.unit_p_max_mw * size
     if setting.unit_p_mw is not None:
         least_mw, usual_mw, stress_mw = setting.unit_p_mw

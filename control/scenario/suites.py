@@ -14,6 +14,7 @@ import numpy as np
 from cases.arrays import IntArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig, ScenarioError
+from control.scenario.wide import WideScenarioConfig
 from control.telemetry.forecast import ForecastConfig
 from grid_model.dynamics.events import SWITCHING_KINDS, TABLE_OF_KIND, Event
 
@@ -56,6 +57,9 @@ STRESS = replace(N1, name="stress", unit_p_max_mw=1350.0, outage_unit_share=0.7)
 TRAINING = replace(NORMAL, name="training", outage_rate_per_h=0.25)
 TRAINING_N1 = replace(NORMAL, name="training_n1", outage_rate_per_h=0.5, outages_min=1)
 TRAINING_RAMP = replace(RENEWABLE_RAMP, name="training_ramp", start_ramp_quantile=0.9)
+# Every episode on a grid of its own: inertia 80 to 250 GW s, dead band 10 to 36 mHz, telemetry 1 to 4 intervals late,
+# once to twice the wind and sun.
+TRAINING_WIDE = WideScenarioConfig(name="training_wide", outage_rate_per_h=0.25)
 # Stages of a curriculum, the easiest first: half the noise; outages by chance; one in every episode; with less inertia
 # and a wider dead band; and with telemetry that comes later and not always. None goes as far as `shift` does.
 TRAINING_CALM = replace(
@@ -75,7 +79,7 @@ SCENARIOS: dict[str, ScenarioConfig] = {
     config.name: config
     for config in (
         *(NORMAL, N1, RENEWABLE_RAMP, SHIFT, STRESS, TRAINING, TRAINING_N1, TRAINING_RAMP),
-        *(TRAINING_CALM, TRAINING_INERTIA, TRAINING_DELAY),
+        *(TRAINING_CALM, TRAINING_INERTIA, TRAINING_DELAY, TRAINING_WIDE),
     )
 }
 FIRST_HELD_OUT_SEED = 2**31  # training and tuning stay below

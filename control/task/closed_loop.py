@@ -31,6 +31,7 @@ from control.plants.fleet import (
 )
 from control.scenario.episode import Episode, EpisodeBuilder, ScenarioConfig
 from control.scenario.fleet_sizing import fleet_of
+from control.scenario.wide import Dynamics
 from control.scheduling.planned_grid import SETTLING_STEPS, PlannedGrid
 from control.scheduling.voltage import next_reactor_share
 from control.task.limits import (
@@ -276,6 +277,8 @@ class ClosedLoop:
                 rng, self.plan.losses_mw, self.plan.outage_is_secure, self.plan.base_cases_hold
             )
             self.episode[env] = episode
+            if episode.dynamics is not None:
+                self._set_dynamics(env, episode.dynamics)
             rows.load_mw[env] = episode.p_load_mw
             rows.renewable_mw[env] = episode.p_renewable_mw
             rows.schedule_mw[env] = episode.p_schedule_mw
@@ -307,6 +310,14 @@ class ClosedLoop:
         self._elements_out[envs] = 0
         self._measure()
         self.scada.reset(envs, [self._episode(env).scada_key for env in envs], self._signals_now[envs])
+
+    def _set_dynamics(self, env: int, drawn: Dynamics) -> None:
+        """Make the grid of an environment what its episode says, before it starts."""
+        machine, topology = self.case.machine, self.grid.topology
+        topology.inertia_share[env] = drawn.inertia_mws / (machine.h_s * machine.base_mva).sum()
+        topology.adopt(env)
+        topology.swing.dead_band_hz[env] = drawn.governor_dead_band_hz
+        self.scada.set_delay(env, drawn.scada_delay_intervals)
 
     def step(self, action: FloatArray) -> LimitCheck:
         """One control interval.

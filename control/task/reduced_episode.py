@@ -173,6 +173,7 @@ class EpisodeReducer:
         self._p_min_mw, self._p_max_mw = unit_limits_mw(case.machine, self.config.governor)
         self._member = (self._group[:, None] == np.arange(self.n_group)).astype(np.float64)
         self._mvar_per_mw = self._loop.plan.mvar_per_mw
+        self._inertia_share = 1.0  # of the present episode
 
     @property
     def builder(self) -> EpisodeBuilder:
@@ -197,6 +198,7 @@ class EpisodeReducer:
         loop.reset(np.array([0]), [generator])
         episode, engine = loop.episode[0], loop.grid.engine
         assert episode is not None
+        self._inertia_share = float(loop.grid.topology.inertia_share[0])
         load_mw, renewable_mw, schedule_mw, committed_share, redispatched = loop.exogenous(0)
         n_time, n_group = len(load_mw), self.n_group
         service = _Service(
@@ -331,7 +333,10 @@ class EpisodeReducer:
         line_mw = schedule_mw @ self._member - elec_mw
         bus = case.resource.bus
         segment = Segment(
-            inertia_mws_per_hz=(found.machine_inertia_mws_per_hz * service.share * running) @ self._member,
+            inertia_mws_per_hz=(
+                found.machine_inertia_mws_per_hz * service.share * running * self._inertia_share
+            )
+            @ self._member,
             rate_mw_per_s=self.config.governor.rate_mw_per_s * (gain @ self._member),
             gain_mw_per_hz=self.config.governor.gain_mw_per_hz * gain,
             stiffness_mw_per_rad=self._stiffness(found, service, solved, dt_s),
@@ -515,7 +520,9 @@ class EpisodeReducer:
         )
         matrix = np.empty((self.n_group, self.n_group))
         synchronising_matrix(spring, found.angle_sensitivity, matrix)
-        inertia = (found.machine_inertia_mws_per_hz * service.share * service.running) @ self._member
+        inertia = (
+            found.machine_inertia_mws_per_hz * service.share * service.running * self._inertia_share
+        ) @ self._member
         root = np.sqrt(np.where(inertia > 0.0, inertia, 1.0))
         square, mode = np.linalg.eigh(2.0 * np.pi * matrix / np.outer(root, root))
         most = (FASTEST_TURN / dt_s) ** 2

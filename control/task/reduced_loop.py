@@ -22,6 +22,7 @@ from control.scenario.config import ScenarioConfig
 from control.scenario.episode import Episode, EpisodeBuilder
 from control.scenario.fleet_sizing import fleet_of
 from control.scenario.suites import SeedRange, require_training_seed
+from control.scenario.wide import WideScenarioConfig
 from control.task.limits import FrequencyLimits, LimitCheck
 from control.task.observation import Observer
 from control.task.reduced_episode import EpisodeReducer, ReducedEpisode
@@ -55,7 +56,9 @@ class ReducedError(RuntimeError):
 
 
 def is_plain(scenario: ScenarioConfig) -> bool:
-    """Whether telemetry is late and nothing else."""
+    """Whether telemetry is late, in all episodes alike, and nothing else."""
+    if isinstance(scenario, WideScenarioConfig):
+        return False
     return scenario.packet_loss == 0.0 and scenario.scada_noise == 0.0 and scenario.scada_bias == 0.0
 
 
@@ -444,6 +447,9 @@ class ReducedLoop:
         n = self._sizes.n_plant
         state = self._state
         state.groups.reshape(-1, self._sizes.state, N_LANE)[block, :, lane] = 0.0
+        if packed.episode is not None and packed.episode.dynamics is not None:
+            state.dead_band_hz[block, lane] = packed.episode.dynamics.governor_dead_band_hz
+            self.scada.set_delay(env, packed.episode.dynamics.scada_delay_intervals)
         for array in (state.command_mw, state.set_point_mw, state.output_mw, state.energy_mwh):
             array.reshape(-1, n, N_LANE)[block, :, lane] = 0.0
         bess = self.fleet.bess

@@ -14,6 +14,7 @@ import numpy as np
 from cases.arrays import IntArray
 from control.scenario.config import ScenarioConfig, ScenarioError
 from control.scenario.episode import EpisodeBuilder
+from control.scenario.wide import WideScenarioConfig
 from control.task.closed_loop import ClosedLoop
 
 __all__ = ["FIXED", "ScenarioChanged", "StagedLoop", "require_same_grid"]
@@ -54,6 +55,8 @@ def require_same_grid(built: ScenarioConfig, other: ScenarioConfig) -> None:
         ScenarioChanged: they differ in what a batch keeps as it was built; the message names it.
     """
     changed = [name for name in FIXED if getattr(built, name) != getattr(other, name)]
+    if isinstance(built, WideScenarioConfig) != isinstance(other, WideScenarioConfig):
+        changed.append("dynamics drawn for every episode")
     if changed:
         raise ScenarioChanged(
             f"scenario {other.name!r} differs from {built.name!r} in {', '.join(changed)}, which a batch keeps as it "

@@ -96,7 +96,7 @@ class SignalState(NamedTuple):
 class SignalParameters(NamedTuple):
     """How signals are measured and transmitted."""
 
-    delay: IntArray  # [signal]
+    delay: IntArray  # [env, signal]
     noise_sd: FloatArray  # [signal]
     bias_sd: FloatArray  # [signal]
     failure: float  # see `ScadaConfig`
@@ -124,7 +124,7 @@ class Scada:
         n_signal = len(classes)
         self._parameters = hold(
             SignalParameters(
-                delay=np.array(config.delay_intervals, dtype=np.int64)[classes],
+                delay=np.tile(np.array(config.delay_intervals, dtype=np.int64)[classes], (n_env, 1)),
                 noise_sd=np.array(config.noise_sd, dtype=np.float64)[classes],
                 bias_sd=np.array(config.bias_sd, dtype=np.float64)[classes],
                 failure=config.failure,
@@ -162,6 +162,16 @@ class Scada:
         state.shown[env] = first
         state.lost[env] = False
         return first
+
+    def set_delay(self, env: int, intervals: int) -> None:
+        """All signals of an environment come this late from now on; for between two episodes.
+
+        Raises:
+            ValueError: it is longer than values are kept.
+        """
+        if not 0 <= intervals <= MAX_DELAY_INTERVALS:
+            raise ValueError(f"scada: a delay of {intervals} intervals, expected 0 to {MAX_DELAY_INTERVALS}.")
+        self._parameters.delay[env] = intervals
 
     @property
     def shown(self) -> FloatArray:
@@ -256,5 +266,5 @@ def _transmit(value: FloatArray, state: SignalState, parameters: SignalParameter
                 u = _uniform(key[env], now, i, _LOSS)
                 lost[env, i] = u >= recovery if lost[env, i] else u < failure
             if not lost[env, i]:
-                then = slot - delay[i]
+                then = slot - delay[env, i]
                 shown[env, i] = sent[env, then if then >= 0 else then + n_slot, i]

@@ -29,6 +29,7 @@ class GroupNetwork:
         bus_frequency, impact_share, angle_sensitivity, conductance_pu: those of `network`.
         committed_share: how much of each machine is in the schedule: none or all, or any share of an equivalent,
             [env, machine]; set it by `GridSimulator.start` and `commit`.
+        inertia_share: factor on the machines' inertia, one unless an episode has its own; set before a start, [env].
         inertia: M of the machines in service [MW s/Hz], [group, env].
         group_share: share of each group in the grid's governor, [group, env].
         relay_weight: what the load-shedding relay of each load measures, [env, load, group].
@@ -63,6 +64,7 @@ class GroupNetwork:
         )
         reactance_pu = machine_reactance_pu(case)
         self.committed_share = np.ones((n_env, case.n_machine))
+        self.inertia_share = np.ones(n_env)
         self._p_min_mw, self._p_max_mw = unit_limits_mw(case.machine, config.governor)
         self.machines = MachineParameters(
             inertia_mws_per_hz=np.zeros((n_env, case.n_machine)),
@@ -126,13 +128,13 @@ class GroupNetwork:
         The reactance of an equivalent stays, and with it the network: it stands for its lines as well.
         """
         share, machines = self.committed_share[env], self.machines
-        machines.inertia_mws_per_hz[env] = found.machine_inertia_mws_per_hz * share
+        machines.inertia_mws_per_hz[env] = found.machine_inertia_mws_per_hz * share * self.inertia_share[env]
         machines.governor_share[env] = found.governor_share * share
         on = self._engine.machine_in_service[env]
         machines.p_max_mw[env] = self._p_max_mw * share * on
         machines.p_min_mw[env] = self._p_min_mw * share * on
         if np.all(share[on] == 1.0):
-            self.inertia[:, env] = found.group_inertia_mws_per_hz
+            self.inertia[:, env] = found.group_inertia_mws_per_hz * self.inertia_share[env]
             self.group_share[:, env] = found.group_governor_share
         else:
             group, n = found.machine_group, self._n_group
