@@ -48,7 +48,7 @@ def reference() -> TrainingConfig:
 
 
 def residual() -> TrainingConfig:
-    """Begins with the tuned linear policy of the 18 numbers and learns what it is missing.
+    """Begins with the tuned linear policy of the 22 numbers and learns what it is missing.
 
     Near an optimum the gradient is small and its noise is not: large batches, small steps, small exploration, a critic
     that has learned first, and a horizon long enough to keep the gas plants at work, which with 20 intervals look
@@ -58,7 +58,7 @@ def residual() -> TrainingConfig:
     return replace(
         base,
         n_envs=128,
-        observation="extended",
+        observation="memory",
         start="linear",
         network=replace(
             base.network,

@@ -59,6 +59,9 @@ class World:
     require_scenario: Callable[[str], None]  # raises where there is no such scenario
     validation_seeds: range  # training draws below
     case: str  # name of the grid
+    complete: Callable[[TrainingConfig], TrainingConfig] = lambda config: (
+        config
+    )  # fills in what only the grid knows, such as the dead zones of a law that actors begin with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,8 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
 
 def recipe(name: str, study: Study, seed: int, world: World) -> TrainingConfig:
     """The configuration of a variant's run in this world."""
-    return configuration(VARIANTS[name], study, seed).validated_from(world.validation_seeds.start)
+    config = configuration(VARIANTS[name], study, seed).validated_from(world.validation_seeds.start)
+    return world.complete(config)
 
 
 class ResultError(RuntimeError):

@@ -25,9 +25,9 @@ VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
     "reference": Variant("the specification's table", preset="reference"),
     "residual": Variant(
-        "from the linear policy, 18 numbers; Silver et al. 2018",
+        "from the linear policy, 22 numbers; Silver et al. 2018",
         preset="residual",
-        training={"observation": "extended"},
+        training={"observation": "memory"},
     ),
     "no_value_normalisation": Variant(
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
