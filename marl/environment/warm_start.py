@@ -27,6 +27,7 @@ __all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_dead_zo
 LINEAR = "linear"
 # Tuned linear policy of each observation.
 BASELINE = {"default": "linear", "extended": "linear_extended", "memory": "linear_memory"}
+WIDEST_ZONE = 0.999
 FREE = (
     "log_std_init",
     "dead_zone",
@@ -77,7 +78,8 @@ def with_own_dead_zones(config: TrainingConfig, case: Case | None = None) -> Tra
     if config.start != LINEAR or config.network.dead_zones:
         return config
     stored = stored_parameters(BASELINE[config.observation], case)
-    zones = tuple(float(zone) for zone in stored["parameters"]["dead_zone"])
+    # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
+    zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["parameters"]["dead_zone"])
     return replace(config, network=replace(config.network, dead_zones=zones))
 
 
