@@ -13,6 +13,7 @@ from control.controllers.registry import BASELINES, is_tuned, make_baseline, sto
 from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.search_space import Space
 from control.scenario.suites import require_training_seed
+from control.task.layout import SIZE
 
 TUNED = [name for name, baseline in BASELINES.items() if baseline.parameters is not None and is_tuned(name)]
 
@@ -82,7 +83,7 @@ def test_a_local_plant_forgets_at_the_beginning_of_an_episode(task, fleet):
 
 
 @pytest.mark.parametrize("name", TUNED)
-def test_stored_parameters_come_from_training_seeds_and_make_a_controller(task, extended, fleet, name):
+def test_stored_parameters_come_from_training_seeds_and_make_a_controller(fleet, name):
     content = stored_parameters(name)
     provenance = content["provenance"]
     for seed in (provenance["first_training_seed"], *provenance["validation_seeds"]):
@@ -90,7 +91,7 @@ def test_stored_parameters_come_from_training_seeds_and_make_a_controller(task, 
     assert provenance["validation_return_tuned"] >= provenance["validation_return_start"] or (
         provenance["method"] == "start of the search"
     )
-    its = extended if BASELINES[name].observation == "extended" else task
+    its = described(observation_size=SIZE[BASELINES[name].observation])
     baseline = make_baseline(name, its, 1)
     action = baseline.act(np.zeros((1, fleet.n_resource, its.observation_size)))
     assert action.shape == (1, fleet.n_resource)
