@@ -47,7 +47,7 @@ def test_the_episodes_are_those_that_evaluate_plays(monkeypatch, tmp_path, episo
     path = tmp_path / "short.toml"
     path.write_text("n_intervals = 2\n")
     played = []
-    monkeypatch.setattr("marl.environment.batch.make_batch", lambda scenario, n_env: None)
+    monkeypatch.setattr("marl.environment.batch.make_batch", lambda scenario, n_env, **options: None)
     monkeypatch.setattr(
         "control.evaluation.feasibility.check_suite", lambda batch, seeds, tick: played.append(seeds)
     )

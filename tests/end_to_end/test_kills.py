@@ -32,5 +32,7 @@ def test_another_result_is_found():
 
 
 def test_a_wrong_kind_ends_in_one_line(capsys):
-    assert kills.main(["--kinds", "cooking"]) == 2
+    with pytest.raises(SystemExit) as end:
+        kills.main(["--kinds", "cooking"])
+    assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -108,7 +108,7 @@ def test_without_training_the_table_is_of_the_runs_that_are_done(script, monkeyp
         config = study.recipe(name, ablation.study_of(ablation.Arguments()), 0, grid_world())
         path = tmp_path / f"{name}-seed0" / "result.json"
         path.parent.mkdir()
-        terms = {"return": -5.0, "rms_df_mhz": 1.0}
+        terms = {"return": -5.0, "rms_df_mhz": 1.0, "cost_median": 4.0, "cost_geometric_mean": 4.5}
         result = {
             "variant": name,
             "seed": 0,

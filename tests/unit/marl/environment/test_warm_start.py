@@ -28,7 +28,8 @@ GROUPS = tuple(
     )
     for kind in ("bess", "gas", "dr")
 )
-NUMBERS = stored_parameters("linear_extended")["parameters"]
+# Dead zones of a law that moves every class of plants by degrees; the stored one may leave some to full ramps.
+NUMBERS = {**stored_parameters("linear_extended")["parameters"], "dead_zone": [0.2, 0.6, 0.6]}
 LINEAR = NetworkConfig(
     actor_hidden=(8,), critic_hidden=(8,), actor_linear=True, dead_zones=tuple(NUMBERS["dead_zone"])
 )
