@@ -93,12 +93,10 @@ def furnish(folder: Path) -> None:
         (folder / name).symlink_to(ROOT / name)
     for name in ("docs", "results", "runs"):
         (folder / name).mkdir()
-    (folder / "mine.py").write_text(
-        block_with("docs/own_controller.md", "python", "class Integral"), encoding="utf-8"
+    command_line.write_text(
+        folder / "mine.py", block_with("docs/own_controller.md", "python", "class Integral")
     )
-    (folder / "evening.toml").write_text(
-        block_with("docs/environment.md", "toml", "base ="), encoding="utf-8"
-    )
+    command_line.write_text(folder / "evening.toml", block_with("docs/environment.md", "toml", "base ="))
 
 
 def run(command: Command, folder: Path, limit_s: int) -> str:
