@@ -14,7 +14,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from cases.whole_file import write_text
 from control.evaluation.comparison import BIN_MHZ
-from control.evaluation.contender import ALL, BOUND, Contender
+from control.evaluation.contender import BOUND, FULL_INFORMATION, Contender
 from control.evaluation.suite_runner import Found, Make, episodes_text, play_record, rows
 from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figure, save
 
@@ -24,16 +24,38 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, Mapping[str, Any]]
 LEFT_OUT = ("random",)  # of pictures in which it would only set the scale
+MOST_CURVES = 5  # in one panel
 EVENT_SUITE = "n1"
 EVENT_FROM_S, EVENT_TO_S = -30.0, 240.0
 
 
 def look(policy: str, policies: Iterable[str]) -> dict[str, Any]:
-    """Colour and pattern of one of these controllers, the same in every picture; patterns move on after each round."""
-    others = [name for name in policies if name not in ALL]
-    position = ALL.index(policy) if policy in ALL else len(ALL) + others.index(policy)
-    n = len(STYLES)
+    """Colour and pattern of one of these controllers; patterns move on after each round of colours."""
+    position, n = list(policies).index(policy), len(STYLES)
     return {"color": STYLES[position % n][0], "linestyle": STYLES[(position + position // n) % n][1]}
+
+
+def few(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """At most five of those in a suite's table, for curves that are to be told apart.
+
+    The best of all that play, of the policies from files, of the other controllers and of the AGCs, and nobody at the
+    controls; what is free is filled up in the order of the returns.
+
+    Args:
+        table: of one suite, by contender.
+    """
+    playing = [name for name in table if name != BOUND and name not in LEFT_OUT]
+    ranked = sorted(playing, key=lambda name: -table[name]["return_mean"])
+    kinds = (
+        ranked,
+        [name for name in ranked if name.endswith(".pt")],
+        [name for name in ranked if not name.endswith(".pt") and name != FULL_INFORMATION],
+        [name for name in ranked if name.startswith("agc")],
+        [name for name in ranked if name == "do_nothing"],
+    )
+    chosen = list(dict.fromkeys(kind[0] for kind in kinds if kind))
+    chosen += [name for name in ranked if name not in chosen][: MOST_CURVES - len(chosen)]
+    return tuple(name for name in ranked if name in chosen)
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
@@ -45,17 +67,18 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 def draw_distribution(
     path: Path, found: Mapping[str, Mapping[str, FloatArray]], table: Mapping[str, Any], suite: str
 ) -> None:
-    """Share of the time in which |Df| is larger than a value, per controller."""
+    """Share of the time in which |Df| is larger than a value, of a few controllers."""
     figure = new_figure(9.0, 5.2, f"suite {suite}: how long frequency is how far from nominal")
     axes = figure.subplots()
-    for policy, figures in found.items():
-        count = figures["histogram"].sum(axis=0)
+    names = few(table)
+    for policy in names:
+        count = found[policy]["histogram"].sum(axis=0)
         above = 1.0 - np.concatenate([[0.0], np.cumsum(count)]) / count.sum()
         axes.plot(
             BIN_MHZ[:-1],
             np.maximum(100.0 * above[:-1], 1e-9),
             label=table[policy]["title"],
-            **look(policy, found),
+            **look(policy, names),
         )
     axes.set(
         xscale="symlog", yscale="log", ylim=(1e-3, 100.0), xlim=(0.0, 1000.0),
@@ -101,6 +124,8 @@ def draw_terms(path: Path, table: Mapping[str, Any], suite: str) -> None:
 
 def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
     """Frequency quality against cost of movement; lower left is better."""
+    from matplotlib.ticker import FuncFormatter
+
     figure = new_figure(9.0, 5.2, f"suite {suite}: frequency quality against cost of movement")
     axes = figure.subplots()
     marks = "os^Dvp*X<>h"
@@ -113,6 +138,10 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
         )  # fmt: skip
     axes.set(xlabel="movement and effort, cost of an episode", ylabel="rms deviation of the buses [mHz]")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "235" else "")
+    )
     axes.grid(True, which="both", color="#dddddd", linewidth=0.5)
     legend_below(figure, axes)
     save(figure, path)
@@ -136,8 +165,10 @@ def event_episode(seeds: Sequence[int], make: Make) -> tuple[int, float, float, 
     return best
 
 
-def draw_event(path: Path, contenders: Sequence[Contender], seeds: Sequence[int], make: Make) -> bool:
-    """All controllers in the same loss of a unit: frequency, power by class, state of charge."""
+def draw_event(
+    path: Path, contenders: Sequence[Contender], table: Mapping[str, Any], seeds: Sequence[int], make: Make
+) -> bool:
+    """A few controllers in the same loss of a unit: frequency, power by class, state of charge."""
     event = event_episode(seeds, make)
     if event is None:
         return False
@@ -145,10 +176,10 @@ def draw_event(path: Path, contenders: Sequence[Contender], seeds: Sequence[int]
     text = f"{name} is lost with {lost_mw:,.0f} MW: suite {EVENT_SUITE}, seed {seed}"
     figure = new_figure(10.0, 11.0, text)
     panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=(3, 2, 2, 2, 2))
-    names = [contender.name for contender in contenders]
+    names = few(table)
     for contender in contenders:
-        # The bound is played by nobody, and the mean of several policies by no one of them.
-        if contender.name == BOUND or contender.name in LEFT_OUT or len(contender.builders) > 1:
+        # The mean of several policies is played by no one of them.
+        if contender.name not in names or len(contender.builders) > 1:
             continue
         record = play_record(contender, contender.builders[0], EVENT_SUITE, [seed], make)
         df_hz, n = record["df_hz"][0].ravel(), record.n_intervals
@@ -298,8 +329,8 @@ def write_report(
         draw_terms(picture(f"{suite}: terms", f"{stem}_terms"), table[suite], suite)
         draw_pareto(picture(f"{suite}: pareto", f"{stem}_pareto"), table[suite], suite)
     if EVENT_SUITE in suites:
-        target = picture("one loss of a unit, all controllers", "event")
-        if not draw_event(target, contenders, suites[EVENT_SUITE], make):
+        target = picture("one loss of a unit", "event")
+        if not draw_event(target, contenders, table[EVENT_SUITE], suites[EVENT_SUITE], make):
             pictures.pop()
     parts = [
         Part(
