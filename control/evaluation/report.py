@@ -86,6 +86,7 @@ def draw_distribution(
     )  # fmt: skip
     for limit in (36.0, 200.0, 500.0):
         axes.axvline(limit, color=LIMIT, linewidth=0.8)
+        axes.text(limit, 100.0, f"{limit:g} mHz", ha="center", va="bottom", fontsize=8.5, color=LIMIT)
     legend_below(figure, axes)
     save(figure, path)
 
