@@ -123,7 +123,8 @@ def local_rollouts(options: Options, n_node: int) -> dict[str, float]:
                 "state_bytes": len(pickle.dumps(sampler.get_state()["parts"], 5)) / n_env,
             }
     finally:
-        nodes.shutdown()  # type: ignore[no-untyped-call]
+        stop: Any = nodes.shutdown  # untyped, where Ray is installed at all
+        stop()
 
 
 def fitted(options: Options, found: dict[int, dict[str, float]], update_s: float) -> Measured:
