@@ -22,7 +22,6 @@ A scenario of one's own is a small TOML file that starts from a suite and change
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
@@ -30,6 +29,7 @@ from reprlib import Repr
 from typing import Any, TypeVar
 
 from cases.case import Case
+from cases.toml_file import read_toml
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters
@@ -52,7 +52,6 @@ Config = TypeVar(
     GasTurbineParameters,
     DemandResponseParameters,
 )
-LARGEST_BYTES = 1_000_000  # of a file; a scenario has some hundred
 # Fields of a scenario that are tables of their own.
 TABLES = ("forecast", "dispatch", "battery", "gas_turbine", "demand_response")
 
@@ -81,22 +80,7 @@ def read_scenario(path: Path, case: Case) -> ScenarioConfig:
     Raises:
         ScenarioError: the file cannot be read, or no episode on this grid can be made from it; names the file.
     """
-    try:
-        with open(path, "rb") as file:
-            read = file.read(LARGEST_BYTES + 1)
-        if len(read) > LARGEST_BYTES:
-            raise ScenarioError(f"{path} is larger than a million bytes: it is no scenario.")
-        content = tomllib.loads(read.decode("utf-8").replace("\r\n", "\n"))
-    except OSError as error:
-        raise ScenarioError(f"cannot read {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path} is not UTF-8 text: {error.reason}, byte {error.start}.") from error
-    except ScenarioError:
-        raise
-    except RecursionError as error:
-        raise ScenarioError(f"{path} is nested deeper than any scenario is.") from error
-    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
-        raise ScenarioError(f"{path} is not TOML: {error}.") from error
+    content = read_toml(path, "scenario", ScenarioError)
     base_name = content.pop("base", "normal")
     if not isinstance(base_name, str) or base_name not in SCENARIOS:
         raise ScenarioError(f"{path}: base = {shown(base_name)}, expected one of {', '.join(SCENARIOS)}.")

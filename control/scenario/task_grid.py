@@ -21,7 +21,6 @@ is a shunt.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -37,6 +36,7 @@ from cases.grid_setting import PUBLISHED_BUSES, GridSetting
 from cases.grid_tables import CONDENSER_MVA, COST_LINEAR, MARGINAL_COST
 from cases.ieee68 import VARIANTS, load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
+from cases.toml_file import read_toml
 from control.plants.placement import (
     csv_rows,
     plant_size,
@@ -56,7 +56,6 @@ PUBLISHED = "rogers"
 N_REGION = 3  # of the year's load
 NO_LOAD_MW = 1e-6
 KEYS = ("grid", "machines", "plants", "renewables", "areas", "n_areas", "limits", "load_scale")
-LARGEST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,20 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         CaseDataError: it cannot be read, or holds what no grid file does.
     """
-    try:
-        with open(path, "rb") as file:
-            read = file.read(LARGEST_BYTES + 1)
-        if len(read) > LARGEST_BYTES:
-            raise CaseDataError(f"{path} is larger than a million bytes: it is no grid file.")
-        content = tomllib.loads(read.decode("utf-8").replace("\r\n", "\n"))
-    except OSError as error:
-        raise CaseDataError(f"cannot read {path}: {error.strerror or error}.") from error
-    except RecursionError as error:
-        raise CaseDataError(f"{path} is nested deeper than any grid file is.") from error
-    except CaseDataError:
-        raise
-    except ValueError as error:
-        raise CaseDataError(f"{path} is not TOML: {error}.") from error
+    content = read_toml(path, "grid file", CaseDataError)
     for key, value in content.items():
         if key in ("plant", "renewable"):
             good = isinstance(value, list) and all(isinstance(row, dict) for row in value)
