@@ -20,28 +20,35 @@ def read_csv_table(path: Path) -> CsvTable:
     """Read a CSV file whose rows all have the header's number of entries.
 
     Raises:
-        CaseDataError: the file is missing, cannot be read, has no rows, or a row has another number of
-            entries than the header.
+        CaseDataError: the file is missing, cannot be read, has no rows, a column twice, or a row with another number
+            of entries than the header.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = [line for line in csv.reader(handle) if line]
+            reader = csv.reader(handle)
+            numbered = [(reader.line_num, line) for line in reader if line]
     except FileNotFoundError:
         raise CaseDataError(f"{path.name}: no such file in {path.parent}, expected a CSV table.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaseDataError(
             f"{path.name}: cannot be read ({error}), expected a CSV table in UTF-8."
         ) from error
-    if len(lines) < 2:
-        raise CaseDataError(f"{path.name}: {len(lines)} rows, expected a header and at least one row.")
-    header = [entry.strip() for entry in lines[0]]
-    for k, line in enumerate(lines[1:]):
+    if len(numbered) < 2:
+        raise CaseDataError(f"{path.name}: {len(numbered)} rows, expected a header and at least one row.")
+    (_, first), *rest = numbered
+    header = [entry.strip() for entry in first]
+    for name in header:
+        if header.count(name) > 1:
+            raise CaseDataError(
+                f"{path.name}, row 1: column {name or '(empty)'} {header.count(name)} times, expected it once."
+            )
+    for row, line in rest:
         if len(line) != len(header):
             raise CaseDataError(
-                f"{path.name}, row {k + 2}: {len(line)} entries, expected {len(header)} as in the header."
+                f"{path.name}, row {row}: {len(line)} entries, expected {len(header)} as in the header."
             )
-    columns = {name: [line[c].strip() for line in lines[1:]] for c, name in enumerate(header)}
-    return CsvTable(file=path.name, n_row=len(lines) - 1, columns=columns)
+    columns = {name: [line[c].strip() for _, line in rest] for c, name in enumerate(header)}
+    return CsvTable(file=path.name, row=tuple(row for row, _ in rest), columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +56,32 @@ class CsvTable:
     """Text of a CSV file by column, with getters that convert, check and complain with file and row."""
 
     file: str
-    n_row: int
+    row: tuple[int, ...]  # where each row of data stands, as an editor counts
     columns: dict[str, list[str]]
+
+    @property
+    def n_row(self) -> int:
+        """Rows of data."""
+        return len(self.row)
 
     def error(self, row: int, column: str, expected: str) -> CaseDataError:
         """Error about one entry; row counts data rows from 0, the message as an editor does."""
         value = self.columns[column][row]
         return CaseDataError(
-            f"{self.file}, row {row + 2}: {column} = {value or '(empty)'}, expected {expected}."
+            f"{self.file}, row {self.row[row]}: {column} = {value or '(empty)'}, expected {expected}."
         )
+
+    def require_known(self, allowed: tuple[str, ...]) -> None:
+        """No column is one that nobody reads, which a column of a mistyped name would be.
+
+        Raises:
+            CaseDataError: one is.
+        """
+        for column in self.columns:
+            if column not in allowed:
+                raise CaseDataError(
+                    f"{self.file}, row 1: unknown column {column or '(empty)'}, expected of {', '.join(allowed)}."
+                )
 
     def texts(self, column: str, may_be_empty: bool = False) -> list[str]:
         """Entries of a column as they stand.
@@ -110,7 +134,7 @@ class CsvTable:
         numbers = self.integers(column)
         for row, number in enumerate(numbers):
             if int(number) not in position:
-                raise self.error(row, column, "a bus_number of bus.csv")
+                raise self.error(row, column, "the number of a bus of the grid")
         return np.array([position[int(number)] for number in numbers], dtype=np.int64)
 
     def require_unique(self, column: str) -> None:
@@ -118,7 +142,7 @@ class CsvTable:
         first: dict[str, int] = {}
         for row, value in enumerate(self.texts(column)):
             if value in first:
-                raise self.error(row, column, f"it once, but row {first[value] + 2} has it too")
+                raise self.error(row, column, f"it once, but row {self.row[first[value]]} has it too")
             first[value] = row
 
     def rows_by(self, column: str, keys: list[str]) -> IntArray:

@@ -60,6 +60,8 @@ N_COLUMN = {"bus": 13, "gen": 9, "branch": 11}
 
 # What is assumed where nothing is given; each is listed when used.
 UNLIMITED_MVA = 9900.0  # MATPOWER writes this for a circuit without a rating
+LARGEST_NUMBER = 2.0**53  # of a bus: float64 tells whole numbers below this apart
+MOST_RATIO = 20.0  # of a tap, or one over it: no transformer is so far off its nominal ratio
 RATE_B_FACTOR, RATE_C_FACTOR = 1.2, 1.4
 VOLTAGE_BAND_PU = (0.90, 1.10)
 NOMINAL_KV = 345.0
@@ -430,7 +432,7 @@ def _branch_table(
     """Branches, lines first.
 
     Raises:
-        CaseDataError: a branch has no impedance, or a tap ratio is below 0.
+        CaseDataError: a branch has no impedance, or a ratio, shift or rating that none has.
     """
     branch, number, base_kv = tables.branch, tables.bus[:, BUS_I].astype(np.int64), tables.bus[:, BASE_KV]
     row = tables.branch_row
@@ -441,7 +443,14 @@ def _branch_table(
             (branch[:, BR_R] != 0.0) | (branch[:, BR_X] != 0.0),
             "other than 0, as BR_R is 0",
         ),
-        ("TAP", branch[:, TAP], branch[:, TAP] >= 0.0, ">= 0"),
+        (
+            "TAP",
+            branch[:, TAP],
+            (branch[:, TAP] == 0.0) | ((branch[:, TAP] >= 1.0 / MOST_RATIO) & (branch[:, TAP] <= MOST_RATIO)),
+            f"0 for none, or a ratio from {1.0 / MOST_RATIO:g} to {MOST_RATIO:g}",
+        ),
+        ("SHIFT", branch[:, SHIFT], np.abs(branch[:, SHIFT]) <= 360.0, "at most 360 degrees either way"),
+        ("RATE_A", branch[:, RATE_A], ~(branch[:, RATE_A] < 0.0), "0 for none, or MVA above 0"),
     ):
         for k in np.flatnonzero(~good):
             ends = f"{number[from_bus[k]]}-{number[to_bus[k]]}"
@@ -566,9 +575,9 @@ def _whole(source: str, matrix: str, column: str, values: FloatArray) -> IntArra
     """Bus numbers as integers.
 
     Raises:
-        CaseDataError: a number is not whole.
+        CaseDataError: a number is not whole, or so large that it cannot be told from the next one.
     """
-    for row in np.flatnonzero(~(values == np.round(values))):
+    for row in np.flatnonzero(~((values == np.round(values)) & (np.abs(values) < LARGEST_NUMBER))):
         raise CaseDataError(
             f"{source}, {matrix} row {row + 1}: {column} = {values[row]:g}, expected a bus number."
         )

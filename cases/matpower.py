@@ -69,7 +69,7 @@ _WITHOUT_EFFECT = frozenset(
     ("version", "areas", "gencost", "dclinecost", "bus_name", "branch_name", "gen_name", "gentype", "genfuel")
     + ("order", "et", "success", "iterations", "f", "x", "mu", "om", "raw", "var", "lin", "nln")
 )
-# Columns that are read and have to be numbers; limits, ratings and bases may be unknown (NaN).
+# Columns that are read and have to be finite numbers; limits, ratings and bases may be unknown (NaN).
 _NUMBERS = {
     "bus": ("idx_bus", (BUS_I, BUS_TYPE, PD, QD, GS, BS, BUS_AREA, BASE_KV)),
     "gen": ("idx_gen", (GEN_STATUS, GEN_BUS, PG, QG, VG)),
@@ -162,7 +162,7 @@ def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
     """One of the matrices, with numbers where numbers are read.
 
     Raises:
-        CaseDataError: the matrix is missing, empty, too narrow, or NaN where the power flow reads a number.
+        CaseDataError: the matrix is missing, empty, too narrow, or not finite where the power flow reads a number.
     """
     matrix = fields.get(name)
     if matrix is None:
@@ -178,10 +178,11 @@ def _matrix(file: str, fields: Mapping[str, Any], name: str) -> FloatArray:
         )
     function, read = _NUMBERS[name]
     in_service = matrix[:, read[0]] != 0.0 if name != "bus" else np.ones(len(matrix), dtype=np.bool_)
-    for row, k in np.argwhere(np.isnan(matrix[:, read]) & in_service[:, None]):
+    for row, k in np.argwhere(~np.isfinite(matrix[:, read]) & in_service[:, None]):
         names = {number: key for key, number in COLUMN_NAMES[function].items()}
+        found = f"{matrix[row, read[k]]:g}".replace("nan", "NaN")
         raise CaseDataError(
-            f"{file}, mpc.{name} row {row + 1}: {names[read[k] + 1]} = NaN, expected a number."
+            f"{file}, mpc.{name} row {row + 1}: {names[read[k] + 1]} = {found}, expected a finite number."
         )
     return np.array(matrix, dtype=np.float64)
 

@@ -24,6 +24,7 @@ from cases.csv_table import read_csv_table
 
 __all__ = ["TYPICAL", "MachineData", "read_machine_data", "typical_data", "typical_kind"]
 
+COLUMNS = ("machine", "kind", "base_mva", "h_s", "xd_pu", "xd1_pu", "rating_mva")
 HYDRO_BELOW_MVA, NUCLEAR_FROM_MVA = 50.0, 900.0
 
 
@@ -80,9 +81,10 @@ def read_machine_data(path: Path, name: list[str], p_mw: FloatArray, rating_mva:
         rating_mva: their rating there.
 
     Raises:
-        CaseDataError: the file cannot be read, a machine has no row, or an entry cannot be true.
+        CaseDataError: the file cannot be read, a column is unknown, a machine has no row, or an entry cannot be true.
     """
     table = read_csv_table(path)
+    table.require_known(COLUMNS)
     row = table.rows_by("machine", name)
     kinds = [typical_kind(p, s) for p, s in zip(p_mw, rating_mva, strict=True)]
     if "kind" in table.columns:

@@ -193,10 +193,12 @@ def episode_tables(options: Options, path: Path) -> None:
     from marl.environment.contenders import learned
     from marl.environment.episode_export import export_episode
     from marl.environment.policy_report import load_policy
+    from marl.environment.trained_grid import case_of
 
     require_format(path)
+    case = options.case
     if options.policies is None:
-        load_policy(options.model_path)  # says where a model comes from if there is none
+        case = case or case_of(load_policy(options.model_path).metadata)
     contenders = resolve(options.policies or str(options.model_path), learned)
     if len(contenders) != 1:
         raise command_line.OptionError(f"--export plays one controller, --policies names {len(contenders)}")
@@ -206,6 +208,7 @@ def episode_tables(options: Options, path: Path) -> None:
         contenders[0],
         options.scenario,
         seed,
+        case=case,
         level=options.level,
         progress=command_line.progress_bar,
     )

@@ -27,7 +27,10 @@ from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters
 
 __all__ = [
+    "PLANT_KEYS",
     "PUBLISHED_COUNT",
+    "RENEWABLE_KEYS",
+    "Row",
     "csv_rows",
     "plant_size",
     "plants_by_rule",
@@ -104,32 +107,38 @@ def _largest_machines(case: Case) -> IntArray:
     return order[total_mw[order] > 0.0]
 
 
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV, empty entries left out, with `row` of the file in each for messages.
+def csv_rows(path: Path, keys: tuple[str, ...]) -> dict[str, Row]:
+    """Rows of a CSV by where they stand, for messages; empty entries are left out.
+
+    Args:
+        path: of the file.
+        keys: columns there may be.
 
     Raises:
-        CaseDataError: it cannot be read.
+        CaseDataError: it cannot be read, or has another column.
     """
     table = read_csv_table(path)
-    return [
-        {column: values[k] for column, values in table.columns.items() if values[k]}
-        for k in range(table.n_row)
-    ]
+    table.require_known(keys)
+    return {
+        f"{table.file}, row {row}": {
+            column: values[k] for column, values in table.columns.items() if values[k]
+        }
+        for k, row in enumerate(table.row)
+    }
 
 
-def plants_of(rows: Sequence[Row], case: Case, size: float, where: str) -> ResourceTable:
+def plants_of(rows: Mapping[str, Row], case: Case, size: float) -> ResourceTable:
     """Plants of a user's table.
 
     Args:
-        rows: a plant each.
+        rows: a plant each, by where it stands, for messages.
         case: the grid.
         size: its load over that of the 68-bus system.
-        where: of the table, for messages.
 
     Raises:
         CaseDataError: a plant has no name, kind or bus, or an entry cannot be true.
     """
-    entries = [_Entry(row, f"{where}, plant {k + 1}", PLANT_KEYS) for k, row in enumerate(rows)]
+    entries = [_Entry(row, where, PLANT_KEYS) for where, row in rows.items()]
     kinds = [entry.word("kind", RESOURCE_KINDS) for entry in entries]
     b, g, d = BatteryParameters(), GasTurbineParameters(), DemandResponseParameters()
     # Range, ramp and costs of one of the 68-bus system.
@@ -167,9 +176,9 @@ def plants_of(rows: Sequence[Row], case: Case, size: float, where: str) -> Resou
     )
 
 
-def renewables_of(rows: Sequence[Row], case: Case, where: str) -> RenewableTable:
+def renewables_of(rows: Mapping[str, Row], case: Case) -> RenewableTable:
     """Wind and sun of a user's table; arguments and errors as of `plants_of`."""
-    entries = [_Entry(row, f"{where}, plant {k + 1}", RENEWABLE_KEYS) for k, row in enumerate(rows)]
+    entries = [_Entry(row, where, RENEWABLE_KEYS) for where, row in rows.items()]
     kinds = [entry.word("kind", RENEWABLE_KINDS) for entry in entries]
     series = []
     for k, (entry, kind) in enumerate(zip(entries, kinds, strict=True)):

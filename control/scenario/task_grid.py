@@ -21,6 +21,7 @@ is a shunt.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -38,6 +39,9 @@ from cases.ieee68 import VARIANTS, load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
 from cases.toml_file import read_toml
 from control.plants.placement import (
+    PLANT_KEYS,
+    RENEWABLE_KEYS,
+    Row,
     csv_rows,
     plant_size,
     plants_by_rule,
@@ -137,8 +141,11 @@ def _read(path: Path) -> dict[str, Any]:
             good = isinstance(value, list) and all(isinstance(row, dict) for row in value)
             expected = f"tables [[{key}]]"
         elif key in ("n_areas", "load_scale"):
-            good, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
-            good = good and (0.0 < value <= 10.0 if key == "load_scale" else value == round(value) >= 1)
+            good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if key == "load_scale":
+                good, expected = good and 0.0 < value <= 10.0, "a number above 0 and at most 10"
+            else:
+                good, expected = good and value == round(value) >= 1, "a whole number of at least 1"
         elif key in KEYS:
             good, expected = isinstance(value, str) and value != "", "text"
         else:
@@ -195,12 +202,10 @@ def equipped(
     if not total_mw > 0.0:
         raise CaseDataError(f"case {case.name}: {total_mw:g} MW of load, expected some to balance.")
     size = total_mw / NOMINAL_LOAD_MW
-    rows = choices.get("plant", csv_rows(directory / choices["plants"]) if "plants" in choices else None)
-    plants = plants_by_rule(case) if rows is None else plants_of(rows, case, size, where)
-    rows = choices.get(
-        "renewable", csv_rows(directory / choices["renewables"]) if "renewables" in choices else None
-    )
-    renewables = renewables_by_rule(case) if rows is None else renewables_of(rows, case, where)
+    rows = _rows(choices, "plant", PLANT_KEYS, directory, where)
+    plants = plants_by_rule(case) if rows is None else plants_of(rows, case, size)
+    rows = _rows(choices, "renewable", RENEWABLE_KEYS, directory, where)
+    renewables = renewables_by_rule(case) if rows is None else renewables_of(rows, case)
     case = replace(
         case,
         resource=plants,
@@ -226,6 +231,20 @@ def equipped(
         case, widened = fitted(case, found)
         said += widened
     return TaskGrid(case=case, notes=tuple(said), warnings=in_words(case, found))
+
+
+def _rows(
+    choices: Mapping[str, Any], table: str, keys: tuple[str, ...], directory: Path, where: str
+) -> Mapping[str, Row] | None:
+    """Rows of a table of the user's by where they stand: in the grid file, or in a CSV; None where there is none.
+
+    Raises:
+        CaseDataError: the CSV cannot be read.
+    """
+    if table in choices:
+        return {f"{where}, {table} {k}": row for k, row in enumerate(choices[table], 1)}
+    listed = f"{table}s"
+    return csv_rows(directory / choices[listed], keys) if listed in choices else None
 
 
 def _settled(case: Case, load_scale: float, said: list[str]) -> Case:

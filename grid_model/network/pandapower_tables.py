@@ -12,10 +12,17 @@ Refused in one line: FACTS devices and DC networks, which the conversion keeps o
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
+import io
 import json
+import re
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +37,21 @@ BUS_TYPE, VM, VA, RATE_A, B, PG, QMAX, QMIN, PMAX = 1, 7, 8, 5, 4, 1, 3, 4, 8
 # Per unit of sn_mva, whatever the name of runpp's option says. Angles of a weak grid move a hundred times as much, and
 # rounding keeps a grid of thousands of MW on a base of 1 MVA from coming as near.
 TOLERANCES_PU = (1e-10, 1e-8)
+# Tables that a power flow reads.
+SOLVED = (
+    "bus", "load", "sgen", "motor", "asymmetric_load", "asymmetric_sgen", "storage", "gen", "switch", "shunt",
+    "ext_grid", "line", "trafo", "trafo3w", "impedance", "dcline", "ward", "xward",
+)  # fmt: skip
+MAX_FILE_BYTES = 256 * 2**20  # a net of 80,000 buses has some 100 MB
+KNOWN_MODULES = (
+    "pandapower",
+    "pandas",
+    "numpy",
+    "networkx",
+    "shapely",
+    "geopandas",
+    "builtins",
+)  # of objects in files
 NOT_TAKEN = (
     "svc",
     "ssc",
@@ -66,11 +88,18 @@ def read_pandapower(source: str) -> Any:
     if path.suffix == ".json":
         if not path.exists():
             raise CaseDataError(f"{source}: no such file, expected a pandapower net.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CaseDataError(
+                f"{path.name}: {path.stat().st_size / 2**20:.0f} MB, expected at most {MAX_FILE_BYTES // 2**20} MB."
+            )
         try:
-            net = pp.from_json(str(path))
+            content = path.read_text(encoding="utf-8")
+            with warnings.catch_warnings(), _known_modules_only():
+                warnings.simplefilter("ignore")
+                net = pp.from_json(io.StringIO(content))
         except Exception as error:  # pandapower raises whatever a broken file leads it to
             raise CaseDataError(
-                f"{path.name}: cannot be read ({error}), expected a pandapower net."
+                f"{path.name}: cannot be read ({_in_one_line(error)}), expected a pandapower net."
             ) from error
         if not isinstance(net, pp.pandapowerNet):
             raise CaseDataError(f"{path.name}: holds a {type(net).__name__}, expected a pandapower net.")
@@ -88,6 +117,36 @@ def read_pandapower(source: str) -> Any:
     return net
 
 
+@contextlib.contextmanager
+def _known_modules_only() -> Iterator[None]:
+    """While a file is read, pandapower imports no module but those that its own files name.
+
+    Its reader imports whatever module the file says before it looks at what is to be made of it, and to import a
+    module is to run it.
+    """
+    from pandapower import io_utils
+
+    def import_known(name: str) -> Any:
+        if name.split(".")[0] not in KNOWN_MODULES:
+            raise ImportError(f"an object of module {name}, which is none of {', '.join(KNOWN_MODULES)}")
+        return importlib.import_module(name)
+
+    usual = io_utils.importlib
+    setattr(io_utils, "importlib", SimpleNamespace(import_module=import_known))  # noqa: B010  it has no such option
+    try:
+        yield
+    finally:
+        setattr(io_utils, "importlib", usual)  # noqa: B010
+
+
+def _in_one_line(error: Exception) -> str:
+    """What an exception of pandapower's says, without colours, in one line of bearable length."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+    if isinstance(error, KeyError):
+        text = f"no {text}"
+    return (text or type(error).__name__)[:200]
+
+
 def _makes_a_net(make: Any) -> bool:
     """Whether it is a function of pandapower.networks that needs no argument."""
     if not (inspect.isfunction(make) and make.__module__.startswith("pandapower.networks")):
@@ -101,10 +160,14 @@ def _makes_a_net(make: Any) -> bool:
 def _zones(net: Any) -> dict[int, float]:
     """The zone of each bus as a number, in the order in which they come; nan where it has none."""
     column = net.bus["zone"] if "zone" in net.bus else np.full(len(net.bus), np.nan)
+    names = [None if zone is None or zone != zone else str(zone) for zone in column]
     code = {
-        name: float(k) for k, name in enumerate(dict.fromkeys(z for z in column if z == z and z is not None))
+        name: float(k) for k, name in enumerate(dict.fromkeys(name for name in names if name is not None))
     }
-    return {int(index): code.get(name, np.nan) for index, name in zip(net.bus.index, column, strict=True)}
+    return {
+        int(index): np.nan if name is None else code[name]
+        for index, name in zip(net.bus.index, names, strict=True)
+    }
 
 
 def solve_net(net: Any) -> SolvedNet:
@@ -214,11 +277,18 @@ def solve_net(net: Any) -> SolvedNet:
 
 
 def _require_matrices_hold(net: Any) -> None:
-    """Nothing in service stands outside the matrices.
+    """Nothing in service stands outside the matrices, and no two elements of a kind have one index.
 
     Raises:
-        CaseDataError: something does.
+        CaseDataError: something does, or two have, or a table is missing.
     """
+    for element in SOLVED:
+        index = getattr(net.get(element), "index", None)
+        if index is None:
+            raise CaseDataError(f"{net.name}: {element} is no table, expected pandapower's.")
+        if not index.is_unique:
+            twice = index[index.duplicated()][0]
+            raise CaseDataError(f"{net.name}: {element} {twice} twice, expected one element of an index.")
     for element in NOT_TAKEN:
         if element not in net or not len(net[element]):
             continue
@@ -236,8 +306,6 @@ def _solve(net: Any) -> None:
     Raises:
         CaseDataError: it finds no solution.
     """
-    import warnings
-
     import pandapower as pp
 
     if len(net.trafo) and "tap_dependency_table" not in net.trafo:
@@ -264,10 +332,36 @@ def _solve(net: Any) -> None:
             except FloatingPointError:  # a circuit without any reactance has no DC power flow to start from
                 solve("flat")
     except Exception as error:  # pandapower raises whatever broken tables lead it to
-        why = " ".join(str(error).split())
+        why = _what_is_amiss(net) or _in_one_line(error)
         raise CaseDataError(
             f"{net.name}: pandapower cannot solve it ({why}), expected a healthy net."
         ) from error
+
+
+def _what_is_amiss(net: Any) -> str:
+    """What in the tables of a net pandapower could have stumbled over, where its own words say nothing; else empty."""
+    import pandapower as pp
+    import pandas as pd
+
+    standard = pp.create_empty_network()
+    for element in SOLVED:
+        table = net[element]
+        if not len(table):
+            continue
+        for column, kind in standard[element].dtypes.items():
+            if kind.kind not in "fiub":
+                continue
+            if column not in table:
+                return f"{element} has no column {column}"
+            for index, entry in table[column].items():
+                if entry is pd.NA:
+                    continue
+                is_number = isinstance(entry, (int, float, np.integer, np.floating, np.bool_))
+                if not is_number or np.isinf(entry):
+                    return f"{element} {index}: {column} = {str(entry)[:40]}, expected a number"
+                if column.endswith("bus") and entry not in net.bus.index:
+                    return f"{element} {index}: {column} = {entry}, expected a bus of the net"
+    return ""
 
 
 def _labels(net: Any, indices: list[int]) -> dict[int, int]:
@@ -323,6 +417,9 @@ def _rate(net: Any, branch: FloatArray) -> None:
     """What each branch may carry, `max_loading_percent` of its rating [MVA], as rate A: zero where none is given.
 
     The other rates are unknown.
+
+    Raises:
+        CaseDataError: a rating is negative.
     """
     branch[:, RATE_A : RATE_A + 3] = 0.0
     for element, (first, last) in net._pd2ppc_lookups["branch"].items():
@@ -344,6 +441,11 @@ def _rate(net: Any, branch: FloatArray) -> None:
             rating = table["sn_mva"].to_numpy(np.float64)
         else:
             continue
+        for k in np.flatnonzero(rating < 0.0):
+            name = f"{element} {table.index[k % len(table)]}"
+            raise CaseDataError(
+                f"{net.name}: {name} is rated at {rating[k]:g} MVA, expected 0 or more; see its max_i_ka or sn_mva."
+            )
         limit = np.tile(_loading_limit(table), 3 if element == "trafo3w" else 1)
         branch[first:last, RATE_A] = np.nan_to_num(rating * limit, nan=0.0)
 

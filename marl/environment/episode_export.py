@@ -25,6 +25,7 @@ def export_episode(
     scenario: str | ScenarioConfig,
     seed: int,
     *,
+    case: str = "",
     level: Level = "area",
     progress: Callable[[int], Any],
 ) -> list[Path]:
@@ -35,6 +36,7 @@ def export_episode(
         contender: who plays; of one with several policies the first.
         scenario: a suite by name, the path of a scenario file, or a configuration.
         seed: of the episode.
+        case: name or file of the grid; the 68-bus system if empty.
         level: of aggregation of the frequency model.
         progress: given the number of intervals, the progress bar.
 
@@ -47,7 +49,9 @@ def export_episode(
     """
     if contender.name == BOUND:
         raise ExportError("the bound is a plan and plays no episode")
-    environment = make_batch(scenario, 1, observation=contender.observation, level=level, auto_reset=False)
+    environment = make_batch(
+        scenario, 1, observation=contender.observation, case=case, level=level, auto_reset=False
+    )
     with progress(environment.loop.scenario.n_intervals) as bar:
         controller = contender.builders[0](environment)
         record = rollout(controller, ByPlant(environment), np.array([seed]), Everything, bar.update)

@@ -165,11 +165,11 @@ WRONG = {
     ),
     "unknown bus of a branch": (
         set_cell("branch.csv", 2, "to_bus_number", "99"),
-        r"branch\.csv, row 2: to_bus_number = 99, expected a bus_number of bus\.csv",
+        r"branch\.csv, row 2: to_bus_number = 99, expected the number of a bus of the grid",
     ),
     "unknown bus of a plant": (
         set_cell("resource.csv", 2, "bus_number", "0"),
-        r"resource\.csv, row 2: bus_number = 0, expected a bus_number of bus\.csv",
+        r"resource\.csv, row 2: bus_number = 0, expected the number of a bus of the grid",
     ),
     "half a bus": (
         set_cell("renewable.csv", 2, "bus_number", "4.5"),

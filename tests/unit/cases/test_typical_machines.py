@@ -37,3 +37,16 @@ def test_a_kind_that_is_none_is_named(tmp_path):
     path.write_text("machine,kind\nG1,coal\n")
     with pytest.raises(CaseDataError, match=r"machines.csv, row 2: kind = coal, expected one of thermal"):
         read_machine_data(path, ["G1"], np.ones(1), np.ones(1))
+
+
+def test_a_column_that_nobody_reads_is_named_and_rows_are_an_editors(tmp_path):
+    """A mistyped column would leave its machines typical data, and nobody would know."""
+    path, one = tmp_path / "machines.csv", (["G1"], np.ones(1), np.ones(1))
+    for text, message in (
+        ("machine,H_s\nG1,9\n", r"machines.csv, row 1: unknown column H_s, expected of machine, kind"),
+        ("machine,h_s,h_s\nG1,9,4\n", r"machines.csv, row 1: column h_s 2 times, expected it once"),
+        ("machine,h_s\n\n\nG1,x\n", r"machines.csv, row 4: h_s = x, expected a number"),
+    ):
+        path.write_text(text)
+        with pytest.raises(CaseDataError, match=message):
+            read_machine_data(path, *one)

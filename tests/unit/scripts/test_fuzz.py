@@ -6,7 +6,7 @@ import pytest
 
 import fuzz
 
-N_INPUT = {"command_line": 100}  # some 10 ms each
+N_INPUT = {"command_line": 100, "grid_file": 30, "pandapower": 30}  # some 10 ms each, 200 and 200
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
@@ -53,6 +53,11 @@ def test_what_is_damaged_was_whole(tmp_path):
     """Or every input would be refused for what was wrong before."""
     _, take, _ = fuzz.WAYS["scenario"](tmp_path)
     take(fuzz.SCENARIO)
+    _, take, _ = fuzz.WAYS["matpower"](tmp_path)
+    take(fuzz.MATPOWER)
+    _, take, _ = fuzz.WAYS["grid_file"](tmp_path)
+    for name, content in fuzz.GRID_FILES.items():
+        take(name.encode() + b"\n" + content)
 
 
 def test_wrong_kinds_are_refused(capsys):

@@ -143,7 +143,8 @@ def test_grids_that_differ_in_anything_differ_in_their_digest(case39):
         ('limits = "fit"\n', "no grid, expected"),
         ('grid = "case9"\nn_areas = 4\n', "4 areas, expected 1 to 3"),
         ('grid = "case9"\nlimits = "none"\n', "expected fit or file"),
-        ('grid = "case9"\nload_scale = 0\n', "load_scale = 0"),
+        ('grid = "case9"\nload_scale = 0\n', "load_scale = 0, expected a number above 0 and at most 10"),
+        ('grid = "case9"\nn_areas = nan\n', "n_areas = nan, expected a whole number of at least 1"),
         ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "bess"\nbus = 77\n', "plant 1: .*no bus 77"),
         ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "coal"\nbus = 1\n', "kind = coal, expected one of bess"),
         ('grid = "case9"\n[[plant]]\nname = "a"\nkind = "gas"\nbus = 1\nmw = "much"\n', "mw = much, expected a number"),
@@ -154,6 +155,27 @@ def test_grids_that_differ_in_anything_differ_in_their_digest(case39):
 def test_a_grid_file_that_is_wrong_is_told_in_one_line(tmp_path, text, message):
     with pytest.raises(CaseDataError, match=message) as told:
         open_task_grid(grid_file(tmp_path / "wrong.toml", text))
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("plants", "name,kind,bus,mw\n\nstore,bess,5,-3\n", r"^table.csv, row 3: mw = -3, expected a number above 0"),
+        ("plants", "name,kind,bus,power\nstore,bess,5,3\n", r"^table.csv, row 1: unknown column power"),
+        ("plants", "name,kind\nstore,bess\n", r"^table.csv, row 2: no bus, expected"),
+        ("plants", "name,kind,bus\nstore,bess,5\nstore,gas,1\n", r"store"),
+        ("renewables", "name,kind,bus,mw\nroof,pv,99,3\n", r"^table.csv, row 2: .*no bus 99"),
+        ("areas", "bus,area\n1,west\n99,east\n", r"^table.csv, row 3: bus = 99, expected the number of"),
+        ("machines", "machine,inertia\nG1,4\n", r"^table.csv, row 1: unknown column inertia"),
+    ],
+)  # fmt: skip
+def test_a_table_beside_a_grid_file_that_is_wrong_is_told_by_its_own_name_and_row(
+    tmp_path, key, text, message
+):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(CaseDataError, match=message) as told:
+        open_task_grid(grid_file(tmp_path / "mine.toml", f'grid = "case9"\n{key} = "table.csv"\n'))
     assert "\n" not in str(told.value)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandapower as pp
+import pandas as pd
 import pytest
 
 from cases.arrays import CaseDataError
@@ -201,3 +203,38 @@ def test_a_net_without_a_solution_is_refused_in_one_line():
     with pytest.raises(CaseDataError, match="ring: pandapower cannot solve it") as refusal:
         solve_net(net)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda net: net.line.drop(columns="length_km", inplace=True), "line has no column length_km"),
+        (lambda net: net.line.__setitem__("x_ohm_per_km", ["wide"] * 4), "line 0: x_ohm_per_km = wide, expected a num"),
+        (lambda net: net.load.__setitem__("bus", [7, 8, 99]), "load 2: bus = 99, expected a bus of the net"),
+        (lambda net: net.line.__setitem__("max_i_ka", -0.5), "line 0 is rated at -95.2628 MVA, expected 0 or more"),
+        (lambda net: net.__setitem__("load", pd.concat([net.load, net.load])), "load 0 twice, expected one element"),
+        (lambda net: net.__setitem__("gen", {}), "gen is no table"),
+    ],
+)  # fmt: skip
+def test_tables_that_cannot_be_are_told_by_element_and_column(change, message):
+    """95.26 MVA = sqrt(3) 110 kV 0.5 kA; pandapower's own words would be of Python's types, if any."""
+    net = ring()
+    change(net)
+    with pytest.raises(CaseDataError, match=message) as refusal:
+        solve_net(net)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_cannot_make_the_reader_import_what_it_likes(tmp_path, monkeypatch):
+    """To import a module is to run it: here one that leaves a mark."""
+    (tmp_path / "mischief.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = json.loads(pp.to_json(ring()))
+    content["_object"]["controller_of_mine"] = {"_module": "mischief", "_class": "Anything", "_object": "{}"}
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CaseDataError, match=r"net\.json: cannot be read \(.*object of module mischief"):
+        open_and_solve(str(path))
+    assert not (tmp_path / "mark").exists()
+    path.write_text(pp.to_json(ring()))
+    assert open_and_solve(str(path)).case.n_bus == len(LABELS)
