@@ -38,7 +38,8 @@ from control.controllers.base import (
     by_class,
     mean_state_of_charge,
 )
-from control.plants.fleet import BESS, DR, GAS, Fleet
+from control.plants.fleet import Fleet
+from control.plants.fleet_state import BESS, DR, GAS
 from control.task.description import TaskDescription
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.power_flow.solution import governor_share

@@ -27,7 +27,8 @@ from typing import Protocol
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
-from control.plants.fleet import BESS, DR, GAS, Fleet
+from control.plants.fleet import Fleet
+from control.plants.fleet_state import BESS, DR, GAS
 from control.task.layout import (
     AVERAGE_DF,
     BEFORE_DF,

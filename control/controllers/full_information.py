@@ -24,7 +24,7 @@ from cases.arrays import FloatArray, IntArray
 from control.controllers.base import CLASSES
 from control.controllers.one_mass import Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
-from control.plants.fleet import BESS, DR, GAS
+from control.plants.fleet_state import BESS, DR, GAS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 

@@ -10,7 +10,7 @@ from scipy import linalg
 from cases.arrays import FloatArray
 from control.controllers.base import CLASSES
 from control.plants.battery import S_PER_H
-from control.plants.fleet import DR, GAS
+from control.plants.fleet_state import DR, GAS
 from control.task.description import TaskDescription
 from control.task.reward import RewardConfig
 from grid_model.dynamics.governor import GovernorConfig

@@ -40,7 +40,7 @@ from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoin
 from control.controllers.one_mass import OneMass, Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.battery import S_PER_H
-from control.plants.fleet import DR, GAS
+from control.plants.fleet_state import DR, GAS
 from control.task.description import TaskDescription
 
 __all__ = ["PredictiveConfig", "PredictiveController"]

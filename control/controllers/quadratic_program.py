@@ -29,7 +29,7 @@ from control.controllers.one_mass import (
     discretise,
 )
 from control.plants.battery import S_PER_H
-from control.plants.fleet import BESS
+from control.plants.fleet_state import BESS
 
 __all__ = ["Bound", "PredictiveError", "Program", "Unsolved", "perfect_information"]
 

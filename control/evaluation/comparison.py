@@ -25,8 +25,8 @@ from control.evaluation.grid_record import (
     reward_terms,
 )
 from control.evaluation.rollout import Record
+from control.scenario.task_grid import published_series
 from control.task.description import mean_load_share
-from control.task.task import published_series
 from grid_model.dynamics.parameters import swing_of
 
 __all__ = [

@@ -39,7 +39,7 @@ from control.evaluation.grid_record import (
     return_by_terms,
 )
 from control.evaluation.rollout import Record, rollout
-from control.plants.fleet import BESS, DR, GAS
+from control.plants.fleet_state import BESS, DR, GAS
 
 __all__ = [
     "Adequacy",

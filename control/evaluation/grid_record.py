@@ -19,11 +19,12 @@ from control.controllers.base import CLASSES
 from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step
 from control.scenario.suites import event_words
+from control.task.action import ActionError
 from control.task.area_telemetry import tie_schedule_mw
-from control.task.closed_loop import ClosedLoop, LimitCheck
+from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
+from control.task.limits import LimitCheck
 from control.task.reward import REWARD_TERMS
-from control.task.task import ActionError
 from grid_model.network.limits import apparent_power_mva, loading_percent
 from grid_model.network.topology import ties
 from grid_model.validation.response import largest_rocof_hz_per_s

@@ -32,7 +32,7 @@ from control.controllers.base import (
 )
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.registry import BASELINES
-from control.plants.fleet import BESS
+from control.plants.fleet_state import BESS
 from control.scenario.fleet_sizing import fleet_of, sized
 from control.scenario.suites import NORMAL
 from control.task.layout import EXTENDED_SIZE, MEMORY_SIZE, SIZE

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.integrate import simpson
 
-from control.plants.fleet import BESS
-from control.task.closed_loop import ClosedLoop, LimitCheck
+from control.plants.fleet_state import BESS
+from control.task.closed_loop import ClosedLoop
+from control.task.limits import LimitCheck
 from grid_model.dynamics.injections import lagged_response
 
 # A power flow ends below 1e-7 MW a bus, and injections are handed over in steps of 1.2e-7 MW.

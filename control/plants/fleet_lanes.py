@@ -1,4 +1,4 @@
-"""The plants of eight environments at once, by the equations of `fleet.advance_plants`.
+"""The plants of eight environments at once, by the equations of `fleet_state.advance_plants`.
 
 Rare cases, a battery whose output changes sign within the interval or whose energy is at an end, are worked out one by
 one by `limit_battery`. Buses are all energised here.
@@ -12,7 +12,7 @@ import numpy as np
 
 from cases.arrays import FloatArray
 from control.plants.battery import GUARD_MWH, S_PER_H, limit_battery
-from control.plants.fleet import BESS, GAS, PlantParameters
+from control.plants.fleet_state import BESS, GAS, PlantParameters
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, load, select, spread, store
 from grid_model.reduced.lanes import any_above, floor, larger, smaller

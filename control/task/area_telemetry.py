@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
-from control.plants.fleet import BESS, DR, GAS
+from control.plants.fleet_state import BESS, DR, GAS
 from control.task.closed_loop import ClosedLoop
 from control.task.layout import DF_HZ, OBSERVATION_SIZE
 from control.telemetry.scada import NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada, ScadaConfig

@@ -16,17 +16,12 @@ from grid_model.compilation import compiled
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
 from grid_model.dynamics.interruption import Interruption, mean_unserved_load
 from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus, WorstMoment
-from grid_model.network.limits import (
-    LOADING_TOLERANCE_PERCENT,
-    VOLTAGE_TOLERANCE_PU,
-    Violations,
-    branch_violations,
-    voltage_violations,
-)
+from grid_model.network.limits import LOADING_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PU
 
 __all__ = [
     "FrequencyLimits",
     "GridLimits",
+    "Judged",
     "Judgement",
     "LimitCheck",
     "check_limits",
@@ -77,13 +72,41 @@ class LimitCheck:
     bus_live: BoolArray  # [env, bus]
 
     @property
-    def branch_limits(self) -> Violations:
-        """Circuits above their applicable rating: count, severity and flag, each [env]."""
-        return branch_violations(self.loading_percent)
+    def judged(self) -> Judged:
+        """What compiled functions take of it."""
+        return Judged(
+            self.sum_bus_square_hz2,
+            self.max_abs_df_hz,
+            self.within_36_mhz,
+            self.within_200_mhz,
+            self.violations,
+            self.frequency_violation,
+            self.branch_violation,
+            self.voltage_violation,
+            self.unserved_violation,
+            self.loading_percent,
+            self.unserved_mw,
+            self.grid_lost,
+            self.set_point_change_mw,
+        )
 
-    def voltage_limits(self, vm_min_pu: FloatArray, vm_max_pu: FloatArray) -> Violations:
-        """Live buses outside their band, two arrays [bus]: count, severity and flag, each [env]."""
-        return voltage_violations(self.vm_pu, vm_min_pu, vm_max_pu, self.bus_live)
+
+class Judged(NamedTuple):
+    """The arrays of a LimitCheck that are charged and logged, [env] or [env, x]."""
+
+    sum_bus_square_hz2: FloatArray
+    max_abs_df_hz: FloatArray
+    within_36_mhz: FloatArray
+    within_200_mhz: FloatArray
+    violations: IntArray
+    frequency_violation: BoolArray
+    branch_violation: BoolArray
+    voltage_violation: BoolArray
+    unserved_violation: BoolArray
+    loading_percent: FloatArray
+    unserved_mw: FloatArray
+    grid_lost: BoolArray
+    set_point_change_mw: FloatArray
 
 
 class GridLimits(NamedTuple):

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
-from control.plants.fleet import BESS, Fleet
+from control.plants.fleet import Fleet
+from control.plants.fleet_state import BESS
 from control.task.layout import (
     AVERAGE_DF,
     BEFORE_DF,

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cases.arrays import FloatArray, IntArray
-from control.plants.fleet import BESS, PlantParameters
 from control.plants.fleet_lanes import advance_block
+from control.plants.fleet_state import BESS, PlantParameters
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, fma, load, store
 from grid_model.reduced.lanes import gather_columns
@@ -35,7 +35,7 @@ class Stored(NamedTuple):
     """Episodes as the kernel reads them; `slot` is where an episode lies."""
 
     # At an interval's beginning D and what is curtailed per Hz of each group, rooms up and down of each machine; at its
-    # end A of each group, and what is observed: see `reduced_loop.Columns`. Flat: [slot x time x column].
+    # end A of each group, and what is observed: see `reduced_store.Columns`. Flat: [slot x time x column].
     rows: npt.NDArray[np.float32]
     n_time: int
     n_column: int

@@ -8,8 +8,7 @@ frequency at which the grid is lost; circuits and voltages count as within their
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,38 +16,31 @@ import numpy.typing as npt
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
-from control.plants.fleet import Fleet, FleetState, capacity_utilisation
+from control.plants.fleet import Fleet, capacity_utilisation
+from control.plants.fleet_state import FleetState
 from control.scenario.config import ScenarioConfig
 from control.scenario.episode import Episode, EpisodeBuilder
 from control.scenario.fleet_sizing import fleet_of
-from control.scenario.suites import SeedRange, require_training_seed
 from control.scenario.wide import WideScenarioConfig
+from control.task.action import cut_at_one
 from control.task.limits import FrequencyLimits, LimitCheck
+from control.task.memory import Past
 from control.task.observation import Observer
-from control.task.reduced_episode import EpisodeReducer, ReducedEpisode
-from control.task.reduced_kernel import (
-    Outcome,
-    ReducedArrays,
-    ReducedState,
-    Stored,
-    advance_interval,
-    take_segment,
-)
-from control.task.reduced_observation import N_SLOT, Past, View, observe_blocks, remember_blocks
+from control.task.reduced_episode import EpisodeReducer
+from control.task.reduced_kernel import Outcome, ReducedArrays, ReducedState, advance_interval, take_segment
+from control.task.reduced_observation import N_SLOT, View, observe_blocks, remember_blocks
+from control.task.reduced_store import EpisodeStore, PackedEpisode
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.held import hold
 from grid_model.kernels.lanes import N_LANE
 from grid_model.reduced.motion import Constants, Record, Sizes
 
-__all__ = ["POOL_SEEDS", "STEP_S", "ReducedError", "ReducedLoop", "is_plain"]
+__all__ = ["STEP_S", "ReducedError", "ReducedLoop", "is_plain"]
 
 Float32Array = npt.NDArray[np.float32]
 
 STEP_S = 0.1  # of integration: the modes between areas take 1 to 3 s, and governors' valves follow exactly
-FEW_SEGMENTS = 4  # room for so many at first
-# Training seeds of pools: the same in every run, and far from those for choosing models.
-POOL_SEEDS = SeedRange(first=2**30, count=65_536)
 
 
 class ReducedError(RuntimeError):
@@ -60,42 +52,6 @@ def is_plain(scenario: ScenarioConfig) -> bool:
     if isinstance(scenario, WideScenarioConfig):
         return False
     return scenario.packet_loss == 0.0 and scenario.scada_noise == 0.0 and scenario.scada_bias == 0.0
-
-
-class Columns(NamedTuple):
-    """Where the columns of `Stored.rows` begin."""
-
-    load: int
-    renewable: int
-    schedule: int
-    forecast: int
-    hour: int
-    weekday: int
-    feature: int  # of the critic: sine and cosine of hour and weekday, load level, renewable share
-    elements_out: int
-    n: int
-
-
-class PackedEpisode(NamedTuple):
-    """An episode as it is stored."""
-
-    rows: npt.NDArray[np.float32]  # [time, column]
-    segments: FloatArray  # [segment, row]
-    soc_start: FloatArray  # [bess]
-    scada_key: int
-    episode: Episode | None
-
-
-def _without_series(episode: Episode | None) -> Episode | None:
-    """What is left of an episode without its arrays over time: its beginning and its events."""
-    if episode is None:
-        return None
-    series: dict[str, Any] = {
-        f.name: np.empty((0, *getattr(episode, f.name).shape[1:]))
-        for f in fields(episode)
-        if isinstance(getattr(episode, f.name), np.ndarray)
-    }
-    return replace(episode, **series)
 
 
 class ReducedLoop:
@@ -130,8 +86,6 @@ class ReducedLoop:
         """
         if n_env < 1:
             raise ValueError(f"n_env = {n_env}, expected at least 1")
-        if not 0 <= pool <= POOL_SEEDS.count:
-            raise ValueError(f"pool = {pool}, expected 0 to {POOL_SEEDS.count} episodes")
         self.case, self.scenario, self.n_env = case, scenario, n_env
         self.limits = limits or FrequencyLimits()
         self.fleet: Fleet = fleet_of(case, scenario)
@@ -146,26 +100,13 @@ class ReducedLoop:
         config = self._reducer.config
         governor = config.governor
         n_block = -(-n_env // N_LANE)
-        n_time = scenario.n_intervals + 1
         lag_s = np.unique(self.fleet.lag_s)
         n_step = round(scenario.interval_s / STEP_S)
         dt_s = scenario.interval_s / n_step
         self._sizes = sizes = Sizes(
             self._reducer.n_group, case.n_machine, case.n_resource, case.n_bus, len(lag_s)
         )
-        g, m = sizes.n_group, sizes.n_machine
-        at = 3 * g + 2 * m + np.cumsum([0, case.n_load, case.n_renewable, 1, 5, 1, 1, 6, 1])
-        at[-1] += -at[-1] % N_LANE  # read in eights
-        self._columns = Columns(*(int(k) for k in at))
-        self._nominal_mw = float(case.load.p_mw.sum())
-        self._first_row = 2 + 3 * g
-        n_slot = 0 if pool > 0 else n_env
-        self._rows = np.zeros((n_slot, n_time, self._columns.n), dtype=np.float32)
-        self.pool = pool
-        self._pool_of: dict[EpisodeBuilder, int] = {}
-        self._pooled: list[PackedEpisode] = []
-        self._slot = np.arange(n_env)
-        self._segments = np.zeros((n_slot, FEW_SEGMENTS, self._first_row + sizes.segment))
+        g = sizes.n_group
 
         def blocks(n_row: int) -> FloatArray:
             return np.zeros((n_block * n_row, N_LANE))
@@ -201,7 +142,8 @@ class ReducedLoop:
             curtail_from_hz=np.inf if over is None else over.renewable_from_hz - case.f0_hz,
             n_step=n_step,
         )
-        self._curtail_per_hz = 0.0 if over is None else 1.0 / (over.renewable_droop * case.f0_hz)
+        self.store = EpisodeStore(case, scenario, self._reducer, sizes, self._constants, n_env, pool)
+        self._columns = self.store.columns
         self._record = Record(*(np.zeros((n_block, N_LANE)) for _ in range(5)))
         # Losses and noise are a signal's own; late telemetry without them is read off what was.
         self.plain_telemetry = is_plain(scenario)
@@ -218,6 +160,7 @@ class ReducedLoop:
             n_env=n_env,
         )
         self._key = [0] * n_env
+        self.action = np.zeros((n_env, case.n_resource))
         self._all = np.arange(n_env)
         self._always = np.ones((n_env, case.n_bus), dtype=np.bool_)
 
@@ -229,9 +172,7 @@ class ReducedLoop:
                 plants=self.fleet.parameters,
                 plant_decay=np.exp(-self.scenario.interval_s / self.fleet.lag_s),
                 load_fade=float(np.exp(-self.scenario.interval_s / self._reducer.config.load.recovery_s)),
-                stored=Stored(
-                    self._rows.ravel(), self._rows.shape[1], self._columns.n, self._segments, self._slot
-                ),
+                stored=self.store.stored(),
                 state=self._state,
                 record=self._record,
             )
@@ -252,7 +193,7 @@ class ReducedLoop:
 
     def _now(self, first: int, n: int = 1) -> FloatArray:
         """Columns of the stored rows at the present time, [env, n]."""
-        return self._rows[self._all, self.interval, first : first + n].astype(np.float64)
+        return self.store.rows[self._all, self.interval, first : first + n].astype(np.float64)
 
     @property
     def bus_df_hz(self) -> FloatArray:
@@ -302,7 +243,7 @@ class ReducedLoop:
     def schedule_slope_mw(self) -> FloatArray:
         """Change of all machines' schedule in the coming interval [MW], [env]."""
         column, then = self._columns.schedule, np.minimum(self.interval + 1, self.scenario.n_intervals)
-        later: FloatArray = self._rows[self._all, then, column].astype(np.float64)
+        later: FloatArray = self.store.rows[self._all, then, column].astype(np.float64)
         return later - self._now(column)[:, 0]
 
     @property
@@ -325,120 +266,16 @@ class ReducedLoop:
     # Episodes ------------------------------------------------------------------------------------------------------
 
     def reset(self, envs: IntArray, generators: Sequence[np.random.Generator]) -> None:
-        """Start a new episode in each environment named, drawn from its own generator.
-
-        Environments whose generators stand alike, as those of candidates that are compared, share what is drawn.
-        """
-        alike: dict[tuple[EpisodeBuilder, str], tuple[PackedEpisode, Any]] = {}
-        for env, generator in zip(np.asarray(envs).tolist(), generators, strict=True):
-            if self.pool > 0:
-                first = self._first_of_pool(self.builders[env])
-                self._slot[env] = first + int(generator.integers(self.pool))
-                low, high = self.scenario.soc_start_min, self.scenario.soc_start_max
-                drawn = self._pooled[self._slot[env]]._replace(
-                    soc_start=generator.uniform(low, high, len(self.fleet.bess)),
-                    scada_key=int(generator.integers(0, 2**63)),
-                )
-                self._begin(env, drawn)
-            else:
-                key = self.builders[env], repr(generator.bit_generator.state)
-                if key not in alike:
-                    drawn_now = self._reducer.reduce(generator, self._constants.dt_s, self.builders[env])
-                    alike[key] = self._pack(drawn_now), generator.bit_generator.state
-                packed, generator.bit_generator.state = alike[key]
-                self._store(env, packed)
-                self._begin(env, packed)
+        """Start a new episode in each environment named, drawn from its own generator."""
+        for env, packed in self.store.draw(envs, generators, self.builders):
+            if self.store.has_moved:
+                self._hold()
+            self._begin(env, packed)
         if self._view is None:
             self.scada.reset(envs, [self._key[env] for env in envs], self._signals()[envs])
         else:
             self._own_hz = self._own_hz.copy()
             self._own_hz[envs] = 0.0
-
-    def _first_of_pool(self, builder: EpisodeBuilder) -> int:
-        """Slot of the first episode of a builder's pool, which is drawn when it is asked for first."""
-        if builder not in self._pool_of:
-            first = len(self._pooled)
-            self._pool_of[builder] = first
-            rows = np.zeros((first + self.pool, *self._rows.shape[1:]), dtype=np.float32)
-            rows[:first] = self._rows[:first]
-            segments = np.zeros((first + self.pool, *self._segments.shape[1:]))
-            segments[:first] = self._segments[:first]
-            self._rows, self._segments = rows, segments
-            for k in range(self.pool):
-                seed = POOL_SEEDS.first + k
-                require_training_seed(seed)
-                generator = np.random.default_rng(seed)
-                packed = self._pack(self._reducer.reduce(generator, self._constants.dt_s, builder))
-                self._store(first + k, packed)
-                self._pooled.append(
-                    packed._replace(rows=packed.rows[:0].copy(), episode=_without_series(packed.episode))
-                )
-            self._hold()
-        return self._pool_of[builder]
-
-    def _pack(self, episode: ReducedEpisode) -> PackedEpisode:
-        """As the kernels read it."""
-        drawn, order = episode.episode, self._reducer.machine_order
-        day = 2.0 * np.pi * drawn.hour_of_day / 24.0
-        week = 2.0 * np.pi * drawn.day_of_week / 7.0
-        load_mw = episode.load_mw.sum(axis=1)
-        rows = np.concatenate(
-            [
-                episode.damping_mw_per_hz,
-                episode.curtailable_mw * self._curtail_per_hz,
-                episode.room_up_mw[:, order],
-                episode.room_down_mw[:, order],
-                episode.accelerating_mw,
-                episode.load_mw,
-                episode.renewable_mw,
-                episode.schedule_mw[:, None],
-                episode.forecast_mw,
-                drawn.hour_of_day[:, None],
-                drawn.day_of_week[:, None],
-                np.sin(day)[:, None],
-                np.cos(day)[:, None],
-                np.sin(week)[:, None],
-                np.cos(week)[:, None],
-                (load_mw / self._nominal_mw)[:, None],
-                (episode.renewable_mw.sum(axis=1) / load_mw)[:, None],
-                episode.elements_out[:, None],
-            ],
-            axis=1,
-            dtype=np.float32,
-        )
-        n_group, n_step = self._sizes.n_group, self._constants.n_step
-        segments = np.zeros((len(episode.segments), self._segments.shape[2]))
-        if len(episode.segments) > 1:
-            segments[1:, 0] = episode.switch_interval
-            segments[1:, 1] = np.minimum(np.round(episode.switch_at * n_step), n_step - 1)
-            segments[1:, 2 : 2 + 3 * n_group] = np.concatenate(
-                [episode.before_mw, episode.after_mw, episode.keep], axis=1
-            )
-        for k, s in enumerate(episode.segments):
-            segments[k, self._first_row :] = np.concatenate(
-                [
-                    s.inertia_mws_per_hz,
-                    s.rate_mw_per_s,
-                    s.stiffness_mw_per_rad.ravel(),
-                    (s.bus_frequency.T @ s.bus_frequency).ravel(),
-                    s.gain_mw_per_hz[order],
-                    s.plant_share.ravel(),
-                    s.plant_relief.ravel(),
-                    s.bus_frequency.ravel(),
-                ]
-            )
-        return PackedEpisode(rows, segments, drawn.soc_start, drawn.scada_key, drawn)
-
-    def _store(self, slot: int, packed: PackedEpisode) -> None:
-        n = len(packed.segments)
-        if n > self._segments.shape[1]:
-            more = np.zeros((len(self._segments), 2 * n, self._segments.shape[2]))
-            more[:, : self._segments.shape[1]] = self._segments
-            self._segments = more
-            self._hold()
-        self._rows[slot, :, : packed.rows.shape[1]] = packed.rows
-        self._segments[slot] = 0.0
-        self._segments[slot, :n] = packed.segments
 
     def _begin(self, env: int, packed: PackedEpisode) -> None:
         self.episode[env] = packed.episode
@@ -465,8 +302,10 @@ class ReducedLoop:
         """One control interval; see `ClosedLoop.step`.
 
         Raises:
+            ActionError: a number is not finite; nothing has moved.
             RuntimeError: the episode of an environment is over; nothing has moved.
         """
+        cut = cut_at_one(action, self.case.resource.name)
         over = int(np.count_nonzero(self.interval >= self.scenario.n_intervals))
         if over > 0:
             raise RuntimeError(
@@ -474,7 +313,8 @@ class ReducedLoop:
             )
         n_env, n_plant = self.n_env, self._sizes.n_plant
         outcome = Outcome(*np.empty((4, n_env, n_plant)))
-        advance_interval(self._arrays, np.ascontiguousarray(action, dtype=np.float64), outcome)
+        advance_interval(self._arrays, cut, outcome)
+        self.action = cut
         if self._view is None:
             self.scada.advance(self._signals())
         else:

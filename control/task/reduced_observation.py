@@ -33,6 +33,7 @@ from control.task.layout import (
     UTILISATION,
     WEEKDAY,
 )
+from control.task.memory import Past
 from control.task.observation import ELEMENTS_OUT, FIRST_AVERAGE, ObservedPlants
 from control.task.reduced_kernel import ReducedArrays
 from control.telemetry.scada import MAX_DELAY_INTERVALS
@@ -40,7 +41,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, fma, load, select, spread, store
 from grid_model.reduced.lanes import gather_columns, larger, store_columns
 
-__all__ = ["N_SLOT", "Past", "View", "observe_blocks", "remember_blocks"]
+__all__ = ["N_SLOT", "View", "observe_blocks", "remember_blocks"]
 
 Float32Array = npt.NDArray[np.float32]
 N_SLOT = MAX_DELAY_INTERVALS + 1
@@ -65,14 +66,6 @@ class View(NamedTuple):
     elements_out: int
     delay: IntArray  # intervals by class: system, neighbours, forecast, [3]
     sent_hz: FloatArray  # groups and their centre of inertia at the last intervals, [slot x block x (group + 1), 8]
-
-
-class Past(NamedTuple):
-    """What the task remembers for observations that show it, [env, resource] or [past, env, resource]."""
-
-    before_hz: FloatArray
-    last_action: FloatArray
-    past_hz: FloatArray
 
 
 @compiled

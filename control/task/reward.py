@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.plants.fleet import Fleet
+from control.task.limits import Judged
 from grid_model.compilation import compiled
 
-__all__ = ["REWARD_TERMS", "RewardConfig", "RewardPrices", "interval_reward"]
+__all__ = ["REWARD_TERMS", "RewardConfig", "RewardPrices", "charge"]
 
 REWARD_TERMS = ("frequency", "movement", "effort", "violations", "lost")
 
@@ -67,31 +68,6 @@ class RewardPrices(NamedTuple):
         )
 
 
-def interval_reward(
-    sum_bus_square_hz2: FloatArray,
-    set_point_change_mw: FloatArray,
-    violations: IntArray,
-    grid_lost: BoolArray,
-    interval: IntArray,
-    prices: RewardPrices,
-    terms: FloatArray,
-) -> FloatArray:
-    """R of one interval, [env], and its terms.
-
-    Args:
-        sum_bus_square_hz2: sum over buses of the interval's mean of Df^2 [Hz^2], [env].
-        set_point_change_mw: dP [MW], [env, resource].
-        violations: kinds of limit broken, 0 to 4, [env].
-        grid_lost: whether the episode ended in this interval because the grid was lost, [env].
-        interval: intervals of the episode that are over, [env].
-        prices: what is charged.
-        terms: filled with the terms in the order of REWARD_TERMS, [term, env].
-    """
-    total = np.empty(len(sum_bus_square_hz2))
-    _fill(sum_bus_square_hz2, set_point_change_mw, violations, grid_lost, interval, prices, terms, total)
-    return total
-
-
 @compiled
 def _sum_row(values: FloatArray) -> float:
     """Sum of a row in the order in which numpy adds up to 128 numbers: eight sums side by side, then the rest."""
@@ -108,17 +84,19 @@ def _sum_row(values: FloatArray) -> float:
 
 
 @compiled
-def _fill(
-    sum_bus_square_hz2: FloatArray,
-    set_point_change_mw: FloatArray,
-    violations: IntArray,
-    grid_lost: BoolArray,
-    interval: IntArray,
-    prices: RewardPrices,
-    terms: FloatArray,
-    total: FloatArray,
+def charge(
+    judged: Judged, interval: IntArray, prices: RewardPrices, terms: FloatArray, total: FloatArray
 ) -> None:
-    """See interval_reward; terms and total, [env], are filled. A matrix product's bits would vary with the batch."""
+    """R of one interval, and its terms. A matrix product's bits would vary with the batch.
+
+    Args:
+        judged: what the interval came to.
+        interval: intervals of the episode that are over, [env].
+        prices: what is charged.
+        terms: filled with the terms in the order of REWARD_TERMS, [term, env].
+        total: filled with R, [env].
+    """
+    set_point_change_mw, grid_lost = judged.set_point_change_mw, judged.grid_lost
     n_env, n_resource = set_point_change_mw.shape
     linear, quadratic = np.empty(n_resource), np.empty(n_resource)
     for e in range(n_env):
@@ -126,11 +104,11 @@ def _fill(
             change_mw = set_point_change_mw[e, i]
             linear[i] = abs(change_mw) * prices.cost_per_mw[i]
             quadratic[i] = change_mw * change_mw * prices.cost_per_mw2[i]
-        terms[0, e] = -prices.frequency_per_hz2 * sum_bus_square_hz2[e]
+        terms[0, e] = -prices.frequency_per_hz2 * judged.sum_bus_square_hz2[e]
         terms[1, e] = -prices.movement * _sum_row(linear)
         terms[2, e] = -prices.effort * _sum_row(quadratic)
-        terms[3, e] = -prices.violation * violations[e]
+        terms[3, e] = -prices.violation * judged.violations[e]
         terms[4, e] = -prices.violation * (prices.n_intervals - interval[e] if grid_lost[e] else 0)
         total[e] = 0.0
-        for k in range(terms.shape[0]):
+        for k in range(len(REWARD_TERMS)):
             total[e] += terms[k, e]

@@ -34,7 +34,8 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.plants.battery import S_PER_H, limit_battery
-from control.plants.fleet import BESS, Fleet, FleetState, PlantParameters
+from control.plants.fleet import Fleet
+from control.plants.fleet_state import BESS, FleetState, PlantParameters
 from control.plants.lag import lag_end, lag_integral_by_sign
 from grid_model.compilation import compiled
 

@@ -5,12 +5,10 @@ Compiled, because it is taken at every step: in array arithmetic these dozen num
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
-from control.task.limits import LimitCheck
+from cases.arrays import FloatArray, IntArray
+from control.task.limits import Judged
 from grid_model.compilation import compiled
 
 __all__ = ["MEASUREMENTS", "measure"]
@@ -32,54 +30,18 @@ MEASUREMENTS = (
 N_FIXED = len(MEASUREMENTS)
 
 
-class _Judged(NamedTuple):
-    """The arrays of a LimitCheck that are measured, [env] or [env, x]."""
-
-    sum_bus_square_hz2: FloatArray
-    max_abs_df_hz: FloatArray
-    within_36_mhz: FloatArray
-    within_200_mhz: FloatArray
-    violations: IntArray
-    frequency_violation: BoolArray
-    branch_violation: BoolArray
-    voltage_violation: BoolArray
-    unserved_violation: BoolArray
-    loading_percent: FloatArray
-    unserved_mw: FloatArray
-    grid_lost: BoolArray
-    set_point_change_mw: FloatArray
-
-
-def measure(result: LimitCheck, n_bus: int, group: IntArray, found: FloatArray) -> None:
+@compiled
+def measure(judged: Judged, n_bus: int, group: IntArray, found: FloatArray) -> None:
     """The measurements of one interval, and by how much the plants of each group moved.
 
+    Sums go plant by plant, the same in a batch of any size.
+
     Args:
-        result: the interval.
+        judged: the interval.
         n_bus: buses of the grid.
         group: of each resource, 0, 1 .., [resource].
         found: filled with MEASUREMENTS, then for each group with the sum of |dP| over its plants [MW], [quantity, env].
     """
-    judged = _Judged(
-        result.sum_bus_square_hz2,
-        result.max_abs_df_hz,
-        result.within_36_mhz,
-        result.within_200_mhz,
-        result.violations,
-        result.frequency_violation,
-        result.branch_violation,
-        result.voltage_violation,
-        result.unserved_violation,
-        result.loading_percent,
-        result.unserved_mw,
-        result.grid_lost,
-        result.set_point_change_mw,
-    )
-    _fill(judged, n_bus, group, found)
-
-
-@compiled
-def _fill(judged: _Judged, n_bus: int, group: IntArray, found: FloatArray) -> None:
-    """See measure; found, [quantity, env], is filled in. Sums go plant by plant, the same in a batch of any size."""
     loading_percent = judged.loading_percent
     for e in range(found.shape[1]):
         heaviest = loading_percent[e, 0]

@@ -1,6 +1,6 @@
 """One task: a batch of episodes that anybody can play, by arrays [env, resource].
 
-    task = Task(case, series, scenario, n_env)        or make_task("normal", n_env)
+    task = Task(case, series, scenario, n_env)        or open_task.make_task("normal", n_env)
     observation = task.reset(seeds)
     step = task.step(action)
 
@@ -14,12 +14,9 @@ it meets does not depend on the size of the batch; a finished episode is followe
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,70 +25,33 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.scenario.config import ScenarioConfig
-from control.scenario.episode import EpisodeBuilder
-from control.scenario.file import scenario_named
-from control.scenario.suites import SCENARIOS, require_training_seed
-from control.scenario.task_grid import open_task_grid, published_case, published_series
+from control.scenario.suites import require_training_seed
+from control.scenario.task_grid import published_series
+from control.task.action import ActionError, action_array, cut_at_one
 from control.task.area_telemetry import AREAS, AreaTelemetry
 from control.task.description import TaskDescription
-from control.task.layout import AVERAGE_S, DF_HZ, MEMORY_SIZE, OBSERVATION_SIZE, SIZE
+from control.task.draws import EpisodeDraws, checked_seed
+from control.task.layout import DF_HZ, OBSERVATION_SIZE, SIZE
+from control.task.ledger import Ledger
 from control.task.limits import LimitCheck
+from control.task.memory import AgentMemory
 from control.task.observation import Measured, Observer
 from control.task.plant_telemetry import TELEMETRY, PlantTelemetry
 from control.task.reduced_loop import ReducedLoop, is_plain
-from control.task.reduced_observation import Past
-from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, interval_reward
+from control.task.reward import RewardConfig, RewardPrices
 from control.task.shield import SHIELD_TERMS, Shield, ShieldConfig
-from control.task.staged_loop import StagedLoop, require_same_grid
-from control.task.step_metrics import MEASUREMENTS, measure
-from grid_model.compilation import announced, compiled
-from grid_model.dynamics.parameters import Level, SwingConfig, swing_of
+from control.task.staged_loop import StagedLoop
+from control.task.task_step import TaskObservation, TaskStep
+from grid_model.dynamics.parameters import SwingConfig
 
-__all__ = [
-    "ActionError",
-    "Physics",
-    "Task",
-    "TaskError",
-    "TaskObservation",
-    "TaskStep",
-    "checked_seed",
-    "make_task",
-    "published_case",
-    "published_series",
-]
+__all__ = ["Physics", "Task", "TaskError"]
 
 Float32Array = npt.NDArray[np.float32]
 Physics = Literal["full", "reduced"]
 
 
-class ActionError(ValueError):
-    """An action cannot be carried out; the environment is as it was before."""
-
-
 class TaskError(ValueError):
     """A grid gives nothing to do; the message says what it lacks."""
-
-
-class TaskObservation(NamedTuple):
-    """What actors and critic see at one instant; new arrays each time, but for `in_service`, which is read-only."""
-
-    agents: (
-        Float32Array  # by the layout, [env, resource, 15, 18 or 22], telemetry of plants or area behind it
-    )
-    state: Float32Array  # the critic's view, [env, state]
-    in_service: BoolArray | None  # False for plants without a range, [env, resource]; None where all have one
-
-
-class TaskStep(NamedTuple):
-    """What one control interval led to."""
-
-    observation: TaskObservation  # where the next step starts from: of the new episode where one has begun
-    final_observation: TaskObservation  # the true last one of this interval; the same where no episode ended
-    reward: FloatArray  # the team's, [env]
-    terms: Mapping[str, FloatArray]  # of the reward, and what else is logged, each [env]
-    terminated: BoolArray  # the grid is lost, [env]
-    truncated: BoolArray  # the clock has run out, [env]
-    limits: LimitCheck  # the interval judged against the limits
 
 
 class Task:
@@ -194,14 +154,11 @@ class Task:
             # It has all of a closed loop that is read here; who asks it for its grid is told that there is none.
             reduced = ReducedLoop(case, series, scenario, n_env, swing=swing, pool=pool)
             self.loop = cast(StagedLoop, reduced)
-        # By the name of their scenario; "" is the one that the batch was built with.
-        self._builders = {"": self.loop.builders[0]}
-        self._draws_from = ""  # the next episodes
-        self._drawn_from = [""] * n_env  # the present ones, [env]
+        self.draws = EpisodeDraws(case, series, self.loop.builders[0], n_env, seed, stagger=stagger)
         fleet = self.loop.fleet
-        kinds = list(dict.fromkeys(case.resource.kind))
-        self.of_kind: Mapping[str, IntArray] = {kind: case.resource.of_kind(kind) for kind in kinds}
-        self._kind_index = np.array([kinds.index(kind) for kind in case.resource.kind])  # [resource]
+        self.of_kind: Mapping[str, IntArray] = {
+            kind: case.resource.of_kind(kind) for kind in dict.fromkeys(case.resource.kind)
+        }
         self._shield = None if shield is None else Shield(shield, case, fleet)
         # Plants without a range, such as gas that does not run, take no part; None where all do.
         moving = fleet.high_mw > fleet.low_mw
@@ -209,36 +166,18 @@ class Task:
         if self.in_service is not None:
             self.in_service.flags.writeable = False
         self._observer = Observer(case, fleet, scenario.renewable_scale, own_size)
-        self._extended = own_size > OBSERVATION_SIZE
-        self._remembers = own_size == MEMORY_SIZE
+        self._memory = AgentMemory(n_env, case.n_resource, own_size, scenario.interval_s)
         self._telemetry: PlantTelemetry | AreaTelemetry | None = None
         if observation == TELEMETRY:
             self._telemetry = PlantTelemetry(scenario.scada, self.in_service, n_env, case.n_resource)
         elif observation == AREAS:
             self._telemetry = AreaTelemetry(case, self.loop, scenario.scada)
-        self._logged = (
-            *(f"reward_{name}" for name in REWARD_TERMS),
-            *MEASUREMENTS,
-            *(f"moved_mw_{kind}" for kind in kinds),
-        )
-        self._n_logged = len(self._logged)  # without what a shield adds
+        prices = RewardPrices.of(self.description.reward, fleet, scenario.n_intervals)
+        self._ledger = Ledger(prices, self.loop.interval, self.draws.length, case.resource.kind, case.n_bus)
+        self._logged: tuple[str, ...] = self._ledger.logged
         if self._shield is not None:
             self._logged += SHIELD_TERMS
-        self._prices = RewardPrices.of(self.description.reward, fleet, scenario.n_intervals)
-        self._generators = [
-            np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_env)
-        ]
-        self._before_episode: list[Mapping[str, Any]] = [g.bit_generator.state for g in self._generators]
         self._stagger, self._auto_reset = stagger, auto_reset
-        self._queued: list[list[int]] = [
-            [] for _ in range(n_env)
-        ]  # seeds of the next episodes, [env][episode]
-        self._length = np.full(n_env, scenario.n_intervals)  # intervals of the current episode, [env]
-        self._last_action = np.zeros((n_env, case.n_resource))
-        self._before_hz = np.zeros((n_env, case.n_resource))
-        # Own frequency deviation two intervals ago, then its leaky averages, [past, env, resource].
-        self._past_hz = np.zeros((1 + len(AVERAGE_S), n_env, case.n_resource))
-        self._keep = np.exp(-scenario.interval_s / np.array(AVERAGE_S))[:, None, None]
         self._no_slope_mw = np.zeros(n_env)
         # Which makes observations by itself, unless values are lost on their way.
         self._reduced: ReducedLoop | None = None
@@ -281,13 +220,7 @@ class Task:
             if self._pool > 0:
                 for seed in seeds:
                     require_training_seed(checked_seed(seed))
-            self._generators = [np.random.default_rng(checked_seed(seed)) for seed in seeds]
-        self._queued = [[] for _ in range(self.n_env)]
-        whole = self.scenario.n_intervals
-        self._length = np.full(self.n_env, whole)
-        if seeds is not None and self._stagger:
-            words = [int(np.random.SeedSequence(int(seed)).generate_state(1)[0]) for seed in seeds]
-            self._length = np.array([1 + word % whole for word in words])
+        self.draws.restart(None if seeds is None else [checked_seed(seed) for seed in seeds])
         self._start(np.arange(self.n_env))
         return self.observe()
 
@@ -302,9 +235,7 @@ class Task:
             ValueError: there is not a row for each environment, or a seed is negative.
             TypeError: a seed is no whole number.
         """
-        if len(seeds) != self.n_env:
-            raise ValueError(f"{len(seeds)} rows of seeds for {self.n_env} environments, expected one each")
-        self._queued = [[checked_seed(seed) for seed in row] for row in seeds]
+        self.draws.queue(seeds)
 
     def of_scenario(self, name: str) -> Task:
         """The same task in another scenario, which may change what this batch keeps; no episode has begun in it.
@@ -315,7 +246,7 @@ class Task:
         return Task(
             self.case,
             self._series,
-            self._scenario_of(name),
+            self.draws.scenario_of(name),
             self.n_env,
             seed=self._seed,
             observation=self.observation,
@@ -340,20 +271,7 @@ class Task:
         Raises:
             ScenarioError: there is none, or it changes what a batch keeps (`control.task.staged_loop.FIXED`).
         """
-        self.loop.builders = [self._builder_of(scenario)] * self.n_env
-        self._draws_from = scenario
-
-    def _builder_of(self, name: str) -> EpisodeBuilder:
-        if name not in self._builders:
-            config = self._scenario_of(name)
-            require_same_grid(self.scenario, config)
-            self._builders[name] = EpisodeBuilder(self.case, self._series, config)
-        return self._builders[name]
-
-    def _scenario_of(self, name: str) -> ScenarioConfig:
-        """The scenario of this name, one of the project's own with episodes as long as this batch's."""
-        config = scenario_named(name, self.case)
-        return replace(config, n_intervals=self.scenario.n_intervals) if name in SCENARIOS else config
+        self.loop.builders = [self.draws.draw_from(scenario)] * self.n_env
 
     def step(self, action: FloatArray) -> TaskStep:
         """One control interval of every episode; finished ones start anew.
@@ -369,28 +287,16 @@ class Task:
         loop = self.loop
         if loop.episode[0] is None:
             raise ActionError("no episode has begun; call reset first")
-        action = self._checked(action)
-        logged = np.empty((len(self._logged), self.n_env))
+        action = action_array(action, (self.n_env, self.case.n_resource))
+        logged, n_booked = np.empty((len(self._logged), self.n_env)), len(self._ledger.logged)
         if self._shield is not None:
-            action = self._shield.project(action, loop.resources, logged[self._n_logged :])
-        before_hz = loop.own_df_hz if self._extended else self._before_hz
+            action = cut_at_one(action, self.case.resource.name)
+            action = self._shield.project(action, loop.resources, logged[n_booked:])
+        memory = self._memory
+        before_hz = loop.own_df_hz if memory.of_frequency else None
         result = loop.step(action)  # where it refuses, everything is as it was
-        if self._remembers:
-            own_hz = loop.own_df_hz
-            averages = own_hz + (self._past_hz[1:] - own_hz) * self._keep
-            self._past_hz = np.concatenate([self._before_hz[None], averages])
-        self._before_hz, self._last_action = before_hz, action
-        n_term = len(REWARD_TERMS)
-        reward = interval_reward(
-            result.sum_bus_square_hz2,
-            result.set_point_change_mw,
-            result.violations,
-            result.grid_lost,
-            loop.interval,
-            self._prices,
-            logged[:n_term],
-        )
-        measure(result, self.case.n_bus, self._kind_index, logged[n_term : self._n_logged])
+        memory.add(before_hz, loop.own_df_hz if memory.of_averages else None, loop.action)
+        reward, truncated, n_done = self._ledger.enter(result, logged[:n_booked])
         if self._telemetry is not None:
             self._telemetry.advance(self._look()[0])
         final = observation = self.observe()
@@ -400,20 +306,18 @@ class Task:
                 bus_df_hz=np.multiply(final.state[:, : self.case.n_bus], DF_HZ, dtype=np.float64),
             )
         self.last_result = result
-        terminated, truncated = result.grid_lost, np.empty(self.n_env, dtype=np.bool_)
-        n_done = _find_truncated(loop.interval, self._length, terminated, truncated)
+        terminated = result.grid_lost
         if n_done > 0 and self._auto_reset:
             done = (terminated | truncated).nonzero()[0]
-            self._length[done] = self.scenario.n_intervals
-            for env in done:
-                if self._queued[env]:
-                    self._generators[env] = np.random.default_rng(self._queued[env].pop(0))
+            self.draws.follow(done)
             self._start(done)
             if self._reduced is None or self._telemetry is not None:
                 observation = self.observe()
             else:
                 seen = (final.agents, final.state)
-                observation = TaskObservation(*self._reduced.observe(self._past, seen, done), self.in_service)
+                observation = TaskObservation(
+                    *self._reduced.observe(memory.past, seen, done), self.in_service
+                )
         return TaskStep(
             observation,
             final,
@@ -433,9 +337,9 @@ class Task:
 
     def _look(self) -> tuple[Float32Array, Float32Array]:
         """What is measured now: the agents' own view and the critic's."""
-        loop = self.loop
+        loop, past = self.loop, self._memory.past
         if self._reduced is not None:
-            return self._reduced.observe(self._past)
+            return self._reduced.observe(past)
         plants = loop.resources
         now = Measured(
             loop.bus_df_hz,
@@ -447,45 +351,23 @@ class Task:
             loop.hour,
             loop.weekday,
             loop.elements_out,
-            self._before_hz,
-            self._last_action,
-            loop.schedule_slope_mw if self._extended else self._no_slope_mw,
-            self._past_hz,
+            past.before_hz,
+            past.last_action,
+            loop.schedule_slope_mw if self._memory.of_frequency else self._no_slope_mw,
+            past.past_hz,
         )
         return self._observer.observe(now)
-
-    @property
-    def _past(self) -> Past:
-        return Past(self._before_hz, self._last_action, self._past_hz)
 
     def close(self) -> None:
         """Nothing to let go of: all of a task is memory."""
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit: arrays, numbers, strings and dictionaries of its own."""
-        draws: dict[str, Any] = {}
-        if self._draws_from or any(self._drawn_from):
-            names = {self._draws_from, *self._drawn_from}
-            draws = {
-                "draws_from": self._draws_from,
-                "drawn_from": list(self._drawn_from),
-                "scenarios": {name: repr(self._builders[name].config) for name in sorted(names)},
-            }
+        state = self.draws.get_state()
         if self._telemetry is not None:
-            draws["telemetry"] = self._telemetry.get_state()
-        if any(self._queued):
-            draws["queued"] = [list(row) for row in self._queued]
-        return draws | {
-            "scenario": repr(self.scenario),
-            "grid": self.case.identity,
-            "generators": [g.bit_generator.state for g in self._generators],
-            "before_episode": deepcopy(self._before_episode),
-            "length": self._length.copy(),
-            "last_action": self._last_action.copy(),
-            "before_hz": self._before_hz.copy(),
-            "past_hz": self._past_hz.copy(),
-            "loop": self.loop.get_state(),
-        }
+            state["telemetry"] = self._telemetry.get_state()
+        own = {"grid": self.case.identity, "loop": self.loop.get_state()}
+        return state | self._memory.get_state() | own
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, also in another process.
@@ -501,29 +383,11 @@ class Task:
                 f"the saved state is of another grid than case {self.case.name} as it is here; go on with the grid it "
                 "was saved with"
             )
-        n_env = len(state["length"])
-        if n_env != self.n_env:
-            raise ValueError(f"the saved state is of {n_env} environments, this batch has {self.n_env}")
-        found = {"": state.get("scenario", repr(self.scenario)), **state.get("scenarios", {})}
-        for name, saved in found.items():
-            here = self._builder_of(name).config
-            if saved != repr(here):
-                raise ValueError(
-                    f"the saved state is of another scenario than {here.name!r} as it is here; build the batch "
-                    "with the scenario of the saved one"
-                )
-        self._drawn_from = list(state.get("drawn_from", [""] * n_env))
-        self.loop.builders = [self._builder_of(name) for name in self._drawn_from]
-        self._generators = [_generator(s) for s in state["before_episode"]]
-        self._before_episode = deepcopy(list(state["before_episode"]))
-        self.loop.set_state(state["loop"], self._generators)
-        self.draw_from(state.get("draws_from", ""))
-        self._generators = [_generator(s) for s in state["generators"]]
-        self._length = np.array(state["length"])
-        self._queued = [list(row) for row in state.get("queued", [[]] * n_env)]
-        self._last_action = np.array(state["last_action"])
-        self._before_hz = np.array(state["before_hz"])
-        self._past_hz = np.array(state.get("past_hz", self._past_hz))
+        self.draws.require_same(state)
+        self.loop.builders, generators = self.draws.rewind(state)
+        self.loop.set_state(state["loop"], generators)
+        self.loop.builders = [self.draws.set_state(state)] * self.n_env
+        self._memory.set_state(state)
         if self._telemetry is not None:
             if "telemetry" not in state:
                 raise ValueError("the saved state is of an observation without telemetry")
@@ -546,7 +410,7 @@ class Task:
         return {
             "options": own | chosen,
             "series": series,
-            "draws_from": self._draws_from,
+            "draws_from": self.draws.source,
             "state": self.get_state() if begun else None,
         }
 
@@ -558,155 +422,8 @@ class Task:
             self.set_state(pickled["state"])
 
     def _start(self, envs: IntArray) -> None:
-        for env in envs:
-            self._before_episode[env] = self._generators[env].bit_generator.state
-            self._drawn_from[env] = self._draws_from
-        self.loop.reset(envs, [self._generators[env] for env in envs])
-        self._last_action[envs] = 0.0
-        self._before_hz[envs] = 0.0
-        self._past_hz[:, envs] = 0.0
+        self.loop.reset(envs, self.draws.begin(envs))
+        self._memory.forget(envs)
         if self._telemetry is not None:
             keys = [episode.scada_key for env in envs if (episode := self.loop.episode[env]) is not None]
             self._telemetry.reset(envs, keys, self._look()[0])
-
-    def _checked(self, action: FloatArray) -> FloatArray:
-        """A copy of the action, cut at -1 and 1, [env, resource].
-
-        Raises:
-            ActionError: it is no array of numbers, its shape is wrong, or a number is not finite.
-        """
-        expected = (self.n_env, self.case.n_resource)
-        if not isinstance(action, np.ndarray) or action.dtype != np.float64:
-            try:
-                action = np.asarray(action, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise ActionError(f"action {action!r} is not an array of numbers") from None
-        if action.shape != expected:
-            raise ActionError(f"action has shape {action.shape}, expected {expected}")
-        cut = np.empty(expected)
-        wrong = _cut(action, cut)
-        if wrong >= 0:
-            env, resource = divmod(wrong, expected[1])
-            raise ActionError(
-                f"action of {self.case.resource.name[resource]} in environment {env} is {action[env, resource]}, "
-                "expected a number from -1 to 1"
-            )
-        return cut
-
-
-def make_task(
-    scenario: str | ScenarioConfig = "training",
-    n_env: int = 1,
-    seed: int = 0,
-    observation: str = "default",
-    *,
-    case: str | Case = "",
-    variant: str = "rogers",
-    level: Level | None = None,
-    swing: SwingConfig | None = None,
-    reward: RewardConfig | None = None,
-    stagger: bool = False,
-    auto_reset: bool = True,
-    check: bool = True,
-    physics: Physics = "full",
-    pool: int = 0,
-    shield: ShieldConfig | None = None,
-) -> Task:
-    """A task on the 68-bus system, or on any other grid.
-
-    Args:
-        scenario: a suite or training distribution by name, the path of a scenario file, or a configuration.
-        n_env: episodes at once.
-        seed: see `Task`, as for the arguments below but for the next three.
-        observation: see `Task`.
-        case: a grid by its name or file (`control.scenario.task_grid`), or a `Case` with plants on it; the 68-bus
-            system if empty.
-        variant: of the 68-bus system, `rogers` or `tr18`.
-        level: of aggregation of the frequency model, `machine`, `area` or `system`; that of `swing` if None.
-        swing: see `Task`.
-        reward: see `Task`.
-        stagger: see `Task`.
-        auto_reset: see `Task`.
-        check: see `Task`.
-        physics: see `Task`, as for the next two.
-        pool: see there.
-        shield: see there.
-
-    Raises:
-        ScenarioError: there is no such scenario, or it contradicts itself.
-        CaseDataError: there is no such grid, or it cannot be played on.
-        ValueError: see `Task`.
-    """
-    if isinstance(case, str):
-        case = open_task_grid(case).case if case else published_case(variant)
-    if level is not None:
-        swing = replace(swing or swing_of(case), level=level)
-    config = scenario if isinstance(scenario, ScenarioConfig) else scenario_named(scenario, case)
-    build = partial(
-        Task,
-        case,
-        published_series(),
-        config,
-        seed=seed,
-        observation=observation,
-        swing=swing,
-        reward=reward,
-        stagger=stagger,
-        auto_reset=auto_reset,
-        physics=physics,
-        pool=pool,
-        shield=shield,
-    )
-    with announced() as compilation:
-        task = build(n_env=n_env, check=check)
-        if compilation.n_compiled:
-            # The first start on this machine: everything else is compiled here too, where it is told of.
-            rehearsal = build(n_env=min(n_env, 2), check=False)
-            rehearsal.reset()
-            for _ in range(2):
-                rehearsal.step(np.zeros((rehearsal.n_env, case.n_resource)))
-    return task
-
-
-def checked_seed(seed: Any) -> int:
-    """A seed as an integer of Python's.
-
-    Raises:
-        TypeError: it is no whole number: cut to one, it would begin another episode than it says.
-        ValueError: it is negative.
-    """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise TypeError(f"seed = {seed!r}, expected a whole number from 0 on") from None
-    if number < 0:
-        raise ValueError(f"seed = {seed}, expected a whole number from 0 on")
-    return number
-
-
-@compiled
-def _cut(action: FloatArray, cut: FloatArray) -> int:
-    """Fill in the action cut at -1 and 1, [env, resource]; position of a number that is not finite, or -1."""
-    wrong = -1
-    for e in range(cut.shape[0]):
-        for i in range(cut.shape[1]):
-            if not np.isfinite(action[e, i]) and wrong < 0:
-                wrong = e * cut.shape[1] + i
-            cut[e, i] = min(max(action[e, i], -1.0), 1.0)
-    return wrong
-
-
-@compiled
-def _find_truncated(interval: IntArray, length: IntArray, terminated: BoolArray, truncated: BoolArray) -> int:
-    """Fill in whose time is over without the grid being lost; how many episodes end either way; all [env]."""
-    n_done = 0
-    for e in range(interval.size):
-        truncated[e] = interval[e] >= length[e] and not terminated[e]
-        n_done += int(terminated[e] or truncated[e])
-    return n_done
-
-
-def _generator(state: Mapping[str, Any]) -> np.random.Generator:
-    generator = np.random.default_rng()
-    generator.bit_generator.state = dict(state)
-    return generator

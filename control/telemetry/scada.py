@@ -104,7 +104,10 @@ class SignalParameters(NamedTuple):
 
 
 class Scada:
-    """Ring buffers and last values of every signal of every environment."""
+    """Ring buffers and last values of every signal of every environment.
+
+    Attributes (the arrays stay): state and parameters, for compiled functions that send values themselves.
+    """
 
     def __init__(self, *, config: ScadaConfig, signal_class: IntArray, n_env: int) -> None:
         """Nothing has been sent.
@@ -122,17 +125,15 @@ class Scada:
         if len(classes) and not 0 <= classes.min() <= classes.max() < len(SIGNAL_CLASSES):
             raise ValueError(f"scada: signal class beyond {len(SIGNAL_CLASSES) - 1}.")
         n_signal = len(classes)
-        self._parameters = hold(
-            SignalParameters(
-                delay=np.tile(np.array(config.delay_intervals, dtype=np.int64)[classes], (n_env, 1)),
-                noise_sd=np.array(config.noise_sd, dtype=np.float64)[classes],
-                bias_sd=np.array(config.bias_sd, dtype=np.float64)[classes],
-                failure=config.failure,
-                recovery=config.recovery,
-            )
+        self.parameters = SignalParameters(
+            delay=np.tile(np.array(config.delay_intervals, dtype=np.int64)[classes], (n_env, 1)),
+            noise_sd=np.array(config.noise_sd, dtype=np.float64)[classes],
+            bias_sd=np.array(config.bias_sd, dtype=np.float64)[classes],
+            failure=config.failure,
+            recovery=config.recovery,
         )
         # One slot more than the longest delay, so that a value is read before its slot is used again.
-        self._state = SignalState(
+        self.state = SignalState(
             sent=np.zeros((n_env, MAX_DELAY_INTERVALS + 1, n_signal)),
             shown=np.zeros((n_env, n_signal)),
             lost=np.zeros((n_env, n_signal), dtype=np.bool_),
@@ -140,7 +141,7 @@ class Scada:
             key=np.zeros(n_env, dtype=np.int64),
             interval=np.zeros(n_env, dtype=np.int64),
         )
-        self._held = hold(self._state)
+        self._held = hold(self.state), hold(self.parameters)
 
     def reset(self, env: IntArray, key: IntArray | Sequence[int], value: FloatArray) -> FloatArray:
         """Begin an episode in some environments, as if the first values had stood for long.
@@ -153,10 +154,10 @@ class Scada:
         Returns:
             What the control room shows, shape [len(env), signal].
         """
-        keys, state = np.asarray(key, dtype=np.int64), self._state
+        keys, state = np.asarray(key, dtype=np.int64), self.state
         state.key[env] = keys
         state.interval[env] = 0
-        state.bias[env] = _draw_bias(keys, self._parameters.bias_sd)
+        state.bias[env] = _draw_bias(keys, self.parameters.bias_sd)
         first: FloatArray = value + state.bias[env]
         state.sent[env] = first[:, None, :]
         state.shown[env] = first
@@ -171,12 +172,12 @@ class Scada:
         """
         if not 0 <= intervals <= MAX_DELAY_INTERVALS:
             raise ValueError(f"scada: a delay of {intervals} intervals, expected 0 to {MAX_DELAY_INTERVALS}.")
-        self._parameters.delay[env] = intervals
+        self.parameters.delay[env] = intervals
 
     @property
     def shown(self) -> FloatArray:
         """What the control room shows now, [env, signal]; to be read at once, the next interval changes it."""
-        return self._state.shown
+        return self.state.shown
 
     def advance(self, value: FloatArray) -> None:
         """Send the values at the end of an interval; `shown` is what the control room then shows.
@@ -189,11 +190,11 @@ class Scada:
         """
         if value.shape != self.shown.shape:
             raise ValueError(f"scada: values of shape {value.shape}, expected {self.shown.shape}.")
-        _transmit(np.ascontiguousarray(value, dtype=np.float64), self._held, self._parameters)
+        transmit(np.ascontiguousarray(value, dtype=np.float64), *self._held)
 
     def get_state(self) -> dict[str, Any]:
         """Everything a later `set_state` needs to go on to the bit, as plain arrays."""
-        return {name: array.copy() for name, array in self._state._asdict().items()}
+        return {name: array.copy() for name, array in self.state._asdict().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what get_state gave.
@@ -201,7 +202,7 @@ class Scada:
         Raises:
             ValueError: it is the state of other signals or of another number of environments.
         """
-        for name, mine in self._state._asdict().items():
+        for name, mine in self.state._asdict().items():
             given = np.asarray(state[name])
             if given.shape != mine.shape:
                 raise ValueError(f"scada state: {name} has shape {given.shape}, expected {mine.shape}.")
@@ -246,7 +247,7 @@ def _draw_bias(key: IntArray, bias_sd: FloatArray) -> FloatArray:
 
 
 @compiled
-def _transmit(value: FloatArray, state: SignalState, parameters: SignalParameters) -> None:
+def transmit(value: FloatArray, state: SignalState, parameters: SignalParameters) -> None:
     """Put new values on their way and show those that arrive; value [env, signal]."""
     sent, shown, lost, bias = state.sent, state.shown, state.lost, state.bias
     key, interval = state.key, state.interval

@@ -88,7 +88,7 @@ from grid_model.kernels.structs import (
     WorstMoment,
     placement_of,
 )
-from grid_model.kernels.synchronising import adopt_power_flow
+from grid_model.kernels.synchronising import adopt_power_flow, adopt_solution
 from grid_model.kernels.voltage_laws import (
     adopt_voltages,
     limit_fields,
@@ -724,6 +724,9 @@ class GridSimulator:
 
         At rest the loads' voltages become their references.
         """
+        if not self.synchronising_power.is_stale(envs):
+            adopt_solution(self.arrays, envs, by_law, at_rest)
+            return
         adopt_voltages(self.arrays, envs, by_law, at_rest)
         self.synchronising_power.reduce_stale(envs)
         adopt_power_flow(self.arrays, envs)

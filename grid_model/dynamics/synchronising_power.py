@@ -69,9 +69,13 @@ class SynchronisingPower:
         """The network has to be reduced anew before the next power flow is adopted."""
         self.stale[envs] = True
 
+    def is_stale(self, envs: IntArray) -> bool:
+        """Whether the network of any of these environments, [n], is to be reduced anew, once loads are known."""
+        return self.reduced is not None and bool(self.stale[envs].any())
+
     def reduce_stale(self, envs: IntArray) -> None:
         """Reduce the network anew where its topology has changed and a solution was found; envs [n]."""
-        if self.reduced is not None:
+        if self.is_stale(envs):
             for env in envs[self.stale[envs] & self._engine.converged[envs]].tolist():
                 self._reduce(env, self._others_mva[env])
 

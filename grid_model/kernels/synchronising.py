@@ -11,7 +11,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.structs import GridArrays, Network, Placement, ReducedNetwork
-from grid_model.kernels.voltage_laws import note_worst
+from grid_model.kernels.voltage_laws import adopt_voltages, note_worst
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
@@ -22,6 +22,13 @@ __all__ = [
     "spring_stiffness",
     "synchronising_matrix",
 ]
+
+
+@compiled
+def adopt_solution(grid: GridArrays, envs: IntArray, by_law: bool, at_rest: bool) -> None:
+    """Everything that follows from the last power flow; see `adopt_voltages` and `adopt_power_flow`."""
+    adopt_voltages(grid, envs, by_law, at_rest)
+    adopt_power_flow(grid, envs)
 
 
 @compiled

@@ -14,16 +14,19 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
+from control.task.action import ActionError
 from control.task.area_telemetry import AREAS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.limits import LimitCheck
 from control.task.observation import electrical_distance_pu
+from control.task.open_task import make_task
 from control.task.plant_telemetry import MESSAGE_SIZE, TELEMETRY
 from control.task.reward import RewardConfig
 from control.task.shield import ShieldConfig
 from control.task.staged_loop import ScenarioChanged
-from control.task.task import ActionError, Physics, Task, TaskObservation, make_task
+from control.task.task import Physics, Task
+from control.task.task_step import TaskObservation
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.hierarchy import HIERARCHY
 from marl.protocol import AgentGroup, Float32Array, Messages, Observation, Transition

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
+from control.task.action import ActionError
 from control.task.reward import RewardConfig
 from control.task.shield import ShieldConfig
-from control.task.task import ActionError, Physics
+from control.task.task import Physics
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.pettingzoo_env import LARGEST, GridParallelEnv
 from marl.registration import register

@@ -28,7 +28,7 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from control.controllers.agc import area_bias_mw_per_decihertz, area_control_error_mw
 from control.controllers.area_agc import COORDINATION_S
 from control.controllers.base import DF_HZ, FORECAST, HOUR, OWN_OUTPUT, UTILISATION
-from control.plants.fleet import BESS
+from control.plants.fleet_state import BESS
 from control.task.area_telemetry import AREA_DF, AREA_SIZE, AREA_TIES, TIES_MW
 from control.task.description import TaskDescription
 from control.task.layout import OBSERVATION_SIZE

@@ -13,9 +13,13 @@ from pettingzoo import ParallelEnv
 from cases.arrays import FloatArray
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
+from control.task.action import ActionError
+from control.task.draws import checked_seed
+from control.task.open_task import make_task
 from control.task.reward import RewardConfig
 from control.task.shield import ShieldConfig
-from control.task.task import ActionError, Physics, TaskObservation, checked_seed, make_task
+from control.task.task import Physics
+from control.task.task_step import TaskObservation
 from grid_model.dynamics.parameters import Level, SwingConfig
 from marl.environment.batch import numbers
 from marl.environment.render import describe, moving_picture, state_of

@@ -143,7 +143,7 @@ def test_a_curriculum_of_two_stages_trains_on_the_grid_and_resumes_between_them(
     task = whole.environment.environment.task
     assert whole.run_state.update == 10
     assert whole.curriculum.state() == {"scenario": "training_n1"}
-    begun = [env for env, name in enumerate(task._drawn_from) if name == "training_n1"]
+    begun = [env for env, name in enumerate(task.draws.source_of) if name == "training_n1"]
     assert begun  # some episode has ended since
     assert all(task.loop.episode[env].events for env in begun)  # one outage in every episode
     with contextlib.suppress(Killed):

@@ -124,7 +124,7 @@ def test_numbers_stay_finite_and_resources_within_their_limits_through_any_outag
     batch.reset(np.array([seed]))
     event = Event(time_s=time_s, kind="branch_out", index=row)
     batch.loop.episode[0] = replace(batch.loop.episode[0], events=(event,))
-    batch.loop._episodes.next_event_s[0] = time_s
+    batch.loop.rows.arrays.next_event_s[0] = time_s
     act = {k: np.full((1, n, 1), level, np.float32) for k, n in (("bess", 5), ("gas", 8), ("dr", 7))}
     fleet = batch.loop.fleet
     for _ in range(10):

@@ -13,7 +13,8 @@ from scipy.integrate import simpson
 from cases.ieee68 import load_ieee68
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
-from control.plants.fleet import BESS, DR, GAS, advance_fleet, make_fleet, start_state
+from control.plants.fleet import advance_fleet, make_fleet, start_state
+from control.plants.fleet_state import BESS, DR, GAS
 from control.plants.gas_turbine import GasTurbineParameters
 
 CASE = load_ieee68()

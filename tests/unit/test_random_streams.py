@@ -13,7 +13,7 @@ from control.controllers.simple import RandomActions
 from control.scenario.config import ScenarioConfig
 from control.scenario.fleet_sizing import fleet_of
 from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT, VALIDATION_SEEDS
-from control.task.task import published_case
+from control.scenario.task_grid import published_case
 from marl.environment.held_out import RandomAgents
 from marl.protocol import AgentGroup
 from marl.training.curriculum import training_seeds

@@ -7,7 +7,7 @@ from control.controllers.base import ControllerError, require_controller
 from control.evaluation.contender import ComparisonError, own
 from control.evaluation.grid_record import ByPlant
 from control.evaluation.rollout import rollout
-from control.task.task import ActionError
+from control.task.action import ActionError
 
 
 class Still:

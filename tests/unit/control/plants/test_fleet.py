@@ -9,17 +9,8 @@ from cases.case import Case
 from cases.ieee68 import load_ieee68
 from control.plants.battery import BatteryParameters, stopping_area
 from control.plants.demand_response import DemandResponseParameters
-from control.plants.fleet import (
-    BESS,
-    DR,
-    GAS,
-    Fleet,
-    FleetState,
-    advance_fleet,
-    capacity_utilisation,
-    make_fleet,
-    start_state,
-)
+from control.plants.fleet import Fleet, advance_fleet, capacity_utilisation, make_fleet, start_state
+from control.plants.fleet_state import BESS, DR, GAS, FleetState
 from control.plants.gas_turbine import GasTurbineParameters
 
 INTERVAL_S = 4.0

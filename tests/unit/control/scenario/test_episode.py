@@ -12,7 +12,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
-from control.plants.fleet import DR, GAS
+from control.plants.fleet_state import DR, GAS
 from control.scenario.episode import (
     FIRST_HELD_OUT_SEED,
     HELD_OUT,

@@ -13,7 +13,7 @@ from control.scenario.episode import EpisodeBuilder
 from control.scenario.file import read_scenario
 from control.scenario.suites import HELD_OUT, SCENARIOS, STAGES, TRAINING
 from control.scenario.wide import WideScenarioConfig
-from control.task.task import make_task
+from control.task.open_task import make_task
 
 CASE = load_ieee68()
 WIDE = SCENARIOS["training_wide"]

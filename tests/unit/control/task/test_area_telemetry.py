@@ -9,7 +9,7 @@ import pytest
 from control.scenario.suites import SCENARIOS
 from control.task.area_telemetry import AREA_DF, AREA_ENERGY, AREA_OUTPUT, AREA_SIZE, AREA_TIES, TIES_MW
 from control.task.layout import DF_HZ, OBSERVATION_SIZE, OWN_OUTPUT, UTILISATION
-from control.task.task import make_task
+from control.task.open_task import make_task
 
 SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=6)
 

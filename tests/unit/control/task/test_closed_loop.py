@@ -9,7 +9,8 @@ from cases.ieee68 import load_ieee68
 from cases.series import load_series
 from control.evaluation.grid_record import KINDS
 from control.scenario.episode import SCENARIOS
-from control.task.closed_loop import ClosedLoop, FrequencyLimits
+from control.task.closed_loop import ClosedLoop
+from control.task.limits import FrequencyLimits
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig

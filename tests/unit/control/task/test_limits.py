@@ -4,7 +4,6 @@ import numpy as np
 
 from control.task.limits import (
     GridLimits,
-    LimitCheck,
     empty_judgement,
     judge_limits,
     largest_deviation,
@@ -56,41 +55,6 @@ def test_shares_count_the_steps_within_each_limit():
     narrow, wide = np.empty((2, 1))
     share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2, narrow, wide)
     assert (narrow[0], wide[0]) == (0.5, 0.75)
-
-
-def test_limits_broken_are_counted_and_weighed():
-    """Circuits at 90, 110 and 150 % are two beyond their rating, by 0.1 + 0.5; a dead bus is not judged."""
-    n = np.zeros((1, 3))
-    result = LimitCheck(
-        sum_bus_square_hz2=np.zeros(1),
-        set_point_change_mw=n,
-        rebound_change_mw=n,
-        frequency_violation=np.zeros(1, bool),
-        branch_violation=np.ones(1, bool),
-        voltage_violation=np.ones(1, bool),
-        unserved_violation=np.zeros(1, bool),
-        violations=np.array([2]),
-        grid_lost=np.zeros(1, bool),
-        max_abs_df_hz=np.zeros(1),
-        within_36_mhz=np.ones(1),
-        within_200_mhz=np.ones(1),
-        loading_percent=np.array([[90.0, 110.0, 150.0]]),
-        vm_pu=np.array([[0.90, 1.00, 0.0]]),
-        unserved_mw=np.zeros(1),
-        bus_df_hz=n,
-        resource_mw=n,
-        utilisation=n,
-        bus_live=np.array([[True, True, False]]),
-    )
-    branches = result.branch_limits
-    voltages = result.voltage_limits(np.full(3, 0.95), np.full(3, 1.10))
-    assert (branches.count[0], voltages.count[0]) == (2, 1)
-    # Rounding of one subtraction and one sum.
-    np.testing.assert_allclose(
-        [branches.severity[0], voltages.severity[0]], [0.6, 0.05], rtol=0.0, atol=1e-12
-    )
-    assert branches.flag[0]
-    assert voltages.flag[0]
 
 
 def test_the_largest_deviation_is_that_of_either_extreme_of_any_group():

@@ -8,8 +8,8 @@ import pytest
 
 from control.scenario.episode import SCENARIOS
 from control.task.layout import OBSERVATION_SIZE, OWN_DF, OWN_LOAD, OWN_OUTPUT, UTILISATION
+from control.task.open_task import make_task
 from control.task.plant_telemetry import MESSAGE_SIZE
-from control.task.task import make_task
 from marl.environment.batch import GridBatch
 
 SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=6)

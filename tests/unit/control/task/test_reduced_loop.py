@@ -8,8 +8,10 @@ import pytest
 
 from control.scenario.config import ScenarioError
 from control.scenario.suites import SCENARIOS, held_out_seeds
-from control.task.reduced_loop import POOL_SEEDS, ReducedError
-from control.task.task import Task, make_task
+from control.task.open_task import make_task
+from control.task.reduced_loop import ReducedError
+from control.task.reduced_store import POOL_SEEDS
+from control.task.task import Task
 from grid_model.dynamics.events import Event
 
 SHORT = replace(SCENARIOS["normal"], n_intervals=40)
@@ -118,12 +120,12 @@ def test_what_only_power_flows_know_is_refused_in_one_line():
 def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
     task = make_task(replace(SHORT, n_intervals=4), 3, check=False, physics="reduced", pool=2)
     task.reset(np.array([1, 2, 3]))
-    rows = task.loop._rows
+    rows = task.loop.store.rows
     first = task.loop.resources.energy_mwh.copy()
     for _ in range(9):
         step = task.step(np.zeros((3, task.case.n_resource)))
     assert np.isfinite(step.reward).all()
-    assert task.loop._rows is rows
+    assert task.loop.store.rows is rows
     # Episodes come again, batteries start anew.
     bess = task.loop.fleet.bess
     assert not np.any(task.loop.resources.energy_mwh[:, bess] == first[:, bess])
@@ -134,7 +136,7 @@ def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
     # The episode of a pool is that of its seed in the full simulator.
     alone = make_task(replace(SHORT, n_intervals=4), 1, check=False, physics="reduced")
     alone.reset(POOL_SEEDS.seeds[:1])
-    assert np.array_equal(alone.loop._rows[0], rows[0])
+    assert np.array_equal(alone.loop.store.rows[0], rows[0])
 
 
 def test_environments_of_one_seed_share_what_is_drawn_and_play_it_apart():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, _sum_row, interval_reward
+from control.task.limits import Judged
+from control.task.reward import REWARD_TERMS, RewardConfig, RewardPrices, _sum_row, charge
 
 
 def terms(**changes):
@@ -29,7 +30,9 @@ def terms(**changes):
         n_intervals=arguments.pop("n_intervals"),
     )
     found = np.empty((len(REWARD_TERMS), len(arguments["violations"])))
-    total = interval_reward(**arguments, prices=prices, terms=found)
+    total, interval = np.empty(found.shape[1]), arguments.pop("interval")
+    nothing = {name: np.zeros(found.shape[1]) for name in Judged._fields}
+    charge(Judged(**nothing | arguments), interval, prices, found, total)
     np.testing.assert_allclose(total, found.sum(axis=0), rtol=1e-15)  # five numbers of one sign
     return {name: value.tolist() for name, value in zip(REWARD_TERMS, found, strict=True)}
 

@@ -10,8 +10,8 @@ from cases.ieee68 import load_ieee68
 from control.plants.battery import BatteryParameters
 from control.scenario.fleet_sizing import fleet_of
 from control.scenario.suites import NORMAL
+from control.task.open_task import make_task
 from control.task.shield import SHIELD_TERMS, Shield, ShieldConfig, nearest_within
-from control.task.task import make_task
 from marl.environment.gymnasium_env import joint_env
 
 CASE = load_ieee68()

@@ -33,7 +33,7 @@ def test_measurements_of_two_environments():
         **flags,
     )
     found = np.full((len(MEASUREMENTS) + 2, 2), np.nan)
-    measure(result, 4, np.array([0, 1, 0]), found)
+    measure(result.judged, 4, np.array([0, 1, 0]), found)
     # A loading that is not a number must not pass as a low one.
     np.testing.assert_allclose(
         found,

@@ -13,10 +13,13 @@ from control.plants.gas_turbine import GasTurbineParameters
 from control.scenario.config import ScenarioError
 from control.scenario.episode import SCENARIOS
 from control.scenario.suites import N1
+from control.task.action import ActionError
 from control.task.description import TaskDescription, mean_load_share
+from control.task.draws import checked_seed
+from control.task.open_task import make_task
 from control.task.reward import REWARD_TERMS, RewardConfig
 from control.task.staged_loop import FIXED
-from control.task.task import ActionError, Task, TaskError, checked_seed, make_task
+from control.task.task import Task, TaskError
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
 from marl.environment.batch import GridBatch
@@ -107,7 +110,11 @@ def test_a_pickled_task_goes_on_bit_for_bit_and_a_saved_state_cannot_be_spoilt()
         same(mine.observation, third.observation)
         np.testing.assert_array_equal(mine.reward, its.reward)
     assert copy.description.reward == RewardConfig(effort=1.0)
-    assert copy.get_state()["before_episode"] == task.get_state()["before_episode"] == other._before_episode
+    assert (
+        copy.get_state()["before_episode"]
+        == task.get_state()["before_episode"]
+        == other.get_state()["before_episode"]
+    )
     task.close()
 
 
@@ -223,13 +230,13 @@ def test_a_state_between_two_scenarios_goes_on_bit_for_bit():
     """Staggered, so that one environment has begun an episode of the new scenario and the other has not."""
     task = make_task(SHORT, 2, stagger=True, check=False)
     task.reset(np.array([3, 5]))
-    first = task._length.tolist()
+    first = task.draws.length.tolist()
     assert first[0] != first[1]
     task.draw_from("n1")
     actions = actions_of(20, 2)
     for action in actions[: min(first)]:
         task.step(action)
-    assert sorted(task._drawn_from) == ["", "n1"]
+    assert sorted(task.draws.source_of) == ["", "n1"]
     copies = [pickle.loads(pickle.dumps(task)), make_task(SHORT, 2, stagger=True, check=False)]
     copies[1].set_state(task.get_state())
     for action in actions[min(first) :]:
@@ -238,7 +245,7 @@ def test_a_state_between_two_scenarios_goes_on_bit_for_bit():
             its = copy.step(action)
             same(mine.observation, its.observation)
             np.testing.assert_array_equal(mine.reward, its.reward)
-    assert task._drawn_from == ["n1", "n1"]
+    assert task.draws.source_of == ["n1", "n1"]
 
 
 def test_next_episodes_are_those_of_the_seeds_named_ahead_and_then_the_generators_own():

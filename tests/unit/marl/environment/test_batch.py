@@ -10,7 +10,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from cases.ieee68 import load_ieee68
 from control.plants.gas_turbine import GasTurbineParameters
 from control.scenario.episode import SCENARIOS
-from control.task.closed_loop import FrequencyLimits
+from control.task.limits import FrequencyLimits
 from grid_model.dynamics.events import Event
 from marl.environment.batch import ActionError, make_batch
 from marl.environment.pettingzoo_env import parallel_env
@@ -131,7 +131,7 @@ def test_the_extended_observation_adds_own_past_and_the_schedules_slope():
     seen = batch.step(action).final_observation.observations["gas"][0]
     np.testing.assert_array_equal(seen[:, 15], before)
     np.testing.assert_array_equal(seen[:, 16], 0.25)
-    schedule_mw = batch.loop._episodes.schedule_mw[0].sum(axis=1)
+    schedule_mw = batch.loop.schedule_mw[0].sum(axis=1)
     assert seen[0, 17] == pytest.approx((schedule_mw[3] - schedule_mw[2]) / 100.0, rel=1e-6)  # float32
 
 

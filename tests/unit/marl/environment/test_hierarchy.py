@@ -10,8 +10,8 @@ from control.controllers.base import DF_HZ, OWN_OUTPUT, UTILISATION
 from control.evaluation.grid_record import ByPlant
 from control.evaluation.rollout import rollout
 from control.scenario.suites import SCENARIOS
+from control.task.action import ActionError
 from control.task.area_telemetry import AREA_DF, AREA_TIES
-from control.task.task import ActionError
 from marl.config.training import NetworkConfig
 from marl.environment.batch import make_batch
 from marl.environment.held_out import LayeredByPlant, PolicyInGroups
