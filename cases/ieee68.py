@@ -18,21 +18,20 @@ from pathlib import Path
 import numpy as np
 
 from cases.arrays import CaseDataError, FloatArray, IntArray
-from cases.case import (
+from cases.case import Case, connected_buses
+from cases.csv_table import CsvTable, read_csv_table
+from cases.excitation import ExcitationTable
+from cases.tables import (
     RENEWABLE_KINDS,
     RESOURCE_KINDS,
     BranchTable,
     BusTable,
-    Case,
     LoadTable,
     MachineTable,
     ReactorTable,
     RenewableTable,
     ResourceTable,
-    connected_buses,
 )
-from cases.csv_table import CsvTable, read_csv_table
-from cases.excitation import ExcitationTable
 
 DATA_DIRECTORY = Path(__file__).parent / "data" / "ieee68"
 VARIANTS = ("rogers", "tr18")

@@ -27,14 +27,11 @@ from cases.matlab_matrix import (
     scalar,
     transpose,
 )
+from cases.matlab_reader import KEYWORDS, TokenReader
 from cases.matlab_tokens import Token, Unsupported
 
 MAX_NESTING = 30  # brackets within brackets; each costs about ten frames of Python's stack
 
-KEYWORDS = frozenset(
-    ("if", "else", "elseif", "for", "parfor", "while", "switch", "case", "otherwise", "try", "catch", "break")
-    + ("continue", "global", "persistent", "classdef", "function")
-)
 # From the loosest to the tightest binding; a sign, a power and a transpose bind tighter still.
 _LEVELS = ("||", "&&", "|", "&", "== ~= < <= > >=", ":", "+ -", "* / \\ .* ./ .\\")
 _LEVEL_OF = {operator: level for level, operators in enumerate(_LEVELS) for operator in operators.split()}
@@ -49,77 +46,18 @@ Value: TypeAlias = "Matrix | str | Cell | dict[str, Value]"
 Struct: TypeAlias = dict[str, "Value"]
 
 
-class ExpressionReader:
-    """The tokens of a file, read once from first to last, and the values of the variables so far."""
+class ExpressionReader(TokenReader):
+    """Values of the expressions of a file, and those of the variables so far."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = [*tokens, tokens[-1]]  # one may look a token ahead, also at the end
-        self.at = 0
+        super().__init__(tokens)
         self.variables: Struct = {}
         self.work = Work()
-        self.line = 1  # of the token taken last
         self._in_matrix = False  # blanks separate entries
         self._nesting = 0
         self._ends: list[
             tuple[Matrix, int, int]
         ] = []  # matrix, argument and number of arguments of open indices
-
-    # Tokens
-
-    def peek(self, ahead: int = 0) -> Token:
-        """The token at the reader's position, or so many tokens ahead, without moving."""
-        return self.tokens[self.at + ahead]
-
-    def next(self) -> Token:
-        """Take the token at the reader's position; the last one, the end of the file, is never passed."""
-        token = self.peek()
-        self.line = token.line
-        self.at += token.kind != "end"
-        return token
-
-    def comes(self, *texts: str) -> bool:
-        """The next token is one of these operators."""
-        token = self.peek()
-        return token.kind == "op" and token.text in texts
-
-    def take(self, *texts: str) -> bool:
-        """Take one of these operators if it comes next."""
-        if self.comes(*texts):
-            self.next()
-            return True
-        return False
-
-    def expect(self, text: str) -> None:
-        """Take this text.
-
-        Raises:
-            Unsupported: another token stands there.
-        """
-        if not self.take(text):
-            raise self.unexpected(f" where {text} belongs")
-
-    def name(self) -> str:
-        """Take a name.
-
-        Raises:
-            Unsupported: no name stands there, or a keyword of the language.
-        """
-        token = self.peek()
-        if token.kind != "name" or token.text in KEYWORDS:
-            raise self.unexpected(" where a name belongs")
-        return self.next().text
-
-    def unexpected(self, where: str = "") -> Unsupported:
-        """What stands next, as an error."""
-        token = self.next()
-        text = "the end of the line" if token.kind == "newline" else token.text[:40]
-        return Unsupported(f"{text}{where}")
-
-    def ends_statement(self) -> bool:
-        """Does the statement end here: at a line end, a semicolon or a comma?"""
-        return self.peek().kind in ("newline", "end") or self.comes(";", ",")
-
-    # Expressions
 
     def expression(self) -> Value:
         """Read the expression that starts here and compute its value.

@@ -18,9 +18,10 @@ from __future__ import annotations
 import numpy as np
 
 from cases.arrays import CaseDataError
-from cases.matlab_expression import KEYWORDS, ExpressionReader, Struct
+from cases.matlab_expression import ExpressionReader, Struct
 from cases.matlab_functions import COLUMN_NAMES, CONSTANTS, FUNCTIONS
 from cases.matlab_matrix import delete, place, scalar
+from cases.matlab_reader import KEYWORDS
 from cases.matlab_tokens import MatlabSyntaxError, Unsupported, tokenize
 
 MAX_FIELDS = 8  # a.b.c...

@@ -24,7 +24,10 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import BoolArray, CaseDataError, FloatArray
-from cases.grid_tables import (
+from cases.mat_file import read_mat_case
+from cases.matlab_functions import COLUMN_NAMES
+from cases.matlab_program import run_case_file
+from cases.matpower_matrices import (
     BASE_KV,
     BR_B,
     BR_R,
@@ -55,9 +58,6 @@ from cases.grid_tables import (
     DcLines,
     GridTables,
 )
-from cases.mat_file import read_mat_case
-from cases.matlab_functions import COLUMN_NAMES
-from cases.matlab_program import run_case_file
 
 MAX_FILE_BYTES = 64 * 2**20  # the largest public case, 82,000 buses, has 40 MB
 

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import IntArray
-from cases.case import (
+from cases.case import Case
+from cases.ieee68 import load_ieee68
+from cases.series import Series, load_series
+from cases.tables import (
     BranchTable,
     BusTable,
-    Case,
     LoadTable,
     MachineTable,
     ReactorTable,
     RenewableTable,
     ResourceTable,
 )
-from cases.ieee68 import load_ieee68
-from cases.series import Series, load_series
 from control.scenario.suites import NORMAL
 from control.task.description import TaskDescription
 

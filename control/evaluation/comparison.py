@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
-from cases.case import RESOURCE_KINDS, Case
+from cases.case import Case
+from cases.tables import RESOURCE_KINDS
 from control.controllers.agc import area_bias_mw_per_decihertz, area_control_error_mw
 from control.controllers.one_mass import OneMass
 from control.controllers.quadratic_program import Program, perfect_information

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from cases.arrays import BoolArray, ComplexArray, FloatArray, IntArray
-from cases.case import RESOURCE_KINDS, Case
+from cases.case import Case
+from cases.tables import RESOURCE_KINDS
 from control.controllers.base import CLASSES
 from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray, freeze_arrays
-from cases.case import RESOURCE_KINDS, Case
+from cases.case import Case
+from cases.tables import RESOURCE_KINDS
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.fleet_state import BESS, GAS, FleetState, PlantParameters, advance_plants, utilisation_of

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import CaseDataError, FloatArray, IntArray
-from cases.case import RENEWABLE_KINDS, RESOURCE_KINDS, Case, RenewableTable, ResourceTable
+from cases.case import Case
 from cases.csv_table import read_csv_table
 from cases.series import NOMINAL_LOAD_MW, RENEWABLE_NAMES
+from cases.tables import RENEWABLE_KINDS, RESOURCE_KINDS, RenewableTable, ResourceTable
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters

@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import CaseDataError, FloatArray
-from cases.case import Case, ReactorTable, ShuntTable
+from cases.case import Case
 from cases.csv_table import read_csv_table
 from cases.grid_setting import PUBLISHED_BUSES, GridSetting
 from cases.grid_tables import CONDENSER_MVA, COST_LINEAR, MARGINAL_COST
 from cases.ieee68 import VARIANTS, load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
+from cases.tables import ReactorTable, ShuntTable
 from cases.toml_file import read_toml
 from control.plants.placement import (
     PLANT_KEYS,

@@ -38,7 +38,7 @@ from __future__ import annotations
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from cases.case import MachineTable
+from cases.tables import MachineTable
 from control.scheduling.dispatch import DispatchConfig
 
 __all__ = [

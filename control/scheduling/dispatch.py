@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
-from cases.case import MachineTable
+from cases.tables import MachineTable
 from grid_model.compilation import compiled
 
 ROUNDING_MW = 1e-6  # of sums of some 10,000 MW

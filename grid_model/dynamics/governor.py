@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import FloatArray
-from cases.case import MachineTable
+from cases.tables import MachineTable
 
 
 @dataclass(frozen=True, kw_only=True)

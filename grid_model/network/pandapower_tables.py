@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import CaseDataError, ComplexArray, FloatArray, IntArray
-from cases.grid_tables import ZONE, DcLines, GridTables, TwoPortColumns
+from cases.matpower_matrices import ZONE, DcLines, GridTables, TwoPortColumns
 
 # Columns of pandapower's matrices beyond MATPOWER's.
 CURRENT_P, IMPEDANCE_P, CURRENT_Q, IMPEDANCE_Q = 13, 14, 16, 17

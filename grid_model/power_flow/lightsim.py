@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import BoolArray, CaseDataError, FloatArray, IntArray
-from cases.case import Case, LoadTable
+from cases.case import Case
+from cases.tables import LoadTable
 from grid_model.kernels.bus_injection import split_injection
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows, machine_outflow
 from grid_model.network.topology import live_buses

@@ -23,23 +23,11 @@ import numpy as np
 
 from cases.arrays import CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.case import Case
-from cases.grid_tables import (
-    BUS_I,
-    BUS_TYPE,
-    GEN_BUS,
-    PQ,
-    RATE_A,
-    RATE_B,
-    RATE_C,
-    UNLIMITED_MVA,
-    GridTables,
-    HeldAngle,
-    ImportedCase,
-    case_from_tables,
-    living,
-)
+from cases.grid_tables import UNLIMITED_MVA, ImportedCase, case_from_tables
 from cases.ieee68 import VARIANTS, load_ieee68
 from cases.matpower import read_matpower
+from cases.matpower_matrices import BUS_I, BUS_TYPE, GEN_BUS, PQ, RATE_A, RATE_B, RATE_C, GridTables, living
+from cases.reference_angles import HeldAngle
 from grid_model.network.pandapower_tables import SolvedNet, read_pandapower, solve_net
 from grid_model.power_flow.angles import source_voltages
 from grid_model.power_flow.newton import NewtonEngine

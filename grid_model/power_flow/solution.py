@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray
-from cases.case import MachineTable
+from cases.tables import MachineTable
 from grid_model.network.admittance import ComplexArray
 
 if TYPE_CHECKING:

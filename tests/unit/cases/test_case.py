@@ -7,7 +7,8 @@ import pytest
 
 from builders import grid, three_area, two_bus
 from cases.arrays import CaseDataError
-from cases.case import ResourceTable, connected_buses
+from cases.case import connected_buses
+from cases.tables import ResourceTable
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from cases.case import MachineTable
 from cases.ieee68 import load_ieee68
+from cases.tables import MachineTable
 from control.scheduling.dispatch import (
     DispatchConfig,
     DispatchLimits,

@@ -9,8 +9,9 @@ import pytest
 
 from builders import grid, one_area, three_area, two_bus
 from cases.arrays import CaseDataError
-from cases.case import Case, DcLineTable
+from cases.case import Case
 from cases.ieee68 import load_ieee68
+from cases.tables import DcLineTable
 from grid_model.network.admittance import bus_admittance
 from grid_model.network.pandapower_net import build_network
 from grid_model.network.topology import bridges, live_buses, multigraph
