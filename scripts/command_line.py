@@ -24,6 +24,7 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
+PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
 NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing is kept for going on
 
@@ -365,6 +366,8 @@ def require_writable(name: str, path: Path | None) -> None:
         directory = path.absolute().parent
         while not directory.exists():
             directory = directory.parent
+        if not directory.is_dir():
+            raise OutputError(f"--{name} {path} cannot be written: {directory} is a file")
         # Permissions alone do not tell: file systems may be read-only or none in truth, such as /proc.
         attempt = directory / f".{path.name}.{os.getpid()}.part"
         attempt.touch()
@@ -373,6 +376,30 @@ def require_writable(name: str, path: Path | None) -> None:
         raise
     except OSError as error:
         raise OutputError(f"--{name} {path} cannot be written: {error.strerror or error}") from error
+
+
+def require_folder(name: str, path: Path | None) -> None:
+    """Refuse a path in which no files can be written; what is there stays, directories may be missing.
+
+    Args:
+        name: of the option.
+        path: its value, None where nothing is to be kept.
+
+    Raises:
+        OutputError: a file is there, or writing is not allowed.
+    """
+    if path is None:
+        return
+    above = path.absolute()
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        what = "is a file" if above == path.absolute() else f"lies below {above}, which is a file"
+        raise OutputError(f"--{name} {path} {what}, expected a directory")
+    try:
+        require_writable(name, path / ".try")
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(path / ".try"), str(path))) from error
 
 
 def require_ending(name: str, path: Path | None, endings: Sequence[str]) -> None:
@@ -402,6 +429,19 @@ def require_picture(name: str, path: Path | None) -> None:
     """
     require_ending(name, path, PICTURES)
     require_directory(name, path)
+
+
+def require_page(name: str, path: Path | None) -> None:
+    """Refuse a path that no browser would take for a page; None is no file.
+
+    Args:
+        name: of the option.
+        path: its value.
+
+    Raises:
+        OptionError: it ends otherwise.
+    """
+    require_ending(name, path, PAGES)
 
 
 def require_directory(name: str, path: Path | None) -> None:

@@ -34,6 +34,9 @@ class Options:
     open: bool = True
     """Open it in the browser."""
 
+    def __post_init__(self) -> None:
+        command_line.require_page("out", self.out)
+
 
 def show(options: Options) -> None:
     """Plays, prints and writes."""

@@ -18,6 +18,10 @@ import command_line
 
 PROGRAM = "evaluate.py"
 DEFAULT_EPISODES = 20
+DEFAULT_FPS, MOST_FPS = (
+    20,
+    50,
+)  # a GIF counts time in hundredths of a second, and browsers slow down what is faster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class Options:
     """Film the first episode, played by the policy or by the one that --policies names: .gif, or .mp4 with ffmpeg."""
     frames: int | None = None
     """Pictures of --video, spread evenly over the episode; one each interval by default."""
-    fps: int = 20
+    fps: int = DEFAULT_FPS
     """Pictures a second of --video."""
     export: Path | None = None
     """Write the first episode as tidy tables: a directory of CSV files, or FILE.csv or FILE.parquet, a file each."""
@@ -73,6 +77,18 @@ class Options:
     cache: Path = Path("runs/evaluation")
     """Where finished parts of the table are kept for going on later."""
 
+    @property
+    def one_episode(self) -> bool:
+        """Whether one episode is shown, and no figures of many are printed."""
+        return any(shown is not None for shown in (self.page, self.video, self.export))
+
+    @property
+    def tables(self) -> bool:
+        """Whether it is the table of suites that is asked for."""
+        return not self.one_episode and any(
+            given is not None for given in (self.suite, self.policies, self.seeds)
+        )
+
     def __post_init__(self) -> None:
         command_line.require_at_least(self, n_episodes=1, seed=0, workers=1, frames=1, fps=1)
         for name, given in (("--page", self.page), ("--video", self.video)):
@@ -80,9 +96,18 @@ class Options:
                 raise command_line.OptionError(
                     f"--seeds are of the table; {name} shows a held-out episode by its number"
                 )
+        if self.video is None and (self.frames is not None or self.fps != DEFAULT_FPS):
+            raise command_line.OptionError("--frames and --fps are of --video: name one, or leave them out")
+        if self.fps > MOST_FPS:
+            raise command_line.OptionError(f"--fps {self.fps}, expected at most {MOST_FPS}")
+        if self.tables and self.level != "area":
+            raise command_line.OptionError(
+                f"--level {self.level}: the table of --suite and --policies is at area"
+            )
         if self.seeds is not None and self.n_episodes is not None:
             raise command_line.OptionError("--seeds says how many episodes; leave out --n_episodes")
-        command_line.require_ending("report", self.report, (".html", ".htm", ".md"))
+        command_line.require_ending("report", self.report, (*command_line.PAGES, ".md"))
+        command_line.require_page("page", self.page)
 
 
 def one_policy(options: Options) -> None:
@@ -196,6 +221,7 @@ def episode_tables(options: Options, path: Path) -> None:
     from marl.environment.trained_grid import case_of
 
     require_format(path)
+    command_line.require_writable("export", path if path.suffix else path / "bus.csv")
     case = options.case
     if options.policies is None:
         case = case or case_of(load_policy(options.model_path).metadata)
@@ -232,6 +258,7 @@ def suite_table(options: Options) -> None:
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
 
+    command_line.require_folder("cache", options.cache)
     everybody = "all" if options.suite is not None else str(options.model_path)
     policies = options.policies or everybody
     contenders = resolve(policies, learned)
@@ -271,10 +298,8 @@ def work(options: Options) -> None:
         episode_video(options, options.video)
     if options.export is not None:
         episode_tables(options, options.export)
-    if any(shown is not None for shown in (options.page, options.video, options.export)):
-        return
-    of_suites = any(given is not None for given in (options.suite, options.policies, options.seeds))
-    (suite_table if of_suites else one_policy)(options)
+    if not options.one_episode:
+        (suite_table if options.tables else one_policy)(options)
 
 
 def main(arguments: Sequence[str]) -> int:

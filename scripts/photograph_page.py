@@ -44,11 +44,17 @@ def photograph(options: Options) -> None:
 
     Raises:
         WorkFailed: there is no browser, or the page does not show.
-        OptionError: there is no such file.
+        OptionError: there is no such file, or it is another.
     """
     import io
     import shutil
 
+    if not options.page.is_file():
+        raise command_line.OptionError(f"{options.page}: there is no such file")
+    if b"<canvas" not in options.page.read_bytes():
+        raise command_line.OptionError(
+            f"{options.page} is no page of an episode, expected what `demo.py` or `evaluate.py --page` writes"
+        )
     from PIL import Image
 
     from cases.whole_file import write_bytes
@@ -60,8 +66,6 @@ def photograph(options: Options) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise command_line.WorkFailed("no chromium here (Debian: apt install chromium)")
-    if not options.page.is_file():
-        raise command_line.OptionError(f"{options.page}: there is no such file")
 
     def keep(name: str, tab: Any) -> None:
         picture = io.BytesIO()

@@ -29,7 +29,7 @@ class Options:
     variant: Literal["rogers", "tr18"] = "rogers"
     """rogers is the operating case, tr18 the one with a published solution."""
     case: str | None = None
-    """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    """A grid of your own instead: a .json of pandapower, .m or .mat of MATPOWER, a grid file .toml, or case39, ..."""
     dynamics: Path | None = None
     """Machine data of a grid that comes without, as CSV; stated defaults otherwise."""
     color: Literal["voltage", "frequency"] = "voltage"
@@ -47,6 +47,8 @@ class Options:
 
     def __post_init__(self) -> None:
         command_line.require_picture("out", self.out)
+        if self.case and self.variant != "rogers":
+            raise OptionError("--variant is of the 68-bus system: leave it out beside --case")
         if not 0.0 < self.load_level <= 2.0:
             raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 2")
         if not 0.0 < self.time_s <= 60.0:
@@ -66,13 +68,16 @@ def draw(options: Options) -> None:
         OptionError: the grid cannot be read, or an element is unknown.
     """
     from cases.arrays import CaseDataError
+    from control.scenario.task_grid import open_as_it_is, open_task_grid
     from grid_model.picture.state_picture import draw_outages
-    from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import PowerFlowDiverged
     from grid_model.security.outage_state import UnknownElement
 
     try:
-        opened = open_grid(options.case or options.variant, options.dynamics)
+        source = options.case or options.variant
+        # A grid file says what stands on the grid: it is drawn with its plants.
+        with_plants = source.endswith(".toml") and options.dynamics is None
+        opened = open_task_grid(source) if with_plants else open_as_it_is(source, options.dynamics)
     except (CaseDataError, OSError) as error:
         raise OptionError(str(error)) from error
     for note in opened.notes:

@@ -64,6 +64,7 @@ class Options:
         if sum(name is not None for name in (self.trip, self.outage, self.load)) != 1:
             raise OptionError("name one disturbance: --trip G11, --outage '54-53 #1' or --load 'load 41'")
         command_line.require_picture("out", self.out)
+        command_line.require_page("page", self.page)
         if not 0.0 < self.load_level <= 1.2:
             raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 1.2")
         if not 4.0 <= self.duration_s <= 600.0:

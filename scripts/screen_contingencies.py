@@ -33,7 +33,7 @@ class Options:
     variant: Literal["rogers", "tr18"] = "rogers"
     """rogers is the operating case, tr18 the one with a published solution."""
     case: str | None = None
-    """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    """A grid of your own instead: a .json of pandapower, .m or .mat of MATPOWER, a grid file .toml, or case39, ..."""
     dynamics: Path | None = None
     """Machine data of your own grid, a CSV: machine,base_mva,h_s,xd_pu,xd1_pu,rating_mva."""
     engine: Literal["newton", "lightsim2grid", "pandapower", "dc"] = "newton"
@@ -74,6 +74,9 @@ class Options:
 
     def __post_init__(self) -> None:
         command_line.require_directory("json", self.json)
+        command_line.require_page("page", self.page)
+        if self.case and self.variant != "rogers":
+            raise OptionError("--variant is of the 68-bus system: leave it out beside --case")
         command_line.require_picture("plot", self.plot)
         if not 0.0 < self.load_level < 10.0:
             raise OptionError(
@@ -119,8 +122,8 @@ def screen(options: Options) -> None:
         OptionError: the case cannot be read, or has no solution before any outage.
     """
     from cases.arrays import CaseDataError
+    from control.scenario.task_grid import open_as_it_is
     from grid_model.network.limits import with_emergency_rating
-    from grid_model.power_flow.open_case import open_grid
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.security import contingency, report
     from grid_model.security.outage import (
@@ -134,7 +137,7 @@ def screen(options: Options) -> None:
     from marl.cluster.tasks import pool_on
 
     try:
-        opened = open_grid(options.case or options.variant, options.dynamics)
+        opened = open_as_it_is(options.case or options.variant, options.dynamics)
         for note in opened.notes:
             print(f"assumed: {note}")
         case = opened.case

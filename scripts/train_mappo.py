@@ -207,13 +207,11 @@ def resume_command(directory: Path) -> str:
 
 
 def stopped_at_once(directory: Path) -> str:
-    """What is left of a run that had no time to save; a directory in which nothing is goes."""
+    """What is left of a run that had no time to save."""
     from marl.training.run_directory import has_begun
 
     if has_begun(directory):
         return f"stopped; its last checkpoint is kept, to resume: {resume_command(directory)}"
-    with contextlib.suppress(OSError):
-        directory.rmdir()
     return "stopped before anything was saved"
 
 
@@ -230,11 +228,13 @@ def main(arguments: Sequence[str]) -> int:
         from marl.environment.grid_training import check_scenarios
         from marl.environment.trained_grid import OtherGrid
         from marl.sampling.workers import WorkerError
+        from marl.training.run_directory import has_begun
         from marl.training.trainer import TrainingFailed
 
         check_scenarios(parsed.training)  # before anything is built
         command_line.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
         directory = directory_of(parsed)
+        command_line.require_folder("resume" if parsed.resume else "out", directory)
         try:
             return train(parsed, directory)
         except KeyboardInterrupt:
@@ -244,13 +244,19 @@ def main(arguments: Sequence[str]) -> int:
             raise
         except OSError as error:
             # A full disk may also meet the metrics: checkpoints are replaced whole or not at all.
-            raise command_line.WorkFailed(f"{error}; checkpoints written before are intact") from error
+            kept = "; checkpoints written before are intact" if has_begun(directory) else ""
+            raise command_line.WorkFailed(f"{command_line.in_words(error)}{kept}") from error
         except torch.cuda.OutOfMemoryError as error:
             raise command_line.WorkFailed("the GPU is out of memory; use --device cpu") from error
         except (BaselineError, OtherGrid) as error:
             raise ConfigError(f"--start {parsed.training.start}: {error}") from error
         except (CheckpointError, ClusterError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error
+        finally:
+            with contextlib.suppress(
+                OSError
+            ):  # of a run that was refused before it began; any other holds something
+                directory.rmdir()
 
     failed = (OSError, command_line.WorkFailed)
     return command_line.attempt(PROGRAM, work, failed=failed, stopped=command_line.NOTHING_WRITTEN)

@@ -29,15 +29,16 @@ ORDER = (
     "linear_bess",
     "linear_memory",
 )
+FULL_ONLY = ("area_agc",)  # sees flows over ties, of which the reduced model has none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to tune, and for how long."""
 
-    only: tuple[str, ...] = ORDER
-    """Baselines to tune, from agc, agc_forecast, area_agc, local_pi, linear, linear_extended, linear_bess and
-    linear_memory."""
+    only: tuple[str, ...] = tuple(name for name in ORDER if name not in FULL_ONLY)
+    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory; and
+    area_agc, which takes --physics full."""
     case: str = ""
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     physics: Literal["full", "reduced"] = "reduced"
@@ -69,16 +70,29 @@ class Options:
     refine: bool = False
     """Start from the stored parameters, closely around them, instead of from the simpler baselines."""
 
+    def __post_init__(self) -> None:
+        command_line.require_at_least(
+            self,
+            n_intervals=1,
+            candidates=4,
+            seeds=1,
+            generations=1,
+            seed=0,
+            validation_episodes=1,
+            workers=1,
+        )
+        unknown = [name for name in self.only if name not in ORDER]
+        if unknown or not self.only:
+            named = repr(unknown[0]) if unknown else "none"
+            raise command_line.OptionError(f"unknown baseline {named}, expected of {', '.join(ORDER)}")
+        if self.physics == "reduced" and (full := [name for name in self.only if name in FULL_ONLY]):
+            raise command_line.OptionError(
+                f"{full[0]} sees flows over ties, of which the reduced model has none: tune it with --physics full"
+            )
+
 
 def search(options: Options) -> None:
-    """Every search from where it stands to its end.
-
-    Raises:
-        OptionError: --only names no baseline that is tuned.
-    """
-    unknown = [name for name in options.only if name not in ORDER]
-    if unknown:
-        raise command_line.OptionError(f"unknown baseline {unknown[0]!r}, expected {', '.join(ORDER)}")
+    """Every search from where it stands to its end."""
     from control.controllers.registry import tuned_directory
     from control.evaluation.tuning import Plan, tune
     from control.scenario.file import scenario_named
@@ -93,6 +107,8 @@ def search(options: Options) -> None:
         "out": options.out or (own if options.case else ROOT / "control" / "data"),
         "state": options.state / own.name if options.case else options.state,
     }
+    for name, place in places.items():
+        command_line.require_folder(name, place)
     plan = Plan(
         **{field.name: places.get(field.name, getattr(options, field.name)) for field in fields(Plan)}
     )

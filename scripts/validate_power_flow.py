@@ -28,7 +28,7 @@ class Options:
     variant: Literal["tr18", "rogers", "all"] = "all"
     """tr18 has a published solution, rogers is the operating case."""
     case: str | None = None
-    """A grid of your own instead: a pandapower .json, a MATPOWER .m or .mat, or case39, case118, ..."""
+    """A grid of your own instead: a .json of pandapower, .m or .mat of MATPOWER, a grid file .toml, or case39, ..."""
     all: bool = False
     """A table over the grids of pandapower instead: voltages against runpp, seconds and MB of each."""
     buses: bool = False
@@ -40,6 +40,14 @@ class Options:
 
     def __post_init__(self) -> None:
         command_line.require_directory("json", self.json)
+        if self.case and self.variant != "all":
+            raise command_line.OptionError("--variant is of the 68-bus system: leave it out beside --case")
+        if self.data is not None and (self.case or self.all):
+            raise command_line.OptionError(
+                "--data holds tables of the 68-bus system: leave it out beside --case and --all"
+            )
+        if self.case and self.all:
+            raise command_line.OptionError("--case is one grid, --all a table of many: leave one out")
 
 
 def tabulate(options: Options) -> int:
@@ -70,14 +78,15 @@ def validate(options: Options) -> int:
     if options.all:
         return tabulate(options)
     from cases.arrays import CaseDataError
-    from grid_model.power_flow.open_case import SolvedGrid, distance_to_net, open_grid
+    from control.scenario.task_grid import open_as_it_is
+    from grid_model.power_flow.open_case import SolvedGrid, distance_to_net
     from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged
     from grid_model.validation import power_flow_checks
     from grid_model.validation.power_flow_report import report_lines
 
     try:
         if options.case is not None:
-            opened = open_grid(options.case)
+            opened = open_as_it_is(options.case)
             for note in opened.notes:
                 print(f"assumed: {note}")
             distance_pu = None

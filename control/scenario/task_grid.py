@@ -53,9 +53,17 @@ from control.plants.placement import (
 from control.scenario.base_case import fitted, in_words, undisturbed
 from control.scenario.suites import NORMAL, STRESS
 from grid_model.dynamics.slow_coherency import with_coherent_areas
-from grid_model.power_flow.open_case import balanced, open_grid
+from grid_model.power_flow.open_case import OpenedGrid, balanced, open_grid
 
-__all__ = ["PUBLISHED", "TaskGrid", "equipped", "open_task_grid", "published_case", "published_series"]
+__all__ = [
+    "PUBLISHED",
+    "TaskGrid",
+    "equipped",
+    "open_as_it_is",
+    "open_task_grid",
+    "published_case",
+    "published_series",
+]
 
 PUBLISHED = "rogers"
 N_REGION = 3  # of the year's load
@@ -111,23 +119,39 @@ def _stamp(source: str) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
+def open_as_it_is(source: str, dynamics: Path | None = None) -> OpenedGrid:
+    """The grid that a source names without anything put on it: what power flows and screenings look at.
+
+    Args:
+        source: see the module's head.
+        dynamics: side-car CSV with machine data; a grid file names its own.
+
+    Raises:
+        CaseDataError: see `open_task_grid`.
+    """
+    if not source.endswith(".toml"):
+        return open_grid(source, dynamics)
+    if dynamics is not None:
+        raise CaseDataError(
+            f"{source}: a grid file names its machine data itself, expected no side-car file."
+        )
+    path = Path(source)
+    choices = _read(path)
+    beside, machines = path.parent / choices["grid"], choices.get("machines")
+    opened = open_grid(
+        str(beside) if beside.is_file() else choices["grid"],
+        None if machines is None else path.parent / machines,
+    )
+    return replace(opened, case=replace(opened.case, name=path.stem))
+
+
 @lru_cache(maxsize=4)
 def _opened(source: str, stamp: tuple[tuple[str, int, int], ...]) -> TaskGrid:
-    choices: Mapping[str, Any] = {}
-    directory = Path()
-    if source.endswith(".toml"):
-        path = Path(source)
-        choices, directory = _read(path), path.parent
-    grid = str(choices.get("grid", source))
-    beside = directory / grid
-    machines = choices.get("machines")
-    opened = open_grid(
-        str(beside) if beside.is_file() else grid, None if machines is None else directory / machines
-    )
-    case = opened.case
-    if source.endswith(".toml"):
-        case = replace(case, name=Path(source).stem)
-    return equipped(case, choices, directory, where=source, notes=opened.notes, zone=opened.zone)
+    opened = open_as_it_is(source)
+    is_file = source.endswith(".toml")
+    choices = _read(Path(source)) if is_file else {}
+    directory = Path(source).parent if is_file else Path()
+    return equipped(opened.case, choices, directory, where=source, notes=opened.notes, zone=opened.zone)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Refused in one line: FACTS devices and DC networks, which the conversion keeps o
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import inspect
 import io
@@ -108,9 +109,12 @@ def read_pandapower(source: str) -> Any:
     make = getattr(pandapower.networks, source, None)
     if not _makes_a_net(make):
         known = sorted(name for name in dir(pandapower.networks) if name.startswith("case"))
+        what = "a directory" if path.is_dir() else "neither a grid file nor a net that pandapower has"
+        near = difflib.get_close_matches(source, known, 1)
         raise CaseDataError(
-            f"{source}: expected rogers, tr18, a file that ends in .json, .m or .mat, or one of pandapower's "
-            f"nets: {', '.join(known)}, or another name of pandapower.networks."
+            f"{source}: {what}, expected a file that ends in .json, .m, .mat or .toml, or a name: rogers, tr18, "
+            + (f"perhaps {near[0]}, " if near else "")
+            + f"{', '.join(known)}, or another of pandapower.networks."
         )
     net = make()  # type: ignore[misc]
     net.name = source

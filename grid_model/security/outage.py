@@ -182,6 +182,17 @@ def circuit_pairs(case: Case) -> tuple[Outage, ...]:
     return tuple(combined(pair) for pair in combinations(circuits, 2))
 
 
+def what_there_is(case: Case, name: str) -> str:
+    """What may have been meant by the name of an element that a case does not have, for messages."""
+    ends = name.split(" ")[0].split("-")
+    corridor = ("-".join(ends), "-".join(reversed(ends)))
+    near = [other for other in case.branch.name if other.split(" ")[0] in corridor]
+    if near:
+        return f"circuits of that corridor: {', '.join(near)}"
+    some = (case.branch.name[:1], case.machine.name[:1])
+    return f"expected e.g. {' or '.join(names[0] for names in some if names)}"
+
+
 def outages_named(case: Case, lines: Sequence[str]) -> tuple[Outage, ...]:
     """Outages by the names of their elements, one a line, several at once joined by +; blank lines and # say nothing.
 
@@ -197,12 +208,7 @@ def outages_named(case: Case, lines: Sequence[str]) -> tuple[Outage, ...]:
         names = [name.strip() for name in text.split("+")]
         for name in names:
             if name not in known:
-                near = [other for other in known if other.split(" ")[0] == name.split(" ")[0]]
-                hint = (
-                    f"circuits of that corridor: {', '.join(near)}"
-                    if near
-                    else "expected e.g. 54-53 #2 or G11"
-                )
+                hint = what_there_is(case, name)
                 raise UnknownOutage(f"line {number}: {name!r} is no element of case {case.name}; {hint}")
         if len(set(names)) < len(names):
             raise UnknownOutage(f"line {number}: {text!r} names an element twice")

@@ -12,6 +12,7 @@ from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
+from grid_model.security.outage import what_there_is
 
 
 class UnknownElement(ValueError):
@@ -32,11 +33,7 @@ def in_service(case: Case, lost: tuple[str, ...]) -> tuple[BoolArray, BoolArray]
         elif name in case.machine.name:
             machine_in_service[case.machine.name.index(name)] = False
         else:
-            near = [other for other in case.branch.name if other.split(" ")[0] == name.split(" ")[0]]
-            hint = (
-                f"circuits of that corridor: {', '.join(near)}" if near else "expected e.g. 54-53 #2 or G11"
-            )
-            raise UnknownElement(f"{name}: case {case.name} has no such element; {hint}")
+            raise UnknownElement(f"{name}: case {case.name} has no such element; {what_there_is(case, name)}")
     return branch_in_service, machine_in_service
 
 

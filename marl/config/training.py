@@ -143,6 +143,10 @@ class TrainingConfig:
             )
 
         require(
+            (self.physics == "full" and self.reduced_episodes == 0) or self.level != "machine",
+            'level = "machine" is of the full simulator: physics = "reduced" and reduced_episodes know area and system',
+        )
+        require(
             self.physics == "full" or self.observation not in ("areas", "hierarchy"),
             f"observation = {self.observation!r} has flows over ties, of which physics = {self.physics!r} has none",
         )

@@ -33,8 +33,16 @@ PACKAGES = ("torch", "numpy", "scipy", "pandapower", "lightsim2grid", "numba", "
 
 
 def run_directory(path: Path) -> Path:
-    """The run's directory, given itself or a file in it."""
-    return path.parent if path.is_file() else path
+    """The run's directory, given itself or a file in it.
+
+    Raises:
+        ConfigError: the file is none of a run.
+    """
+    if not path.is_file():
+        return path
+    if not (path.parent / CONFIG).is_file():
+        raise ConfigError(f"{path} is a file of no run: expected a run's directory, in which {CONFIG} is")
+    return path.parent
 
 
 def holds_run(directory: Path) -> bool:
@@ -89,6 +97,8 @@ def read_config(path: Path) -> TrainingConfig:
         ConfigError: there is none, or it is of another version of this project.
     """
     directory = path
+    if path.is_file() and path.suffix != ".json":
+        raise ConfigError(f"{path} is neither a run's directory nor its {CONFIG}")
     if path.suffix != ".json":
         path = path / CONFIG
     try:
@@ -105,7 +115,9 @@ def read_config(path: Path) -> TrainingConfig:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} describes no training of this project: {error!r}") from error
+        raise ConfigError(
+            f"{path} describes no training of this project, expected the {CONFIG} of a run"
+        ) from error
 
 
 def require_checkpoint(directory: Path) -> None:

@@ -26,5 +26,7 @@ def test_tuning_goes_on_from_its_saved_state_and_keeps_its_provenance(tmp_path):
 
 
 def test_a_baseline_that_cannot_be_tuned_ends_in_one_line(capsys):
-    assert tune_baselines.main(["--only", "do_nothing"]) == 2
+    with pytest.raises(SystemExit) as end:
+        tune_baselines.main(["--only", "do_nothing"])
+    assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -180,6 +181,70 @@ def test_a_report_of_a_kind_that_nobody_writes_is_refused_before_anything_is_pla
         evaluate.main(["--suite", "normal", "--report", "table.docx"])
     assert end.value.code == 2
     assert "--report table.docx ends in '.docx', expected one of .html, .htm, .md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "told"),
+    [
+        ("evaluate", ["--policies", "agc", "--page", "x.txt"], "--page x.txt ends in '.txt', expected one of .html"),
+        ("demo", ["--out", "x.txt"], "--out x.txt ends in '.txt'"),
+        ("plot_response", ["--trip", "G11", "--page", "x.pdf"], "--page x.pdf ends in '.pdf'"),
+        ("screen_contingencies", ["--page", "n1"], "--page n1 ends in ''"),
+        ("evaluate", ["--fps", "30"], "--frames and --fps are of --video"),
+        ("evaluate", ["--video", "x.gif", "--fps", "1000000"], "--fps 1000000, expected at most 50"),
+        ("evaluate", ["--suite", "normal", "--level", "system"], "--level system: the table"),
+        ("plot_network", ["--variant", "tr18", "--case", "case39"], "--variant is of the 68-bus system"),
+        ("screen_contingencies", ["--variant", "tr18", "--case", "case39"], "--variant is of the 68-bus system"),
+        ("validate_power_flow", ["--variant", "tr18", "--case", "case39"], "--variant is of the 68-bus system"),
+        ("validate_power_flow", ["--data", "x", "--case", "case39"], "--data holds tables of the 68-bus system"),
+        ("tune_baselines", ["--workers", "0"], "--workers 0, expected at least 1"),
+        ("tune_baselines", ["--candidates", "1"], "--candidates 1, expected at least 4"),
+        ("tune_baselines", ["--generations", "0"], "--generations 0, expected at least 1"),
+        ("tune_baselines", ["--only", "area_agc"], "area_agc sees flows over ties"),
+        ("train_mappo", ["--physics", "reduced", "--level", "machine"], 'level = "machine" is of the full simulator'),
+    ],
+)  # fmt: skip
+def test_options_that_contradict_each_other_or_cannot_be_are_told_before_anything_is_done(
+    script, arguments, told, capsys
+):
+    module = importlib.import_module(script)
+    try:
+        status = module.main(arguments)
+    except SystemExit as end:
+        status = end.code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert f"error: {told}" in line
+
+
+def test_a_directory_that_cannot_be_is_named_by_its_option(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    for path, told in (
+        (tmp_path / "file", "is a file, expected a directory"),
+        (tmp_path / "file" / "x", "lies below"),
+    ):
+        with pytest.raises(command_line.OutputError, match=f"--out .*{told}"):
+            command_line.require_folder("out", path)
+    with pytest.raises(command_line.OutputError, match="--json .* cannot be written: .*file is a file"):
+        command_line.require_writable("json", tmp_path / "file" / "x.json")
+    command_line.require_folder("out", tmp_path / "new" / "one")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, capsys):
+    import train_mappo
+
+    for options, told in (
+        (["--samplers", "2", "--out", str(tmp_path / "run")], "add --ray local"),
+        (["--out", str(tmp_path / "file")], "is a file, expected a directory"),
+        (["--resume", str(tmp_path / "file")], "is a file of no run"),
+        (["--config", str(tmp_path / "file")], "neither a run's directory nor its config.json"),
+    ):
+        (tmp_path / "file").write_text("x")
+        assert train_mappo.main([*options, "--checkpoints", str(tmp_path / "models")]) in (1, 2)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_every_script_ends_as_the_others_do():

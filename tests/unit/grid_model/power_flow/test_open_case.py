@@ -105,7 +105,7 @@ def test_a_net_with_what_no_table_holds_is_refused(tmp_path):
         (
             "grid.xlsx",
             "",
-            "expected rogers, tr18, a file that ends in .json, .m or .mat, or one of pandapower's",
+            r"grid.xlsx: neither a grid file nor a net .*, expected a file that ends in .json, .m, .mat or .toml",
         ),
     ],
 )

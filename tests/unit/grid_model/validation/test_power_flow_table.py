@@ -37,4 +37,4 @@ def test_ten_thousand_buses_open_and_solve_within_fifteen_seconds():
 def test_a_name_that_is_no_grid_is_a_row_that_says_so():
     row = check_grid("case40")
     assert not row.holds
-    assert "case40: expected rogers, tr18" in row.line()
+    assert "case40: neither a grid file nor a net" in row.line()
