@@ -43,13 +43,13 @@ class Options:
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     physics: Literal["full", "reduced"] = "reduced"
     """Simulator that candidates are played in; what is found is judged in the full one."""
-    scenario: str = "training"
-    """Training distribution the episodes come from."""
-    n_intervals: int = 300
+    scenario: str = "training_energy"
+    """Training distribution the episodes come from; that of the default begins with batteries of any charge."""
+    n_intervals: int = 400
     """Length of an episode while tuning."""
     candidates: int = 24
     """Candidates of a generation."""
-    seeds: int = 8
+    seeds: int = 16
     """Episodes a candidate plays in a generation."""
     generations: int | None = None
     """Generations of each baseline; by default enough for its number of parameters."""

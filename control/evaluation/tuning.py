@@ -45,10 +45,10 @@ GENERATIONS = {
     "agc_forecast": 25,
     "area_agc": 30,
     "local_pi": 45,
-    "linear": 160,
-    "linear_extended": 160,
-    "linear_bess": 80,
-    "linear_memory": 180,
+    "linear": 250,
+    "linear_extended": 250,
+    "linear_bess": 100,
+    "linear_memory": 250,
 }
 REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
+from cases.arrays import FloatArray
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
 from control.plants.gas_turbine import GasTurbineParameters
@@ -88,6 +91,7 @@ class ScenarioConfig:
     demand_response: DemandResponseParameters = field(default_factory=DemandResponseParameters)
     soc_start_min: float = 0.3
     soc_start_max: float = 0.7
+    soc_start_alike: bool = False  # one state of charge for all batteries of an episode, not one for each
 
     def __post_init__(self) -> None:
         def need(condition: bool, name: str, expected: str) -> None:
@@ -166,6 +170,11 @@ class ScenarioConfig:
     def duration_s(self) -> float:
         """Length of an episode."""
         return self.n_intervals * self.interval_s
+
+    def draw_soc(self, generator: np.random.Generator, n_battery: int) -> FloatArray:
+        """States of charge that an episode begins with, [bess]."""
+        drawn = generator.uniform(self.soc_start_min, self.soc_start_max, n_battery)
+        return np.repeat(drawn[:1], n_battery) if self.soc_start_alike else drawn
 
     def frequency_model(self, published: SwingConfig) -> SwingConfig:
         """The frequency model of this scenario: the published grid's but for inertia, dead band and turbines' minimum.

@@ -280,7 +280,7 @@ class EpisodeBuilder:
         mark_s = self._mark_times(start_minute)
         white_dispatch = rng.standard_normal((len(mark_s), N_QUANTITY))
         n_battery = len(case.resource.of_kind("bess"))
-        soc_start = rng.uniform(config.soc_start_min, config.soc_start_max, n_battery)
+        soc_start = config.draw_soc(rng, n_battery)
         scada_key = int(rng.integers(0, 2**63))
 
         # Both from the samples around the episode: every quantity is a straight line between them.

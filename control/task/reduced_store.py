@@ -149,11 +149,10 @@ class EpisodeStore:
             if self.pool > 0:
                 first = self._first_of_pool(builders[env])
                 self.slot[env] = first + int(generator.integers(self.pool))
-                low, high = self._scenario.soc_start_min, self._scenario.soc_start_max
                 yield (
                     env,
                     self._pooled[self.slot[env]]._replace(
-                        soc_start=generator.uniform(low, high, self._n_battery),
+                        soc_start=self._scenario.draw_soc(generator, self._n_battery),
                         scada_key=int(generator.integers(0, 2**63)),
                     ),
                 )
