@@ -69,6 +69,7 @@ def photograph(options: Options) -> None:
 
     def keep(name: str, tab: Any) -> None:
         picture = io.BytesIO()
+        tab.evaluate("scrollTo(0, 0)")  # or what stays in view while one scrolls lies across the picture
         whole = Image.open(io.BytesIO(tab.screenshot(full_page=True))).convert("RGB")
         # By coverage: the few pixels of the colour scale keep their colours beside very many greys.
         whole.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(

@@ -44,8 +44,9 @@ class Frames(Traces):
     """All that the page shows of an interval, at its end; every array leads with [env].
 
     `bus_df_hz` and `vm_pu`, [bus], NaN and 0 at buses without voltage; `loading_percent` of rating A, [branch];
-    `branch_on`, [branch]; `machine_mw`, [machine]; `plant_mw`, outputs around schedule, [resource]; `charge`, state of
-    charge, [bess]. The environment must not begin anew by itself: its grid is read after the interval.
+    `branch_on`, [branch]; `machine_mw`, and `machine_on`, 0 where one is lost or stands still, [machine]; `plant_mw`,
+    outputs around schedule, [resource]; `charge`, state of charge, [bess]. The environment must not begin anew by
+    itself: its grid is read after the interval.
     """
 
     def measure(self, step: Step[Any]) -> Mapping[str, FloatArray]:
@@ -60,6 +61,7 @@ class Frames(Traces):
             "loading_percent": percent_of_rating_a(case, engine.s_from_mva, engine.s_to_mva),
             "branch_on": engine.branch_in_service.astype(np.float64),
             "machine_mw": grid.machine_mw.copy(),
+            "machine_on": (engine.machine_in_service & end.bus_live[:, case.machine.bus]).astype(np.float64),
             "plant_mw": end.resource_mw,
             "charge": end.utilisation[:, case.resource.of_kind("bess")],
         }
@@ -179,6 +181,7 @@ def _player(player: Player) -> dict[str, Any]:
             "vm": packed(record["vm_pu"][0].T, step=1e-4),
             "loading": packed(record["loading_percent"][0].T, step=0.1),
             "on": packed(record["branch_on"][0].T, step=1.0),
+            "running": packed(record["machine_on"][0].T, step=1.0),
             "machine": packed(record["machine_mw"][0].T, step=1.0),
             "plant": packed(record["plant_mw"][0].T, step=0.05),
             "charge": packed(record["charge"][0].T, step=1e-3),

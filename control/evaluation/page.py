@@ -108,6 +108,7 @@ def grid_data(case: Case, range_mw: FloatArray) -> dict[str, Any]:
             "offset": offset,
             "b_percent": _rounded(b_percent),
         },
+        "rated": any(basis != "assumed unlimited" for basis in branch.rating_basis),
         "least_b_percent": round(float(b_percent.min()), 1),
         "machine": {"name": list(case.machine.name)},
         "renewable": {"name": list(case.renewable.name)},

@@ -86,8 +86,7 @@ def frames_of(
                 bus_df_hz=df_hz[k],
                 loading_percent=record["loading_percent"][0, k],
                 branch_in_service=record["branch_on"][0, k] > 0.5,
-                machine_in_service=record["machine_mw"][0, k]
-                != 0.0,  # as on the page: lost ones send nothing
+                machine_in_service=record["machine_on"][0, k] > 0.5,
                 plant_mw=record["plant_mw"][0, k],
                 charge=record["charge"][0, k],
             )

@@ -96,7 +96,7 @@ const drawMap = (canvas, p) => {
       c.fillStyle = INK; const h = -v * R * 1.3;
       if (Number.isFinite(h)) c.fillRect(x + r + 1.5, y, 2.2, h);
     }
-    if (kind === "machine" && !(p.running ? p.running[row][t] > .5 : Math.abs(p.machine[row][t]) > 0)) cross(c, x, y, r, INK);
+    if (kind === "machine" && !(p.running[row][t] > .5)) cross(c, x, y, r, INK);
   }
   for (let b = 0; b < D.bus.x.length; b++) {
     const x = L.x(D.bus.x[b]), y = L.y(D.bus.y[b]), v = p[S.colour][b][t], live = p.vm[b][t] > 0;

@@ -212,3 +212,16 @@ def test_a_browser_shows_the_page_and_it_can_be_used(page, open_page):
     tab.click("#play")
     tab.wait_for_function("episode.t > 3", timeout=10_000)
     assert opened.is_quiet()
+
+
+def test_a_condenser_that_gives_no_power_is_not_crossed_out(tmp_path):
+    """Three of the five machines of case14 have PG = 0 in its table: they hold their voltage and are in service."""
+    path = tmp_path / "case14.html"
+    scenario = tmp_path / "short.toml"
+    scenario.write_text('base = "normal"\nn_intervals = 2\noutages_min = 0\n')
+    play_to_page(
+        path, resolve("do_nothing", learned), str(scenario), 7, case="case14", title="x", progress=Bar
+    )
+    arrays = data_of(path)["players"][0]["arrays"]
+    assert (unpacked(arrays["running"], 2) == 1.0).all()
+    assert np.count_nonzero(np.abs(unpacked(arrays["machine"], 2)[:, 0]) < 1.0) >= 3

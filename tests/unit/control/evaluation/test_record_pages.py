@@ -127,7 +127,7 @@ def test_a_browser_shows_a_response(response, open_page):
     tab.page.get_by_role("button", name="G9 lost").click()
     assert tab.page.inner_text("#clock") == "1.00 s"
     tab.page.fill("#find", "G9")
-    assert tab.page.inner_text("#chosen") == "Machine G9. lost"
+    assert tab.page.inner_text("#chosen") == "Machine G9. out of service"
     tab.page.evaluate("document.activeElement.blur()")
     tab.page.keyboard.press("Home")
     assert tab.page.inner_text("#chosen") == "Machine G9. in service"
