@@ -126,12 +126,13 @@ def tables(record: Record, episode: int = 0) -> dict[str, pd.DataFrame]:
         `renewable`, `plant`, `reactor` and `area`, each with `time_s`, the element's label and its columns.
 
     Raises:
-        ExportError: the record was made without `Everything`.
+        ExportError: the record was made without `Everything`, or has no such episode.
     """
     import pandas as pd
 
     if not record.elements:
         raise ExportError("the record holds no elements of the grid; play it with detail Everything")
+    _require_episode(record, episode)
     time_s = record.time_s(episode)
     n = len(time_s)
     found = {
@@ -153,6 +154,16 @@ def tables(record: Record, episode: int = 0) -> dict[str, pd.DataFrame]:
             columns[flag] = columns[flag] > 0.0
         found[table] = pd.DataFrame(columns)
     return found
+
+
+def _require_episode(record: Record, episode: int) -> None:
+    """The record has an episode of this number.
+
+    Raises:
+        ExportError: it has not.
+    """
+    if not 0 <= episode < len(record.seed):
+        raise ExportError(f"episode = {episode}, expected 0 to {len(record.seed) - 1}")
 
 
 def require_format(path: Path) -> None:
@@ -228,6 +239,7 @@ def net_at(record: Record, time_s: float, episode: int = 0) -> Any:
 
     if record.case is None:
         raise ExportError("the record holds no elements of the grid; play it with detail Everything")
+    _require_episode(record, episode)
     case, ends_s = record.case, record.time_s(episode)
     if not 0.0 <= time_s <= ends_s[-1]:
         raise ExportError(f"{time_s:g} s is outside the episode, expected 0 to {ends_s[-1]:g} s")

@@ -270,10 +270,15 @@ def rollout(
 
     Raises:
         ValueError: no seeds. RuntimeError: the episodes never end.
+        TypeError: seeds are no whole numbers.
         control.controllers.base.ControllerError: the controller has not both methods.
     """
     if len(seeds) == 0:
         raise ValueError("no seeds to play, expected at least one")
+    if (
+        np.asarray(seeds).dtype.kind not in "iu"
+    ):  # cut to whole ones, they would be of other episodes than they say
+        raise TypeError(f"seeds are of type {np.asarray(seeds).dtype}, expected whole numbers")
     require_controller(controller)
     pieces, n_env = [], environment.n_env
     for start in range(0, len(seeds), n_env):

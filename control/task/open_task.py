@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from cases.case import Case
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
-from control.scenario.task_grid import open_task_grid, published_case, published_series
+from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case, published_series
 from control.task.reward import RewardConfig
 from control.task.shield import ShieldConfig
 from control.task.task import Physics, Task
@@ -21,12 +22,12 @@ __all__ = ["make_task"]
 
 
 def make_task(
-    scenario: str | ScenarioConfig = "training",
+    scenario: str | Path | ScenarioConfig = "training",
     n_env: int = 1,
     seed: int = 0,
     observation: str = "default",
     *,
-    case: str | Case = "",
+    case: str | Path | Case = "",
     variant: str = "rogers",
     level: Level | None = None,
     swing: SwingConfig | None = None,
@@ -61,8 +62,19 @@ def make_task(
     Raises:
         ScenarioError: there is no such scenario, or it contradicts itself.
         CaseDataError: there is no such grid, or it cannot be played on.
-        ValueError: see `Task`.
+        ValueError: see `Task`; or a variant of the 68-bus system and another grid are named.
+        TypeError: the grid or the number of environments is none.
     """
+    if isinstance(n_env, bool) or not isinstance(n_env, int | np.integer):
+        raise TypeError(f"n_env = {n_env!r}, expected a whole number of at least 1")
+    if isinstance(scenario, Path):
+        scenario = str(scenario)
+    if isinstance(case, Path):
+        case = str(case)
+    if not isinstance(case, str | Case):
+        raise TypeError(f"case = {case!r}, expected a grid by its name or file, or a Case")
+    if case and variant != PUBLISHED:
+        raise ValueError(f"variant = {variant!r} is of the 68-bus system: leave it out beside case")
     if isinstance(case, str):
         case = open_task_grid(case).case if case else published_case(variant)
     if level is not None:

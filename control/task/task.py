@@ -215,6 +215,10 @@ class Task:
             ScenarioError: a seed is held out, and the batch plays a pool of training episodes.
         """
         if seeds is not None:
+            if np.ndim(seeds) != 1:
+                raise ValueError(
+                    f"seeds = {seeds!r}, expected one for each of the {self.n_env} environments, [env]"
+                )
             if len(seeds) != self.n_env:
                 raise ValueError(f"{len(seeds)} seeds for {self.n_env} environments, expected one each")
             if self._pool > 0:
@@ -373,9 +377,11 @@ class Task:
         """Continue from a state that `get_state` returned, also in another process.
 
         Raises:
-            ValueError: it is the state of another grid, scenario or number of environments.
+            ValueError: it is no state, or that of another grid, scenario or number of environments.
             ScenarioError: there is no such scenario any more.
         """
+        if not isinstance(state, Mapping) or not {"length", "loop"} <= set(state):
+            raise ValueError("this is no state of a task, expected what get_state returned")
         if (
             state.get("grid", self.case.identity) != self.case.identity
         ):  # those of earlier versions do not say

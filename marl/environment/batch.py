@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,12 +174,17 @@ class GridBatch:
         """
         self.task.set_state(state)
 
-    def _action_array(self, actions: Mapping[str, Float32Array]) -> FloatArray:
+    def _action_array(self, actions: Any) -> FloatArray:
         """Of all plants, [env, resource].
 
         Raises:
-            ActionError: a group is missing, no numbers are given, or a shape is wrong.
+            ActionError: a group is missing or unknown, no numbers are given, or a shape is wrong.
         """
+        if not isinstance(actions, Mapping):
+            names = ", ".join(group.name for group in self.groups)
+            raise ActionError(
+                f"actions are a {type(actions).__name__}, expected one array for each of {names}"
+            )
         task = self.task
         action = np.empty((task.n_env, task.case.n_resource))
         for group in self._groups:
@@ -186,13 +192,17 @@ class GridBatch:
                 raise ActionError(f"no action for group {group.name!r}, found {sorted(actions)}")
             given = actions[group.name]
             if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
-                given = numbers(given, f"actions of group {group.name!r}")  # type: ignore[assignment]
+                given = numbers(given, f"actions of group {group.name!r}")
             if given.shape != (task.n_env, group.n_agent, 1):
                 raise ActionError(
                     f"actions of group {group.name!r} have shape {given.shape}, "
                     f"expected {(task.n_env, group.n_agent, 1)}"
                 )
             action[:, self._shown[group.name]] = given[:, :, 0]
+        if len(actions) > len(self.groups):
+            known = [group.name for group in self.groups]
+            unknown = next(name for name in actions if name not in known)
+            raise ActionError(f"actions for {unknown!r}, which is no group, expected of {', '.join(known)}")
         return action
 
     def _by_group(self, seen: TaskObservation) -> Observation:
@@ -204,12 +214,12 @@ class GridBatch:
 
 
 def make_batch(
-    scenario: str | ScenarioConfig = "training",
+    scenario: str | Path | ScenarioConfig = "training",
     n_env: int = 1,
     seed: int = 0,
     observation: str = "default",
     *,
-    case: str | Case = "",
+    case: str | Path | Case = "",
     variant: str = "rogers",
     level: Level | None = None,
     swing: SwingConfig | None = None,
@@ -299,6 +309,8 @@ def numbers(given: Any, what: str) -> FloatArray:
         ActionError: it holds something else.
     """
     try:
+        if np.iscomplexobj(given):
+            given = str(given)  # is refused: numpy would drop the imaginary part
         return np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         raise ActionError(f"{what}: {given!r} is not a number or an array of numbers") from None

@@ -9,6 +9,7 @@ one too.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -43,12 +44,12 @@ class GridJointEnv(gymnasium.Env[Float32Array, Float32Array]):
 
     def __init__(
         self,
-        scenario: str | ScenarioConfig = "training",
+        scenario: str | Path | ScenarioConfig = "training",
         *,
         view: str = "agents",
         seed: int | None = None,
         observation: str = "default",
-        case: str | Case = "",
+        case: str | Path | Case = "",
         variant: str = "rogers",
         level: Level | None = None,
         swing: SwingConfig | None = None,

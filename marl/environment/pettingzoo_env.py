@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
@@ -51,11 +52,11 @@ class GridParallelEnv(ParallelEnv[str, Float32Array, Float32Array]):  # type: ig
 
     def __init__(
         self,
-        scenario: str | ScenarioConfig = "training",
+        scenario: str | Path | ScenarioConfig = "training",
         *,
         seed: int | None = None,
         observation: str = "default",
-        case: str | Case = "",
+        case: str | Path | Case = "",
         variant: str = "rogers",
         level: Level | None = None,
         swing: SwingConfig | None = None,

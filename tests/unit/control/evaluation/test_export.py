@@ -95,6 +95,8 @@ def test_what_cannot_be_exported_is_refused_in_words(record, tmp_path):
         write_tables(tmp_path / "x.xlsx", record)
     with pytest.raises(ExportError, match=r"99 s is outside the episode, expected 0 to 24 s"):
         record.net_at(99.0)
+    with pytest.raises(ExportError, match=r"episode = 9, expected 0 to \d"):
+        record.to_pandas(9)
     with pytest.raises(ExportError, match="play it with detail Everything"):
         replace(record, elements=(), case=None).to_pandas()
     try:

@@ -131,3 +131,10 @@ def test_each_episode_of_two_records_is_chosen_by_itself():
     found = record(1.0).either(record(2.0), np.array([False, True]))
     assert found.returns.tolist() == [3.0, 6.0]
     assert found["y"][:, 0, 0].tolist() == [1.0, 2.0]
+
+
+def test_seeds_that_are_no_whole_numbers_are_refused():
+    """Cut to whole ones they would be the seeds of other episodes than they say."""
+    for seeds in (np.array([1.5, 2.0]), [True], ["1"]):
+        with pytest.raises(TypeError, match="expected whole numbers"):
+            rollout(None, None, seeds)

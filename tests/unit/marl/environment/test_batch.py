@@ -344,6 +344,11 @@ def test_plants_without_a_range_are_out_of_service():
         (lambda a: a.update(bess=np.zeros((1, 5, 1))), "shape"),
         (lambda a: a.update(bess="up"), "not a number"),
         (lambda a: a.pop("dr"), "no action for group 'dr'"),
+        (
+            lambda a: a.update(wind=a["dr"]),
+            "actions for 'wind', which is no group, expected of bess, gas, dr",
+        ),
+        (lambda a: a.update(gas=a["gas"] + 1j), "not a number"),
     ],
 )
 def test_a_bad_action_is_refused_and_changes_nothing(two, spoil, message):
@@ -511,8 +516,40 @@ def test_unknown_options_are_refused():
         parallel_env(scenario=SHORT, render_mode="depth_array")
     with pytest.raises(ValueError, match="expected one of|no scenario|unknown"):
         make_batch("stormy", 1, check=False)
+    batch = make_batch(SHORT, 1, check=False)
     with pytest.raises(ValueError, match="2 seeds for 1"):
-        make_batch(SHORT, 1, check=False).reset(np.array([1, 2]))
+        batch.reset(np.array([1, 2]))
+    with pytest.raises(ValueError, match="seeds = 3, expected one for each of the 1 environments"):
+        batch.reset(3)
+    with pytest.raises(ValueError, match="no state of a task"):
+        batch.set_state({})
+    batch.reset()
+    for actions, kind in ((None, "NoneType"), (np.zeros((1, 20)), "ndarray")):
+        with pytest.raises(
+            ActionError, match=f"actions are a {kind}, expected one array for each of bess, gas, dr"
+        ):
+            batch.step(actions)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_env": 1.5}, TypeError, "n_env = 1.5, expected a whole number"),
+        ({"n_env": "2"}, TypeError, "n_env = '2', expected a whole number"),
+        ({"n_env": True}, TypeError, "n_env = True, expected a whole number"),
+        ({"case": 3}, TypeError, "case = 3, expected a grid by its name or file"),
+        ({"case": "case9", "variant": "tr18"}, ValueError, "variant = 'tr18' is of the 68-bus system"),
+    ],
+)
+def test_what_is_no_grid_or_number_of_environments_is_told(options, error, message):
+    with pytest.raises(error, match=message):
+        make_batch(SHORT, check=False, **options)
+
+
+def test_files_may_be_paths(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text('base = "normal"\nn_intervals = 7\n')
+    assert make_batch(path, check=False).scenario.n_intervals == 7
 
 
 def test_a_copied_batch_staggers_its_episodes_as_the_original_does():
