@@ -101,17 +101,6 @@ HELD_OUT: dict[str, SeedRange] = {
 VALIDATION_SEEDS = SeedRange(first=FIRST_HELD_OUT_SEED - 1_000, count=1_000)
 
 
-def held_out_seeds(suite: str) -> IntArray:
-    """Seeds of a suite, for evaluation only.
-
-    Raises:
-        ScenarioError: there is no such suite.
-    """
-    if suite not in HELD_OUT:
-        raise ScenarioError(f"no held-out seeds for {suite!r}, expected one of {', '.join(HELD_OUT)}.")
-    return HELD_OUT[suite].seeds
-
-
 def require_training_seed(seed: int) -> None:
     """Refuse a seed that belongs to the evaluation.
 

@@ -29,26 +29,18 @@ import numpy.typing as npt
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
-from control.scenario.config import ScenarioConfig, ScenarioError
+from control.scenario.config import ScenarioConfig
 from control.scenario.episode import Episode, EpisodeBuilder
-from control.scheduling.voltage import next_reactor_share
+from control.task.followed_grid import FollowedGrid, Service, Solved, Switching
 from control.task.staged_loop import StagedLoop
-from grid_model.dynamics.bus_frequency import machine_reactance_pu
-from grid_model.dynamics.coherency import SwingTopology, swing_topology
-from grid_model.dynamics.events import Event
-from grid_model.dynamics.governor import unit_limits_mw
+from grid_model.dynamics.coherency import SwingTopology
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.kernels.structs import placement_of
-from grid_model.kernels.synchronising import spring_stiffness, synchronising_matrix
-from grid_model.power_flow.newton import NewtonEngine
 from grid_model.reduced.losses import LinearNetwork
 from grid_model.reduced.sensitivity import sensitivity_at
 
 __all__ = ["EpisodeReducer", "ReducedEpisode", "Segment"]
 
 ComplexArray = npt.NDArray[np.complex128]
-
-FASTEST_TURN = 1.0  # rad of the fastest mode in a step: the leapfrog is stable below 2
 
 
 class Segment(NamedTuple):
@@ -90,43 +82,6 @@ class ReducedEpisode:
     keep: FloatArray  # share of its governors that each group keeps, [switching, group]
 
 
-class _Switching(NamedTuple):
-    """Something is switched."""
-
-    at: float  # intervals since the start
-    event: Event | None  # None: the machines are dispatched anew
-    share: FloatArray  # of each machine in the schedule from then on, [machine]
-
-
-@dataclass
-class _Service:
-    """What is in service, while an episode is followed."""
-
-    branch: BoolArray  # [branch]
-    machine: BoolArray  # not tripped, [machine]
-    share: FloatArray  # in the schedule, [machine]
-    reactor_share: FloatArray  # [reactor]
-    load_step_mw: FloatArray  # so far, [load]
-
-    @property
-    def running(self) -> BoolArray:
-        """Machines that turn, [machine]."""
-        return self.machine & (self.share > 0.0)
-
-    @property
-    def elements_out(self) -> int:
-        """Circuits and machines that are not, though they are in the schedule."""
-        return int(np.count_nonzero(~self.branch) + np.count_nonzero(~self.machine & (self.share > 0.0)))
-
-
-class _Solved(NamedTuple):
-    """An AC power flow."""
-
-    v_pu: ComplexArray  # [bus]
-    q_mvar: FloatArray  # of the machines, [machine]
-    losses_mw: float
-
-
 class _Stretch(NamedTuple):
     """What happens between two switchings, both ends included."""
 
@@ -159,21 +114,14 @@ class EpisodeReducer:
             raise ValueError("level = 'machine' with physics = 'reduced', expected 'area' or 'system'")
         self.case, self.scenario = case, scenario
         self._loop = StagedLoop(case, series, scenario, 1, swing=swing, check=False)
-        self._engine = NewtonEngine(case, 1, check=False)
         grid = self._loop.grid
         self.config = grid.config
         self._group: IntArray = grid.group_of_machine
         self.n_group = int(self._group.max()) + 1
         self.machine_order = np.argsort(self._group, kind="stable")
         self.group_of_sorted: IntArray = self._group[self.machine_order]
-        self._v_reference_pu = self._engine.v_pu[0].copy()
-        nothing = np.zeros((1, case.n_bus), dtype=np.complex128)
-        self._q_reference_mvar: FloatArray = self._engine.machine_power(nothing)[0].imag.copy()
-        self._kept: dict[bytes, SwingTopology] = {}
-        self._p_min_mw, self._p_max_mw = unit_limits_mw(case.machine, self.config.governor)
-        self._member = (self._group[:, None] == np.arange(self.n_group)).astype(np.float64)
         self._mvar_per_mw = self._loop.plan.mvar_per_mw
-        self._inertia_share = 1.0  # of the present episode
+        self._grid = FollowedGrid(case, self.config, self._group, scenario.name, self._mvar_per_mw)
 
     @property
     def builder(self) -> EpisodeBuilder:
@@ -198,17 +146,17 @@ class EpisodeReducer:
         loop.reset(np.array([0]), [generator])
         episode, engine = loop.episode[0], loop.grid.engine
         assert episode is not None
-        self._inertia_share = float(loop.grid.topology.inertia_share[0])
+        self._grid.inertia_share = float(loop.grid.topology.inertia_share[0])
         load_mw, renewable_mw, schedule_mw, committed_share, redispatched = loop.exogenous(0)
         n_time, n_group = len(load_mw), self.n_group
-        service = _Service(
+        service = Service(
             branch=np.ones(case.n_branch, dtype=np.bool_),
             machine=np.ones(case.n_machine, dtype=np.bool_),
             share=committed_share[0],
             reactor_share=engine.reactor_share[0].copy(),
             load_step_mw=np.zeros(case.n_load),
         )
-        solved = _Solved(engine.v_pu[0].copy(), loop.grid.machine_mvar[0].copy(), 0.0)
+        solved = Solved(engine.v_pu[0].copy(), loop.grid.machine_mvar[0].copy(), 0.0)
         accelerating_mw, drawn_mw = np.zeros((n_time, n_group)), np.zeros((n_time, n_group))
         damping, curtailable_mw = np.zeros((n_time, n_group)), np.zeros((n_time, n_group))
         room_up_mw, room_down_mw = np.zeros((n_time, case.n_machine)), np.zeros((n_time, case.n_machine))
@@ -222,7 +170,7 @@ class EpisodeReducer:
         for index in range(len(switchings) + 1):
             following = switchings[index] if index < len(switchings) else None
             end = float(n_time - 1) if following is None else following.at
-            found, running = self._topology(service), service.running
+            found, running = self._grid.topology(service), service.running
             whole = np.arange(int(np.floor(begin)) + 1, int(np.ceil(end)))
             points = np.concatenate([[begin], whole, [end]])
             powers = (_at(load_mw, points), _at(renewable_mw, points), _at(schedule_mw, points))
@@ -240,12 +188,12 @@ class EpisodeReducer:
                 (load_mw + load_step_mw)[span] @ by_load
             )
             curtailable_mw[span] = renewable_mw[span] @ found.impact_share[case.renewable.bus]
-            room_up_mw[span], room_down_mw[span] = self._rooms(schedule_mw[span], service, found)
+            room_up_mw[span], room_down_mw[span] = self._grid.rooms(schedule_mw[span], service, found)
             elements_out[span] = service.elements_out
             if following is None:
                 break
             before.append(a_mw)
-            gain = (found.governor_share * service.share * running) @ self._member
+            gain = (found.governor_share * service.share * running) @ self._grid.member
             event, met = following.event, found.impact_share
             if event is not None and event.kind == "load_step":
                 service.load_step_mw = service.load_step_mw.copy()
@@ -254,16 +202,18 @@ class EpisodeReducer:
             elif event is not None:
                 which = service.branch if event.kind.startswith("branch") else service.machine
                 which[event.index] = event.kind.endswith("_in")
-            then, solved, away_pu = self._switch(service, running, following, stretch, solved)
+            then, solved, away_pu = self._grid.switch(
+                service, running, following, stretch.load_mw, stretch.injection_mw, solved
+            )
             a_mw = a_mw - then * stretch.delivered
             jumps.append(away_pu @ stretch.weight_mw_per_pu)
-            now = self._topology(service)
+            now = self._grid.topology(service)
             due_mw = _at(schedule_mw, np.array([end]))[0]
             gone, come = running & ~service.running, service.running & ~running
             a_mw = a_mw - (due_mw * gone) @ now.impact_share[case.machine.bus]
             a_mw = a_mw + (due_mw * come) @ met[case.machine.bus]
             after.append(a_mw)
-            gain_now = (now.governor_share * service.share * service.running) @ self._member
+            gain_now = (now.governor_share * service.share * service.running) @ self._grid.member
             keeps.append(np.minimum(1.0, gain_now / np.maximum(gain, 1e-12)))
             begin = end
         at = np.array([s.at for s in switchings])
@@ -296,9 +246,9 @@ class EpisodeReducer:
         load_mw: FloatArray,
         renewable_mw: FloatArray,
         schedule_mw: FloatArray,
-        service: _Service,
+        service: Service,
         found: SwingTopology,
-        solved: _Solved,
+        solved: Solved,
         dt_s: float,
     ) -> tuple[Segment, _Stretch]:
         """From one switching to the next, powers at its points given, [point, x]."""
@@ -330,16 +280,13 @@ class EpisodeReducer:
         by_mvar = sensitivity.voltage_pu_per_mvar.T @ weight
         elec_mw = load_mw @ phi[case.load.bus] - renewable_mw @ phi[case.renewable.bus]
         elec_mw += loss_mw @ by_branch + more_mw[:, None] * delivered
-        line_mw = schedule_mw @ self._member - elec_mw
+        line_mw = schedule_mw @ self._grid.member - elec_mw
         bus = case.resource.bus
         segment = Segment(
-            inertia_mws_per_hz=(
-                found.machine_inertia_mws_per_hz * service.share * running * self._inertia_share
-            )
-            @ self._member,
-            rate_mw_per_s=self.config.governor.rate_mw_per_s * (gain @ self._member),
+            inertia_mws_per_hz=self._grid.inertia_mws_per_hz(found, service),
+            rate_mw_per_s=self.config.governor.rate_mw_per_s * (gain @ self._grid.member),
             gain_mw_per_hz=self.config.governor.gain_mw_per_hz * gain,
-            stiffness_mw_per_rad=self._stiffness(found, service, solved, dt_s),
+            stiffness_mw_per_rad=self._grid.stiffness(found, service, solved, dt_s),
             plant_share=phi[bus] * (1.0 - sensitivity.losses_mw_per_mw[bus])[:, None],
             plant_relief=by_mw[bus],
             bus_frequency=found.bus_frequency,
@@ -352,50 +299,6 @@ class EpisodeReducer:
             weight,
             delivered,
         )
-
-    def _switch(
-        self,
-        service: _Service,
-        was_running: BoolArray,
-        switching: _Switching,
-        stretch: _Stretch,
-        solved: _Solved,
-    ) -> tuple[float, _Solved, FloatArray]:
-        """AC power flows before and after; service changes to what the dispatch asks for.
-
-        Returns:
-            How much the losses jump [MW], the power flow after, and how the voltages jump [pu], [bus].
-        """
-        case, engine = self.case, self._engine
-        demand = np.zeros(case.n_bus)
-        np.add.at(demand, case.load.bus, stretch.load_mw * self._mvar_per_mw)
-        injection = (stretch.injection_mw - 1j * demand)[None]
-        event = switching.event
-
-        def solve(machine: BoolArray, branch: BoolArray) -> float:
-            engine.set_topology(0, branch, machine)
-            engine.set_reactors(0, service.reactor_share)
-            engine.solve(injection)
-            return float((engine.s_from_mva + engine.s_to_mva).real.sum())
-
-        branch_was = service.branch
-        if event is not None and event.kind.startswith("branch"):
-            branch_was = service.branch.copy()
-            branch_was[event.index] = not service.branch[event.index]
-        engine.start_at(np.array([0]), solved.v_pu)
-        before_mw = solve(was_running, branch_was)
-        v_before = np.abs(engine.v_pu[0])
-        if event is None:
-            service.share = switching.share
-            service.reactor_share = next_reactor_share(
-                service.reactor_share, np.abs(engine.v_pu[0, case.reactor.bus])
-            )
-        after_mw = solve(service.running, service.branch)
-        q_mvar = engine.machine_power(injection)[0].imag.copy()
-        found = _Solved(engine.v_pu[0].copy(), q_mvar, after_mw)
-        if not engine.converged[0]:
-            return 0.0, solved, np.zeros(case.n_bus)
-        return after_mw - before_mw, found, np.abs(found.v_pu) - v_before
 
     def _follow_voltage(
         self,
@@ -449,88 +352,17 @@ class EpisodeReducer:
 
     def _switchings(
         self, episode: Episode, redispatched: BoolArray, committed_share: FloatArray
-    ) -> list[_Switching]:
+    ) -> list[Switching]:
         """What is switched in an episode, in order of time."""
         found = [
-            _Switching(float(k), None, committed_share[k]) for k in np.flatnonzero(redispatched[:-1]).tolist()
+            Switching(float(k), None, committed_share[k]) for k in np.flatnonzero(redispatched[:-1]).tolist()
         ]
         dt_s = self.config.dt_s
         for event in episode.events:
             at = round(event.time_s / dt_s) * dt_s / self.scenario.interval_s
             if at < len(redispatched) - 1:
-                found.append(_Switching(at, event, committed_share[0]))
+                found.append(Switching(at, event, committed_share[0]))
         return sorted(found, key=lambda s: s.at)
-
-    def _topology(self, service: _Service) -> SwingTopology:
-        """What is in service as the frequency model knows it.
-
-        Raises:
-            ScenarioError: the grid is cut apart.
-        """
-        running = service.running
-        key = service.branch.tobytes() + running.tobytes()
-        found = self._kept.get(key)
-        if found is None:
-            found = swing_topology(
-                self.case,
-                self.config,
-                self._group,
-                self.n_group,
-                self._v_reference_pu,
-                self._q_reference_mvar,
-                service.branch,
-                running,
-                np.ones(self.case.n_bus, dtype=np.bool_),
-            )
-            if np.any(found.island != 0):
-                raise ScenarioError(
-                    f"scenario {self.scenario.name!r}: its events cut the grid apart, expected one island for "
-                    "physics = 'reduced'"
-                )
-            self._kept[key] = found
-        return found
-
-    def _rooms(
-        self, schedule_mw: FloatArray, service: _Service, found: SwingTopology
-    ) -> tuple[FloatArray, FloatArray]:
-        """Headroom of each machine's governor up and down [MW], two arrays [time, machine]."""
-        governor, on = self.config.governor, service.running
-        if governor.headroom_up_mw is not None and governor.headroom_down_mw is not None:
-            share = np.tile(found.governor_share * service.share * on, (len(schedule_mw), 1))
-            return share * governor.headroom_up_mw, share * governor.headroom_down_mw
-        up_mw = np.maximum(self._p_max_mw * service.share - schedule_mw, 0.0) * on
-        return up_mw, np.maximum(schedule_mw - self._p_min_mw * service.share, 0.0) * on
-
-    def _stiffness(self, found: SwingTopology, service: _Service, solved: _Solved, dt_s: float) -> FloatArray:
-        """T at a power flow; modes that a step cannot follow are slowed down to what it can, [group, group].
-
-        They are fast because a group is light, and hold it to the others either way.
-        """
-        case = self.case
-        spring = np.empty(case.n_branch + case.n_machine)
-        spring_stiffness(
-            solved.v_pu,
-            solved.q_mvar,
-            service.running,
-            found.spring_pu,
-            1.0 / machine_reactance_pu(case),
-            placement_of(case, found.machine_group[None]),
-            case.base_mva,
-            spring,
-        )
-        matrix = np.empty((self.n_group, self.n_group))
-        synchronising_matrix(spring, found.angle_sensitivity, matrix)
-        inertia = (
-            found.machine_inertia_mws_per_hz * service.share * service.running * self._inertia_share
-        ) @ self._member
-        root = np.sqrt(np.where(inertia > 0.0, inertia, 1.0))
-        square, mode = np.linalg.eigh(2.0 * np.pi * matrix / np.outer(root, root))
-        most = (FASTEST_TURN / dt_s) ** 2
-        if square[-1] <= most:
-            return matrix
-        kept = np.minimum(square, most)
-        slowed: FloatArray = (mode * kept) @ mode.T * np.outer(root, root) / (2.0 * np.pi)
-        return slowed
 
 
 def _at(values: FloatArray, at: FloatArray) -> FloatArray:

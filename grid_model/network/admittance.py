@@ -10,7 +10,7 @@ where a phase shifter's t is complex; what else a `BranchTable` may hold of a ci
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BranchAdmittance:
+class BranchAdmittance(NamedTuple):
     """Two-port admittances on Case.base_mva, every array [branch]."""
 
     from_bus: IntArray
@@ -41,18 +40,13 @@ class BranchAdmittance:
     y_tt_pu: ComplexArray
 
 
-def branch_admittance(case: Case, tap: FloatArray | None = None) -> BranchAdmittance:
-    """Two-port admittances of all rated circuits of a case.
-
-    Args:
-        case: the grid.
-        tap: ratios in place of the case's, [branch].
-    """
+def branch_admittance(case: Case) -> BranchAdmittance:
+    """Two-port admittances of all rated circuits of a case."""
     branch = case.branch
     z_pu = branch.r_pu + 1j * branch.x_pu
     series = np.complex128(1.0) / z_pu
     back = series if not np.any(branch.asymmetry_pu) else np.complex128(1.0) / (z_pu + branch.asymmetry_pu)
-    ratio: ComplexArray = (branch.tap if tap is None else tap).astype(np.complex128)
+    ratio: ComplexArray = branch.tap.astype(np.complex128)
     if np.any(branch.shift_rad):
         ratio = ratio * np.exp(1j * branch.shift_rad)
     charging = 0.5j * branch.b_pu
@@ -103,12 +97,7 @@ def branch_flows(
     rows: IntArray,
     v_pu: ComplexArray,
     in_service: BoolArray,
-    from_bus: IntArray,
-    to_bus: IntArray,
-    y_ff_pu: ComplexArray,
-    y_ft_pu: ComplexArray,
-    y_tf_pu: ComplexArray,
-    y_tt_pu: ComplexArray,
+    admittance: BranchAdmittance,
     base_mva: float,
     s_from_mva: ComplexArray,
     s_to_mva: ComplexArray,
@@ -121,16 +110,14 @@ def branch_flows(
         rows: environments whose flows are computed, [n].
         v_pu: bus voltages, [env, bus].
         in_service: circuits in service, [env, branch].
-        from_bus: position of the bus at each circuit's beginning, [branch].
-        to_bus: position of the bus at its end, [branch].
-        y_ff_pu: as in `BranchAdmittance`, on base_mva, [branch].
-        y_ft_pu: likewise.
-        y_tf_pu: likewise.
-        y_tt_pu: likewise.
+        admittance: of the circuits, on base_mva.
         base_mva: base of the per-unit system [MVA].
         s_from_mva: filled in for these environments, [env, branch].
         s_to_mva: filled in for these environments, [env, branch].
     """
+    from_bus, to_bus = admittance.from_bus, admittance.to_bus
+    y_ff_pu, y_ft_pu = admittance.y_ff_pu, admittance.y_ft_pu
+    y_tf_pu, y_tt_pu = admittance.y_tf_pu, admittance.y_tt_pu
     n_branch = in_service.shape[1]
     for e in rows:
         for k in range(n_branch):

@@ -146,12 +146,6 @@ class BatchSolver:
             self._net,
         )
 
-    def set_two_ports(self, env: int, two_ports: TwoPorts) -> None:
-        """Give one environment other admittances (ratios, say) between the same buses; `switch` has to follow."""
-        if len(self._branch_y) < len(self._net):
-            self._branch_y = np.repeat(self._branch_y, len(self._net), axis=0)
-        self._branch_y[env // N_LANE, :, env % N_LANE] = two_ports.rows()
-
     def regulate(self, rows: IntArray, bus: IntArray, given: BoolArray) -> None:
         """Let machines' buses hold their voltages or have their reactive powers given; `switch` lets all hold again.
 

@@ -350,17 +350,11 @@ class PowerFlowEngine:
             update(self._all, np.concatenate([coarse, (values - coarse).astype(np.float32)]))
 
     def _update_flows(self, envs: IntArray) -> None:
-        y = self._admittance
         branch_flows(
             envs,
             self.v_pu,
             self.branch_in_service,
-            y.from_bus,
-            y.to_bus,
-            y.y_ff_pu,
-            y.y_ft_pu,
-            y.y_tf_pu,
-            y.y_tt_pu,
+            self._admittance,
             self.case.base_mva,
             self.s_from_mva,
             self.s_to_mva,

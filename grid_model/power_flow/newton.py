@@ -30,14 +30,9 @@ COLLAPSED_PU = 0.5  # no bus of a healthy published state is below
 MAX_ITERATION = 15  # a warm start needs 2 or 3, a cold one 5
 
 
-def two_ports(case: Case, tap: FloatArray | None = None) -> TwoPorts:
-    """Circuits of a case as two-ports.
-
-    Args:
-        case: the grid.
-        tap: ratios in place of the case's, [branch].
-    """
-    y = branch_admittance(case, tap)
+def two_ports(case: Case) -> TwoPorts:
+    """Circuits of a case as two-ports."""
+    y = branch_admittance(case)
     return TwoPorts(
         from_bus=y.from_bus,
         to_bus=y.to_bus,
@@ -275,11 +270,6 @@ class NewtonEngine:
         """What these shares of the reactors are as admittances to ground, [..., reactor]."""
         shunt_pu = -1j * share * self.case.reactor.q_mvar / self.case.base_mva
         return shunt_pu.astype(np.complex128, copy=False)
-
-    def set_taps(self, env: int, tap: FloatArray) -> None:
-        """Set the ratio of every circuit of one environment, [branch]; 1 for lines."""
-        self._solver.set_two_ports(env, two_ports(self.case, tap))
-        self._switch(env)
 
     def hold_voltages(self, env: int, holds: bool, vm_pu: FloatArray) -> None:
         """Let the machines of one environment hold these voltages, or send out the reactive power they are given.

@@ -480,19 +480,13 @@ def _after(in_service: BoolArray, outage: int | None) -> BoolArray:
 
 def _flows(case: Case, v_pu: ComplexArray, in_service: BoolArray) -> FloatArray:
     """Apparent power of every circuit, larger end [MVA], shape [outage, branch]."""
-    y = branch_admittance(case)
     s_from = np.empty(in_service.shape, dtype=np.complex128)
     s_to = np.empty(in_service.shape, dtype=np.complex128)
     branch_flows(
         np.arange(len(in_service)),
         v_pu,
         in_service,
-        y.from_bus,
-        y.to_bus,
-        y.y_ff_pu,
-        y.y_ft_pu,
-        y.y_tf_pu,
-        y.y_tt_pu,
+        branch_admittance(case),
         case.base_mva,
         s_from,
         s_to,

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.probe import random_actions, steps_s, zoo_steps_s
 from cases.series import load_series
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from grid_model.network.pandapower_net import build_network
 from grid_model.power_flow.oracle import solve_with_pandapower
 from marl.environment.batch import GridBatch, make_batch

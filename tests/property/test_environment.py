@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cases.ieee68 import load_ieee68
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
 from marl.sampling.workers import WorkerBatch

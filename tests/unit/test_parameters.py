@@ -10,7 +10,6 @@ MOST = 9  # parameters in order; of a dozen arrays of one type two are soon in e
 # Of other ways to pass them, with the reason why these have more.
 EXCEPTIONS = {
     "control/plants/battery.py:limit_battery": 11,  # eleven numbers of one formula, all of them scalars
-    "grid_model/network/admittance.py:branch_flows": 12,  # belongs to the power flow's engine
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cases.ieee68 import load_ieee68
-from control.scenario.episode import read_scenario
+from control.scenario.file import read_scenario
 from control.scenario.suites import VALIDATION_SEEDS
 from marl.config.presets import recommended
 from marl.config.training import from_dict

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from marl.environment.pettingzoo_env import parallel_env
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "environment.md").read_text(encoding="utf-8")

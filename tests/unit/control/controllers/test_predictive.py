@@ -34,7 +34,7 @@ from control.evaluation.rollout import rollout
 from control.evaluation.suite_runner import table_text
 from control.plants.battery import S_PER_H
 from control.plants.fleet_state import BESS, DR, GAS
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from control.task.reward import RewardConfig
 from marl.environment.batch import make_batch
 

@@ -16,7 +16,7 @@ from control.evaluation.feasibility import (
 )
 from control.evaluation.grid_record import ByPlant, Figures, limit_violations, return_by_terms
 from control.evaluation.rollout import rollout
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
 

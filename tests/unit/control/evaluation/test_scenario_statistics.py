@@ -11,7 +11,7 @@ from cases.series import load_series
 from control.evaluation import scenario_statistics as statistics
 from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from control.task.closed_loop import ClosedLoop
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.load_model import load_model

@@ -13,7 +13,7 @@ import evaluate
 from cases.ieee68 import load_ieee68
 from control.evaluation import video
 from control.evaluation.video import VideoError, require_video, write_video
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from grid_model.picture.moving_picture import GridState, MovingPicture
 from marl.environment.gymnasium_env import joint_env
 from marl.environment.pettingzoo_env import parallel_env

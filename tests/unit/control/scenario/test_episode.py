@@ -13,24 +13,19 @@ from cases.case import Case
 from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
 from control.plants.fleet_state import DR, GAS
-from control.scenario.episode import (
+from control.scenario.config import ScenarioConfig, ScenarioError
+from control.scenario.episode import Episode, EpisodeBuilder
+from control.scenario.exogenous import between_knots
+from control.scenario.file import read_scenario, scenario_named
+from control.scenario.fleet_sizing import fleet_of
+from control.scenario.suites import (
     FIRST_HELD_OUT_SEED,
     HELD_OUT,
     SCENARIOS,
     VALIDATION_SEEDS,
-    Episode,
-    EpisodeBuilder,
-    ScenarioConfig,
-    ScenarioError,
-    _at,
-    build_episode,
-    held_out_seeds,
-    read_scenario,
+    event_words,
     require_training_seed,
-    scenario_named,
 )
-from control.scenario.fleet_sizing import fleet_of
-from control.scenario.suites import event_words
 from control.telemetry.forecast import ForecastConfig
 from control.telemetry.scada import ScadaConfig
 from grid_model.dynamics.events import DisturbanceError, Event
@@ -69,7 +64,7 @@ def losses_mw(p_load: FloatArray, p_renewable: FloatArray, p_machine: FloatArray
 
 
 def build(case: Case, series: Series, config: ScenarioConfig, seed: int) -> Episode:
-    return build_episode(case, series, config, np.random.default_rng(seed), losses_mw)
+    return EpisodeBuilder(case, series, config).build(np.random.default_rng(seed), losses_mw)
 
 
 def imbalance_mw(episode: Episode) -> FloatArray:
@@ -405,7 +400,7 @@ def test_suites_are_what_they_are_defined_to_be() -> None:
 
 
 def test_seeds_of_suites_are_held_out_and_apart() -> None:
-    sizes = {name: len(held_out_seeds(name)) for name in ("normal", "n1", "renewable_ramp", "shift")}
+    sizes = {name: len(HELD_OUT[name].seeds) for name in ("normal", "n1", "renewable_ramp", "shift")}
     assert sizes == {"normal": 100, "n1": 50, "renewable_ramp": 30, "shift": 50}
     everything = np.concatenate([seeds.seeds for seeds in HELD_OUT.values()])
     assert len(set(everything)) == len(everything)
@@ -623,7 +618,7 @@ def test_straight_lines_between_knots_are_those_of_numpy():
     time_s = np.sort(rng.uniform(knot_s[0], knot_s[-1], 200))
     expected = np.column_stack([np.interp(time_s, knot_s, column) for column in values.T])
     # Two ways to weigh two numbers of order one.
-    np.testing.assert_allclose(_at(time_s, knot_s, values), expected, rtol=0.0, atol=1e-14)
+    np.testing.assert_allclose(between_knots(time_s, knot_s, values), expected, rtol=0.0, atol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def test_after_its_dynamics_an_episode_is_that_of_the_same_generator():
     np.testing.assert_array_equal(other.p_renewable_mw, one.p_renewable_mw)
     np.testing.assert_array_equal(other.p_load_mw, one.p_load_mw)
     np.testing.assert_array_equal(other.p_schedule_mw, one.p_schedule_mw)
-    np.testing.assert_array_equal(builder._capacity_mw, CASE.renewable.p_max_mw)  # itself it is as before
+    np.testing.assert_array_equal(
+        builder.powers.capacity_mw, CASE.renewable.p_max_mw
+    )  # itself it is as before
 
 
 def test_the_full_simulator_plays_each_environment_with_its_own():

@@ -8,7 +8,7 @@ import pytest
 from cases.ieee68 import load_ieee68
 from cases.series import load_series
 from control.evaluation.grid_record import KINDS
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from control.task.closed_loop import ClosedLoop
 from control.task.limits import FrequencyLimits
 from grid_model.dynamics.events import Event

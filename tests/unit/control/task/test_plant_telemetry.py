@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from control.task.layout import OBSERVATION_SIZE, OWN_DF, OWN_LOAD, OWN_OUTPUT, UTILISATION
 from control.task.open_task import make_task
 from control.task.plant_telemetry import MESSAGE_SIZE

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from control.scenario.config import ScenarioError
-from control.scenario.suites import SCENARIOS, held_out_seeds
+from control.scenario.suites import HELD_OUT, SCENARIOS
 from control.task.open_task import make_task
 from control.task.reduced_loop import ReducedError
 from control.task.reduced_store import POOL_SEEDS
@@ -130,7 +130,7 @@ def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
     bess = task.loop.fleet.bess
     assert not np.any(task.loop.resources.energy_mwh[:, bess] == first[:, bess])
     with pytest.raises(ScenarioError, match="not a training seed"):
-        task.reset(held_out_seeds("normal")[:3])
+        task.reset(HELD_OUT["normal"].seeds[:3])
     with pytest.raises(ValueError, match="with 'reduced' alone"):
         make_task(SHORT, 1, check=False, pool=2)
     # The episode of a pool is that of its seed in the full simulator.

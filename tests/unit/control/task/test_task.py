@@ -11,8 +11,7 @@ from cases.ieee68 import load_ieee68
 from cases.series import NOMINAL_LOAD_MW
 from control.plants.gas_turbine import GasTurbineParameters
 from control.scenario.config import ScenarioError
-from control.scenario.episode import SCENARIOS
-from control.scenario.suites import N1
+from control.scenario.suites import N1, SCENARIOS
 from control.task.action import ActionError
 from control.task.description import TaskDescription, mean_load_share
 from control.task.draws import checked_seed

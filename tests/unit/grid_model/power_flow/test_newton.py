@@ -395,23 +395,3 @@ def test_a_solution_is_started_from_as_it_is_and_stays(engine):
     np.testing.assert_array_equal(engine.s_from_mva, flows)
     assert engine.solve(injection).all()
     assert engine.iterations.max() == 0
-
-
-def test_ratios_of_one_environment_are_its_own(engine):
-    """Taps set in the middle of a batch, alone in its block or gathered with others: a grid built with them says so."""
-    rng = np.random.default_rng(8)
-    case = with_taps(CASE, rng)
-    everything = (np.ones(CASE.n_branch, np.bool_), np.ones(CASE.n_machine, np.bool_))
-    batch, built = NewtonEngine(CASE, 12, check=False), NewtonEngine(case, 1, check=False)
-    injection = load(batch, [(*everything, 0.0, 1.0)] * 12, range(12))
-    before = batch.v_pu.copy()
-    batch.set_taps(9, case.branch.tap)
-    for envs in (np.arange(12), np.array([9, 2, 5])):
-        batch.restore_voltages(before)
-        assert batch.solve(injection, envs).all()
-        np.testing.assert_allclose(
-            batch.v_pu[9], built.v_pu[0], rtol=0.0, atol=1e-8
-        )  # two starts, 1e-9 pu each
-        np.testing.assert_allclose(batch.s_to_mva[9], built.s_to_mva[0], rtol=0.0, atol=1e-4)
-        np.testing.assert_array_equal(batch.v_pu[2], batch.v_pu[5])
-        np.testing.assert_array_equal(batch.s_from_mva[2], batch.s_from_mva[5])

@@ -9,7 +9,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from cases.ieee68 import load_ieee68
 from control.plants.gas_turbine import GasTurbineParameters
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from control.task.limits import FrequencyLimits
 from grid_model.dynamics.events import Event
 from marl.environment.batch import ActionError, make_batch

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from control.scenario.episode import SCENARIOS
+from control.scenario.suites import SCENARIOS
 from marl.environment.batch import ActionError
 from marl.environment.gymnasium_env import joint_env
 from marl.environment.pettingzoo_env import parallel_env
