@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ from marl.storage.sequences import Unroll
 
 LOG_2_PI = math.log(2.0 * math.pi)
 
+Network = TypeVar("Network", StackedPerceptron, RecurrentNetwork)
+
 
 def log_density(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Of the normal distribution, component by component: -1/2 ((x - mu)/sigma)^2 - log sigma - 1/2 log 2 pi."""
@@ -39,8 +42,12 @@ def log_density(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 class GaussianActor(nn.Module):
     """Policy of the agents that share a head: one network for all of them, or one each; kinds differ in the mean."""
 
-    n_network: int
     log_std: nn.Parameter  # [network, action]
+
+    def __init__(self, net: nn.Module, n_network: int, action_size: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.net, self.n_network = net, n_network
+        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
 
     def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Mean actions of one step, and what is remembered after it.
@@ -72,28 +79,35 @@ class GaussianActor(nn.Module):
         return self.log_std.sum(dim=-1) + 0.5 * self.log_std.shape[-1] * (LOG_2_PI + 1.0)
 
 
+def _network(
+    kind: type[Network], n_network: int, observation_size: int, action_size: int, config: NetworkConfig
+) -> Network:
+    """Networks of the sizes that are configured for actors."""
+    return kind(
+        n_network,
+        observation_size,
+        config.actor_hidden,
+        action_size,
+        last_gain=config.actor_last_gain,
+        config=config,
+    )
+
+
 class Actor(GaussianActor):
     """A perceptron of the observation."""
+
+    net: StackedPerceptron
 
     def __init__(
         self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
     ) -> None:
-        super().__init__()
-        self.n_network = n_network
-        self.net = StackedPerceptron(
-            n_network,
-            observation_size,
-            config.actor_hidden,
-            action_size,
-            last_gain=config.actor_last_gain,
-            config=config,
-        )
+        net = _network(StackedPerceptron, n_network, observation_size, action_size, config)
+        super().__init__(net, n_network, action_size, config)
         self.linear: StackedLinear | None = None
         if config.actor_linear:
             self.linear = StackedLinear(
                 n_network, observation_size, action_size, gain=config.actor_last_gain, orthogonal=False
             )
-        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
         self.plain = PlainNetwork(self.net, config, self.linear, [self.log_std])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,20 +134,13 @@ class Actor(GaussianActor):
 class RecurrentActor(GaussianActor):
     """A perceptron with a gated recurrent unit: what was seen before counts too."""
 
+    net: RecurrentNetwork
+
     def __init__(
         self, n_network: int, observation_size: int, action_size: int, config: NetworkConfig
     ) -> None:
-        super().__init__()
-        self.n_network = n_network
-        self.net = RecurrentNetwork(
-            n_network,
-            observation_size,
-            config.actor_hidden,
-            action_size,
-            last_gain=config.actor_last_gain,
-            config=config,
-        )
-        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+        net = _network(RecurrentNetwork, n_network, observation_size, action_size, config)
+        super().__init__(net, n_network, action_size, config)
 
     def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """See `GaussianActor`."""
@@ -151,6 +158,8 @@ class RecurrentActor(GaussianActor):
 class AttentiveActor(GaussianActor):
     """A perceptron of the agent's own observation and of what it makes of the messages it is shown."""
 
+    net: AttentiveNetwork
+
     def __init__(
         self,
         n_network: int,
@@ -159,14 +168,12 @@ class AttentiveActor(GaussianActor):
         config: NetworkConfig,
         told: Messages | None,
     ) -> None:
-        super().__init__()
         if told is None:
             raise ConfigError(
                 'actor = "attention" needs observations that carry messages of other agents, such as --observation '
                 "telemetry"
             )
-        self.n_network = n_network
-        self.net = AttentiveNetwork(
+        net = AttentiveNetwork(
             n_network,
             observation_size - told.length,
             told,
@@ -175,7 +182,7 @@ class AttentiveActor(GaussianActor):
             last_gain=config.actor_last_gain,
             config=config,
         )
-        self.log_std = nn.Parameter(torch.full((n_network, action_size), config.log_std_init))
+        super().__init__(net, n_network, action_size, config)
 
     def means(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """See `GaussianActor`; nothing is remembered."""
