@@ -5,6 +5,8 @@ import random
 import pytest
 
 import fuzz
+from control.evaluation import damaged_grids
+from control.evaluation.damage import damaged, try_damaged
 
 N_INPUT = {"command_line": 100, "grid_file": 30, "pandapower": 30}  # some 10 ms each, 200 and 200
 
@@ -12,7 +14,7 @@ N_INPUT = {"command_line": 100, "grid_file": 30, "pandapower": 30}  # some 10 ms
 @pytest.mark.parametrize("kind", fuzz.KINDS)
 def test_damaged_inputs_end_in_one_clear_line(kind):
     n_input = N_INPUT.get(kind, 200)
-    counts = fuzz.fuzz(kind, n_input, 1, None, lambda: None)
+    counts = try_damaged(kind, fuzz.ways()[kind], n_input, 1, None, lambda: None)
     assert counts.wrong == []
     assert counts.accepted + counts.refused == n_input
     assert counts.refused > n_input // 5  # most damage is noticed; none would mean that nothing is damaged
@@ -28,12 +30,12 @@ def test_damaged_inputs_end_in_one_clear_line(kind):
         (RecursionError("too deep"), "RecursionError: too deep"),
     ],
 )
-def test_whatever_ends_otherwise_is_counted_and_kept(monkeypatch, tmp_path, error, wrong):
+def test_whatever_ends_otherwise_is_counted_and_kept(tmp_path, error, wrong):
     def take(content):
         raise error
 
-    monkeypatch.setitem(fuzz.WAYS, "config", lambda directory: (lambda rng: b"input", take, (ValueError,)))
-    counts = fuzz.fuzz("config", 2, 0, tmp_path / "kept", lambda: None)
+    way = (lambda rng: b"input", take, (ValueError,))
+    counts = try_damaged("config", lambda directory: way, 2, 0, tmp_path / "kept", lambda: None)
     if wrong is None:
         assert (counts.refused, counts.wrong) == (2, [])
         assert not (tmp_path / "kept").exists()
@@ -44,19 +46,19 @@ def test_whatever_ends_otherwise_is_counted_and_kept(monkeypatch, tmp_path, erro
 
 def test_the_same_seed_does_the_same_damage_and_hardly_any_input_stays_whole():
     rng, again = random.Random(3), random.Random(3)
-    inputs = [fuzz.damaged(fuzz.SCENARIO, rng) for _ in range(200)]
-    assert inputs == [fuzz.damaged(fuzz.SCENARIO, again) for _ in range(200)]
-    assert sum(content == fuzz.SCENARIO for content in inputs) < 20
+    inputs = [damaged(damaged_grids.SCENARIO, rng) for _ in range(200)]
+    assert inputs == [damaged(damaged_grids.SCENARIO, again) for _ in range(200)]
+    assert sum(content == damaged_grids.SCENARIO for content in inputs) < 20
 
 
 def test_what_is_damaged_was_whole(tmp_path):
     """Or every input would be refused for what was wrong before."""
-    _, take, _ = fuzz.WAYS["scenario"](tmp_path)
-    take(fuzz.SCENARIO)
-    _, take, _ = fuzz.WAYS["matpower"](tmp_path)
-    take(fuzz.MATPOWER)
-    _, take, _ = fuzz.WAYS["grid_file"](tmp_path)
-    for name, content in fuzz.GRID_FILES.items():
+    _, take, _ = damaged_grids.scenario(tmp_path)
+    take(damaged_grids.SCENARIO)
+    _, take, _ = damaged_grids.matpower(tmp_path)
+    take(damaged_grids.MATPOWER)
+    _, take, _ = damaged_grids.grid_file(tmp_path)
+    for name, content in damaged_grids.GRID_FILES.items():
         take(name.encode() + b"\n" + content)
 
 
