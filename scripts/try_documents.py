@@ -1,15 +1,18 @@
 """Runs what README and documents tell a reader to type, for real, in a folder that is thrown away.
 
 python scripts/try_documents.py
+python scripts/try_documents.py --part 2/3
 python scripts/try_documents.py --only plot_ validate_power_flow
 python scripts/try_documents.py --dry
 
-Long commands are skipped, each with its reason, and so are those of other programs. The last line counts:
+Commands that take long are run in small, which is said of each. Those that take hours whatever is asked of them, that
+want the machine for themselves, and those of other programs are skipped, each with its reason. The last line counts:
 "N commands, M ok, K skipped", and how many failed, if any did.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -24,36 +27,44 @@ from document_commands import ROOT, Command, block_with, script_commands, shell_
 
 PROGRAM = "try_documents.py"
 FIRST = "docs/own_grid.md"  # trains the small policy that stands for a reader's run in other commands
+BASE = ("train_mappo --case case39 --total-episodes 16",)
 RUN = ("runs/RUN", "runs/mine")
 LINKED = ("scripts", "marl", "cases", "grid_model", "control", "examples", "README.md", "CONTRIBUTING.md")
-TRAINING = "trains for many minutes"
-HOURS = "takes hours"
 ALONE = "measures speed, which wants the machine for itself"
-# Beginnings of commands that are not run, the first that fits, with the reason.
-SKIPPED = (
-    ("train_mappo --case case39 --total-episodes 200", TRAINING),
-    ("train_mappo --physics", TRAINING),
-    ("train_mappo --ray", "trains for many minutes, on a cluster"),
+TRAIN = (
+    "--total-episodes 4 --episode-steps 20 --n-envs 4 --buffer-steps 80 --minibatch-steps 40 --eval-episodes 2 "
+    "--no-tensorboard"
+)
+ABLATE = "--variants recommended --seeds 1 --total-episodes 4 --judge-episodes 2 --judge-scenarios normal"
+# Beginnings of commands that take long, with the options in whose place or beside which they are run in small; the
+# first that fits counts. An empty text is a command that is run as it stands.
+SMALLER = (
     ("train_mappo --help", ""),
     ("train_mappo --case case39 --total-episodes 16", ""),
-    ("train_mappo", TRAINING),
-    ("ablation", HOURS),
-    ("tune_baselines", HOURS),
-    ("make_results", HOURS),
-    ("fuzz", HOURS),
-    ("kills", HOURS),
-    ("soak", HOURS),
-    ("check_feasibility", HOURS),
-    ("verify_learner", TRAINING),
-    ("evaluate --suite", "plays some hundred episodes"),
-    ("evaluate --case case39 --suite", "wants baselines that were tuned for this grid, which takes hours"),
-    ("evaluate --model_path marl/data/recommended_seed0.pt --compare", "plays some sixty episodes"),
-    ("evaluate --model_path marl/data/recommended_seed0.pt --n_episodes", "plays some sixty episodes"),
+    ("train_mappo", TRAIN),
+    ("ablation", ABLATE),
+    ("tune_baselines", "--candidates 4 --seeds 1 --n-intervals 5 --generations 1 --validation-episodes 1"),
+    ("soak", "--steps 800 --n-envs 4 --intervals 20"),
+    ("check_feasibility", "--episodes 1 --intervals 50"),
+    ("validate_frequency", "--level area"),
+    ("evaluate --suite all", "--suite normal --n-episodes 1 --workers 1"),
+    ("evaluate --suite normal --seeds", "--seeds 5000:1 --workers 1"),
+    ("evaluate --suite", "--n-episodes 1 --workers 1"),
+    ("evaluate --case case39 --suite", "--n-episodes 1 --workers 1"),
+    ("evaluate --model_path marl/data/recommended_seed0.pt --compare", "--n-episodes 1"),
+    ("evaluate --model_path marl/data/recommended_seed0.pt --n_episodes", "--n-episodes 1"),
+    ("update_readme", "--check"),
+)
+# Beginnings of commands that are not run, with the reason.
+SKIPPED = (
+    ("train_mappo --ray auto", "joins a cluster of several machines"),
+    ("verify_learner", "trains for many minutes until an aim is reached, or fails"),
+    ("make_results", "takes hours"),
+    ("fuzz", "takes hours"),
+    ("kills", "takes hours"),
     ("compare_revisions", ALONE),
     ("benchmark", ALONE),
     ("scaling", ALONE),
-    ("validate_frequency", "integrates full sets of events for minutes"),
-    ("update_readme", "writes the documents themselves"),
     ("try_documents", "is this script"),
 )
 
@@ -64,13 +75,26 @@ class Options:
 
     only: tuple[str, ...] = ()
     """Run commands only that hold one of these words; the others do not count."""
-    limit_s: int = 300
+    limit_s: int = 600
     """Longest time of a command; one that takes longer has failed."""
+    part: str = "1/1"
+    """Only the k-th of n parts, as 2/3; each trains the small run first that its commands may build on."""
     dry: bool = False
     """Only list what would be run and what skipped."""
 
     def __post_init__(self) -> None:
         command_line.require_at_least(self, limit_s=1)
+        found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", self.part)
+        if found is None or int(found[1]) > int(found[2]):
+            raise command_line.OptionError(f"--part {self.part}, expected k/n, such as 2/3")
+
+    def of_part(self, commands: list[Command]) -> list[Command]:
+        """The commands of this part, in their order."""
+        k, n = (int(number) for number in self.part.split("/"))
+        base = [c for c in commands if f"{c.script} {c.rest}".startswith(BASE)]
+        rest = [c for c in commands if c not in base]
+        first, last = (len(rest) * (k - 1)) // n, (len(rest) * k) // n
+        return base + rest[first:last]
 
 
 def reason_to_skip(command: Command) -> str:
@@ -79,6 +103,24 @@ def reason_to_skip(command: Command) -> str:
         return "sets the machine up, or does not end by itself"
     line = f"{command.script} {command.rest}"
     return next((reason for beginning, reason in SKIPPED if line.startswith(beginning)), "")
+
+
+def smaller(command: Command) -> str:
+    """Options by which a long command is run in small; empty where it is run as it stands."""
+    line = f"{command.script} {command.rest}"
+    return next((options for beginning, options in SMALLER if line.startswith(beginning)), "")
+
+
+def with_options(words: Sequence[str], options: str) -> list[str]:
+    """A command's words with these options in the place of those of the same name, or behind them."""
+    found, drop = [], False
+    new = {word.replace("_", "-") for word in options.split() if word.startswith("--")}
+    for word in words:
+        if word.startswith("--"):
+            drop = word.replace("_", "-") in new
+        if not drop:
+            found.append(word)
+    return found + options.split()
 
 
 def all_commands(only: Sequence[str]) -> list[Command]:
@@ -101,7 +143,7 @@ def furnish(folder: Path) -> None:
 
 def run(command: Command, folder: Path, limit_s: int) -> str:
     """Run one; empty if all went well, else what it said last."""
-    words = shlex.split(command.rest.replace(*RUN), comments=True)
+    words = with_options(shlex.split(command.rest.replace(*RUN), comments=True), smaller(command))
     script = folder / "scripts" / f"{command.script}.py"
     try:
         done = subprocess.run(
@@ -121,10 +163,10 @@ def try_all(options: Options) -> int:
     Raises:
         OptionError: no command has these words.
     """
-    commands = all_commands(options.only)
+    commands = options.of_part(all_commands(options.only))
     if not commands:
         raise command_line.OptionError(f"--only {' '.join(options.only)}: no document prints such a command")
-    n_ok = n_skipped = n_failed = 0
+    n_ok = n_skipped = n_failed = n_small = 0
     with tempfile.TemporaryDirectory(prefix="documents-") as scratch:
         folder = Path(scratch)
         if not options.dry:
@@ -140,13 +182,17 @@ def try_all(options: Options) -> int:
             began_s = time.monotonic()
             wrong = run(command, folder, options.limit_s)
             n_ok, n_failed = n_ok + (not wrong), n_failed + bool(wrong)
+            small = smaller(command)
+            n_small += bool(small)
             print(
                 f"{'FAIL' if wrong else 'ok  '}  {command.text}   {time.monotonic() - began_s:.0f} s"
+                + (f"   (in small: {small})" if small else "")
                 + (f"   ({command.document}: {wrong})" if wrong else ""),
                 flush=True,
             )
     failed = f", {n_failed} failed" if n_failed else ""
-    print(f"{len(commands)} commands, {n_ok} ok, {n_skipped} skipped{failed}")
+    in_small = f" ({n_small} of them in small)" if n_small else ""
+    print(f"{len(commands)} commands, {n_ok} ok{in_small}, {n_skipped} skipped{failed}")
     return 1 if n_failed else 0
 
 

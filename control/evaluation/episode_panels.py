@@ -163,7 +163,11 @@ def finish_axes(
     axes.set_axisbelow(True)
     axes.margins(x=0.0)
     end_s = axes.get_xlim()[1]
-    axes.xaxis.set_major_locator(MultipleLocator(300.0 if end_s > 900.0 else 60.0))
+    # Also the axis of an episode of seconds has its numbers; they are round in minutes.
+    step_s = next(
+        (step for least, step in ((900.0, 300.0), (180.0, 60.0), (60.0, 30.0)) if end_s > least), 6.0
+    )
+    axes.xaxis.set_major_locator(MultipleLocator(step_s))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds / 60.0:g}"))
     for mark in marks:
         axes.axvline(mark.time_s, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))

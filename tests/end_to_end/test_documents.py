@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+import command_line
 import try_documents
 from document_commands import ROOT, script_commands
 
@@ -54,9 +55,9 @@ def test_every_command_of_a_document_is_accepted(command, monkeypatch, tmp_path)
 def test_commands_are_run_in_a_folder_of_their_own_and_counted(capsys):
     """One that is run, one that is skipped with its reason; what is written stays out of the repository."""
     before = set(ROOT.iterdir())
-    assert try_documents.main(["--only", "outage.svg", "train_mappo.py --physics reduced"]) == 0
+    assert try_documents.main(["--only", "outage.svg", "update_readme", "verify_learner"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[-1] == "2 commands, 1 ok, 1 skipped"
+    assert lines[-1] == "3 commands, 2 ok (1 of them in small), 1 skipped"
     assert any(line.startswith("skip") and "trains for many minutes" in line for line in lines)
     assert set(ROOT.iterdir()) == before
     assert try_documents.main(["--only", "no such words"]) == 2
@@ -66,8 +67,24 @@ def test_every_reason_to_skip_is_of_a_command_that_a_document_prints_or_of_a_scr
     assert try_documents.main(["--dry"]) == 0
     *lines, count = capsys.readouterr().out.strip().splitlines()
     assert count.startswith(f"{len(lines)} commands, 0 ok, ")
-    for beginning, _ in try_documents.SKIPPED:
+    for beginning, _ in (*try_documents.SKIPPED, *try_documents.SMALLER):
         assert (ROOT / "scripts" / f"{beginning.split()[0]}.py").is_file()
+
+
+def test_a_command_in_small_is_the_same_but_for_its_sizes():
+    words = ["--case", "case39", "--n_episodes", "20", "--only", "agc", "local_pi", "--compare"]
+    assert try_documents.with_options(words, "--n-episodes 1 --seeds 2") == [
+        "--case", "case39", "--only", "agc", "local_pi", "--compare", "--n-episodes", "1", "--seeds", "2",
+    ]  # fmt: skip
+
+
+def test_parts_together_are_all_commands():
+    every = try_documents.all_commands(())
+    parts = [try_documents.Options(part=f"{k}/3").of_part(every) for k in (1, 2, 3)]
+    assert {c.text for part in parts for c in part} == {c.text for c in every}
+    assert sum(len(part) for part in parts) == len(every) + 2  # each begins with the small training
+    with pytest.raises(command_line.OptionError, match="expected k/n"):
+        try_documents.Options(part="3/2")
 
 
 @pytest.mark.parametrize(

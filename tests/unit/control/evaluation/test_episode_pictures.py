@@ -120,3 +120,15 @@ def test_both_ratings_stand_in_the_picture_of_loadings(tmp_path, monkeypatch):
     }
     assert limits == {"rating A": 100.0, "rating B, after an outage": 120.0}
     assert axes.get_ylabel() == "loading [% of rating A]"
+
+
+@pytest.mark.parametrize("end_s", [24.0, 100.0, 600.0, 2000.0])
+def test_the_time_axis_of_an_episode_of_any_length_has_numbers(end_s):
+    from control.evaluation.episode_panels import finish_axes
+    from grid_model.picture.style import new_figure
+
+    axes = new_figure(4.0, 3.0, "").subplots()
+    axes.plot([4.0, end_s], [0.0, 1.0])
+    finish_axes(axes, "", with_legend=False)
+    shown = [tick for tick in axes.get_xticks() if 4.0 <= tick <= end_s]
+    assert 2 <= len(shown) <= 12
