@@ -2,29 +2,96 @@
 
 numba keeps what it has compiled beside the sources. What costs time at the first start is the number and the size of
 compiled functions, so no kernel gets the way in for C that nobody takes, and those that only other kernels call get
-none for Python either. Division by zero gives infinity or NaN, as in numpy.
+none for Python either, nor machine code: they are optimised once, as parts of the kernels that call them. Vectors are
+spelled out (`lanes`), so that nobody looks for more of them. Division by zero gives infinity or NaN, as in numpy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-_OPTIONS = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_njit: Any = numba.njit  # numba's type information leaves out an option
+_OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True}
+# numba's type information leaves out an option, and what goes on within numba.
+_njit: Any = numba.njit
+_CodeLibrary: Any = JITCodeLibrary
+_Compiler: Any = Compiler
+
+
+class _Nowhere:
+    """Where a part's machine code would be, of which there is none."""
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """What a function that stands somewhere is told of its surroundings."""
+
+
+class _PartLibrary(_CodeLibrary):  # type: ignore[misc]
+    """Code of a part, as it was written down."""
+
+    codegen: Any = _Nowhere()
+
+    def add_llvm_module(self, module: Any) -> None:
+        """One function's code."""
+        module.data_layout = self._codegen._data_layout
+        self._final_module.link_in(module)
+
+    def finalize(self) -> None:
+        """Nothing is added any more."""
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def with_parts(self) -> Iterator[Any]:
+        """Whatever it calls, and what that calls."""
+        for library in self._linking_libraries:
+            yield library
+            if isinstance(library, _PartLibrary):
+                yield from library.with_parts()
+
+
+class _KernelLibrary(_PartLibrary):
+    """Code of a kernel with all of its parts."""
+
+    codegen: Any = property(lambda library: library._codegen)
+
+    def finalize(self) -> None:
+        """Brings the parts in, and makes machine code of all together."""
+        for library in dict.fromkeys(self.with_parts()):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        manager, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
+        manager.run(self._final_module, builder)
+        self._finalize_final_module()
+
+
+class _KernelPipeline(_Compiler):  # type: ignore[misc]
+    """numba's compiler, with a library of our own."""
+
+    library: type[_PartLibrary] = _KernelLibrary
+
+    def compile_extra(self, function: Any) -> Any:
+        """Compiles a function."""
+        library = self.library(self.state.targetctx.codegen(), function.__qualname__)
+        library.enable_object_caching()
+        self.state.library = library
+        return super().compile_extra(function)
+
+
+class _PartPipeline(_KernelPipeline):
+    library = _PartLibrary
 
 
 def compiled(function: Kernel) -> Kernel:
-    """A kernel, called by Python or by other kernels.
+    """A kernel, called by Python.
 
     Args:
         function: its source.
     """
-    dispatcher: Kernel = _njit(**_OPTIONS)(function)
+    dispatcher: Kernel = _njit(cache=True, pipeline_class=_KernelPipeline, **_OPTIONS)(function)
     return dispatcher
 
 
@@ -34,5 +101,5 @@ def compiled_part(function: Kernel) -> Kernel:
     Args:
         function: its source.
     """
-    dispatcher: Kernel = _njit(**_OPTIONS, no_cpython_wrapper=True)(function)
-    return dispatcher
+    part: Kernel = _njit(pipeline_class=_PartPipeline, no_cpython_wrapper=True, **_OPTIONS)(function)
+    return part
