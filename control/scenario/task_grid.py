@@ -213,13 +213,18 @@ def equipped(
     """
     choices, said = choices or {}, list(notes)
     if case.n_island > 1:
+        by_size = np.argsort(-np.bincount(case.island))
+        apart = [str(case.bus.bus_number[np.argmax(case.island == k)]) for k in by_size[1:5]]
         raise CaseDataError(
-            f"case {case.name}: {case.n_island} islands, expected one, as each has a frequency of its own. Open them "
-            "as grids of their own."
+            f"case {case.name}: {case.n_island} islands, expected one, as each has a frequency of its own; "
+            f"apart from the largest are those of bus {', '.join(apart)}. Open them as grids of their own, or close "
+            "what joins them."
         )
     if case.n_dc_line > 0:
         raise CaseDataError(
-            f"case {case.name}: {case.n_dc_line} DC lines, expected none: the frequency model has no law for them yet."
+            f"case {case.name}: {', '.join(case.dc_line.name[:4])}, which the frequency model has no law for. "
+            "Put a load at one end and a generator at the other in its place; power flow, screening and pictures "
+            "take it as it is."
         )
     case = _settled(case, float(choices.get("load_scale", 1.0)), said)
     case = _with_areas(case, choices, directory, zone, said)

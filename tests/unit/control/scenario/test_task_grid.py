@@ -228,3 +228,26 @@ def test_zones_of_a_net_are_areas_where_that_is_asked_for(tmp_path):
     assert case.n_area == net.bus.zone.nunique() == 3
     # Every zone is one area, and every area one zone.
     assert len(set(zip(net.bus.zone.tolist(), case.bus.area.tolist(), strict=True))) == 3
+
+
+def test_islands_and_dc_lines_are_refused_with_what_to_do(tmp_path):
+    net = pandapower.networks.case9()
+    pandapower.create_dcline(
+        net, 4, 8, p_mw=10.0, loss_percent=1.0, loss_mw=0.1, vm_from_pu=1.0, vm_to_pu=1.0
+    )
+    path = tmp_path / "net.json"
+    pandapower.to_json(net, str(path))
+    with pytest.raises(
+        CaseDataError, match=r"DC line 0, which the frequency model has no law for\. Put a load"
+    ):
+        open_task_grid(str(path))
+    net.dcline.drop(0, inplace=True)
+    alone = [pandapower.create_bus(net, 345.0) for _ in range(2)]
+    pandapower.create_line_from_parameters(net, *alone, 1.0, 0.1, 1.0, 0.0, max_i_ka=1.0)
+    pandapower.create_ext_grid(net, alone[0])
+    pandapower.create_load(net, alone[1], p_mw=20.0)
+    pandapower.to_json(net, str(path))
+    with pytest.raises(
+        CaseDataError, match=r"2 islands, .* apart from the largest are those of bus (9|10)\. "
+    ):
+        open_task_grid(str(path))
