@@ -8,7 +8,8 @@ ranges costs what it does there. On the 68-bus system nothing changes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import TypeVar
 
 from cases.case import Case
 from control.plants.battery import BatteryParameters
@@ -19,6 +20,8 @@ from control.scenario.config import ScenarioConfig
 from control.scenario.wide import WideScenarioConfig
 
 __all__ = ["PUBLISHED_INERTIA_MWS", "fleet_of", "sized"]
+
+Plant = TypeVar("Plant", BatteryParameters, GasTurbineParameters, DemandResponseParameters)
 
 PUBLISHED_INERTIA_MWS = 198_010.0  # sum of H S of the 68-bus system
 LARGEST_UNIT_MW, LARGEST_STRESS_MW = 800.0, 1350.0  # of the suites, on the 68-bus system
@@ -60,9 +63,9 @@ def sized(scenario: ScenarioConfig, case: Case) -> ScenarioConfig:
         p_max_mw = usual_mw if scenario.unit_p_max_mw <= LARGEST_UNIT_MW else stress_mw
     return replace(
         scenario,
-        battery=_battery(scenario.battery, of_battery, size),
-        gas_turbine=_gas_turbine(scenario.gas_turbine, of_gas, size),
-        demand_response=_demand_response(scenario.demand_response, of_demand, size),
+        battery=_as_large(scenario.battery, of_battery, size),
+        gas_turbine=_as_large(scenario.gas_turbine, of_gas, size),
+        demand_response=_as_large(scenario.demand_response, of_demand, size),
         inertia_scale_to_mws=inertia_mws,
         unit_p_min_mw=p_min_mw,
         unit_p_max_mw=p_max_mw,
@@ -73,39 +76,10 @@ def sized(scenario: ScenarioConfig, case: Case) -> ScenarioConfig:
     )
 
 
-def _battery(of: BatteryParameters, plant: float, size: float) -> BatteryParameters:
-    """A battery `plant` times as large on a grid `size` times as large."""
+def _as_large(of: Plant, plant: float, size: float) -> Plant:
+    """A plant `plant` times as large on a grid `size` times as large: all that is in MW, and its costs by the MW."""
+    sizes = [f.name for f in fields(of) if "_mw" in f.name and not f.name.startswith("cost")]
+    changed = {name: getattr(of, name) * plant for name in sizes}
     return replace(
-        of,
-        ramp_mw_per_min=of.ramp_mw_per_min * plant,
-        p_max_mw=of.p_max_mw * plant,
-        energy_mwh=of.energy_mwh * plant,
-        droop_mw_per_hz=of.droop_mw_per_hz * plant,
-        cost_per_mw=of.cost_per_mw / size,
-        cost_per_mw2=of.cost_per_mw2 / (size * plant),
-    )
-
-
-def _gas_turbine(of: GasTurbineParameters, plant: float, size: float) -> GasTurbineParameters:
-    """A gas plant likewise."""
-    return replace(
-        of,
-        ramp_mw_per_min=of.ramp_mw_per_min * plant,
-        range_mw=of.range_mw * plant,
-        p_max_mw=of.p_max_mw * plant,
-        p_min_mw=of.p_min_mw * plant,
-        operating_point_mw=of.operating_point_mw * plant,
-        cost_per_mw=of.cost_per_mw / size,
-        cost_per_mw2=of.cost_per_mw2 / (size * plant),
-    )
-
-
-def _demand_response(of: DemandResponseParameters, plant: float, size: float) -> DemandResponseParameters:
-    """A demand-response unit likewise."""
-    return replace(
-        of,
-        ramp_mw_per_min=of.ramp_mw_per_min * plant,
-        depth_mw=of.depth_mw * plant,
-        cost_per_mw=of.cost_per_mw / size,
-        cost_per_mw2=of.cost_per_mw2 / (size * plant),
+        of, **changed, cost_per_mw=of.cost_per_mw / size, cost_per_mw2=of.cost_per_mw2 / (size * plant)
     )
