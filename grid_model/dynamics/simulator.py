@@ -53,30 +53,32 @@ any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.case import Case
+from grid_model.dynamics.coupled_power_flow import CoupledPowerFlow
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.group_network import GroupNetwork
-from grid_model.dynamics.group_sums import centre_of_inertia, project, sum_groups, weigh_groups
+from grid_model.dynamics.group_sums import centre_of_inertia, sum_groups, weigh_groups
 from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.interruption import Interruptions
-from grid_model.dynamics.island_groups import MOST_ISLANDS, group_by_island
+from grid_model.dynamics.island_groups import MOST_ISLANDS
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
+from grid_model.dynamics.service import Service
 from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
 from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
+from grid_model.dynamics.switching import Switching
 from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.dynamics.terminal_voltage import TerminalVoltage
+from grid_model.dynamics.unit_loading import UnitLoading
 from grid_model.kernels.bus_injection import inject
 from grid_model.kernels.held import hold
-from grid_model.kernels.macro_step import share_and_inject
 from grid_model.kernels.structs import (
     BusInjections,
     GridArrays,
@@ -88,19 +90,10 @@ from grid_model.kernels.structs import (
     WorstMoment,
     placement_of,
 )
-from grid_model.kernels.synchronising import adopt_power_flow, adopt_solution
-from grid_model.kernels.voltage_laws import (
-    adopt_voltages,
-    limit_fields,
-    write_laws,
-)
-from grid_model.network.topology import DarkIsland
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
 __all__ = ["GridSimulator"]
-
-MOST_CORRECTIONS = 4  # of which fields are at their limits, within one power flow
 
 
 class GridSimulator:
@@ -116,6 +109,8 @@ class GridSimulator:
         interruptions: dark buses and load not served, as means over the last interval.
         storage: batteries' response to frequency, with its states; None where none responds.
         terminal_voltage: what the machines hold, their voltage or their field.
+        service: who is to be in service, and in the schedule.
+        flow: power flows, and which of them failed.
         lost: whether the power flow has gone without a solution for too long, [env].
         failed_solves: power flows of the last interval without a solution, [env].
         arrays: all arrays of the above, as compiled functions take them.
@@ -180,14 +175,6 @@ class GridSimulator:
             self.n_group = 1 + config.spare_groups
         self._all = np.arange(n_env)
         self._recorders: dict[int, Recorder] = {}
-        self._branch_wanted = np.ones((n_env, case.n_branch), dtype=np.bool_)
-        self._machine_wanted = np.ones((n_env, case.n_machine), dtype=np.bool_)
-        self._machine_tripped = np.zeros((n_env, case.n_machine), dtype=np.bool_)  # with their island
-        self.dark: list[tuple[DarkIsland, ...]] = [()] * n_env
-        self._committed = np.ones((n_env, case.n_machine), dtype=np.bool_)
-        # Highest schedule that a unit which has returned may be at, at the interval's end.
-        self._loading_cap_mw = np.full((n_env, case.n_machine), np.inf)
-        self._some_load = False  # whether any unit may be below its schedule because it has returned
         self.topology = GroupNetwork(config, self.engine, self.group_of_machine, self.n_group)
         self.profile = InjectionProfile(case, n_env, resource_lag_s, interval_s, n_steps)
         self.relays = SheddingRelays(config.load_shedding, case, n_env, config.dt_s)
@@ -203,10 +190,9 @@ class GridSimulator:
             law_mva=np.zeros((n_env, case.n_bus, 8)),
         )
         load = config.load
-        self._loads_depend = load.depends_on_voltage
         self._loads = LoadShape(
-            p_exponent=float(load.p_exponent) if self._loads_depend else 0.0,
-            q_exponent=float(load.q_exponent) if self._loads_depend else 0.0,
+            p_exponent=float(load.p_exponent) if load.depends_on_voltage else 0.0,
+            q_exponent=float(load.q_exponent) if load.depends_on_voltage else 0.0,
             constant_share=float(load.constant_share),
             recovery_s=float(load.recovery_s),
             reference_pu=np.ones((n_env, case.n_bus)),
@@ -214,15 +200,16 @@ class GridSimulator:
             q_share=np.ones((n_env, case.n_bus)),
         )
         self.terminal_voltage = TerminalVoltage(config.terminal_voltage, case, self.engine, load.recovery_s)
-        self.lost = np.zeros(n_env, dtype=np.bool_)
-        self.failed_solves = np.zeros(n_env, dtype=np.int64)
-        self._failing = np.zeros(n_env, dtype=np.bool_)  # whose last power flow has no solution
-        self._unsolved_s = np.zeros(n_env)  # time since the first of them
         placement = placement_of(case, self.topology.machine_group)
         self.synchronising_power = SynchronisingPower(
             config.level, self.engine, self.topology, placement, self._injected.others_mva
         )
         engine, topology, governor = self.engine, self.topology, config.governor
+        self.service = Service(
+            engine, topology, self.synchronising_power, self.group_of_machine, config.island_trip_hz
+        )
+        self.dark = self.service.dark
+        self._loading = UnitLoading(case, n_env, self.profile, governor.loading_percent_per_min, interval_s)
         self.machine_state = MachineState(
             p_mw=np.zeros((n_env, case.n_machine)), q_mvar=np.zeros((n_env, case.n_machine))
         )
@@ -231,7 +218,10 @@ class GridSimulator:
                 placement=placement,
                 profile=self.profile.arrays,
                 status=ServiceStatus(
-                    engine.branch_in_service, engine.machine_in_service, self._committed, engine.bus_live
+                    engine.branch_in_service,
+                    engine.machine_in_service,
+                    self.service.committed,
+                    engine.bus_live,
                 ),
                 power_flow=PowerFlow(
                     engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.s_bus_mva, engine.converged
@@ -283,6 +273,30 @@ class GridSimulator:
         self.swing_state = SwingState(self.arrays)
         self.df_hz = self.swing_state.df_hz
         self.machine_mw, self.machine_mvar = self.machine_state
+        self.flow = CoupledPowerFlow(
+            engine,
+            self.arrays,
+            self.terminal_voltage,
+            self.synchronising_power,
+            loads_depend=load.depends_on_voltage,
+            lost_after_s=config.lost_after_s,
+        )
+        self.lost, self.failed_solves = self.flow.lost, self.flow.failed_solves
+        self._switching = Switching(
+            case=case,
+            engine=engine,
+            topology=topology,
+            profile=self.profile,
+            swing_state=self.swing_state,
+            relays=self.relays,
+            interruptions=self.interruptions,
+            terminal_voltage=self.terminal_voltage,
+            service=self.service,
+            loading=self._loading,
+            flow=self.flow,
+            arrays=self.arrays,
+            island_trip_hz=config.island_trip_hz,
+        )
 
     @property
     def injections(self) -> Injections:
@@ -329,21 +343,15 @@ class GridSimulator:
         everything = np.ones((len(envs), self.case.n_machine))
         share = everything if committed_share is None else committed_share
         for env, its_share in zip(envs.tolist(), share, strict=True):
-            whole = self._branch_wanted[env].all() and self._machine_wanted[env].all()
-            if not whole or np.any(its_share != self.topology.committed_share[env]):
-                self._branch_wanted[env] = True
-                self._machine_wanted[env] = True
-                self._machine_tripped[env] = False
-                self._take_commitment(env, its_share)
+            self.service.start(env, its_share)
             if env in self._recorders:
                 self._recorders[env].clear()
         self.profile.start(envs, injections)
         self.relays.start(envs)
         self.plant_relays.start(envs)
-        self._loading_cap_mw[envs] = np.inf
+        self._loading.cap_mw[envs] = np.inf
         self.terminal_voltage.start(envs)
-        self.lost[envs] = self._failing[envs] = False
-        self._unsolved_s[envs] = 0.0
+        self.flow.forget(envs)
         self._loads.reference_pu[envs] = self._loads.p_share[envs] = self._loads.q_share[envs] = 1.0
         self.swing_state.start(envs)
         for array in response_state(self.storage).values():
@@ -355,12 +363,12 @@ class GridSimulator:
         scheduled_mw = sum_groups(injections.schedule_mw, self.topology.machine_group[envs], self.n_group)
         self.swing_state.p_elec_mw[:, envs] = scheduled_mw
         inject(self.arrays, envs, injections.schedule_mw, self.n_steps)
-        self._start_power_flow(envs, reactor_share)
+        self.flow.start(envs, reactor_share)
         for _ in range(n_switching):
             vm_pu = np.abs(self.engine.v_pu[envs][:, self.case.reactor.bus])
             reactor_share = next_share(reactor_share, vm_pu)  # type: ignore[misc]
-            self._start_power_flow(envs, reactor_share)
-        self._adopt_solution(envs, at_rest=True)
+            self.flow.start(envs, reactor_share)
+        self.flow.adopt(envs, at_rest=True)
         return self.machine_mw[envs] - injections.schedule_mw
 
     def shift_schedule(self, envs: IntArray, offset_mw: FloatArray) -> None:
@@ -383,13 +391,13 @@ class GridSimulator:
             env: the environment.
             committed_share: of each machine in the schedule, 0 to 1, [machine].
         """
-        was = self._committed[env] & self._machine_wanted[env]
-        if np.array_equal((committed_share > 0.0) & self._machine_wanted[env], was):
+        was = self.service.committed[env] & self.service.machine_wanted[env]
+        if np.array_equal((committed_share > 0.0) & self.service.machine_wanted[env], was):
             share_was = self.topology.group_share[:, env].copy()
-            self._take_commitment(env, committed_share)
+            self.service.take_commitment(env, committed_share)
             self.swing_state.keep_governors(env, share_was)
         else:
-            self._follow_breakers(env, self.n_steps, committed_share)
+            self._switching.follow_breakers(env, self.n_steps, committed_share)
 
     def advance(
         self, injections: Injections, events: Mapping[int, Sequence[Event]] | None = None
@@ -410,13 +418,13 @@ class GridSimulator:
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
         self.profile.announce(injections)
-        if self._some_load:
-            self._load_returned_units()
+        if self._loading.holds_back:
+            self._loading.advance()
         self.interruptions.begin()
         self.failed_solves[:] = 0
         swinging, n_swinging = self.swing_state.begin_interval()
         regulating = self.terminal_voltage.state.regulating.any()
-        if n_swinging > 0 or regulating or self._failing.any():
+        if n_swinging > 0 or regulating or self.flow.failing.any():
             n_swinging += self._short_of_rest(swinging)
         eventful = sorted(events) if events else []
         if eventful:
@@ -438,7 +446,7 @@ class GridSimulator:
                 if step > at:
                     self._short_macro_steps(only, at, step)
                     at = step
-                self._switch(env, event, at)
+                self._switching.switch(env, event, at)
             if at < self.n_steps:
                 self._short_macro_steps(only, at, self.n_steps)
         return ~self.lost & (self.topology.n_island > 0)
@@ -540,11 +548,11 @@ class GridSimulator:
         for name in ("branch_wanted", "machine_wanted", "machine_tripped"):
             own[name][...] = state[name]
         for env in range(self.n_env):
-            self._take_commitment(env, state["committed_share"][env])
+            self.service.take_commitment(env, state["committed_share"][env])
             self.engine.set_reactors(env, state["reactor_share"][env])
         for name, array in own.items():
             array[...] = state[name]
-        self._some_load = bool(np.isfinite(self._loading_cap_mw).any())
+        self._loading.look()
         self.terminal_voltage.restore()
         self.engine.restore_voltages(state["v_pu"])
 
@@ -560,11 +568,11 @@ class GridSimulator:
             "dead_band_hz": swing.dead_band_hz,
             "machine_mw": self.machine_mw,
             "machine_mvar": self.machine_mvar,
-            "branch_wanted": self._branch_wanted,
-            "machine_wanted": self._machine_wanted,
-            "machine_tripped": self._machine_tripped,
+            "branch_wanted": self.service.branch_wanted,
+            "machine_wanted": self.service.machine_wanted,
+            "machine_tripped": self.service.machine_tripped,
             "committed_share": self.topology.committed_share,
-            "loading_cap_mw": self._loading_cap_mw,
+            "loading_cap_mw": self._loading.cap_mw,
             "trip_pending": self.plant_relays.pending,
             "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
             "y_reduced_pu": self.synchronising_power.y_reduced_pu,
@@ -580,8 +588,8 @@ class GridSimulator:
             "load_p_share": self._loads.p_share,
             "load_q_share": self._loads.q_share,
             "lost": self.lost,
-            "failing": self._failing,
-            "unsolved_s": self._unsolved_s,
+            "failing": self.flow.failing,
+            "unsolved_s": self.flow.unsolved_s,
             "others_mva": self._injected.others_mva,
             "drawn_mva": self._injected.drawn_mva,
             **self.terminal_voltage.arrays(),
@@ -591,7 +599,7 @@ class GridSimulator:
         """Add to those whose groups swing, [env], who has not come to rest otherwise; how many that are."""
         terminal = self.terminal_voltage
         n_before = int(np.count_nonzero(swinging))
-        swinging |= self._failing
+        swinging |= self.flow.failing
         if terminal.state.regulating.any():
             swinging |= terminal.moving(swinging)
         n_after = int(np.count_nonzero(swinging))
@@ -613,7 +621,7 @@ class GridSimulator:
             last = step_a + (k + 1) * (step_b - step_a) // n_macro_step
             self._macro_step(envs, first, last)
             for env in envs[self.topology.n_island[envs] > 1].tolist():
-                self._trip_islands(env, last)
+                self._switching.trip_islands(env, last)
 
     # One macro step of an interval
 
@@ -625,7 +633,7 @@ class GridSimulator:
         swing, n_steps = self.swing_state, self.n_steps
         length_s = (step_b - step_a) * self.config.dt_s
         if swing.integrate(envs, step_a, step_b, pause=bool(self._recorders)):
-            self._solve(envs, length_s, quiet=quiet)
+            self.flow.solve(envs, length_s, quiet=quiet)
             return
         lowest_hz = swing.macro_step(len(envs)).record.df_min_hz
         operations = self.relays.operations(
@@ -659,233 +667,14 @@ class GridSimulator:
             if env in envs
         }
         swing.adopt(envs, step_b)
-        self._solve(envs, length_s, quiet=quiet)
+        self.flow.solve(envs, length_s, quiet=quiet)
         for env, begun in watched.items():
             self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():
             self.relays.count(env, operation)
             if operation.step >= 0:
-                self._shed(env, operation.stages, step_b)
+                self._switching.shed(env, operation.stages, step_b)
         for env, trip in trips.items():
             self.plant_relays.count(env, trip)
             for machine in np.flatnonzero(trip.machines).tolist():
-                self._switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)
-
-    def _solve(self, envs: IntArray, length_s: float, *, quiet: bool = False) -> None:
-        """Power flow of what is injected, from the last voltages, and what follows from it for the groups.
-
-        Args:
-            envs: environments, [n].
-            length_s: time since the last one, whether it found a solution or not.
-            quiet: without laws, see `_macro_step`.
-        """
-        engine, field = self.engine, self.terminal_voltage.state
-        field.elapsed_s[envs] += length_s
-        regulating = not quiet and bool(field.regulating[envs].any())
-        by_law = regulating or (self._loads_depend and not quiet)
-        law_mva = self._injected.law_mva if by_law else None
-        if by_law:
-            write_laws(self.arrays, envs)
-        engine.solve(self._injected.total_mva, envs, law_mva)
-        if regulating:
-            remaining = envs
-            for _ in range(MOST_CORRECTIONS):
-                redo = np.empty(len(remaining), dtype=np.int64)
-                remaining = redo[: limit_fields(self.arrays, remaining, redo)]
-                if len(remaining) == 0:
-                    break
-                write_laws(self.arrays, remaining)
-                engine.solve(self._injected.total_mva, remaining, law_mva)
-        self._count_failures(envs, length_s)
-        self._adopt_solution(envs, by_law=by_law)
-
-    def _count_failures(self, envs: IntArray, length_s: float) -> None:
-        """Who is without a solution, and since when; time counts from the first power flow that found none."""
-        failed = ~self.engine.converged[envs]
-        if not failed.any() and not self._failing.any():
-            return
-        self._unsolved_s[envs] = np.where(
-            failed & self._failing[envs], self._unsolved_s[envs] + length_s, 0.0
-        )
-        self._failing[envs] = failed
-        self.failed_solves[envs] += failed
-        # Macro steps are sums of steps of dt_s, which may fall short of a round number by a rounding error.
-        self.lost[envs] |= failed & (self._unsolved_s[envs] >= self.config.lost_after_s - 1e-9)
-
-    def _start_power_flow(self, envs: IntArray, reactor_share: FloatArray) -> None:
-        """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
-        self.engine.set_reactors(envs, reactor_share)
-        self.engine.reset_voltages(envs)
-        self.engine.solve(self._injected.total_mva, envs)
-        self._failing[envs] = ~self.engine.converged[envs]
-
-    def _adopt_solution(self, envs: IntArray, *, by_law: bool = False, at_rest: bool = False) -> None:
-        """Take over the machines' powers and what joins the groups from the last power flow.
-
-        At rest the loads' voltages become their references.
-        """
-        if not self.synchronising_power.is_stale(envs):
-            adopt_solution(self.arrays, envs, by_law, at_rest)
-            return
-        adopt_voltages(self.arrays, envs, by_law, at_rest)
-        self.synchronising_power.reduce_stale(envs)
-        adopt_power_flow(self.arrays, envs)
-
-    # Events -------------------------------------------------------------------------------------------------------
-
-    def _switch(self, env: int, event: Event, step: int) -> None:
-        """Apply one event of one environment at a step of the interval, rotors standing still."""
-        case = self.case
-        if event.kind == "load_step":
-            self.terminal_voltage.begin(self.arrays, np.array([env]))
-            self.profile.step_load(env, event.index, event.p_mw)
-            demand = np.zeros((1, case.n_bus))
-            demand[0, case.load.bus[event.index]] = event.p_mw * self.profile.served_share[env, event.index]
-            self._meet(env, demand, step, np.zeros((self.n_group, 1)))
-        else:
-            wanted = self._branch_wanted if event.kind.startswith("branch") else self._machine_wanted
-            wanted[env, event.index] = event.kind.endswith("_in")
-            self._follow_breakers(env, step, self.topology.committed_share[env])
-
-    def _trip_islands(self, env: int, step: int) -> None:
-        """Islands that have left the frequency their machines stand go dark, but for the largest one.
-
-        Until the machines are disconnected nothing beyond that frequency is anybody's: the record ends there.
-        """
-        record, limit_hz = self.arrays.record, self.config.island_trip_hz
-        lowest, highest = record.df_min_hz[:, env], record.df_max_hz[:, env]
-        beyond = (self.topology.group_island[env] > 0) & (np.maximum(-lowest, highest) > limit_hz)
-        if beyond.any():
-            islands = self.topology.group_island[env][beyond]
-            gone = np.isin(self.topology.group_island[env], islands)[self.topology.machine_group[env]]
-            gone &= self.engine.machine_in_service[env]
-            self._machine_wanted[env, gone] = False
-            self._machine_tripped[env, gone] = True
-            self._follow_breakers(env, step, self.topology.committed_share[env])
-            lowest[beyond] = np.maximum(lowest[beyond], -limit_hz)
-            highest[beyond] = np.minimum(highest[beyond], limit_hz)
-
-    def _follow_breakers(self, env: int, step: int, committed_share: FloatArray) -> None:
-        """Switch one environment to the circuits and machines wanted, of which this much is in the schedule.
-
-        At a step of the interval, rotors standing still.
-        """
-        engine, case, topology, at = self.engine, self.case, self.topology, step / self.n_steps
-        only = np.array([env])
-        self.terminal_voltage.begin(self.arrays, only)
-        demand = np.zeros((1, case.n_bus))  # change of net load as the network after the event sees it
-        relieved = np.zeros((1, case.n_bus))  # as the network before it does
-        met = np.zeros((self.n_group, 1))
-        share_before = topology.impact_share[only].copy()
-        branch_was, live_was = engine.branch_in_service[env].copy(), engine.bus_live[env].copy()
-        machine_was = engine.machine_in_service[env].copy()
-        p_from, p_to = engine.s_from_mva[env].real.copy(), engine.s_to_mva[env].real.copy()
-        before = self.swing_state.membership(env)
-        self._take_commitment(env, committed_share)
-        gone = branch_was & ~engine.branch_in_service[env]
-        np.add.at(demand[0], case.branch.from_bus[gone], -p_from[gone])
-        np.add.at(demand[0], case.branch.to_bus[gone], -p_to[gone])
-        tripped = machine_was & ~engine.machine_in_service[env]
-        np.add.at(demand[0], case.machine.bus[tripped], self.machine_mw[env, tripped])
-        back = engine.bus_live[env] & ~live_was
-        demand[0, back] += self.profile.net_load_mw(only, at)[0, back]
-        demand[0, ~engine.bus_live[env]] = 0.0
-        # A unit returns synchronised: at the angle at which it carries its schedule, which begins at zero.
-        returned = engine.machine_in_service[env] & ~machine_was
-        self._loading_cap_mw[env, tripped] = np.inf
-        self._limit_returned_schedules(env, returned, at)
-        self.machine_mw[env, returned] = self.profile.value("schedule_mw", only, at)[0, returned]
-        # What it carries the others give up, as the network joined them without it.
-        np.add.at(
-            relieved[0],
-            case.machine.bus[returned & live_was[case.machine.bus]],
-            -self.machine_mw[env, returned & live_was[case.machine.bus]],
-        )
-        project(relieved, np.arange(case.n_bus), share_before, met)
-        self.terminal_voltage.topology_changed(self.arrays, env, returned, self.machine_mw[env])
-        fresh = returned & ~live_was[case.machine.bus]
-        np.add.at(demand[0], case.machine.bus[fresh], -self.machine_mw[env, fresh])
-        self.swing_state.redistribute(env, before, topology.group_island[env])
-        self.interruptions.change(env, at)
-        self._meet(env, demand, step, met)
-
-    def _shed(self, env: int, stages: BoolArray, step: int) -> None:
-        """Stages of load shedding operate, [load, stage], at a step of the interval."""
-        case, profile, only, at = self.case, self.profile, np.array([env]), step / self.n_steps
-        self.terminal_voltage.begin(self.arrays, only)
-        before = profile.load_mw(only, at)
-        profile.shed(env, self.relays.operate(env, stages))
-        self.interruptions.change(env, at)
-        demand = np.zeros((1, case.n_bus))
-        np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])
-        demand[0, ~self.engine.bus_live[env]] = 0.0
-        self._meet(env, demand, step, np.zeros((self.n_group, 1)))
-
-    def _meet(self, env: int, demand: FloatArray, step: int, met: FloatArray) -> None:
-        """Machines meet a sudden change of net load while rotors stand still.
-
-        Args:
-            env: the environment.
-            demand: change of net load as the network meets it now [MW], [1, bus].
-            step: of the interval.
-            met: what the groups meet besides [MW], [group, 1]; what they meet of `demand` is added here.
-        """
-        case, only = self.case, np.array([env])
-        on = self.engine.machine_in_service[env]
-        project(demand, np.arange(case.n_bus), self.topology.impact_share[only], met)
-        kept = sum_groups(self.machine_mw[only] * on, self.topology.machine_group[only], self.n_group)
-        self.swing_state.p_elec_mw[:, env] = kept[:, 0] + met[:, 0]
-        share_and_inject(self.arrays, only, step)
-        self._solve(only, 0.0)
-
-    def _take_commitment(self, env: int, committed_share: FloatArray) -> None:
-        """Hand engine and frequency model what is wanted and in the schedule, rotors standing still."""
-        self.topology.committed_share[env] = committed_share
-        self._committed[env] = committed_share > 0.0
-        self._adopt_topology(env)
-
-    def _loading_mw_per_s(self) -> FloatArray:
-        percent = self.config.governor.loading_percent_per_min
-        return (np.inf if percent is None else percent / 100.0 / 60.0) * self.case.machine.rating_mva
-
-    def _limit_returned_schedules(self, env: int, returned: BoolArray, at: float) -> None:
-        """Schedules of units that have just returned begin at zero and rise no faster than these can be loaded."""
-        if self.config.governor.loading_percent_per_min is None or not returned.any():
-            return
-        left_s = (1.0 - at) * self.interval_s
-        begin, end = self.profile.begin.schedule_mw[env], self.profile.end.schedule_mw[env]
-        cap_mw = self._loading_mw_per_s() * left_s
-        end[returned] = np.minimum(end, cap_mw)[returned]
-        if left_s > 0.0:  # the line through zero at the instant of return; before it the unit was out
-            begin[returned] = -end[returned] * at / (1.0 - at)
-        self._loading_cap_mw[env, returned] = cap_mw[returned]
-        self._some_load = True
-
-    def _load_returned_units(self) -> None:
-        """One interval more for the ramps of units that have returned; one that has reached its schedule is done."""
-        cap_mw, schedule_mw = self._loading_cap_mw, self.profile.arrays.coming.schedule_mw
-        cap_mw += self._loading_mw_per_s() * self.interval_s
-        done = cap_mw >= schedule_mw
-        np.minimum(schedule_mw, cap_mw, out=schedule_mw)
-        cap_mw[done] = np.inf
-        self._some_load = not done.all()
-
-    def _adopt_topology(self, env: int) -> None:
-        """Find out which islands of one environment live, and take over what the frequency model knows of them."""
-        found = group_by_island(
-            self.case,
-            self.group_of_machine,
-            self.n_group,
-            self._branch_wanted[env],
-            self._machine_wanted[env] & self._committed[env],
-        )
-        tripped_bus = self.case.machine.bus[self._machine_tripped[env]]
-        self.dark[env] = tuple(
-            replace(dark, reason=f"its machines tripped {self.config.island_trip_hz:g} Hz away from nominal")
-            if np.isin(tripped_bus, dark.bus).any()
-            else dark
-            for dark in found.dark
-        )
-        self.engine.set_topology(env, self._branch_wanted[env], found.machine_in_service)
-        self.topology.adopt(env)
-        self.synchronising_power.topology_changed(env)
+                self._switching.switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)
