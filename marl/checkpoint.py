@@ -194,7 +194,9 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BrokenCheckpoint(f"{path} is no checkpoint of this project in format {FORMAT}")
     if data.get("kind") != kind:
-        raise CheckpointError(f"{path} holds a {data.get('kind')}, expected a {kind}")
+        raise CheckpointError(
+            f"{path} holds a {data.get('kind')}, expected a {kind}{alternative(path, kind)}"
+        )
     if not set(data) <= {"format", "kind", "content", "sha256"}:
         # Damage of the checksum's name would make the file one of before there were any.
         raise BrokenCheckpoint(_broken(path, kind, "it has parts that no checkpoint has"))

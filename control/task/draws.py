@@ -163,8 +163,8 @@ class EpisodeDraws:
             here = self.builder_of(name).config
             if saved != repr(here):
                 raise ValueError(
-                    f"the saved state is of another scenario than {here.name!r} as it is here; build the batch "
-                    "with the scenario of the saved one"
+                    f"the saved state is of another scenario than {here.name!r} as it is here: the scenario's "
+                    "file or this project has changed since; go on with those it was saved with, or begin anew"
                 )
 
     def rewind(self, state: Mapping[str, Any]) -> tuple[list[EpisodeBuilder], list[np.random.Generator]]:

@@ -284,4 +284,4 @@ def check_resume(before: TrainingConfig, now: TrainingConfig) -> None:
         new: Any = now
         for name in path.split("."):
             old, new = getattr(old, name), getattr(new, name)
-        require(old == new, f"a resumed run keeps {path}: it was {old}, asked for {new}")
+        require(old == new, f"a resumed run keeps {path}: it was {old!r}, asked for {new!r}")

@@ -134,7 +134,12 @@ def test_a_missing_file_and_another_kind_are_told_apart(tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         checkpoint.load(tmp_path / "none.pt", "run")
     checkpoint.save(tmp_path / "c.pt", "run", {})
-    with pytest.raises(CheckpointError, match="holds a run, expected a policy"):
+    with pytest.raises(CheckpointError, match="holds a run, expected a policy$"):
+        checkpoint.load(tmp_path / "c.pt", "policy")
+    (tmp_path / "best_model.pt").touch()
+    with pytest.raises(
+        CheckpointError, match=r"expected a policy; another model of the same run is .*best_model\.pt"
+    ):
         checkpoint.load(tmp_path / "c.pt", "policy")
 
 
