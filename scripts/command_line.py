@@ -37,6 +37,18 @@ class WorkFailed(RuntimeError):
     """The work cannot be done, and the message says all there is to say; what else is raised is a fault to look at."""
 
 
+def _stopped_while_starting(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Ctrl-C before `attempt` is reached, while modules are read, in one line; all else as ever."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"{Path(sys.argv[0]).name}: {NOTHING_WRITTEN}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.excepthook is sys.__excepthook__ and Path(sys.argv[0]).resolve().parent == ROOT / "scripts":
+    sys.excepthook = _stopped_while_starting
+
+
 def what_is_not_installed() -> str:
     """What to do before any script can work, in one line; empty if this project's packages are the ones imported."""
     advice = (

@@ -217,6 +217,19 @@ def test_options_that_contradict_each_other_or_cannot_be_are_told_before_anythin
     assert f"error: {told}" in line
 
 
+def test_ctrl_c_while_a_script_reads_its_modules_is_one_line(tmp_path: Path):
+    """A module that is read after `command_line` is stopped in its midst, as a hand on the keyboard would."""
+    script = tmp_path / "go.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+        f"sys.argv[0] = {str(ROOT / 'scripts' / 'go.py')!r}\n"
+        "import command_line\nraise KeyboardInterrupt\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stderr == "go.py: stopped, nothing was written\n"
+    assert done.returncode != 0
+
+
 def test_a_directory_that_cannot_be_is_named_by_its_option(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     for path, told in (
