@@ -102,7 +102,7 @@ def draw(options: Options) -> None:
     from grid_model.dynamics.load_model import load_model
     from grid_model.dynamics.parameters import swing_of
     from grid_model.picture.response_picture import draw_response
-    from grid_model.validation.frequency_checks import simulate_event
+    from grid_model.validation.event_response import simulate_event
     from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
     case = open_task_grid(options.case).case

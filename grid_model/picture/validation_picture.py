@@ -18,7 +18,8 @@ from grid_model.validation.coupled import (
     reference_of,
     with_reference_exciters,
 )
-from grid_model.validation.frequency_checks import EVENT_S, NO_LIMITS, event_of, read_golden
+from grid_model.validation.event_response import EVENT_S, event_of
+from grid_model.validation.frequency_checks import NO_LIMITS, read_golden
 
 PLOTTED = "loss of G9"
 PLOTTED_COUPLED = ("loss of G3", "loss of G9")  # at the published load

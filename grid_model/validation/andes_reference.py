@@ -21,7 +21,7 @@ from grid_model.dynamics.parameters import SwingConfig
 from grid_model.network.admittance import ComplexArray
 from grid_model.validation.classical import ClassicalGrid
 from grid_model.validation.coupled import coupled_config
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 __all__ = ["FULL_ORDER_COLUMNS", "export_full_order", "export_grid"]
 

@@ -27,7 +27,8 @@ from cases.excitation import ExcitationTable
 from grid_model.dynamics.load_model import LoadModelName, load_model
 from grid_model.dynamics.parameters import Level, SwingConfig
 from grid_model.validation.check import Check
-from grid_model.validation.frequency_checks import EVENT_S, NO_LIMITS, balanced_grid, event_of, read_golden
+from grid_model.validation.event_response import EVENT_S, balanced_grid, event_of
+from grid_model.validation.frequency_checks import NO_LIMITS, read_golden
 from grid_model.validation.response import nadir_hz, rocof_hz_per_s, settling_hz
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 from cases.case import Case
 from grid_model.validation.check import Check
 from grid_model.validation.coupled import DURATION_S, UNIT, CoupledResult
-from grid_model.validation.frequency_checks import EventResult
+from grid_model.validation.event_response import EventResult
 from grid_model.validation.modes import Modes
 
 

@@ -17,7 +17,7 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.group_swing import integrate_groups
 from grid_model.kernels.machine_swing import integrate_machines
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 N_ENV = 64
 

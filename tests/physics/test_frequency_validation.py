@@ -29,18 +29,16 @@ from grid_model.validation.coupled import (
     validate_coupled,
     with_reference_exciters,
 )
+from grid_model.validation.event_response import balanced_grid, compare_levels
 from grid_model.validation.frequency_checks import (
     Check,
-    balanced_grid,
-    compare_levels,
     inter_area_modes,
-    laws,
     reference_integration,
     validate_against_andes,
-    validate_energy,
     validate_integration,
     validate_modes,
 )
+from grid_model.validation.laws import laws, validate_energy
 from grid_model.validation.modes import electromechanical_modes, published_modes
 
 CASE = load_ieee68("rogers")

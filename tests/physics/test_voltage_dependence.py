@@ -11,7 +11,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.load_model import LoadModel, load_model
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68("rogers")
 G5, G9 = CASE.machine.name.index("G5"), CASE.machine.name.index("G9")

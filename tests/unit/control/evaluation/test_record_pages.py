@@ -16,7 +16,7 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.security.contingency import screen
 from grid_model.security.outage import outages_named, published_point
-from grid_model.validation.frequency_checks import simulate_event
+from grid_model.validation.event_response import simulate_event
 
 EVIL = "</script><script>alert(1)</script>"
 DURATION_S = 20.0

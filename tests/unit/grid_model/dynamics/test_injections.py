@@ -8,7 +8,7 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.injections import InjectionProfile, Injections, lagged_response
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.bus_injection import resource_output
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68()
 LAG_S = np.linspace(0.2, 8.0, CASE.n_resource)

@@ -10,7 +10,7 @@ from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.linear_algebra import _sine_and_cosine
 from grid_model.kernels.machine_swing import network_power
 from grid_model.validation.classical import ClassicalGrid
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68("rogers")
 

@@ -12,7 +12,7 @@ from grid_model.dynamics.load_shedding import (
     relay_weight,
 )
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68("rogers")
 STAGES_HZ = np.array([-0.5, -0.7, -0.9, -1.1])

@@ -5,7 +5,7 @@ import pytest
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.validation.frequency_checks import balanced_grid
+from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68()
 STATE = (
