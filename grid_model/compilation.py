@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from llvmlite import binding as llvm
-from numba.core import event
+from numba.core import errors, event
 from numba.core.caching import (
     CompileResultCacheImpl,
     FunctionCache,
@@ -30,7 +30,9 @@ from numba.core.caching import (
 )
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import AnnotateTypes, NopythonRewrites
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -116,6 +118,27 @@ class _Kept(FunctionCache):
 
 _CodeLibrary: Any = JITCodeLibrary  # of its own workings numba gives no types
 _Compiler: Any = Compiler
+_PassManager: Any = PassManager
+
+
+_ColourScheme: Any = vars(errors)["_DummyColorScheme"]
+
+
+class _NoColours(_ColourScheme):  # type: ignore[misc]
+    """Messages as they are.
+
+    numba writes an error for every meaning of an operation that does not fit, throws nearly all of them away, and with
+    colorama takes a second to colour them.
+    """
+
+    def code(self, message: str) -> str:
+        """The message."""
+        return message
+
+    errmsg = filename = indicate = highlight = reset = code
+
+
+setattr(errors, "termcolor", _NoColours)  # noqa: B010  numba offers no other way
 
 
 class _PartLibrary(_CodeLibrary):  # type: ignore[misc]
@@ -149,7 +172,9 @@ class _KernelLibrary(_PartLibrary):
         for library in dict.fromkeys(self.with_parts()):
             self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        self._optimize_final_module()
+        # numba optimises twice, which helps it to count fewer users of arrays; these kernels count hardly any.
+        manager, builder = self._codegen._module_pass_manager()
+        manager.run(self._final_module, builder)
         self._final_module.verify()
         self._finalize_final_module()
 
@@ -181,6 +206,16 @@ class _Pipeline(_Compiler):  # type: ignore[misc]
         library.enable_object_caching()
         self.state.library = library
         return super().compile_extra(function)
+
+    def define_pipelines(self) -> list[Any]:
+        """All passes but those over expressions of whole arrays, where kernels have loops, and over annotations."""
+        (whole,) = super().define_pipelines()
+        passes = _PassManager(whole.pipeline_name)
+        for found, description in whole.passes:
+            if found not in (AnnotateTypes, NopythonRewrites):
+                passes.add_pass(found, description)
+        passes.finalize()
+        return [passes]
 
 
 class _PartPipeline(_Pipeline):
@@ -255,8 +290,8 @@ class Announcement(event.Listener):
         self._began_s = time.monotonic()
         n = len(kernels(self._packages))
         text = f"compiling up to {n} kernels, about {n * SECONDS_PER_KERNEL:.0f} s (once)"
-        # What was alive before is left alone by the collector: a compiler makes it run all the time.
-        gc.freeze()
+        # A compiler makes the collector run all the time, over much that stays and little that goes.
+        gc.disable()
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -275,7 +310,7 @@ class Announcement(event.Listener):
         """The end, where anything was compiled."""
         if not self._began_s:
             return
-        gc.unfreeze()
+        gc.enable()
         if self._bar is not None:
             self._bar.close()
         else:

@@ -228,6 +228,13 @@ def largest_deviation(lowest: FloatArray, highest: FloatArray) -> FloatArray:
 
 
 @compiled
+def _copy(given: FloatArray, taken: FloatArray) -> None:
+    """Numba takes seconds to compile an assignment of arrays, as it checks their shapes."""
+    for e in range(given.size):
+        taken[e] = given[e]
+
+
+@compiled
 def check_limits(
     grid: GridArrays,
     limits: GridLimits,
@@ -257,12 +264,11 @@ def check_limits(
     record, profile = grid.record, grid.profile
     trace_hz, inertia = record.trace_hz[1:], grid.groups.inertia_mws_per_hz
     within_narrow, within_wide = judgement.within_narrow, judgement.within_wide
-    judgement.max_abs_df_hz[:] = largest_deviation(record.df_min_hz, record.df_max_hz)
+    _copy(largest_deviation(record.df_min_hz, record.df_max_hz), judgement.max_abs_df_hz)
     share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, within_narrow, within_wide)
-    judgement.sum_bus_square_hz2[:] = sum_square(grid.network.bus_gram, record.second_moment_hz2)
-    judgement.unserved_mw[:] = mean_unserved_load(
-        profile.end.load_mw, profile.load_step_mw, interruption.unserved_share
-    )
+    _copy(sum_square(grid.network.bus_gram, record.second_moment_hz2), judgement.sum_bus_square_hz2)
+    unserved_mw = mean_unserved_load(profile.end.load_mw, profile.load_step_mw, interruption.unserved_share)
+    _copy(unserved_mw, judgement.unserved_mw)
     judge_limits(grid.power_flow, grid.status, limits, judgement)
     judge_worst(grid.worst, limits, judgement)
     n_beyond = 0
