@@ -27,7 +27,7 @@ from document_commands import ROOT, Command, block_with, script_commands, shell_
 
 PROGRAM = "try_documents.py"
 FIRST = "docs/own_grid.md"  # trains the small policy that stands for a reader's run in other commands
-BASE = ("train_mappo --case case39 --total-episodes 16",)
+BASE = "train_mappo --case case39 --total-episodes 16"
 RUN = ("runs/RUN", "runs/mine")
 LINKED = ("scripts", "marl", "cases", "grid_model", "control", "examples", "README.md", "CONTRIBUTING.md")
 ALONE = "measures speed, which wants the machine for itself"
@@ -74,7 +74,7 @@ class Options:
     """Which commands, and how long each may take."""
 
     only: tuple[str, ...] = ()
-    """Run commands only that hold one of these words; the others do not count."""
+    """Run commands only that hold one of these words, and the training that they build on; the others do not count."""
     limit_s: int = 600
     """Longest time of a command; one that takes longer has failed."""
     part: str = "1/1"
@@ -91,7 +91,7 @@ class Options:
     def of_part(self, commands: list[Command]) -> list[Command]:
         """The commands of this part, in their order."""
         k, n = (int(number) for number in self.part.split("/"))
-        base = [c for c in commands if f"{c.script} {c.rest}".startswith(BASE)]
+        base = [command for command in commands if is_base(command)]
         rest = [c for c in commands if c not in base]
         first, last = (len(rest) * (k - 1)) // n, (len(rest) * k) // n
         return base + rest[first:last]
@@ -126,7 +126,15 @@ def with_options(words: Sequence[str], options: str) -> list[str]:
 def all_commands(only: Sequence[str]) -> list[Command]:
     """What documents print, the page whose commands others build on first."""
     found = sorted(script_commands(), key=lambda command: command.document != FIRST) + shell_commands()
-    return [command for command in found if not only or any(word in command.text for word in only)]
+    chosen = [command for command in found if not only or any(word in command.text for word in only)]
+    if any(run in command.rest for run in RUN for command in chosen):
+        chosen = [command for command in found if command in chosen or is_base(command)]
+    return chosen
+
+
+def is_base(command: Command) -> bool:
+    """Whether it trains the run that other commands build on."""
+    return f"{command.script} {command.rest}".startswith(BASE)
 
 
 def furnish(folder: Path) -> None:

@@ -78,6 +78,12 @@ def test_a_command_in_small_is_the_same_but_for_its_sizes():
     ]  # fmt: skip
 
 
+def test_a_command_that_builds_on_a_run_brings_its_training_along():
+    chosen = [command.rest for command in try_documents.all_commands(("training_curves",))]
+    assert len(chosen) == 2
+    assert chosen[0].endswith("--out runs/mine")
+
+
 def test_parts_together_are_all_commands():
     every = try_documents.all_commands(())
     parts = [try_documents.Options(part=f"{k}/3").of_part(every) for k in (1, 2, 3)]
