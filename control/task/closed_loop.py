@@ -138,8 +138,6 @@ class ClosedLoop:
                     vm_min_pu=case.bus.vm_min_pu,
                     vm_max_pu=case.bus.vm_max_pu,
                 ),
-                violation_hz=float(self.limits.violation_hz),
-                lost_hz=float(self.limits.lost_hz),
                 telemetry=self.scada.state,
                 telemetry_parameters=self.scada.parameters,
             )
@@ -373,7 +371,9 @@ class ClosedLoop:
             np.empty_like(change_mw),
         )
         rebound_change_mw = self.resources.set_point_mw - self.resources.command_mw - self._rebound_mw
-        n_beyond = end_interval(grid.arrays, self._arrays, solved, end, change_mw)
+        n_beyond = end_interval(
+            grid.arrays, self._arrays, limits.violation_hz, limits.lost_hz, solved, end, change_mw
+        )
         self._take(end.measured)
         found = end.judgement
         max_abs_hz, frequency, lost = found.max_abs_df_hz, found.frequency_violation, found.grid_lost

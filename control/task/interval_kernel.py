@@ -51,8 +51,6 @@ class LoopArrays(NamedTuple):
     interruption: Interruption  # of the last interval
     coming: Injections  # the grid's arrays for what acts at the end of the next interval
     limits: GridLimits
-    violation_hz: float  # deviation beyond which frequency has left its limits
-    lost_hz: float  # beyond which the grid is lost
     telemetry: SignalState
     telemetry_parameters: SignalParameters
 
@@ -137,13 +135,21 @@ def begin_interval(
 
 @compiled
 def end_interval(
-    grid: GridArrays, loop: LoopArrays, solved: BoolArray, end: IntervalEnd, change_mw: FloatArray
+    grid: GridArrays,
+    loop: LoopArrays,
+    violation_hz: float,
+    lost_hz: float,
+    solved: BoolArray,
+    end: IntervalEnd,
+    change_mw: FloatArray,
 ) -> int:
     """Measure and judge an interval's end, and send what was measured to the control centre.
 
     Args:
         grid: at the interval's end.
         loop: of it telemetry moves on, and plants on dead buses trip.
+        violation_hz: deviation beyond which frequency has left its limits [Hz].
+        lost_hz: deviation beyond which the grid is lost [Hz].
         solved: whether the grid still has a power flow, [env].
         end: filled.
         change_mw: changes of the plants' commands, of which those on dead buses are set to nothing, [env, resource].
@@ -155,9 +161,7 @@ def end_interval(
     measure(grid, loop.episodes, end.measured)
     utilisation_of(loop.plant_state, loop.plants, end.utilisation)
     transmit(end.measured.signals, loop.telemetry, loop.telemetry_parameters)
-    return check_limits(
-        grid, loop.limits, loop.violation_hz, loop.lost_hz, solved, loop.interruption, end.judgement
-    )
+    return check_limits(grid, loop.limits, violation_hz, lost_hz, solved, loop.interruption, end.judgement)
 
 
 @compiled
