@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cases.whole_file import write_bytes
+
 __all__ = ["Counts", "Way", "damaged", "damaged_words", "try_damaged"]
 
 LONGEST_S = 10.0  # for one input, compilation apart: what takes longer hangs
@@ -138,6 +140,6 @@ def try_damaged(
                 counts.wrong.append(f"input {k}: {wrong}")
                 if out is not None:
                     out.mkdir(parents=True, exist_ok=True)
-                    (out / f"{kind}-{seed}-{k}").write_bytes(content)
+                    write_bytes(out / f"{kind}-{seed}-{k}", content)
             tick()
     return counts
