@@ -15,6 +15,8 @@ import numpy as np
 
 from cases.arrays import CaseDataError, FloatArray, IntArray
 
+LARGEST_WHOLE = 2.0**53  # float64 tells whole numbers below this apart
+
 
 def read_csv_table(path: Path) -> CsvTable:
     """Read a CSV file whose rows all have the header's number of entries.
@@ -28,7 +30,8 @@ def read_csv_table(path: Path) -> CsvTable:
             reader = csv.reader(handle)
             numbered = [(reader.line_num, line) for line in reader if line]
     except FileNotFoundError:
-        raise CaseDataError(f"{path.name}: no such file in {path.parent}, expected a CSV table.") from None
+        name = " ".join(path.name.split())
+        raise CaseDataError(f"{name}: no such file in {path.parent}, expected a CSV table.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaseDataError(
             f"{path.name}: cannot be read ({error}), expected a CSV table in UTF-8."
@@ -66,7 +69,9 @@ class CsvTable:
 
     def error(self, row: int, column: str, expected: str) -> CaseDataError:
         """Error about one entry; row counts data rows from 0, the message as an editor does."""
-        value = self.columns[column][row]
+        value = " ".join(
+            self.columns[column][row].split()
+        )  # a quoted entry may go over lines, a message may not
         return CaseDataError(
             f"{self.file}, row {self.row[row]}: {column} = {value or '(empty)'}, expected {expected}."
         )
@@ -121,7 +126,7 @@ class CsvTable:
     def integers(self, column: str, at_least: float = -math.inf) -> IntArray:
         """Entries as whole numbers."""
         values = self.floats(column, at_least=at_least)
-        for row in np.flatnonzero(values != np.round(values)):
+        for row in np.flatnonzero((values != np.round(values)) | (np.abs(values) >= LARGEST_WHOLE)):
             raise self.error(int(row), column, "a whole number")
         return values.astype(np.int64)
 

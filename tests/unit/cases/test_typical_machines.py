@@ -50,3 +50,11 @@ def test_a_column_that_nobody_reads_is_named_and_rows_are_an_editors(tmp_path):
         path.write_text(text)
         with pytest.raises(CaseDataError, match=message):
             read_machine_data(path, *one)
+
+
+def test_a_message_of_an_entry_over_two_lines_is_one_line(tmp_path):
+    path = tmp_path / "machines.csv"
+    path.write_text('machine,kind\nG1,"hyd\nro"\n')
+    with pytest.raises(CaseDataError, match=r"kind = hyd ro, expected one of") as told:
+        read_machine_data(path, ["G1"], np.ones(1), np.ones(1))
+    assert "\n" not in str(told.value)
