@@ -50,9 +50,12 @@ class _Step(nn.Module):
         seen = {g.name: x for g, x in zip(groups, observations, strict=True)}
         means = policy.means(seen, memory)
         dead_zones = policy.config.dead_zones or (policy.config.dead_zone,) * len(groups)
+        soft_zones = policy.config.soft_zones or (0.0,) * len(groups)
         actions = []
-        for g, dead_zone in zip(groups, dead_zones, strict=True):
+        for g, dead_zone, soft_zone in zip(groups, dead_zones, soft_zones, strict=True):
             mean = torch.tanh(means[g.name]) if policy.squashed else means[g.name]
+            if soft_zone > 0.0:
+                mean = mean.sign() * (mean.abs() - soft_zone).clamp(min=0.0)
             actions.append(torch.where(mean.abs() < dead_zone, torch.zeros_like(mean), mean).clamp(-1.0, 1.0))
         return (*actions, *(memory.hidden[g.name] for g in groups if g.name in memory.hidden))
 

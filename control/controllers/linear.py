@@ -19,10 +19,18 @@ class LinearParameters:
 
     weight: FloatArray  # by bess, gas, dr; the last is the constant: [class, observation + 1], or [env, ...]
     dead_zone: FloatArray  # [class], or [env, class]
+    soft_zone: FloatArray | float = (
+        0.0  # by how much actions are drawn towards zero; [class], or [env, class]
+    )
 
 
 class LinearPolicy:
-    """Action = w_class . observation + b_class, cut at +-1 and left out where it is small. No memory at all."""
+    """Action = w_class . observation + b_class, drawn towards zero, cut at +-1, left out where small. No memory at all.
+
+    A move costs in proportion to its size, so within some zone none is worth making, and beyond it the best one ends at
+    the zone's edge: M. H. A. Davis, A. R. Norman, Portfolio selection with transaction costs, Mathematics of Operations
+    Research 15, 1990. That is the soft zone, x -> sign(x) max(|x| - s, 0); the dead zone leaves the rest as it is.
+    """
 
     def __init__(self, task: TaskDescription, n_env: int, parameters: LinearParameters) -> None:
         """Build it for a task.
@@ -40,12 +48,16 @@ class LinearPolicy:
             )
         self._weight = weight[:, task.fleet.kind]  # [env or 1, resource, observation + 1]
         self._dead_zone = dead_zone[:, task.fleet.kind]
+        soft_zone = np.broadcast_to(np.asarray(parameters.soft_zone, dtype=np.float64), dead_zone.shape)
+        self._soft_zone = soft_zone[:, task.fleet.kind]
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Nothing is remembered."""
         pass
 
     def act(self, observation: FloatArray) -> FloatArray:
-        """w x + b of each agent's own observation, zero in the dead zone; [env, resource]."""
+        """w x + b of each agent's own observation, zero in the zones; [env, resource]."""
         action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
+        if self._soft_zone.any():
+            action = np.copysign(np.maximum(np.abs(action) - self._soft_zone, 0.0), action)
         return np.where(np.abs(action) <= self._dead_zone, 0.0, np.clip(action, -1.0, 1.0))

@@ -42,7 +42,11 @@ class Baseline:
 
 
 def _linear(numbers: dict[str, Any]) -> LinearParameters:
-    return LinearParameters(weight=np.array(numbers["weight"]), dead_zone=np.array(numbers["dead_zone"]))
+    return LinearParameters(
+        weight=np.array(numbers["weight"]),
+        dead_zone=np.array(numbers["dead_zone"]),
+        soft_zone=np.array(numbers.get("soft_zone", 0.0)),  # laws tuned by earlier versions have none
+    )
 
 
 BASELINES: dict[str, Baseline] = {

@@ -180,7 +180,7 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         weight = np.zeros((len(CLASSES), MEMORY_SIZE + 1))
         weight[:, :EXTENDED_SIZE] = np.array(extended["weight"])[:, :-1]
         weight[:, -1] = np.array(extended["weight"])[:, -1]
-        start = problem.encode({"weight": weight, "dead_zone": extended["dead_zone"]})
+        start = problem.encode({**extended, "weight": weight})
         problem = replace(problem, start=start, sigma=np.maximum(problem.sigma, 0.1 * np.abs(start)))
     return problem
 
@@ -215,20 +215,23 @@ def _linear_problem(name: str, local_pi: dict[str, Any], case: Case) -> Problem:
         )
         dead_zone[code] = min(local_pi[f"dead_zone_{kind}_mw"] / fleet.step_mw[i], 0.5)
     n = len(free)
-    start = np.concatenate([weight[free].ravel(), dead_zone[free]])
-    sigma = np.concatenate([spread[free].ravel(), np.full(n, 0.05)])
+    start = np.concatenate([weight[free].ravel(), dead_zone[free], np.zeros(n)])
+    sigma = np.concatenate([spread[free].ravel(), np.full(2 * n, 0.05)])
     # Large weights may be off by a part of themselves.
     sigma = np.maximum(sigma, 0.1 * np.abs(start))
 
     def decode(position: FloatArray) -> dict[str, Any]:
         shape = position.shape[:-1]
         weights, dead_zones = np.zeros((*shape, 3, size + 1)), np.ones((*shape, 3))
-        weights[..., free, :] = position[..., :-n].reshape(*shape, n, size + 1)
-        dead_zones[..., free] = np.clip(position[..., -n:], 0.0, 1.0)
-        return {"weight": weights, "dead_zone": dead_zones}
+        soft_zones = np.zeros((*shape, 3))
+        weights[..., free, :] = position[..., : -2 * n].reshape(*shape, n, size + 1)
+        dead_zones[..., free] = np.clip(position[..., -2 * n : -n], 0.0, 1.0)
+        soft_zones[..., free] = np.maximum(position[..., -n:], 0.0)
+        return {"weight": weights, "dead_zone": dead_zones, "soft_zone": soft_zones}
 
     def encode(parameters: dict[str, Any]) -> FloatArray:
         weights, dead_zones = np.array(parameters["weight"]), np.array(parameters["dead_zone"])
-        return np.concatenate([weights[free].ravel(), dead_zones[free]])
+        soft_zones = np.array(parameters.get("soft_zone", np.zeros(3)))
+        return np.concatenate([weights[free].ravel(), dead_zones[free], soft_zones[free]])
 
     return Problem(start=start, sigma=sigma, decode=decode, encode=encode)

@@ -211,9 +211,7 @@ class MAPPO:
             raise NonFiniteActions("the policy's actions are no longer finite")
         self._decision = decision
         actions = {name: x.cpu().numpy() for name, x in decision.actions.items()}
-        if self.config.ppo.explore_dead_zone:
-            actions = {name: self.policy.apply_dead_zone(name, x) for name, x in actions.items()}
-        return actions
+        return self.policy.explored(actions, dead_zone=self.config.ppo.explore_dead_zone)
 
     @property
     def behaviour(self) -> Behaviour:

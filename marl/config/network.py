@@ -16,6 +16,7 @@ CriticKind = Literal["central", "agent", "local"]
 # made with the default, which is what was done before there was a choice.
 LATER = (
     "fused",
+    "soft_zones",
     "algorithm",
     "case",
     "actor",
@@ -92,6 +93,10 @@ class NetworkConfig:
     dead_zone: float = 0.15
     # The same for each agent type in order, where types differ; empty takes dead_zone for all.
     dead_zones: tuple[float, ...] = ()
+    # Before that all actions, exploring ones too, are drawn towards zero by this much, one number for each agent type;
+    # empty by nothing. A move that costs in proportion to its size is worth making beyond some zone alone, and then
+    # to the zone's edge (Davis & Norman, Portfolio selection with transaction costs, 1990).
+    soft_zones: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("actor_hidden", "critic_hidden"):
@@ -124,6 +129,10 @@ class NetworkConfig:
         require(
             all(0 <= dead_zone < 1 for dead_zone in self.dead_zones),
             f"dead_zones = {self.dead_zones}, expected each in [0, 1)",
+        )
+        require(
+            all(soft_zone >= 0 and math.isfinite(soft_zone) for soft_zone in self.soft_zones),
+            f"soft_zones = {self.soft_zones}, expected each >= 0",
         )
         require(math.isfinite(self.log_std_init), f"log_std_init = {self.log_std_init}, expected finite")
 

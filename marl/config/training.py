@@ -129,6 +129,10 @@ class TrainingConfig:
             f"violation_budget = {self.ppo.violation_budget}, but masac learns from rewards of other prices too: none",
         )
         require(
+            not self.network.soft_zones or self.algorithm != "masac",
+            f"soft_zones = {self.network.soft_zones}, which masac, whose critics see actions as drawn, has none of",
+        )
+        require(
             self.curriculum.curriculum != "replay" or self.algorithm != "masac",
             'curriculum = "replay" scores episodes by advantages, which masac has none of: take "stages"',
         )

@@ -21,7 +21,7 @@ from marl.environment.curricula import curriculum_of
 from marl.environment.held_out import HeldOut
 from marl.environment.hierarchy import HIERARCHY
 from marl.environment.trained_grid import PUBLISHED_NAME, about_grid
-from marl.environment.warm_start import start_of, with_own_dead_zones
+from marl.environment.warm_start import start_of, with_own_zones
 from marl.networks.policy import Policy
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
@@ -192,7 +192,7 @@ def make_trainer(
     """
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
-    config = with_own_dead_zones(config, grid_of(config).case)
+    config = with_own_zones(config, grid_of(config).case)
     start = None if resume or learner_from else beginning(config)
     if config.network.fused == "auto":
         from marl.kernels.rehearsal import PACKAGES, rehearse

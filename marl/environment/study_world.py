@@ -7,7 +7,7 @@ from control.scenario.file import scenario_named
 from control.scenario.suites import VALIDATION_SEEDS
 from marl.environment.grid_training import CASE
 from marl.environment.held_out import HeldOut
-from marl.environment.warm_start import start_of, with_own_dead_zones
+from marl.environment.warm_start import start_of, with_own_zones
 from marl.training.study import World
 
 __all__ = ["grid_world", "require_scenario"]
@@ -29,5 +29,5 @@ def grid_world() -> World:
         require_scenario=require_scenario,
         validation_seeds=range(VALIDATION_SEEDS.first, VALIDATION_SEEDS.first + VALIDATION_SEEDS.count),
         case=CASE,
-        complete=with_own_dead_zones,
+        complete=with_own_zones,
     )

@@ -22,7 +22,7 @@ from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
 from marl.networks.policy import Policy
 
-__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_dead_zones"]
+__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_zones"]
 
 LINEAR = "linear"
 # Tuned linear policy of each observation.
@@ -32,6 +32,7 @@ FREE = (
     "log_std_init",
     "dead_zone",
     "dead_zones",
+    "soft_zones",
     "fused",
 )  # settings in which a run may differ from the model it begins with
 
@@ -65,8 +66,8 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
     return partial(begin_with, model=model, where=config.start)
 
 
-def with_own_dead_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
-    """A run that begins with the tuned linear policy gets that one's dead zones, unless it names some of its own.
+def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
+    """A run that begins with the tuned linear policy gets that one's zones, unless it names some of its own.
 
     Args:
         config: of the run.
@@ -75,12 +76,13 @@ def with_own_dead_zones(config: TrainingConfig, case: Case | None = None) -> Tra
     Raises:
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
     """
-    if config.start != LINEAR or config.network.dead_zones:
+    if config.start != LINEAR or config.network.dead_zones or config.network.soft_zones:
         return config
-    stored = stored_parameters(BASELINE[config.observation], case)
+    stored = stored_parameters(BASELINE[config.observation], case)["parameters"]
     # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
-    zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["parameters"]["dead_zone"])
-    return replace(config, network=replace(config.network, dead_zones=zones))
+    dead_zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["dead_zone"])
+    soft_zones = tuple(float(zone) for zone in stored.get("soft_zone", ()))
+    return replace(config, network=replace(config.network, dead_zones=dead_zones, soft_zones=soft_zones))
 
 
 @torch.no_grad()

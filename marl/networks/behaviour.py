@@ -109,6 +109,4 @@ class BehaviourPolicy:
 
     def handed_over(self, actions: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
         """What environments are given of actions as they were drawn."""
-        if not self.behaviour.explore_dead_zone:
-            return dict(actions)
-        return {name: self.policy.apply_dead_zone(name, x) for name, x in actions.items()}
+        return self.policy.explored(actions, dead_zone=self.behaviour.explore_dead_zone)

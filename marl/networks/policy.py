@@ -46,6 +46,10 @@ class Policy(nn.Module):
             ConfigError: there is not a dead zone for each group.
         """
         super().__init__()
+        if config.soft_zones and len(config.soft_zones) != len(groups):
+            raise ConfigError(
+                f"soft_zones = {config.soft_zones}, expected one for each of {[g.name for g in groups]}"
+            )
         if config.dead_zones and len(config.dead_zones) != len(groups):
             raise ConfigError(
                 f"dead_zones = {config.dead_zones}, expected one for each of {[g.name for g in groups]}"
@@ -90,7 +94,7 @@ class Policy(nn.Module):
 
     @torch.inference_mode()
     def act(self, observations: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
-        """Deterministic actions in [-1, 1]: the mean, with a dead zone around zero; [env, agent, action].
+        """Deterministic actions in [-1, 1]: the mean, with the zones around zero; [env, agent, action].
 
         A memory is carried on from the last call, see `reset`.
         """
@@ -99,8 +103,27 @@ class Policy(nn.Module):
         for name, mean in means.items():
             if self.squashed:
                 mean = torch.tanh(mean)
-            actions[name] = np.clip(self.apply_dead_zone(name, mean.cpu().numpy()), -1.0, 1.0)
+            drawn = self.apply_soft_zone(name, mean.cpu().numpy())
+            actions[name] = np.clip(self.apply_dead_zone(name, drawn), -1.0, 1.0)
         return actions
+
+    def apply_soft_zone(self, group: str, action: Float32Array) -> Float32Array:
+        """Actions of a group drawn towards zero: sign(a) max(|a| - s, 0)."""
+        if not self.config.soft_zones:
+            return action
+        position = next(i for i, g in enumerate(self.groups) if g.name == group)
+        zone = np.float32(self.config.soft_zones[position])
+        return np.copysign(np.maximum(np.abs(action) - zone, np.float32(0.0)), action)
+
+    def explored(self, actions: Mapping[str, Float32Array], *, dead_zone: bool) -> dict[str, Float32Array]:
+        """What environments are given of exploring actions as they were drawn, by group.
+
+        Args:
+            actions: {group: [env, agent, action]}.
+            dead_zone: those inside the dead zone become zero as well.
+        """
+        found = {name: self.apply_soft_zone(name, x) for name, x in actions.items()}
+        return {name: self.apply_dead_zone(name, x) for name, x in found.items()} if dead_zone else found
 
     def apply_dead_zone(self, group: str, action: Float32Array) -> Float32Array:
         """Actions of a group with those inside its dead zone made zero."""

@@ -23,6 +23,7 @@ PLAIN = NetworkConfig(actor_hidden=(32,), actor_last_gain=1.0, dead_zone=0.0)
 POLICIES = {
     "plain": (GROUPS, PLAIN),
     "dead zones": (GROUPS, dataclasses.replace(PLAIN, dead_zones=(0.1, 0.4))),
+    "soft zones": (GROUPS, dataclasses.replace(PLAIN, dead_zones=(0.1, 0.0), soft_zones=(0.2, 0.3))),
     "scaled, an actor each, a linear part": (
         GROUPS,
         dataclasses.replace(

@@ -52,6 +52,10 @@ def test_a_linear_policy_by_hand(task, extended, fleet):
     np.testing.assert_allclose(action[fleet.kind == 0], -0.6)
     np.testing.assert_allclose(action[fleet.kind == 1], 0.0)  # 0.05 is not worth moving for
     np.testing.assert_allclose(action[fleet.kind == 2], -0.15)
+    soft = LinearParameters(weight=weight, dead_zone=dead_zone, soft_zone=np.array([0.45, 0.0, 0.1]))
+    action = LinearPolicy(task, 1, soft).act(seen)[0]
+    np.testing.assert_allclose(action[fleet.kind == 0], -0.15)  # -0.6 to the edge of 0.45
+    np.testing.assert_allclose(action[fleet.kind == 2], 0.0)  # -0.15 to -0.05, which is in the dead zone
     with pytest.raises(BaselineError, match="18 numbers"):
         LinearPolicy(extended, 1, LinearParameters(weight=weight, dead_zone=dead_zone))
 

@@ -18,7 +18,7 @@ from marl.config.training import (
     check_resume,
     from_dict,
 )
-from marl.environment.warm_start import with_own_dead_zones
+from marl.environment.warm_start import with_own_zones
 
 
 def test_the_reference_preset_is_the_specifications_table():
@@ -41,12 +41,12 @@ def test_the_default_is_the_recommended_preset():
 def test_the_residual_preset_rests_where_its_linear_policy_does():
     """The dead zones are the law's own, unless the run names some; a run from nothing has none of it."""
     stored = stored_parameters("linear_memory")["parameters"]["dead_zone"]
-    found = with_own_dead_zones(residual()).network.dead_zones
+    found = with_own_zones(residual()).network.dead_zones
     assert list(found) == [min(zone, 0.999) for zone in stored]  # a policy keeps below one
     network = dataclasses.replace(residual().network, dead_zones=(0.1, 0.2, 0.3))
     own = dataclasses.replace(residual(), network=network)
-    assert with_own_dead_zones(own) is own
-    assert with_own_dead_zones(recommended()) == recommended()
+    assert with_own_zones(own) is own
+    assert with_own_zones(recommended()) == recommended()
 
 
 def test_all_presets_train_half_a_million_steps():

@@ -29,9 +29,17 @@ GROUPS = tuple(
     for kind in ("bess", "gas", "dr")
 )
 # Dead zones of a law that moves every class of plants by degrees; the stored one may leave some to full ramps.
-NUMBERS = {**stored_parameters("linear_extended")["parameters"], "dead_zone": [0.2, 0.6, 0.6]}
+NUMBERS = {
+    **stored_parameters("linear_extended")["parameters"],
+    "dead_zone": [0.2, 0.6, 0.6],
+    "soft_zone": [0.1, 0.0, 0.3],
+}
 LINEAR = NetworkConfig(
-    actor_hidden=(8,), critic_hidden=(8,), actor_linear=True, dead_zones=tuple(NUMBERS["dead_zone"])
+    actor_hidden=(8,),
+    critic_hidden=(8,),
+    actor_linear=True,
+    dead_zones=tuple(NUMBERS["dead_zone"]),
+    soft_zones=tuple(NUMBERS["soft_zone"]),
 )
 
 
@@ -52,7 +60,7 @@ def test_a_linear_start_acts_as_the_linear_policy_does():
     controller = LinearPolicy(
         described(observation_size=EXTENDED_SIZE),
         16,
-        LinearParameters(weight=np.array(NUMBERS["weight"]), dead_zone=np.array(NUMBERS["dead_zone"])),
+        LinearParameters(**{name: np.array(x) for name, x in NUMBERS.items()}),
     )
     by_plant = np.concatenate([seen[g.name] for g in GROUPS], axis=1).astype(np.float64)
     expected = controller.act(by_plant)
@@ -108,6 +116,23 @@ def test_a_model_of_other_networks_is_refused():
 
 def test_nothing_asked_for_leaves_the_policy_as_drawn():
     assert start_of(recommended()) is None
+
+
+def test_every_type_has_its_soft_zone_in_exploring_actions_too():
+    policy = Policy(
+        GROUPS, dataclasses.replace(LINEAR, dead_zones=(0.1, 0.1, 0.1), soft_zones=(0.25, 0.0, 0.5))
+    )
+    drawn = np.array([-1.5, -0.5, 0.125, 0.375], dtype=np.float32)
+    expected = {
+        "bess": [-1.25, -0.25, 0.0, 0.125],
+        "gas": [-1.5, -0.5, 0.125, 0.375],
+        "dr": [-1.0, 0.0, 0.0, 0.0],
+    }
+    found = policy.explored(dict.fromkeys(expected, drawn), dead_zone=False)
+    for group, left in expected.items():
+        np.testing.assert_array_equal(found[group], np.array(left, dtype=np.float32))
+    with pytest.raises(ConfigError, match="soft_zones = .*one for each of"):
+        Policy(GROUPS, dataclasses.replace(LINEAR, soft_zones=(0.1,)))
 
 
 def test_every_type_has_its_dead_zone():
