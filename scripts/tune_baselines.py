@@ -28,6 +28,7 @@ ORDER = (
     "linear_extended",
     "linear_bess",
     "linear_memory",
+    "linear_wide",
 )
 FULL_ONLY = ("area_agc",)  # sees flows over ties, of which the reduced model has none
 
@@ -37,14 +38,14 @@ class Options:
     """What to tune, and for how long."""
 
     only: tuple[str, ...] = tuple(name for name in ORDER if name not in FULL_ONLY)
-    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory; and
-    area_agc, which takes --physics full."""
+    """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory,
+    linear_wide; and area_agc, which takes --physics full."""
     case: str = ""
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     physics: Literal["full", "reduced"] = "reduced"
     """Simulator that candidates are played in; what is found is judged in the full one."""
-    scenario: str = "training_energy"
-    """Training distribution the episodes come from; that of the default begins with batteries of any charge."""
+    scenario: str = ""
+    """Training distribution the episodes come from; by default training_energy, for linear_wide training_wide."""
     n_intervals: int = 400
     """Length of an episode while tuning."""
     candidates: int = 24
@@ -100,7 +101,8 @@ def search(options: Options) -> None:
     from marl.environment.contenders import MakeTrainingGrid
 
     case = open_task_grid(options.case).case
-    scenario_named(options.scenario, case)  # before the bar: a wrong one is told in one line
+    if options.scenario:
+        scenario_named(options.scenario, case)  # before the bar: a wrong one is told in one line
     chosen = [name for name in ORDER if name in options.only]
     own = tuned_directory(case)  # of a grid that is not the 68-bus system
     places = {

@@ -116,6 +116,14 @@ BASELINES: dict[str, Baseline] = {
         parameters=_linear,
         observation="memory",
     ),
+    # The same, tuned on grids with all kinds of inertia, dead band, delay of telemetry, wind and sun.
+    "linear_wide": Baseline(
+        title="linear policy with memory, tuned on randomised dynamics",
+        information="the agents' 22 numbers",
+        build=LinearPolicy,
+        parameters=_linear,
+        observation="memory",
+    ),
     # The extended one with batteries alone: what the other two classes are worth.
     "linear_bess": Baseline(
         title="linear policy, batteries alone",

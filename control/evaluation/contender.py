@@ -38,7 +38,7 @@ BOUND, MPC, FULL_INFORMATION = "bound", "mpc", "full_information"
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
-    "linear_extended", "linear_memory", MPC, FULL_INFORMATION, BOUND,
+    "linear_extended", "linear_memory", "linear_wide", MPC, FULL_INFORMATION, BOUND,
 )  # fmt: skip
 
 Build = Callable[[GridEnvironment], Controller]

@@ -175,6 +175,9 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         start = space.encode(here(LocalPiParameters()))
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
     problem = _linear_problem(name, stored("local_pi"), case or load_ieee68())
+    if name == "linear_wide":  # begins as the law for the published dynamics
+        start = problem.encode(stored("linear_memory"))
+        problem = replace(problem, start=start, sigma=np.maximum(problem.sigma, 0.1 * np.abs(start)))
     if name == "linear_memory":  # begins as the best law without memory
         extended = stored("linear_extended")
         weight = np.zeros((len(CLASSES), MEMORY_SIZE + 1))

@@ -39,6 +39,7 @@ __all__ = [
 # Later ones start from earlier ones.
 ORDER = (
     "agc", "agc_forecast", "area_agc", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory",
+    "linear_wide",
 )  # fmt: skip
 GENERATIONS = {
     "agc": 40,
@@ -49,7 +50,10 @@ GENERATIONS = {
     "linear_extended": 250,
     "linear_bess": 100,
     "linear_memory": 250,
+    "linear_wide": 150,
 }
+SCENARIOS = {"linear_wide": "training_wide"}  # that baselines are tuned on unless another is asked for
+USUAL_SCENARIO = "training_energy"
 REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
 LOST = (
@@ -169,7 +173,7 @@ class EvolutionStrategy:
 class Plan:
     """How a search goes about it."""
 
-    scenario: str  # training distribution the episodes come from
+    scenario: str  # training distribution the episodes come from; empty takes the baseline's usual one
     n_intervals: int | None  # of an episode while tuning; validation plays whole ones
     candidates: int  # of a generation
     seeds: int  # episodes a candidate plays in a generation
@@ -289,6 +293,7 @@ def tune(
         TuningError: an earlier state cannot be gone on from, or no validation episode is finite.
         ScenarioError: the seeds are not for training.
     """
+    plan = replace(plan, scenario=plan.scenario or SCENARIOS.get(name, USUAL_SCENARIO))
     problem = problem_of(name, plan.out, case)
     if plan.refine:
         stored = json.loads((plan.out / f"{name}.json").read_text(encoding="utf-8"))["parameters"]

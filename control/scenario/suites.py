@@ -63,8 +63,14 @@ TRAINING_ENERGY = replace(
 )
 TRAINING_RAMP = replace(RENEWABLE_RAMP, name="training_ramp", start_ramp_quantile=0.9)
 # Every episode on a grid of its own: inertia 80 to 250 GW s, dead band 10 to 36 mHz, telemetry 1 to 4 intervals late,
-# once to twice the wind and sun.
-TRAINING_WIDE = WideScenarioConfig(name="training_wide", outage_rate_per_h=0.25)
+# once to twice the wind and sun; batteries begin as in training_energy.
+TRAINING_WIDE = WideScenarioConfig(
+    name="training_wide",
+    outage_rate_per_h=0.25,
+    soc_start_min=0.03,
+    soc_start_max=0.97,
+    soc_start_alike=True,
+)
 # Stages of a curriculum, the easiest first: half the noise; outages by chance; one in every episode; with less inertia
 # and a wider dead band; and with telemetry that comes later and not always. None goes as far as `shift` does.
 TRAINING_CALM = replace(

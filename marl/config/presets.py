@@ -50,36 +50,40 @@ def reference() -> TrainingConfig:
 def residual() -> TrainingConfig:
     """Begins with the tuned linear policy of the 22 numbers and learns what it is missing.
 
-    Near an optimum the gradient is small and its noise is not: large batches, small steps, small exploration, a critic
-    that has learned first, and a horizon long enough to keep the gas plants at work, which with 20 intervals look
-    like a cost.
+    Near an optimum the gradient is small and its noise is not: large batches, small steps, a critic that has learned
+    first, a horizon long enough to keep the gas plants at work, which with 20 intervals look like a cost. And little
+    exploration: a move costs in proportion to its size, noise hides that from moves smaller than itself, and a policy
+    that learns under much of it moves too much without it. Episodes begin with batteries of any charge, because
+    what to do when they are nearly full or empty is what costs most and comes rarely.
     """
     base = TrainingConfig()
     return replace(
         base,
-        n_envs=128,
+        n_envs=256,
+        scenario="training_energy",
         observation="memory",
         start="linear",
         network=replace(
             base.network,
             actor_linear=True,
-            log_std_init=-1.4,
+            log_std_init=-3.0,
         ),
         ppo=replace(
             base.ppo,
-            lr_actor=5e-4,
+            lr_actor=1e-4,
             lr_final_fraction=0.1,
-            policy_average=0.95,
-            robust_reward=20.0,
+            policy_average=0.9,
+            robust_reward=100.0,
+            robust_shape="root",
             gamma=0.99,
             gae_lambda=0.95,
-            buffer_steps=8192,
-            minibatch_steps=2048,
-            epochs=4,
-            critic_first_updates=3,
+            buffer_steps=16384,
+            minibatch_steps=8192,
+            epochs=2,
+            critic_first_updates=5,
             explore_dead_zone=True,
         ),
-        evaluation=replace(base.evaluation, eval_every=6),
+        evaluation=replace(base.evaluation, eval_every=5),
     )
 
 

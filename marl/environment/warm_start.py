@@ -16,7 +16,10 @@ from typing import Any
 import torch
 
 from cases.case import Case
-from control.controllers.registry import stored_parameters
+from cases.ieee68 import load_ieee68
+from control.controllers.registry import is_tuned, stored_parameters
+from control.scenario.file import scenario_named
+from control.scenario.wide import WideScenarioConfig
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
@@ -25,8 +28,9 @@ from marl.networks.policy import Policy
 __all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_zones"]
 
 LINEAR = "linear"
-# Tuned linear policy of each observation.
+# Tuned linear policy of each observation, and what takes its place where dynamics are drawn.
 BASELINE = {"default": "linear", "extended": "linear_extended", "memory": "linear_memory"}
+WIDE = {"linear_memory": "linear_wide"}
 WIDEST_ZONE = 0.999
 FREE = (
     "log_std_init",
@@ -58,12 +62,19 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
                 f"start = {LINEAR!r} has a law for the observations {', '.join(BASELINE)}, not for "
                 f"{config.observation!r}"
             )
-        stored = stored_parameters(BASELINE[config.observation], case)
+        stored = stored_parameters(_law_of(config, case), case)
         return partial(begin_linear, numbers=stored["parameters"])
     model = Policy.load(Path(config.start))
     if case is not None:
         require_its_grid(model.metadata, case, config.start)
     return partial(begin_with, model=model, where=config.start)
+
+
+def _law_of(config: TrainingConfig, case: Case | None) -> str:
+    """The tuned linear policy that a run begins with: of its observation, and of its kind of dynamics."""
+    name = BASELINE[config.observation]
+    wide = isinstance(scenario_named(config.scenario, case or load_ieee68()), WideScenarioConfig)
+    return WIDE[name] if wide and name in WIDE and is_tuned(WIDE[name], case) else name
 
 
 def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
@@ -78,7 +89,7 @@ def with_own_zones(config: TrainingConfig, case: Case | None = None) -> Training
     """
     if config.start != LINEAR or config.network.dead_zones or config.network.soft_zones:
         return config
-    stored = stored_parameters(BASELINE[config.observation], case)["parameters"]
+    stored = stored_parameters(_law_of(config, case), case)["parameters"]
     # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
     dead_zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["dead_zone"])
     soft_zones = tuple(float(zone) for zone in stored.get("soft_zone", ()))

@@ -39,10 +39,16 @@ def test_the_default_is_the_recommended_preset():
 
 
 def test_the_residual_preset_rests_where_its_linear_policy_does():
-    """The dead zones are the law's own, unless the run names some; a run from nothing has none of it."""
-    stored = stored_parameters("linear_memory")["parameters"]["dead_zone"]
-    found = with_own_zones(residual()).network.dead_zones
-    assert list(found) == [min(zone, 0.999) for zone in stored]  # a policy keeps below one
+    """The zones are the law's own, unless the run names some; a run from nothing has none of it."""
+    stored = stored_parameters("linear_memory")["parameters"]
+    found = with_own_zones(residual()).network
+    assert list(found.dead_zones) == [
+        min(zone, 0.999) for zone in stored["dead_zone"]
+    ]  # a policy keeps below one
+    assert list(found.soft_zones) == stored["soft_zone"]
+    wide = stored_parameters("linear_wide")["parameters"]
+    found = with_own_zones(dataclasses.replace(residual(), scenario="training_wide")).network
+    assert list(found.soft_zones) == wide["soft_zone"]
     network = dataclasses.replace(residual().network, dead_zones=(0.1, 0.2, 0.3))
     own = dataclasses.replace(residual(), network=network)
     assert with_own_zones(own) is own
