@@ -88,11 +88,10 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
         base,
         total_episodes=study.total_episodes,
         seed=seed,
-        scenario=study.scenario,
         device="cpu",
         network=dataclasses.replace(base.network, **variant.network),
         ppo=ppo,
-        **{"observation": study.observation, **variant.training},
+        **{"observation": study.observation, "scenario": study.scenario, **variant.training},
     )
     if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:
         return config

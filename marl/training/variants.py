@@ -27,7 +27,12 @@ VARIANTS: dict[str, Variant] = {
     "residual": Variant(
         "from the linear policy, 22 numbers; Silver et al. 2018",
         preset="residual",
-        training={"observation": "memory"},
+        training={"observation": "memory", "scenario": "training_energy"},
+    ),
+    "residual_wide": Variant(
+        "the same on randomised dynamics; Tobin et al. 2017",
+        preset="residual",
+        training={"observation": "memory", "scenario": "training_wide"},
     ),
     "no_value_normalisation": Variant(
         "van Hasselt et al. 2016; Yu et al. 2022, sec. 5.1", ppo={"normalize_values": False}
