@@ -307,7 +307,7 @@ def test_every_field_of_a_scenario_is_either_fixed_or_only_shapes_episodes():
         *("load_area_share", "wind_percent", "wind_tau_s", "pv_percent", "pv_tau_s", "forecast"),
         *("outage_rate_per_h", "outages_min", "outage_unit_share", "outage_screened", "unit_p_min_mw"),
         *("unit_p_max_mw", "outage_first_s", "outage_last_s", "repair_probability", "repair_min_s"),
-        *("repair_max_s", "events", "soc_start_min", "soc_start_max"),
+        *("repair_max_s", "events", "soc_start_min", "soc_start_max", "soc_start_alike"),
     }
     assert shaping | set(FIXED) == {field.name for field in fields(SHORT)}
     assert not shaping & set(FIXED)

@@ -55,7 +55,7 @@ def test_actors_begin_as_the_linear_law_acts(how):
         observation="extended",
         start=f"{how}:linear_extended",
         imitation=ImitationConfig(
-            imitation_steps=960, imitation_envs=8, imitation_rounds=3, imitation_epochs=20
+            imitation_steps=960, imitation_envs=8, imitation_rounds=3, imitation_epochs=60
         ),
     )
     batch = build(4, "extended")
