@@ -2,12 +2,13 @@
 
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from cases import mat_file
+from cases import mat_elements
 from cases.arrays import CaseDataError
 from cases.matpower import read_matpower
 from grid_model.network.pandapower_net import build_network, set_reactor_share
@@ -483,16 +484,24 @@ def test_a_row_of_a_mat_file_stays_a_row(tmp_path):
     assert read_matpower(tmp_path / "one.mat").gen.shape == (1, 10)
 
 
-def mat_element(kind: int, data: bytes) -> bytes:
-    """An element of a level 5 .mat file: tag, data, filled up to 8 bytes."""
-    return kind.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data + bytes(-len(data) % 8)
+def mat_element(kind: int, data: bytes, order: Literal["little", "big"] = "little") -> bytes:
+    """An element of a level 5 .mat file: tag, data, filled up to 8 bytes; small ones as MATLAB writes them."""
+    if 0 < len(data) <= 4:
+        return ((len(data) << 16) + kind).to_bytes(4, order) + data + bytes(4 - len(data))
+    return kind.to_bytes(4, order) + len(data).to_bytes(4, order) + data + bytes(-len(data) % 8)
 
 
-def mat_array(kind: int, name: bytes, content: bytes) -> bytes:
-    """An array of one entry."""
-    size = (1).to_bytes(4, "little") * 2
-    head = mat_element(6, bytes([kind]) + bytes(7)) + mat_element(5, size) + mat_element(1, name)
-    return mat_element(14, head + content)
+def mat_array(
+    kind: int,
+    name: bytes,
+    content: bytes,
+    order: Literal["little", "big"] = "little",
+    size: tuple[int, ...] = (1, 1),
+) -> bytes:
+    """An array of the class, of one entry unless said otherwise."""
+    flags = mat_element(6, kind.to_bytes(4, order) + bytes(4), order)
+    dimensions = mat_element(5, b"".join(n.to_bytes(4, order) for n in size), order)
+    return mat_element(14, flags + dimensions + mat_element(1, name, order) + content, order)
 
 
 MAT_HEAD = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
@@ -511,12 +520,80 @@ def test_a_mat_file_that_nests_without_end_is_refused_and_crashes_nothing(tmp_pa
 
 def test_a_mat_file_that_unpacks_to_more_than_allowed_is_refused(tmp_path, monkeypatch):
     """3 MB of zeros in 3 kB, where 2 MB are allowed."""
-    monkeypatch.setattr(mat_file, "MAX_UNPACKED_BYTES", 2 * 2**20)
+    monkeypatch.setattr(mat_elements, "MAX_UNPACKED_BYTES", 2 * 2**20)
     packed = zlib.compress(mat_array(6, b"mpc", mat_element(9, bytes(3 * 2**20))))
     path = tmp_path / "bomb.mat"
     path.write_bytes(MAT_HEAD + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
     with pytest.raises(CaseDataError, match="unpacks to more than 2 MB"):
         read_matpower(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_a_mat_file_as_matlab_writes_it_holds_the_same_case(tmp_path, order, packed):
+    """Doubles that are whole numbers stored as such, names in cells of two-byte characters, either byte order."""
+
+    def stored(values: np.ndarray) -> bytes:
+        values = np.atleast_2d(values)
+        whole = (values == values.astype(np.int16)).all()
+        kind, code = (3, "i2") if whole else (9, "f8")
+        code = ("<" if order == "little" else ">") + code
+        data = mat_element(kind, values.T.astype(code).tobytes(), order)
+        return mat_array(6, b"", data, order, values.shape)
+
+    tables = matrices()
+    n_bus = len(tables["bus"])
+    names = [f"Bus {k}".encode("utf-16-le" if order == "little" else "utf-16-be") for k in range(n_bus)]
+    cells = b"".join(mat_array(4, b"", mat_element(4, name, order), order, (1, 5)) for name in names)
+    fields = {
+        "version": mat_array(4, b"", mat_element(16, b"2", order), order),
+        "baseMVA": mat_array(6, b"", mat_element(2, b"\x64", order), order),
+        **{name: stored(table) for name, table in tables.items()},
+        "bus_name": mat_array(1, b"", cells, order, (n_bus, 1)),
+        "none": mat_element(14, b"", order),
+    }
+    content = mat_element(5, (32).to_bytes(4, order), order)
+    content += mat_element(1, b"".join(name.encode().ljust(32, b"\0") for name in fields), order)
+    variable = mat_array(2, b"mpc", content + b"".join(fields.values()), order)
+    if packed:
+        stream = zlib.compress(variable)
+        variable = (15).to_bytes(4, order) + len(stream).to_bytes(4, order) + stream
+    path = tmp_path / "matlab.mat"
+    path.write_bytes(MAT_HEAD[:124] + (b"\x00\x01IM" if order == "little" else b"\x01\x00MI") + variable)
+    _, v_pu = opened_v_pu(path)
+    # pandapower stops at a mismatch of 1e-8 MVA.
+    np.testing.assert_allclose(v_pu, newton_v_pu(**tables), rtol=0.0, atol=1e-9)
+
+
+TEN = mat_element(9, bytes(80))
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        (mat_array(6, b"mpc", TEN, size=(2, 6)), r"10 numbers at byte 48, dimensions of 12"),
+        (mat_array(6, b"mpc", TEN + TEN, size=(2, 5)), r"ends at byte 224, its elements at byte 136"),
+        (mat_array(6, b"mpc", TEN[:4] + b"\x58" + TEN[5:], size=(1, 11)), r"has 88 bytes, what it lies in 80 more"),
+        (mat_array(6, b"mpc", b"", size=(1, 0)), r"an element is missing at byte 48"),
+        (mat_array(6, b"mpc", TEN, size=(10,)), r"1 dimensions at byte 24, expected two"),
+        (mat_array(6, b"mpc", TEN, size=(2**32 - 2, 2**32 - 5)), r"are \(-2, -5\), expected none below 0"),
+        (mat_array(19, b"mpc", TEN), r"an array of class 19, which is unknown"),
+        (mat_array(1, b"mpc", mat_array(6, b"", TEN, size=(1, 10)), size=(5, 5)), r"25 arrays expected at byte 48"),
+        (mat_array(4, b"mpc", mat_element(1, b"text"), size=(1, 9)), r"4 characters at byte 48, dimensions of 9"),
+        (mat_array(4, b"mpc", mat_element(1, b""), size=(1, 3_000_000)), r"more than 400,000 arrays"),
+        (mat_element(9, bytes(8)), r"byte 128 is of kind 9, expected an array"),
+        (mat_array(6, b"mpc", TEN, size=(2, 5))[:-8], r"has 128 bytes, the file 120 more"),
+        ((15).to_bytes(4, "little") + b"\x07\0\0\0" + zlib.compress(TEN)[:7], r"at byte 128 has no end"),
+        (b"\x0e\0\0", r"ends within the tag at byte 128"),
+    ],
+)  # fmt: skip
+def test_a_mat_file_whose_elements_do_not_fit_is_refused_in_one_line(tmp_path, variable, message):
+    """Each is but wrong; what ends scipy's process is kept out of here."""
+    path = tmp_path / "damaged.mat"
+    path.write_bytes(MAT_HEAD + variable)
+    with pytest.raises(CaseDataError, match=message) as refusal:
+        read_matpower(path)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
