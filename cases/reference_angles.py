@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import CaseDataError, FloatArray, IntArray
 from cases.case import connected_buses
 from cases.matpower_matrices import (
     BUS_I,
@@ -58,7 +58,15 @@ def turns(
 
     theta_source = theta + turn with turn_to = turn_from - shift along a tree. Branches without a shift come first, so
     that what does not add up around a loop is left to branches with one. At each root the turn is the angle given.
+
+    Raises:
+        CaseDataError: a root has no angle that is a number.
     """
+    for k in root.tolist():
+        if not np.isfinite(bus[k, VA]):
+            raise CaseDataError(
+                f"bus {bus[k, BUS_I]:g}: angle {bus[k, VA]:g} degrees at a reference bus, expected a number."
+            )
     shift_degree = branch[:, SHIFT]
     plain = shift_degree == 0.0
     group = connected_buses(len(bus), from_bus[plain], to_bus[plain])

@@ -423,6 +423,7 @@ def test_what_the_schedule_leaves_goes_to_the_slack_as_in_the_files_own_solver(t
         ("mpc.branch(2, 11) = 0.5;", r"mpc\.branch row 2: BR_STATUS = 0\.5, expected 0 or 1"),
         ("mpc.branch(2, 4) = NaN;", r"mpc\.branch row 2: BR_X = NaN, expected a finite number"),
         ("mpc.gen(2, 6) = NaN;", r"mpc\.gen row 2: VG = NaN, expected a finite number"),
+        ("mpc.bus(1, 9) = Inf;", r"bus 5: angle inf degrees at a reference bus, expected a number"),
         ("mpc.bus(2, 5) = Inf;", r"mpc\.bus row 2: GS = inf, expected a finite number"),
         ("mpc.bus(2, 1) = 1e300;", r"mpc\.bus row 2: BUS_I = 1e\+300, expected a bus number"),
         ("mpc.branch(3, 9) = 1e300;", r"mpc\.branch row 3 \(9-11\): TAP = 1e\+300, expected 0 for none"),
