@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import command_line
@@ -102,7 +103,10 @@ def reason_to_skip(command: Command) -> str:
     if not command.script:
         return "sets the machine up, or does not end by itself"
     line = f"{command.script} {command.rest}"
-    return next((reason for beginning, reason in SKIPPED if line.startswith(beginning)), "")
+    reason = next((reason for beginning, reason in SKIPPED if line.startswith(beginning)), "")
+    if not reason and "--ray" in shlex.split(command.rest, comments=True) and find_spec("ray") is None:
+        return "needs Ray, which is not installed: pip install -e '.[ray]'"
+    return reason
 
 
 def smaller(command: Command) -> str:

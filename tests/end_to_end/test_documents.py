@@ -71,6 +71,14 @@ def test_every_reason_to_skip_is_of_a_command_that_a_document_prints_or_of_a_scr
         assert (ROOT / "scripts" / f"{beginning.split()[0]}.py").is_file()
 
 
+def test_a_command_of_an_extra_that_is_not_there_is_skipped_and_says_which(monkeypatch):
+    (command,) = (c for c in try_documents.all_commands(()) if "train_mappo.py --ray local" in c.text)
+    monkeypatch.setattr(try_documents, "find_spec", lambda name: None)
+    assert "pip install -e '.[ray]'" in try_documents.reason_to_skip(command)
+    monkeypatch.setattr(try_documents, "find_spec", lambda name: name)
+    assert try_documents.reason_to_skip(command) == ""
+
+
 def test_a_command_in_small_is_the_same_but_for_its_sizes():
     words = ["--case", "case39", "--n_episodes", "20", "--only", "agc", "local_pi", "--compare"]
     assert try_documents.with_options(words, "--n-episodes 1 --seeds 2") == [
