@@ -282,6 +282,7 @@ class Announcement(event.Listener):
         self._packages = packages
         self._began_s = 0.0
         self._bar: Any = None
+        self._collects = True  # whether there was a collector at work before
 
     def on_start(self, event: Any) -> None:
         """The first kernel that was not kept from an earlier run."""
@@ -291,6 +292,7 @@ class Announcement(event.Listener):
         n = len(kernels(self._packages))
         text = f"compiling up to {n} kernels, about {n * SECONDS_PER_KERNEL:.0f} s (once)"
         # A compiler makes the collector run all the time, over much that stays and little that goes.
+        self._collects = gc.isenabled()
         gc.disable()
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -310,7 +312,8 @@ class Announcement(event.Listener):
         """The end, where anything was compiled."""
         if not self._began_s:
             return
-        gc.enable()
+        if self._collects:
+            gc.enable()
         if self._bar is not None:
             self._bar.close()
         else:

@@ -19,9 +19,7 @@ class LinearParameters:
 
     weight: FloatArray  # by bess, gas, dr; the last is the constant: [class, observation + 1], or [env, ...]
     dead_zone: FloatArray  # [class], or [env, class]
-    soft_zone: FloatArray | float = (
-        0.0  # by how much actions are drawn towards zero; [class], or [env, class]
-    )
+    soft_zone: FloatArray | float = 0.0  # how far actions are drawn towards zero, likewise
 
 
 class LinearPolicy:

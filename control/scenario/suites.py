@@ -56,8 +56,8 @@ SHIFT = replace(
 STRESS = replace(N1, name="stress", unit_p_max_mw=1350.0, outage_unit_share=0.7)
 TRAINING = replace(NORMAL, name="training", outage_rate_per_h=0.25)
 TRAINING_N1 = replace(NORMAL, name="training_n1", outage_rate_per_h=0.5, outages_min=1)
-# Batteries that are full or empty decide a quarter of the cost in a thirtieth of the time: here every episode begins
-# anywhere between, all batteries alike, so that such hours get their share of what is learned from.
+# Batteries that are full or empty make a tenth of the cost in a thirtieth of the time, and half of it in an episode
+# where they stay so: here every episode begins anywhere between, all batteries alike, so that this gets its share.
 TRAINING_ENERGY = replace(
     TRAINING, name="training_energy", soc_start_min=0.03, soc_start_max=0.97, soc_start_alike=True
 )

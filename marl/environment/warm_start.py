@@ -57,11 +57,6 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
     if not config.start:
         return None
     if config.start == LINEAR:
-        if config.observation not in BASELINE:
-            raise ConfigError(
-                f"start = {LINEAR!r} has a law for the observations {', '.join(BASELINE)}, not for "
-                f"{config.observation!r}"
-            )
         stored = stored_parameters(_law_of(config, case), case)
         return partial(begin_linear, numbers=stored["parameters"])
     model = Policy.load(Path(config.start))
@@ -71,29 +66,42 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
 
 
 def _law_of(config: TrainingConfig, case: Case | None) -> str:
-    """The tuned linear policy that a run begins with: of its observation, and of its kind of dynamics."""
+    """The tuned linear policy that a run begins with: of its observation, and of its kind of dynamics.
+
+    Raises:
+        ConfigError: there is no linear policy of this observation.
+    """
+    if config.observation not in BASELINE:
+        raise ConfigError(
+            f"start = {LINEAR!r} has a law for the observations {', '.join(BASELINE)}, not for {config.observation!r}"
+        )
     name = BASELINE[config.observation]
     wide = isinstance(scenario_named(config.scenario, case or load_ieee68()), WideScenarioConfig)
     return WIDE[name] if wide and name in WIDE and is_tuned(WIDE[name], case) else name
 
 
 def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
-    """A run that begins with the tuned linear policy gets that one's zones, unless it names some of its own.
+    """A run that begins with the tuned linear policy gets that one's zones of each kind that it names none of.
 
     Args:
         config: of the run.
         case: its grid; the 68-bus system if None.
 
     Raises:
+        ConfigError: there is no linear policy of this observation.
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
     """
-    if config.start != LINEAR or config.network.dead_zones or config.network.soft_zones:
+    network = config.network
+    if config.start != LINEAR or (network.dead_zones and network.soft_zones):
         return config
     stored = stored_parameters(_law_of(config, case), case)["parameters"]
     # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
     dead_zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["dead_zone"])
     soft_zones = tuple(float(zone) for zone in stored.get("soft_zone", ()))
-    return replace(config, network=replace(config.network, dead_zones=dead_zones, soft_zones=soft_zones))
+    completed = replace(
+        network, dead_zones=network.dead_zones or dead_zones, soft_zones=network.soft_zones or soft_zones
+    )
+    return replace(config, network=completed)
 
 
 @torch.no_grad()

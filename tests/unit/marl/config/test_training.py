@@ -39,7 +39,7 @@ def test_the_default_is_the_recommended_preset():
 
 
 def test_the_residual_preset_rests_where_its_linear_policy_does():
-    """The zones are the law's own, unless the run names some; a run from nothing has none of it."""
+    """The zones are the law's own where the run names none of a kind; a run from nothing has none of it."""
     stored = stored_parameters("linear_memory")["parameters"]
     found = with_own_zones(residual()).network
     assert list(found.dead_zones) == [
@@ -50,9 +50,17 @@ def test_the_residual_preset_rests_where_its_linear_policy_does():
     found = with_own_zones(dataclasses.replace(residual(), scenario="training_wide")).network
     assert list(found.soft_zones) == wide["soft_zone"]
     network = dataclasses.replace(residual().network, dead_zones=(0.1, 0.2, 0.3))
+    mixed = with_own_zones(dataclasses.replace(residual(), network=network)).network
+    assert mixed.dead_zones == (0.1, 0.2, 0.3)
+    assert list(mixed.soft_zones) == stored["soft_zone"]
+    network = dataclasses.replace(network, soft_zones=(0.0, 0.0, 0.0))
     own = dataclasses.replace(residual(), network=network)
     assert with_own_zones(own) is own
     assert with_own_zones(recommended()) == recommended()
+    with pytest.raises(
+        ConfigError, match="law for the observations default, extended, memory, not for 'areas'"
+    ):
+        with_own_zones(dataclasses.replace(residual(), observation="areas"))
 
 
 def test_all_presets_train_half_a_million_steps():
