@@ -5,18 +5,19 @@
 Every variant is trained with every seed on the same episodes and judged on the same validation episodes of each
 condition in --judge_scenarios, by the policy the run ends with and by its best one. Runs that are already in --out
 are not repeated, one that was broken off goes on from its last checkpoint, and only conditions that are new are judged.
-The table goes to --out/ablation.json, to --json and to the terminal; --plot draws the learning curves. Validation
+The table goes to --out/ablation.json, to --json and to the terminal; --plot draws the learning curves. Controllers
+named by --yardsticks play the same episodes, and the table says what each variant costs in units of theirs. Validation
 seeds, not the published suites': this chooses recipes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import command_line
 
@@ -44,6 +45,9 @@ class Arguments:
     judge_scenarios: str = "normal,n1"
     # Validation episodes to judge by in each.
     judge_episodes: int = 64
+    # Controllers that learn nothing on the same episodes, separated by commas, such as full_information,linear: the
+    # table then has every variant's cost over theirs and how far its return is ahead, with intervals over episodes.
+    yardsticks: str = ""
     # Directory of the runs and the table.
     out: str = "runs/ablation"
     # File for a copy of the table; none if empty.
@@ -89,13 +93,20 @@ def compare(arguments: Arguments) -> None:
     Raises:
         OptionError: --plot is no picture.
         ResultError: none of the runs is there and none is to be trained.
+        ComparisonError: a yardstick is no controller.
     """
+    from control.evaluation.contender import ComparisonError
     from marl.cluster.tasks import pool_on
     from marl.environment.study_world import grid_world
+    from marl.environment.yardsticks import measured, played, yardsticks_named
     from marl.training import study as engine
     from marl.training.study_report import draw, report, table
 
     study, world = study_of(arguments), grid_world()
+    try:
+        yardsticks = yardsticks_named(arguments.yardsticks)
+    except ComparisonError as error:
+        raise command_line.OptionError(f"--yardsticks: {error}") from error
     plot, copy = (Path(file) if file else None for file in (arguments.plot, arguments.json))
     if plot is not None and plot.suffix not in command_line.PICTURES:
         expected = ", ".join(command_line.PICTURES)
@@ -106,12 +117,32 @@ def compare(arguments: Arguments) -> None:
     engine.check(study, world)
     with pool_on(arguments.ray) as pool:
         results = engine.results(study, world, partial(print, flush=True), pool)
-    rows = table(results, study.judge_scenarios)
+    rows = told = table(results, study.judge_scenarios)
+    if yardsticks:
+        config = engine.recipe(study.names[0], study, 0, world)
+        seeds = engine.judged_seeds(config, study.judge_episodes, world)
+        returns = played(yardsticks, study, dict.fromkeys(study.judge_scenarios, seeds))
+        rows = measured(rows, results, yardsticks, returns)
     for path in (own, copy):
         command_line.write_json(path, rows)
     if plot is not None:
         draw(results, plot)
-    print("\n".join(report(rows)))
+    print("\n".join(report(told)))
+    if yardsticks:
+        print("\n".join(beside_yardsticks(rows, [one.name for one in yardsticks])))
+
+
+def beside_yardsticks(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Every variant's cost in units of each yardstick's, with its interval, as lines of text."""
+    lines = []
+    for name in names:
+        for scenario in rows[0]["returns"]:
+            lines += ["", f"cost / {name}, {scenario}"]
+            for row in rows:
+                ratio = row[f"cost_ratio_to_{name}"][scenario]
+                told = "-" if ratio is None else "{mean:.3f} ({low:.3f} to {high:.3f})".format(**ratio)
+                lines.append(f"{row['variant']:28s} {told}")
+    return lines
 
 
 def main(arguments: Sequence[str]) -> int:

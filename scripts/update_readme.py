@@ -1,7 +1,7 @@
-"""Fills the figures of docs/results.md from the results kept in results/*.json, so that no number there is typed.
+"""Fills the figures of docs/results.md and docs/learners.md from results/*.json, so that no number there is typed.
 
-python scripts/update_readme.py            write docs/results.md anew
-python scripts/update_readme.py --check    write nothing; exit status 1 if docs/results.md is not up to date
+python scripts/update_readme.py            write both anew
+python scripts/update_readme.py --check    write nothing; exit status 1 if one is not up to date
 
 A block stands between `<!-- figures:begin NAME -->` and `<!-- figures:end NAME -->` and holds what the renderer
 of that name makes of results/NAME.json. Each result is written by the command that results/commands.toml names.
@@ -27,8 +27,11 @@ PROGRAM = "update_readme.py"
 class Options:
     """What to fill."""
 
-    readme: Path = command_line.ROOT / "docs" / "results.md"
-    """File with the blocks."""
+    documents: tuple[Path, ...] = (
+        command_line.ROOT / "docs" / "results.md",
+        command_line.ROOT / "docs" / "learners.md",
+    )
+    """Files with the blocks."""
     results: Path = command_line.ROOT / "results"
     """Directory of the results, one JSON file a block."""
     check: bool = False
@@ -56,21 +59,24 @@ BLOCKS = blocks(command_line.ROOT / "results" / "commands.toml")
 
 
 def update(options: Options) -> int:
-    """Fills the document or compares it; the exit status."""
-    before = options.readme.read_text(encoding="utf-8")
-    after = figures.filled(before, options.results, BLOCKS)
-    if options.check:
+    """Fills the documents or compares them; the exit status."""
+    outdated = 0
+    for document in options.documents:
+        before = document.read_text(encoding="utf-8")
+        after = figures.filled(before, options.results, BLOCKS)
+        outdated += before != after
+        if options.check:
+            if before != after:
+                print(
+                    f"{PROGRAM}: {document.name} is not up to date: run python scripts/{PROGRAM}",
+                    file=sys.stderr,
+                )
+            continue
         if before != after:
-            print(
-                f"{PROGRAM}: {options.readme.name} is not up to date: run python scripts/{PROGRAM}",
-                file=sys.stderr,
-            )
-        return int(before != after)
-    if before != after:
-        command_line.write_text(options.readme, after)
-    state = "updated" if before != after else "up to date"
-    print(f"{options.readme.name}: {len(figures.FOUND.findall(after))} blocks {state}")
-    return 0
+            command_line.write_text(document, after)
+        state = "updated" if before != after else "up to date"
+        print(f"{document.name}: {len(figures.FOUND.findall(after))} blocks {state}")
+    return int(options.check and outdated > 0)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -297,6 +297,63 @@ def recipes(result: Any) -> list[str]:
     return table(head, rows)
 
 
+def family(result: Any) -> list[str]:
+    """Learners beside each other and beside controllers that learn nothing: a table a suite, best first, and costs."""
+    learners = [row for row in result if row["seeds"]]
+    plain = learners[0]["variant"]
+    others = [key for key in result[0] if key.startswith("ahead_of_")]
+
+    def name(row: Result) -> str:
+        if not row["seeds"]:
+            return f"{row['title']} ({row['information']})"
+        return f"{row['variant'].replace('_', ' ')} ({row['source']})"
+
+    def apart(interval: Result | None) -> str:
+        if interval is None:
+            return "-"
+        return f"{interval['mean']:+,.0f} ({interval['low']:+,.0f} to {interval['high']:+,.0f})"
+
+    def ratio(interval: Result | None) -> str:
+        if interval is None:
+            return "-"
+        return f"{interval['mean']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})"
+
+    lines: list[str] = []
+    for suite in result[0]["returns"]:
+        head = [f"`{suite}`", "seeds", "return", "cost / full information"]
+        head += [f"ahead of {other.removeprefix('ahead_of_').replace('_', ' ')}" for other in others[1:]]
+        rows = [
+            [
+                name(row),
+                str(row["seeds"] or "-"),
+                f"{row['returns'][suite]:,.0f}",
+                ratio(row["cost_ratio_to_full_information"][suite]),
+                *(apart(row[other][suite]) for other in others[1:]),
+                apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-",
+            ]
+            for row in sorted(result, key=lambda row: -row["returns"][suite])
+        ]
+        lines += [*table([*head, f"ahead of {plain}, by seed"], rows), ""]
+    costs = [
+        [
+            name(row),
+            f"{row['parameters']:,.0f}",
+            f"{row['elapsed_s'] / 60.0:.1f}",
+            f"{row['steps_per_s']:,.0f}",
+            f"{row['update_ms']:,.0f}",
+        ]
+        for row in learners
+    ]
+    head = [
+        f"learner, {learners[0]['episodes']:,} episodes",
+        "parameters of its policies",
+        "training [min]",
+        "steps a second",
+        "an update [ms]",
+    ]
+    return [*lines, *table(head, costs)]
+
+
 def verify_learner(result: Result) -> list[str]:
     """The learner on another task, beside a known implementation."""
     low, high = result["iqm_ci95"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from cases.ieee68 import load_ieee68
 from control.scenario.file import scenario_named
 from control.scenario.suites import VALIDATION_SEEDS
-from marl.environment.grid_training import CASE
+from marl.environment.curricula import curriculum_of
+from marl.environment.grid_training import CASE, beginning
 from marl.environment.held_out import HeldOut
-from marl.environment.warm_start import start_of, with_own_zones
+from marl.environment.warm_start import with_own_zones
 from marl.training.study import World
 
 __all__ = ["grid_world", "require_scenario"]
@@ -24,10 +25,11 @@ def grid_world() -> World:
 
     return World(
         make_batch=make_batch,
-        warm_start=start_of,
+        warm_start=beginning,
         held_out=HeldOut,
         require_scenario=require_scenario,
         validation_seeds=range(VALIDATION_SEEDS.first, VALIDATION_SEEDS.first + VALIDATION_SEEDS.count),
         case=CASE,
         complete=with_own_zones,
+        curriculum=curriculum_of,
     )

@@ -26,6 +26,7 @@ from marl.checkpoint import CheckpointError, write_atomically
 from marl.config.presets import preset
 from marl.config.training import LATER, ConfigError, TrainingConfig
 from marl.networks.policy import Policy
+from marl.training.curriculum import Curriculum
 from marl.training.curves import read_metrics
 from marl.training.evaluator import Judge
 from marl.training.run_claim import RunClaim
@@ -62,6 +63,9 @@ class World:
     complete: Callable[[TrainingConfig], TrainingConfig] = lambda config: (
         config
     )  # fills in what only the grid knows, such as the dead zones of a law that actors begin with
+    curriculum: Callable[[TrainingConfig], Curriculum | None] = lambda config: (
+        None
+    )  # what training episodes are drawn from; None is one scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +258,7 @@ def _trained(
             world.make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
             algorithm=algorithm_named(config.algorithm),
             directory=directory,
+            curriculum=world.curriculum(config),
             claim=claim,
             first_validation_seed=world.validation_seeds.start,
             resume=broken_off,
@@ -277,25 +282,31 @@ def _trained(
 def judge(
     directory: Path, config: TrainingConfig, scenario: str, n_episode: int, world: World
 ) -> dict[str, Any]:
-    """Mean terms of the run's last and best policy in validation episodes of one condition.
+    """Mean terms of the run's last and best policy in validation episodes of one condition, and what each returned.
 
     Raises:
         ResultError: a policy of the run cannot be read.
     """
     batch = world.make_batch(scenario, n_episode, config.seed, config.observation, check=False)
     play = world.held_out(lambda: batch)
-    # Past the seeds that chose the best model during training.
-    first = world.validation_seeds.start + config.evaluation.eval_episodes
+    seeds = np.array(judged_seeds(config, n_episode, world))
     found: dict[str, Any] = {"episodes": n_episode}
     for which, file in (("final", FINAL), ("best", BEST)):
         try:
             policy = Policy.load(directory / file)
         except CheckpointError as error:
             raise ResultError(f"{error}; delete {directory} to have its run done again") from error
-        terms = play(policy, np.arange(first, first + n_episode))
+        terms = play(policy, seeds)
         found[which] = {term: float(x.mean()) for term, x in terms.items()}
+        found[which]["returns"] = terms["return"].tolist()
         found[which] |= typical_costs(-terms["return"])
     return found
+
+
+def judged_seeds(config: TrainingConfig, n_episode: int, world: World) -> range:
+    """Seeds of the episodes that judge: of the validation, past those that chose the best model during training."""
+    first = world.validation_seeds.start + config.evaluation.eval_episodes
+    return range(first, first + n_episode)
 
 
 def typical_costs(costs: npt.NDArray[np.float64]) -> dict[str, float]:
@@ -326,7 +337,7 @@ def run(name: str, study: Study, seed: int, world: World) -> dict[str, Any]:
         write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     for scenario in study.judge_scenarios:
         known = result["judged"].get(scenario)
-        if known is None or known["episodes"] != study.judge_episodes or "cost_median" not in known["final"]:
+        if known is None or known["episodes"] != study.judge_episodes or "returns" not in known["final"]:
             result["judged"][scenario] = judge(directory, config, scenario, study.judge_episodes, world)
             write_atomically(path, json.dumps(result, indent=2).encode("utf-8"))
     return result

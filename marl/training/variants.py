@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from marl.config.curriculum import CurriculumConfig
 from marl.config.presets import PresetName
 
 __all__ = ["VARIANTS", "Variant"]
@@ -76,6 +77,14 @@ VARIANTS: dict[str, Variant] = {
     "areas": Variant("the same telemetry of areas without them", training={"observation": "areas"}),
     "masac": Variant("Haarnoja et al. 2018; Schaul et al. 2016", training={"algorithm": "masac"}),
     "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
+    "stages": Variant(
+        "harder scenarios one after the other; Bengio et al. 2009",
+        training={"curriculum": CurriculumConfig(curriculum="stages")},
+    ),
+    "level_replay": Variant(
+        "episodes again by the critic's errors; Jiang et al. 2021",
+        training={"curriculum": CurriculumConfig(curriculum="replay")},
+    ),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),

@@ -44,6 +44,8 @@ def test_an_unknown_variant_is_one_clear_line(script, capsys):
         (["--judge_episodes", "0"], "--judge_episodes 0, expected at least 1"),
         # Of a thousand validation seeds 64 choose the best model.
         (["--judge_episodes", "937"], "--judge_episodes 937, expected at most 936"),
+        (["--yardsticks", "linear,wishful"], "'wishful' is neither a controller"),
+        (["--yardsticks", "bound"], "yardstick 'bound' plays no episode"),
         (["--seeds", "0"], "--seeds 0, expected at least 1"),
         (["--total_episodes", "0"], "total_episodes = 0, expected at least 1"),
         (["--plot", "curves"], "--plot curves, expected a file ending in .png, .svg, .pdf"),
@@ -109,6 +111,7 @@ def test_without_training_the_table_is_of_the_runs_that_are_done(script, monkeyp
         path = tmp_path / f"{name}-seed0" / "result.json"
         path.parent.mkdir()
         terms = {"return": -5.0, "rms_df_mhz": 1.0, "cost_median": 4.0, "cost_geometric_mean": 4.5}
+        terms["returns"] = [-5.0] * 64
         result = {
             "variant": name,
             "seed": 0,

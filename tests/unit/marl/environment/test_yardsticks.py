@@ -1,0 +1,49 @@
+"""Variants of a study beside controllers that learn nothing."""
+
+import numpy as np
+import pytest
+
+from control.evaluation import figures
+from marl.environment.yardsticks import measured, yardsticks_named
+
+FULL = np.array([-1.0, -2.0, -3.0])
+
+
+def the_table():
+    """Two seeds; their mean costs twice what full information does in each of three episodes, the linear law 2 more."""
+    results = [
+        {"variant": "gru", "judged": {"normal": {"final": {"returns": returns}}}}
+        for returns in ([-1.0, -3.0, -5.0], [-3.0, -5.0, -7.0])
+    ]
+    rows = [
+        {"variant": "gru", "source": "memory", "seeds": 2, "episodes": 1000, "parameters": 2e4, "elapsed_s": 90.0,
+         "steps_per_s": 5.0, "update_ms": 1.0, "ahead": {"normal": None}}
+    ]  # fmt: skip
+    contenders = yardsticks_named("full_information,linear")
+    return measured(
+        rows, results, contenders, {"normal": {"full_information": FULL, "linear": 2.0 * FULL - 2.0}}
+    )
+
+
+def test_costs_over_full_information_and_differences_are_of_pairs_of_episodes():
+    """The pairs' ratios and differences are alike, so each interval is its mean, though the costs spread."""
+    gru, full, linear = the_table()
+    assert gru["returns"] == {"normal": -4.0}
+    # A ratio of sums is exact to rounding; so is a mean of equal differences.
+    assert gru["cost_ratio_to_full_information"]["normal"] == pytest.approx(
+        {"mean": 2.0, "low": 2.0, "high": 2.0}, rel=1e-12
+    )
+    assert gru["ahead_of_linear"]["normal"] == pytest.approx(
+        {"mean": 2.0, "low": 2.0, "high": 2.0}, rel=1e-12
+    )
+    assert full["cost_ratio_to_full_information"]["normal"]["mean"] == 1.0
+    assert (linear["seeds"], linear["returns"]) == (0, {"normal": -6.0})
+    assert gru["steps_per_s"] == 5.0  # what the table said before
+
+
+def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
+    lines = figures.family(the_table())
+    names = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:5]]
+    assert [name.split(" (")[0] for name in names] == ["full information", "gru", "linear policy"]
+    assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) | - |" in lines
+    assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 |" in lines
