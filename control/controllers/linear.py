@@ -53,9 +53,14 @@ class LinearPolicy:
         """Nothing is remembered."""
         pass
 
+    def before_zones(self, observation: FloatArray) -> FloatArray:
+        """w x + b of each agent's own observation, neither cut nor drawn towards zero; [env, resource]."""
+        wanted: FloatArray = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
+        return wanted
+
     def act(self, observation: FloatArray) -> FloatArray:
         """w x + b of each agent's own observation, zero in the zones; [env, resource]."""
-        action = np.sum(self._weight[:, :, :-1] * observation, axis=2) + self._weight[:, :, -1]
+        action = self.before_zones(observation)
         if self._soft_zone.any():
             action = np.copysign(np.maximum(np.abs(action) - self._soft_zone, 0.0), action)
         return np.where(np.abs(action) <= self._dead_zone, 0.0, np.clip(action, -1.0, 1.0))

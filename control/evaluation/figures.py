@@ -355,18 +355,22 @@ def family(result: Any) -> list[str]:
 
 
 def verify_learner(result: Result) -> list[str]:
-    """The learner on another task, beside a known implementation."""
-    low, high = result["iqm_ci95"]
-    return table(
-        ["navigation, 3 agents, own rewards", ""],
-        [
-            ["frames", f"{result['frames']:,}"],
-            ["seeds", str(len(result["returns"]))],
-            ["evaluation return, interquartile mean", f"{result['iqm']:.3f}"],
-            ["its 95 % interval", f"{low:.3f} to {high:.3f}"],
-            ["BenchMARL's MAPPO", f"{result['benchmarl']:.2f}"],
-        ],
-    )
+    """Learners on another task, beside a known implementation where there is one."""
+
+    def row(learner: str, one: Result) -> list[str]:
+        low, high = one["iqm_ci95"]
+        return [learner, str(len(one["returns"])), f"{one['iqm']:.3f}", f"{low:.3f} to {high:.3f}"]
+
+    rows = [row(learner, one) for learner, one in result["learners"].items()]
+    if "benchmarl" in result:
+        rows.append(["BenchMARL's MAPPO", "-", f"{result['benchmarl']:.2f}", "-"])
+    head = [
+        f"{result['task']}, {result['frames']:,} frames",
+        "seeds",
+        "evaluation return, interquartile mean",
+        "95 % interval",
+    ]
+    return table(head, rows)
 
 
 SUITES: Mapping[str, str] = {

@@ -15,6 +15,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.controllers.base import Controller
+from control.controllers.linear import LinearPolicy
 from control.evaluation.contender import BOUND, ComparisonError, Contender, resolve
 from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
@@ -43,17 +44,31 @@ class _Place:
     case: Case
 
 
+# As far beyond its range as a command is learned that has yet to be drawn towards zero: all of it ends at the range.
+FARTHEST = 2.0
+
+
 class GridExpert:
     """A controller of the grid in the learner's terms."""
 
-    def __init__(self, contender: Contender, environment: GridBatch) -> None:
-        """Builds the controller for the environment, whose agents see at least what it sees."""
+    def __init__(self, contender: Contender, environment: GridBatch, *, zoned: bool = False) -> None:
+        """Builds the controller for the environment, whose agents see at least what it sees.
+
+        Args:
+            contender: who is imitated.
+            environment: that is played in.
+            zoned: actions of its imitators are drawn towards zero as a linear law's are, so they learn what it wants
+                before that: a law that moves gas plants at full ramp or not at all is no smooth function, what it
+                wants is a plane.
+        """
+        self._zoned = zoned
         self._size = SIZE[contender.observation]
         task = environment.task
         description = replace(task.description, observation_size=self._size)
         place: Any = _Place(description, task.n_env, task.loop, task.case)
         self._controller: Controller = contender.builders[0](place)
         self._of_kind, self._shape = task.of_kind, (task.n_env, task.case.n_resource)
+        self._wanted: FloatArray = np.zeros(self._shape)
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """The controller forgets what was before."""
@@ -65,6 +80,16 @@ class GridExpert:
         for kind, rows in self._of_kind.items():
             seen[:, rows] = observation.observations[kind][..., : self._size]
         action = np.clip(self._controller.act(seen), -1.0, 1.0)
+        self._wanted = action
+        if self._zoned and isinstance(self._controller, LinearPolicy):
+            self._wanted = np.clip(self._controller.before_zones(seen), -FARTHEST, FARTHEST)
+        return self._by_kind(action)
+
+    def before_zones(self) -> Mapping[str, Float32Array]:
+        """The last actions, {group: [env, agent, 1]}; of a linear law before its zones where the actors have theirs."""
+        return self._by_kind(self._wanted)
+
+    def _by_kind(self, action: FloatArray) -> dict[str, Float32Array]:
         return {kind: action[:, rows, None].astype(np.float32) for kind, rows in self._of_kind.items()}
 
     def took(self, actions: Mapping[str, Float32Array]) -> None:
@@ -129,7 +154,7 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         imitate(
             policy,
             environment,
-            GridExpert(contender, environment),
+            GridExpert(contender, environment, zoned=bool(policy.config.dead_zones)),
             seeds,
             rounds=rounds,
             n_step=-(-settings.imitation_steps // (rounds * environment.n_env)),

@@ -80,8 +80,19 @@ def _law_of(config: TrainingConfig, case: Case | None) -> str:
     return WIDE[name] if wide and name in WIDE and is_tuned(WIDE[name], case) else name
 
 
+def _zones_of(config: TrainingConfig, case: Case | None) -> str | None:
+    """The law whose zones a run's actions get: that which actors begin with, or a linear one that they imitate."""
+    if config.start == LINEAR:
+        return _law_of(config, case)
+    how, _, expert = config.start.partition(":")
+    laws = {*BASELINE.values(), *WIDE.values()}
+    # Soft actor-critic's critics see actions as drawn.
+    is_law = how in ("clone", "dagger") and expert in laws and config.algorithm != "masac"
+    return expert if is_law else None
+
+
 def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
-    """A run that begins with the tuned linear policy gets that one's zones of each kind that it names none of.
+    """A run that begins with a tuned linear policy, or imitates one, gets its zones of each kind that it names none of.
 
     Args:
         config: of the run.
@@ -92,9 +103,10 @@ def with_own_zones(config: TrainingConfig, case: Case | None = None) -> Training
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
     """
     network = config.network
-    if config.start != LINEAR or (network.dead_zones and network.soft_zones):
+    law = _zones_of(config, case)
+    if law is None or (network.dead_zones and network.soft_zones):
         return config
-    stored = stored_parameters(_law_of(config, case), case)["parameters"]
+    stored = stored_parameters(law, case)["parameters"]
     # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
     dead_zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["dead_zone"])
     soft_zones = tuple(float(zone) for zone in stored.get("soft_zone", ()))

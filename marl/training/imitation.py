@@ -3,6 +3,9 @@
     behaviour cloning    the expert plays, the actors learn what it did where it was
     DAgger               then the actors play, the expert says what it would have done there, and they learn from all
 
+Actors with a memory learn along the episodes: in chunks of steps one after the other, each begun with what they
+remember at the end of the one before, and differentiated within itself (truncated backpropagation through time).
+
 Cloned actors err a little, come to where the expert never was, and err more there: over T steps the cost may grow with
 T^2, with DAgger's states with T alone. Nothing here knows an algorithm: what is begun so can be trained by any.
 
@@ -10,11 +13,13 @@ References:
     D. Pomerleau, ALVINN: an autonomous land vehicle in a neural network, NeurIPS 1988 (behaviour cloning).
     S. Ross, G. Gordon, J. A. Bagnell, A reduction of imitation learning and structured prediction to no-regret online
     learning, AISTATS 2011 (DAgger; here beta = 1 in the first round and 0 in the others).
+    R. Williams, J. Peng, An efficient gradient-based algorithm for on-line training of recurrent network trajectories,
+    Neural Computation 2, 1990 (truncated backpropagation).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,12 +28,15 @@ import torch
 from torch import Tensor
 
 from marl.algorithms.adam import Adam
-from marl.config.check import require
+from marl.networks.actor import RecurrentActor
 from marl.networks.policy import Policy
 from marl.protocol import BatchedEnvironment, Float32Array, IntArray, Observation
 from marl.storage.rollout import minibatches
+from marl.storage.sequences import Unroll
 
-__all__ = ["Demonstrations", "Expert", "Overruled", "fit", "gather", "imitate"]
+__all__ = ["Demonstrations", "Expert", "Overruled", "Zoned", "fit", "gather", "imitate"]
+
+CHUNK_STEPS = 25  # that gradients of a memory reach back
 
 
 class Expert(Protocol):
@@ -52,18 +60,28 @@ class Overruled(Protocol):
         ...
 
 
+@runtime_checkable
+class Zoned(Protocol):
+    """An expert whose last actions were drawn towards zero before they were taken, as those of the policy will be."""
+
+    def before_zones(self) -> Mapping[str, Float32Array]:
+        """What is to be learned in the place of its last actions, {group: [env, agent, action]}."""
+        ...
+
+
 @dataclass(frozen=True)
 class Demonstrations:
-    """What the actors see, and what the expert does there; the leading axis is [sample]."""
+    """What the actors see, and what the expert does there; the leading axes are [round, step, env]."""
 
-    observations: Mapping[str, Tensor]  # group -> [sample, agent, observation]
-    actions: Mapping[str, Tensor]  # group -> [sample, agent, action]
-    in_service: Mapping[str, Tensor]  # group -> [sample, agent]
+    observations: Mapping[str, Tensor]  # group -> [round, step, env, agent, observation]
+    actions: Mapping[str, Tensor]  # group -> [round, step, env, agent, action]
+    in_service: Mapping[str, Tensor]  # group -> [round, step, env, agent]
+    begins: Tensor  # steps with which an episode begins, boolean, [round, step, env]
 
     @property
     def n_sample(self) -> int:
         """Instants, of all environments."""
-        return len(next(iter(self.actions.values())))
+        return self.begins.numel()
 
     def joined(self, other: Demonstrations) -> Demonstrations:
         """Both, one after the other."""
@@ -75,6 +93,7 @@ class Demonstrations:
             both(self.observations, other.observations),
             both(self.actions, other.actions),
             both(self.in_service, other.in_service),
+            torch.cat([self.begins, other.begins]),
         )
 
 
@@ -104,14 +123,17 @@ def gather(
     kept: dict[str, dict[str, list[Tensor]]] = {
         part: {g.name: [] for g in policy.groups} for part in ("observations", "actions", "in_service")
     }
+    begun, begins = np.ones(n_env, dtype=np.bool_), []
     for _ in range(n_step):
+        begins.append(torch.from_numpy(begun))
         shown = {g.name: seen.observations[g.name][..., : g.observation_size] for g in policy.groups}
         wanted = expert.act(seen)
+        lesson = expert.before_zones() if isinstance(expert, Zoned) else wanted
         for g in policy.groups:
             service = None if seen.in_service is None else seen.in_service[g.name]
             mask = np.ones((n_env, g.n_agent), dtype=np.bool_) if service is None else np.array(service)
             kept["observations"][g.name].append(torch.from_numpy(np.array(shown[g.name], dtype=np.float32)))
-            kept["actions"][g.name].append(torch.from_numpy(np.array(wanted[g.name], dtype=np.float32)))
+            kept["actions"][g.name].append(torch.from_numpy(np.array(lesson[g.name], dtype=np.float32)))
             kept["in_service"][g.name].append(torch.from_numpy(mask))
         done = wanted
         if not led:
@@ -119,16 +141,17 @@ def gather(
             if isinstance(expert, Overruled):
                 expert.took(done)
         transition = environment.step(done)
-        over = np.flatnonzero(transition.terminated | transition.truncated)
+        begun = transition.terminated | transition.truncated
+        over = np.flatnonzero(begun)
         if len(over):
             none = np.zeros(len(over), dtype=np.int64)
             expert.reset(over, none)
             policy.reset(over, none)
         seen = transition.observation
     stacked: dict[str, Any] = {
-        part: {name: torch.cat(rows) for name, rows in of.items()} for part, of in kept.items()
+        part: {name: torch.stack(rows)[None] for name, rows in of.items()} for part, of in kept.items()
     }
-    return Demonstrations(**stacked)
+    return Demonstrations(begins=torch.stack(begins)[None], **stacked)
 
 
 def fit(
@@ -140,19 +163,13 @@ def fit(
         policy: whose actors learn; their spread is left alone.
         shown: what from.
         epochs: passes over it.
-        minibatch: samples of a gradient step.
+        minibatch: samples of a gradient step; with a memory as many environments of a round, for CHUNK_STEPS each.
         lr: Adam's step size; it falls linearly to zero.
         seed: of the order of samples.
 
     Returns:
         The loss of each pass, a mean over groups.
-
-    Raises:
-        marl.config.check.ConfigError: the actors have a memory.
     """
-    require(
-        policy.actors.memory_size == 0, "imitation learns from single steps: actors without a memory alone"
-    )
     optimizer = Adam([p for name, p in policy.named_parameters() if not name.endswith("log_std")], lr=lr)
     shuffle = torch.Generator().manual_seed(seed)
     found = []
@@ -160,21 +177,101 @@ def fit(
         total = n = 0.0
         for group in optimizer.param_groups:
             group["lr"] = lr * (1.0 - epoch / epochs)
-        for index in minibatches(shown.n_sample, minibatch, shuffle):
-            means = policy.means({name: x[index].to(policy.device) for name, x in shown.observations.items()})
-            losses = []
-            for name, mean in means.items():
-                acted = torch.tanh(mean) if policy.squashed else mean
-                wrong = (acted - shown.actions[name][index].to(policy.device)).square().mean(dim=-1)
-                counted = shown.in_service[name][index].to(policy.device)
-                losses.append(torch.where(counted, wrong, 0.0).sum() / counted.sum().clamp(min=1))
-            loss = torch.stack(losses).mean()
+        learn = _along_episodes if policy.actors.memory_size else _from_samples
+        for loss, weight in learn(policy, shown, minibatch, shuffle):
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total, n = total + float(loss.detach()) * len(index), n + len(index)
+            total, n = total + float(loss.detach()) * weight, n + weight
         found.append(total / n)
     return found
+
+
+def _from_samples(
+    policy: Policy, shown: Demonstrations, minibatch: int, shuffle: torch.Generator
+) -> Iterator[tuple[Tensor, int]]:
+    """Losses of minibatches of single instants, and how many there are in each."""
+    device = policy.device
+    observations, actions, in_service = (
+        {name: x.flatten(0, 2) for name, x in part.items()}
+        for part in (shown.observations, shown.actions, shown.in_service)
+    )
+    for index in minibatches(shown.n_sample, minibatch, shuffle):
+        means = policy.means({name: x[index].to(device) for name, x in observations.items()})
+        wanted = {name: x[index].to(device) for name, x in actions.items()}
+        counted = {name: x[index].to(device) for name, x in in_service.items()}
+        yield _loss(policy, means, wanted, counted), len(index)
+
+
+def _along_episodes(
+    policy: Policy, shown: Demonstrations, minibatch: int, shuffle: torch.Generator
+) -> Iterator[tuple[Tensor, int]]:
+    """Losses of chunks of steps, one after the other, of environments drawn at random; and instants in each."""
+    n_round, n_step, n_env = shown.begins.shape
+    for index in minibatches(n_round * n_env, min(minibatch, n_env), shuffle):
+        of_round, env = index // n_env, index % n_env
+        hidden: dict[str, Tensor] = {}
+        for first in range(0, n_step, CHUNK_STEPS):
+            steps = slice(first, min(first + CHUNK_STEPS, n_step))
+
+            def chunk(x: Tensor, steps: slice = steps, which: Any = (of_round, env)) -> Tensor:
+                """[step, sequence, ...] from [round, step, env, ...]."""
+                return x[:, steps].transpose(1, 2)[which].transpose(0, 1).to(policy.device)
+
+            means, hidden = _unrolled(
+                policy,
+                {name: chunk(x) for name, x in shown.observations.items()},
+                chunk(shown.begins),
+                hidden,
+            )
+            wanted = {name: chunk(x).flatten(0, 1) for name, x in shown.actions.items()}
+            counted = {name: chunk(x).flatten(0, 1) for name, x in shown.in_service.items()}
+            yield _loss(policy, means, wanted, counted), (steps.stop - steps.start) * len(index)
+
+
+def _unrolled(
+    policy: Policy, observations: Mapping[str, Tensor], begins: Tensor, hidden: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Mean actions of recurrent actors along sequences, and what they remember afterwards.
+
+    Args:
+        policy: with a memory.
+        observations: {group: [step, sequence, agent, observation]}.
+        begins: steps with which an episode begins, [step, sequence].
+        hidden: {head: [sequence, agent, hidden]} before the first step; empty where all begin.
+
+    Returns:
+        {group: [step x sequence, agent, action]}, and {head: [sequence, agent, hidden]} without its graph.
+    """
+    actors, shape = policy.actors, begins.shape
+    inputs = actors.scale({name: x.flatten(0, 1) for name, x in observations.items()})
+    means, after = {}, {}
+    for head, x in inputs.items():
+        actor = actors.actor(head)
+        assert isinstance(actor, RecurrentActor)
+        nothing = torch.zeros((shape[1], x.shape[1], actors.memory_size), device=x.device)
+        unroll = Unroll(
+            hidden=hidden.get(head, nothing), restart=torch.zeros_like(begins), continues=~begins, burn_in=0
+        )
+        run = actor.net.sequence(x.view(*shape, *x.shape[1:]), unroll)
+        means[head], after[head] = run.outputs.flatten(0, 1), run.after[-1].detach()
+    return actors.split(means), after
+
+
+def _loss(
+    policy: Policy,
+    means: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    in_service: Mapping[str, Tensor],
+) -> Tensor:
+    """Mean squared difference from the expert's actions over agents in service, a mean over groups."""
+    losses = []
+    for name, mean in means.items():
+        acted = torch.tanh(mean) if policy.squashed else mean
+        wrong = (acted - wanted[name]).square().mean(dim=-1)
+        counted = in_service[name]
+        losses.append(torch.where(counted, wrong, 0.0).sum() / counted.sum().clamp(min=1))
+    return torch.stack(losses).mean()
 
 
 def imitate(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marl.config.curriculum import CurriculumConfig
+from marl.config.imitation import ImitationConfig
 from marl.config.presets import PresetName
 
 __all__ = ["VARIANTS", "Variant"]
@@ -87,6 +88,16 @@ VARIANTS: dict[str, Variant] = {
     ),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),
+    "gru_dagger": Variant(
+        "memory of the 15 numbers begun as the law of 22 acts; Ross et al. 2011",
+        preset="residual",
+        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,)},
+        training={
+            "scenario": "training_energy",
+            "start": "dagger:linear_memory",
+            "imitation": ImitationConfig(imitation_steps=32_000, imitation_epochs=6),
+        },
+    ),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
     "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
     "tight_reward": Variant("robust reward from 20 on, not 60", ppo={"robust_reward": 20.0}),

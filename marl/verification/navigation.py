@@ -1,6 +1,7 @@
 """VMAS navigation behind the learner's protocol, with BenchMARL's settings of the task.
 
-Three agents steer to goals of their own through continuous accelerations, with rewards of each agent's own.
+Three agents steer to goals of their own through continuous accelerations, with rewards of each agent's own. In the task
+with a hidden state goals are shown in the first steps of an episode alone; the critic is shown them always.
 
     M. Bettini, R. Kortvelesy, J. Blumenkamp, A. Prorok, VMAS: a vectorized multi-agent simulator for collective robot
     learning, DARS 2022.
@@ -20,6 +21,8 @@ __all__ = ["EPISODE_STEPS", "Navigation"]
 
 EPISODE_STEPS = 100
 N_AGENT = 3
+GOAL_SHOWN_STEPS = 5
+GOAL = slice(4, 6)  # own position less the goal's, behind own position and velocity
 
 
 class Navigation:
@@ -27,8 +30,13 @@ class Navigation:
 
     per_agent_rewards = True
 
-    def __init__(self, n_env: int) -> None:
-        """Builds them; VMAS must be installed."""
+    def __init__(self, n_env: int, *, remembered: bool = False) -> None:
+        """Builds them; VMAS must be installed.
+
+        Args:
+            n_env: episodes at once.
+            remembered: goals are shown in the first GOAL_SHOWN_STEPS steps of an episode alone.
+        """
         import vmas  # type: ignore[import-not-found,unused-ignore]  # an extra: only this task needs it
 
         self.env = vmas.make_env(
@@ -41,17 +49,21 @@ class Navigation:
             lidar_range=0.35,
             agent_radius=0.1,
         )
-        self.n_env = n_env
+        self.n_env, self.remembered = n_env, remembered
+        self.age = np.zeros(n_env, dtype=np.int64)
         first = self._observation(self.env.reset())
         size = first.observations["agent"].shape[-1]
         names = tuple(f"agent_{i}" for i in range(N_AGENT))
         self.groups = (AgentGroup(name="agent", agents=names, observation_size=size, action_size=2),)
         self.state_size = first.state.shape[-1]
-        self.age = np.zeros(n_env, dtype=np.int64)
 
     def _observation(self, observations: list[torch.Tensor]) -> Observation:
         agents = torch.stack(observations, dim=1).numpy().astype(np.float32)
-        return Observation(observations={"agent": agents}, state=agents.reshape(self.n_env, -1))
+        state = agents.reshape(self.n_env, -1)
+        if self.remembered:
+            agents = agents.copy()
+            agents[self.age >= GOAL_SHOWN_STEPS, :, GOAL] = 0.0
+        return Observation(observations={"agent": agents}, state=state)
 
     def reset(self, seeds: IntArray | None = None) -> Observation:
         """Starts new episodes; VMAS has one generator for the whole batch, which the first seed sets."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -20,7 +20,25 @@ from marl.training.evaluator import Judge
 from marl.training.trainer import Trainer
 from marl.verification.navigation import EPISODE_STEPS, Navigation
 
-__all__ = ["bootstrap_interval", "configuration", "in_words", "interquartile_mean", "train", "verify"]
+__all__ = [
+    "LEARNERS",
+    "Learner",
+    "Task",
+    "bootstrap_interval",
+    "configuration",
+    "in_words",
+    "interquartile_mean",
+    "train",
+    "verify",
+]
+
+Learner = Literal["mappo", "gru", "happo"]
+LEARNERS: tuple[Learner, ...] = ("mappo", "gru", "happo")
+Task = Literal["navigation", "remembered"]
+TASKS: Mapping[Task, str] = {
+    "navigation": "vmas navigation, 3 agents, continuous, own rewards",
+    "remembered": "vmas navigation, goals shown in the first 5 of 100 steps alone",
+}
 
 EVALUATION_EPISODES = 100
 FIRST_EVALUATION_SEED = 10_000
@@ -28,15 +46,19 @@ RESAMPLES = 2000
 BENCHMARL_RETURN = 0.96  # of its MAPPO on this task, within 120,000 to 300,000 frames
 
 
-def configuration(frames: int, seed: int, first_validation_seed: int) -> TrainingConfig:
+def configuration(
+    frames: int, seed: int, first_validation_seed: int, learner: Learner = "mappo"
+) -> TrainingConfig:
     """The learner's settings for navigation: the project's defaults but for the task's horizon and noise.
 
     Args:
         frames: environment steps of the run.
         seed: of the run.
         first_validation_seed: training draws its seeds below.
+        learner: `mappo`; `gru`, the same with actors that remember; or `happo`, an actor for each agent, one after the
+            other.
     """
-    return TrainingConfig(
+    plain = TrainingConfig(
         total_episodes=frames // EPISODE_STEPS,
         episode_steps=EPISODE_STEPS,
         n_envs=100,
@@ -59,6 +81,13 @@ def configuration(frames: int, seed: int, first_validation_seed: int) -> Trainin
         ),
         evaluation=EvaluationConfig(eval_every=0, eval_seed=first_validation_seed),
     )
+    if learner == "gru":  # rollouts of 30 steps and minibatches of 500 are whole sequences of 10
+        return replace(
+            plain, network=replace(plain.network, actor="gru"), ppo=replace(plain.ppo, sequence_steps=10)
+        )
+    if learner == "happo":
+        return replace(plain, algorithm="happo", network=replace(plain.network, sharing="agent"))
+    return plain
 
 
 def train(
@@ -66,6 +95,8 @@ def train(
     seed: int,
     first_validation_seed: int,
     held_out: Callable[[Callable[[], Navigation]], Judge],
+    learner: Learner = "mappo",
+    task: Task = "navigation",
 ) -> float:
     """Mean evaluation return, over episodes and agents, of the policy that one run ends with.
 
@@ -74,12 +105,15 @@ def train(
         seed: of the run.
         first_validation_seed: training draws its seeds below.
         held_out: a judge, from what builds the environment of its episodes.
+        learner: see `configuration`.
+        task: `navigation`, or `remembered`, with goals that are soon hidden.
     """
+    remembered = task == "remembered"
     with tempfile.TemporaryDirectory() as directory:
-        config = configuration(frames, seed, first_validation_seed)
+        config = configuration(frames, seed, first_validation_seed, learner)
         trainer = Trainer(
             config,
-            Navigation(config.n_envs),
+            Navigation(config.n_envs, remembered=remembered),
             algorithm=algorithm_named(config.algorithm),
             directory=Path(directory),
             first_validation_seed=first_validation_seed,
@@ -87,7 +121,8 @@ def train(
         )
         trainer.run()
     seeds = np.arange(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + EVALUATION_EPISODES)
-    terms = held_out(lambda: Navigation(EVALUATION_EPISODES))(trainer.algorithm.evaluation_policy, seeds)
+    judge = held_out(lambda: Navigation(EVALUATION_EPISODES, remembered=remembered))
+    terms = judge(trainer.algorithm.evaluation_policy, seeds)
     return float(terms["return"].mean())
 
 
@@ -97,6 +132,8 @@ def verify(
     first_validation_seed: int,
     held_out: Callable[[Callable[[], Navigation]], Judge],
     tell: Callable[[str], None],
+    learners: Sequence[Learner] = ("mappo",),
+    task: Task = "navigation",
 ) -> dict[str, Any]:
     """Runs with seeds 0, 1, ..., and what they come to, as JSON can hold it.
 
@@ -106,36 +143,47 @@ def verify(
         first_validation_seed: training draws its seeds below.
         held_out: a judge, from what builds the environment of its episodes.
         tell: given a line of text after each run.
+        learners: who learns, one after the other.
+        task: see `train`.
 
     Returns:
-        `returns` of the runs, their interquartile mean `iqm` with its 95 % interval `iqm_ci95`, BenchMARL's return
-        `benchmarl`, and what was run: `task`, `frames` and `config`.
+        `task`, `frames`, on navigation BenchMARL's return `benchmarl`, and for each of `learners` the `returns` of its
+        runs, their interquartile mean `iqm` with its 95 % interval `iqm_ci95`, its seconds a run `run_s`, and `config`.
     """
-    returns = []
-    for seed in range(n_seed):
-        began = time.perf_counter()
-        returns.append(train(frames, seed, first_validation_seed, held_out))
-        spent_s = time.perf_counter() - began
-        tell(f"seed {seed}: evaluation return {returns[-1]:.3f} after {frames:,} frames, {spent_s:.0f} s")
-    x = np.array(returns)
-    return {
-        "task": "vmas navigation, 3 agents, continuous, own rewards",
-        "frames": frames,
-        "returns": returns,
-        "iqm": interquartile_mean(x),
-        "iqm_ci95": list(bootstrap_interval(x)),
-        "benchmarl": BENCHMARL_RETURN,
-        "config": asdict(configuration(frames, 0, first_validation_seed)),
-    }
+    found = {}
+    for learner in learners:
+        returns, spent_s = [], []
+        for seed in range(n_seed):
+            began = time.perf_counter()
+            returns.append(train(frames, seed, first_validation_seed, held_out, learner, task))
+            spent_s.append(time.perf_counter() - began)
+            tell(
+                f"{learner} seed {seed}: evaluation return {returns[-1]:.3f} after {frames:,} frames, "
+                f"{spent_s[-1]:.0f} s"
+            )
+        x = np.array(returns)
+        found[learner] = {
+            "returns": returns,
+            "iqm": interquartile_mean(x),
+            "iqm_ci95": list(bootstrap_interval(x)),
+            "run_s": float(np.mean(spent_s)),
+            "config": asdict(configuration(frames, 0, first_validation_seed, learner)),
+        }
+    beside = {"benchmarl": BENCHMARL_RETURN} if task == "navigation" else {}
+    return {"task": TASKS[task], "frames": frames, **beside, "learners": found}
 
 
 def in_words(found: Mapping[str, Any]) -> str:
-    """What `verify` found in one line."""
-    low, high = found["iqm_ci95"]
-    return (
-        f"VMAS navigation: interquartile mean {found['iqm']:.3f} [{low:.3f}, {high:.3f}], "
-        f"BenchMARL {found['benchmarl']}"
-    )
+    """What `verify` found, a line for each learner."""
+    lines = [
+        "{}, {}: interquartile mean {iqm:.3f} [{iqm_ci95[0]:.3f}, {iqm_ci95[1]:.3f}]".format(
+            found["task"], learner, **one
+        )
+        for learner, one in found["learners"].items()
+    ]
+    if "benchmarl" in found:
+        lines.append(f"BenchMARL's MAPPO {found['benchmarl']}")
+    return "\n".join(lines)
 
 
 def interquartile_mean(x: FloatArray) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from control.controllers.base import SetPoints
-from control.controllers.registry import make_baseline
+from control.controllers.registry import make_baseline, stored_parameters
 from control.evaluation.contender import known
 from control.scenario.suites import TRAINING
 from marl.config.imitation import ImitationConfig
@@ -16,6 +16,7 @@ from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
 from marl.environment.batch import make_batch
 from marl.environment.expert import GridExpert, begin_imitating
 from marl.environment.held_out import PolicyInGroups
+from marl.environment.warm_start import with_own_zones
 from marl.networks.policy import Policy
 
 SHORT = replace(TRAINING, n_intervals=40)
@@ -70,6 +71,25 @@ def test_actors_begin_as_the_linear_law_acts(how):
         miss += [np.square(x - done[kind]).mean() for kind, x in wanted.items()]
         seen = batch.step(wanted).observation
     assert np.mean(miss) < 0.5 * np.mean(size)
+
+
+def test_a_linear_law_is_imitated_before_its_zones_where_the_actors_have_them():
+    """The law of 15 numbers moves gas plants beyond 0.47 alone: on most steps what it wants does not show."""
+    config = with_own_zones(TrainingConfig(start="dagger:linear"))
+    stored = stored_parameters("linear")["parameters"]
+    assert config.network.dead_zones == tuple(min(zone, 0.999) for zone in stored["dead_zone"])
+    assert config.network.soft_zones == tuple(stored["soft_zone"])
+    assert with_own_zones(TrainingConfig(start="dagger:mpc")).network == TrainingConfig().network
+    batch = build(2, "default")
+    seen = batch.reset(np.array([1, 2]))
+    expert = GridExpert(known("linear"), batch, zoned=True)
+    done, wanted = expert.act(seen), expert.before_zones()
+    for kind, row in zip(batch.task.of_kind, np.array(stored["weight"]), strict=True):
+        by_hand = np.clip(seen.observations[kind] @ row[:-1] + row[-1], -2.0, 2.0)
+        np.testing.assert_allclose(wanted[kind][..., 0], by_hand, atol=1e-5)  # single precision
+    drawn = Policy(batch.groups, config.network).explored(wanted, dead_zone=True)
+    for kind in batch.task.of_kind:
+        np.testing.assert_allclose(np.clip(drawn[kind], -1, 1), done[kind], atol=1e-6)
 
 
 def test_an_expert_that_is_none_is_one_line():

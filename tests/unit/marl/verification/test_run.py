@@ -22,15 +22,17 @@ def test_runs_that_agree_leave_nothing_open():
 def test_runs_are_told_of_one_by_one_and_summed_up(monkeypatch):
     """The middle half of 0.5, 0.9, 1.0 and 9.0 has the mean 0.95, and no resampled mean leaves their range."""
     scores = [0.9, 9.0, 0.5, 1.0]
-    monkeypatch.setattr(run, "train", lambda frames, seed, first, held_out: scores[seed])
+    monkeypatch.setattr(run, "train", lambda frames, seed, first, held_out, learner, task: scores[seed])
     said: list[str] = []
     found = run.verify(30_000, 4, 1_000_000, None, said.append)
-    assert [line.split()[:5] for line in said] == [
-        ["seed", f"{seed}:", "evaluation", "return", f"{score:.3f}"] for seed, score in enumerate(scores)
+    assert [line.split()[:6] for line in said] == [
+        ["mappo", "seed", f"{seed}:", "evaluation", "return", f"{score:.3f}"]
+        for seed, score in enumerate(scores)
     ]
-    assert found["returns"] == scores
-    assert found["iqm"] == pytest.approx(0.95)
-    low, high = found["iqm_ci95"]
+    one = found["learners"]["mappo"]
+    assert one["returns"] == scores
+    assert one["iqm"] == pytest.approx(0.95)
+    low, high = one["iqm_ci95"]
     assert 0.5 <= low <= 0.95 <= high <= 9.0
-    assert found["config"]["total_episodes"] == 300  # of 100 steps each
+    assert one["config"]["total_episodes"] == 300  # of 100 steps each
     assert "0.950" in run.in_words(found)
