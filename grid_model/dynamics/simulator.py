@@ -45,9 +45,9 @@ Islands that come together again close in phase, whatever the difference of thei
 grid is that of the centre of inertia of all machines in service, whatever their island.
 
 Loads follow the voltage (`load_model`), and from an event on, until all has come to rest, machines regulate theirs
-with a lag instead of holding it (`terminal_voltage`). A power flow without a solution is ridden through: the groups
-keep the powers they have, and the next one may find its solution again. The grid is lost after `lost_after_s` without
-any.
+with a lag instead of holding it (`terminal_voltage`). A swing in which a power flow has no solution, or voltages sag
+deeply, is ridden through at the rotors' angles (`coupled_power_flow`); where there is nobody's solution the groups keep
+the powers they have. The grid is lost after `lost_after_s` without any.
 """
 
 from __future__ import annotations
@@ -94,6 +94,10 @@ from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
 __all__ = ["GridSimulator"]
+
+RIDING_RENEWAL_S = (
+    0.04  # most time between two networks at rotors' angles while these swing: there powers bend most
+)
 
 
 class GridSimulator:
@@ -590,6 +594,9 @@ class GridSimulator:
             "lost": self.lost,
             "failing": self.flow.failing,
             "unsolved_s": self.flow.unsolved_s,
+            "riding": self.flow.riding,
+            "sagging": self.flow.sagging,
+            "rotor_rad": self.flow.rotor_rad,
             "others_mva": self._injected.others_mva,
             "drawn_mva": self._injected.drawn_mva,
             **self.terminal_voltage.arrays(),
@@ -614,7 +621,15 @@ class GridSimulator:
 
     def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> None:
         """Go from step_a to step_b, with a power flow at least every `renewal_s`."""
-        most = max(1, round(self.config.renewal_s / self.config.dt_s))
+        renewal_s, rides = self.config.renewal_s, self.flow.riding[envs]
+        if rides.any() and renewal_s > RIDING_RENEWAL_S:
+            fast = rides & self._swings(envs)
+            if fast.any() and not fast.all():
+                self._short_macro_steps(envs[fast], step_a, step_b)
+                self._short_macro_steps(envs[~fast], step_a, step_b)
+                return
+            renewal_s = RIDING_RENEWAL_S if fast.all() else renewal_s
+        most = max(1, round(renewal_s / self.config.dt_s))
         n_macro_step = -(-(step_b - step_a) // most)
         for k in range(n_macro_step):
             first = step_a + k * (step_b - step_a) // n_macro_step
@@ -622,6 +637,22 @@ class GridSimulator:
             self._macro_step(envs, first, last)
             for env in envs[self.topology.n_island[envs] > 1].tolist():
                 self._switching.trip_islands(env, last)
+            if self.flow.riding.any() and last < step_b:
+                # Who rides from now on goes on by itself, so that nobody else's steps depend on it.
+                begins = self.flow.riding[envs] & ~rides
+                if begins.any():
+                    self._short_macro_steps(envs[begins], last, step_b)
+                    envs, rides = envs[~begins], rides[~begins]
+                    if len(envs) == 0:
+                        return
+
+    def _swings(self, envs: IntArray) -> BoolArray:
+        """Whose groups swing against each other now, [n]."""
+        df_hz, turning = self.df_hz[:, envs], self.topology.inertia[:, envs] > 0.0
+        lowest = np.where(turning, df_hz, np.inf).min(axis=0)
+        highest = np.where(turning, df_hz, -np.inf).max(axis=0)
+        swings: BoolArray = highest - lowest > self.config.renewal_spread_hz
+        return swings
 
     # One macro step of an interval
 
@@ -633,7 +664,7 @@ class GridSimulator:
         swing, n_steps = self.swing_state, self.n_steps
         length_s = (step_b - step_a) * self.config.dt_s
         if swing.integrate(envs, step_a, step_b, pause=bool(self._recorders)):
-            self.flow.solve(envs, length_s, quiet=quiet)
+            self.flow.solve(envs, length_s, quiet=quiet, theta_rad=swing.theta_rad(len(envs)))
             return
         lowest_hz = swing.macro_step(len(envs)).record.df_min_hz
         operations = self.relays.operations(
@@ -667,7 +698,7 @@ class GridSimulator:
             if env in envs
         }
         swing.adopt(envs, step_b)
-        self.flow.solve(envs, length_s, quiet=quiet)
+        self.flow.solve(envs, length_s, quiet=quiet, theta_rad=swing.theta_rad(len(envs)))
         for env, begun in watched.items():
             self._recorders[env].end(begun, step_a, step_b)
         for env, operation in operations.items():

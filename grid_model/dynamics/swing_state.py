@@ -143,6 +143,10 @@ class SwingState:
         """Take over the macro step of these environments that was integrated last, which ended at step_b."""
         adopt_macro_step(self._grid, self.macro_step(len(envs)), envs, step_b)
 
+    def theta_rad(self, n: int) -> FloatArray:
+        """By how much the groups turned in the macro step of n environments integrated last, [group, n]."""
+        return self.macro_step(n).swing.theta_rad
+
     def membership(self, env: int) -> Membership:
         """Who makes up the groups of one environment, to be noted before breakers move."""
         machines = self._grid.machines

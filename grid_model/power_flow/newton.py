@@ -291,6 +291,18 @@ class NewtonEngine:
         """Start the next solve of these environments at other voltages, [n, bus] or [bus]; flows stay as they are."""
         self.v_pu[envs] = np.where(self.bus_live[envs], v_pu, 0.0)
 
+    def take_voltages(self, env: int, v_pu: ComplexArray, *, solved: bool) -> None:
+        """Voltages of one environment that somebody else has found, [bus], with the flows they mean.
+
+        Args:
+            env: the environment.
+            v_pu: voltages; zero at dead buses whatever is given there.
+            solved: whether they are a solution, for `converged`.
+        """
+        self.v_pu[env] = np.where(self.bus_live[env], v_pu, 0.0)
+        self._solver.find_flows(np.array([env]))
+        self.converged[env] = solved
+
     def restore_voltages(self, v_pu: ComplexArray) -> None:
         """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""
         self.v_pu[...] = v_pu

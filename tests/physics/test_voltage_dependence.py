@@ -1,5 +1,7 @@
 """Loads that feel the voltage and machines that regulate it, against their equations written down a second time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -11,9 +13,11 @@ from grid_model.dynamics.events import Event
 from grid_model.dynamics.load_model import LoadModel, load_model
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.simulator import GridSimulator
+from grid_model.validation.coupled import coupled_config, reference_of, with_reference_exciters
 from grid_model.validation.event_response import balanced_grid
 
 CASE = load_ieee68("rogers")
+GOLDEN = Path(__file__).resolve().parent.parent / "regression" / "golden"
 G5, G9 = CASE.machine.name.index("G5"), CASE.machine.name.index("G9")
 TRIP = {0: [Event(time_s=0.0, kind="machine_out", index=G9)]}
 
@@ -193,9 +197,10 @@ def test_constant_power_at_held_voltages_solves_without_any_law(monkeypatch):
     )
 
 
-def test_a_grid_without_a_solution_is_lost_after_two_seconds():
+@pytest.mark.parametrize("terminal_voltage", ["held", "regulated"])
+def test_a_grid_without_a_solution_is_lost_after_two_seconds(terminal_voltage):
     """Four times the load: every power flow fails; time counts from the first."""
-    config = SwingConfig(load_shedding=None, renewal_s=0.5)
+    config = SwingConfig(load_shedding=None, renewal_s=0.5, terminal_voltage=terminal_voltage)
     grid, inputs = balanced_grid(CASE, 2, config, load_level=0.8)
     much = inputs.load_mw.copy()
     much[1] *= 4.0
@@ -205,7 +210,8 @@ def test_a_grid_without_a_solution_is_lost_after_two_seconds():
     assert grid.failed_solves.tolist() == [0, 1]
     solved = grid.advance(impossible)
     assert solved.tolist() == [True, False]
-    assert grid.failed_solves[1] == 8  # one every half second
+    # One every half second; machines with fields are looked at far more often, and all of their buses are collapsed.
+    assert grid.failed_solves[1] == 8 if terminal_voltage == "held" else grid.failed_solves[1] > 8
 
 
 def test_a_breach_that_is_over_by_the_end_of_the_interval_is_seen():
@@ -281,12 +287,73 @@ def test_survival_depends_neither_on_the_level_nor_on_how_often_the_power_flow_i
         for renewal_s in (0.5, 0.25, 0.1)
     }
     stands, nadir_hz = found["machine", 0.1]
-    # At 1.05 the loss of G11 (1,045 MW) leaves a grid at the end of what it can transmit: by level and renewal it is
-    # lost between 20 s and after minutes, as its loads recover. All others are to agree.
-    judged = [k for k, unit in enumerate(UNITS) if not (unit == "G11" and load_level > 1.0)]
+    # At 1.05 the loss of G11 (1,045 MW) throws the machines behind its ties out of step, on all sides; the load level
+    # at which it does so is between 1.03 and 1.05 by level and renewal, in which the swing's width differs by some
+    # degrees.
+    assert stands == [not (unit == "G11" and load_level == 1.05) for unit in UNITS]
     for others_stand, others_hz in found.values():
-        for k in judged:
-            assert others_stand[k] == stands[k], UNITS[k]
-            # Nadirs by 2 %: half a second without a power flow while voltages sag is worth some mHz.
-            if stands[k]:
-                assert others_hz[k] == pytest.approx(nadir_hz[k], rel=0.02), UNITS[k]
+        assert others_stand == stands
+        # Nadirs by 2 %: half a second without a power flow while voltages sag is worth some mHz.
+        np.testing.assert_allclose(others_hz[stands], nadir_hz[stands], rtol=0.02)
+
+
+@pytest.mark.parametrize("level", ["machine", "area"])
+def test_a_swing_past_the_top_of_the_ties_is_survived_where_full_order_machines_survive_it(level):
+    """Loss of G11 at 1.05: rotors go 107 degrees apart, buses to 0.68 pu, no power flow has a solution for a second.
+
+    ANDES 2.0.0, `andes_reference.run_full_order(export_full_order(1.05), "loss of G11", "default")`: nadir of the
+    centre of inertia -474.0 mHz at 8.5 s, lowest voltage 0.684 pu 2.06 s after the event, -325 mHz after 20 s. With
+    the published exciters instead of its own, and the fields of G13 to G16 set by hand, it falls out of step in 3 s.
+    """
+    exciter = reference_of(GOLDEN)["exciter"]
+    config = coupled_config("default", level)
+    grid, inputs = balanced_grid(with_reference_exciters(CASE, exciter), 1, config, load_level=1.05)
+    lost = CASE.machine.name.index("G11")
+    lowest_pu, coi_hz, failed = np.inf, [], 0
+    for k in range(5):
+        event = {0: [Event(time_s=0.0, kind="machine_out", index=lost)]}
+        assert grid.advance(inputs, event if k == 0 else None)[0]
+        coi_hz.append(grid.coi_trace_hz()[:, 0])
+        lowest_pu = min(lowest_pu, grid.arrays.worst.vm_lowest_pu[0].min())
+        failed += int(grid.failed_solves[0])
+    trace_hz = np.concatenate(coi_hz)
+    # What is asked of the coupled simulator beside full-order machines: 40 mHz, and 10 mHz where it settles.
+    assert trace_hz.min() == pytest.approx(-0.474, abs=0.04)
+    assert trace_hz[-1] == pytest.approx(-0.325, abs=0.01)
+    # Machines of first order swing out by 4 degrees less than those of full order, areas by 8 more: 0.01 pu a degree.
+    assert lowest_pu == pytest.approx(0.684, abs=0.05 if level == "machine" else 0.12)
+    published, inputs = balanced_grid(CASE, 1, config, load_level=1.05)
+    stands = [
+        bool(
+            published.advance(
+                inputs, {0: [Event(time_s=0.0, kind="machine_out", index=lost)]} if k == 0 else None
+            )[0]
+        )
+        for k in range(3)
+    ]
+    assert not stands[-1]
+
+
+def test_who_rides_a_swing_through_does_so_alone_and_in_a_batch_bit_for_bit():
+    """The loss of G11 beside that of G2, which no bus notices much; and going on from a saved state."""
+    config = SwingConfig(load_shedding=None)
+    events = {
+        env: [Event(time_s=0.0, kind="machine_out", index=CASE.machine.name.index(unit))]
+        for env, unit in enumerate(("G11", "G2"))
+    }
+    batch, inputs = balanced_grid(CASE, 2, config, load_level=1.0)
+    batch.advance(inputs, events)
+    assert batch.flow.riding.tolist() == [True, False]
+    saved = batch.get_state()
+    batch.advance(inputs)
+    for env in range(2):
+        alone, own = balanced_grid(CASE, 1, config, load_level=1.0)
+        alone.advance(own, {0: events[env]})
+        alone.advance(own)
+        np.testing.assert_array_equal(alone.df_hz[:, 0], batch.df_hz[:, env])
+        np.testing.assert_array_equal(alone.engine.v_pu[0], batch.engine.v_pu[env])
+    other, _ = balanced_grid(CASE, 2, config, load_level=1.0)
+    other.set_state(saved)
+    other.advance(inputs)
+    np.testing.assert_array_equal(other.df_hz, batch.df_hz)
+    np.testing.assert_array_equal(other.engine.v_pu, batch.engine.v_pu)
