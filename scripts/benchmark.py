@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
-from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_CLUSTER, OF_LEARNER, rows, summary
+from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_CLUSTER, OF_LEARNER, WHOLE, rows, summary
 
 PROGRAM = "benchmark.py"
 
@@ -40,6 +40,8 @@ class Options:
     theirs by --keys does the same."""
     learner: bool = True
     """Measure the learner too."""
+    whole_training: bool = False
+    """And the default training from its start to its end, which takes minutes; naming a figure of it does the same."""
     keys: tuple[str, ...] = ()
     """Only these figures, by their keys in the JSON file; if none is named all but those of a Ray cluster."""
     against: str | None = None
@@ -54,7 +56,11 @@ class Options:
 
 def wanted_of(options: Options) -> set[str]:
     """Keys of the figures that are asked for."""
-    left_out = OF_CLUSTER if options.large_grids else OF_CLUSTER | LARGE_GRIDS
+    left_out = OF_CLUSTER
+    if not options.large_grids:
+        left_out = left_out | LARGE_GRIDS
+    if not options.whole_training:
+        left_out = left_out | WHOLE
     wanted = set(options.keys or FIGURES.keys() - left_out)
     return wanted if options.learner else wanted - OF_LEARNER
 
@@ -73,6 +79,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         reduced,
         security,
         simulator,
+        whole_training,
     )
 
     wanted = wanted_of(options)
@@ -87,6 +94,7 @@ def measure(options: Options) -> dict[str, list[float]]:
         "dynamics": dynamics.measure,
         "processes": processes.measure,
         "training": processes.measure_training,
+        "whole_training": whole_training.measure,
         "cluster": cluster.measure,
         "learner": lambda: learner.measure(options.repeats),
     }

@@ -103,8 +103,12 @@ FIGURES: Mapping[str, Figure] = {
     "training_two_workers_ratio": Figure(
         "training", "the same with the environments in two processes, over that", ",.2f"
     ),
+    "training_s": time("whole_training", "the whole default training, as a command [s]"),
+    "time_to_agc_s": time(
+        "whole_training", "from its start until held-out `normal` beats tuned AGC with feed-forward [s]"
+    ),
     "ray_two_sampler_ratio": Figure(
-        "cluster", "the same with two samplers of a local Ray cluster, over that", ",.2f"
+        "cluster", "default training with two samplers of a local Ray cluster, over that", ",.2f"
     ),
     "two_worker_ratio": Figure("cluster", "the same with two worker processes, in turns with those", ",.2f"),
     "ray_over_workers_ratio": Figure("cluster", "two samplers over two worker processes", ",.2f"),
@@ -123,7 +127,10 @@ LARGE_GRIDS = frozenset(f"power_flow_ratio_to_lightsim2grid_{n}" for n in (300, 
     "env_steps_per_s_64_case1354pegase",
 }  # minutes
 OF_CLUSTER = frozenset(key for key, figure in FIGURES.items() if figure.part == "cluster")  # need Ray
-OF_LEARNER = frozenset(key for key, figure in FIGURES.items() if figure.part in ("training", "learner"))
+WHOLE = frozenset(key for key, figure in FIGURES.items() if figure.part == "whole_training")  # minutes
+OF_LEARNER = frozenset(
+    key for key, figure in FIGURES.items() if figure.part in ("training", "whole_training", "learner")
+)
 
 
 def summary(rounds: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -82,6 +82,8 @@ class Speeds:
             "training": self._training,
             "security": lambda: dict(self._module(SECURITY).contingency_times(repeats=5)),
             "dynamics": lambda: dict(self._module(DYNAMICS).measure(intervals=20)),
+            "training_s": lambda: {"training_s": whole_training().training_s(self._root)},
+            "time_to_agc_s": self._time_to_agc,
         }
 
     def measure(self, what: str) -> dict[str, float]:
@@ -131,6 +133,15 @@ class Speeds:
             found = json.loads((out / "training_stats.json").read_text(encoding="utf-8"))
         return {"training_steps_per_s": found["steps"] / found["elapsed_s"]}
 
+    def _time_to_agc(self) -> dict[str, float]:
+        """Against the revision's own law in its own physics; none where it has no such law."""
+        try:
+            least = whole_training().bar()
+        except ImportError:
+            return {}
+        passed = whole_training().time_to_s(least, self._root)
+        return {"time_to_agc_s": passed} if passed < float("inf") else {}
+
     def _module(self, places: tuple[str, ...]) -> Any:
         """A file of the revision's scripts, by the first of its names that there is."""
         if places not in self._modules:
@@ -143,6 +154,18 @@ class Speeds:
             spec.loader.exec_module(module)
             self._modules[places] = module
         return self._modules[places]
+
+
+def whole_training() -> Any:
+    """The file beside this one: another revision may have none."""
+    name = "whole_training_of_probe"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("whole_training.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def train(root: Path, directory: Path, episodes: int, *options: str) -> Path:

@@ -34,8 +34,14 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "training": ("training_steps_per_s",),
     "security": ("n1_ac_ms", "lodf_us_per_env"),
     "dynamics": ("dynamics_area_us", "dynamics_machine_us"),
+    "training_s": ("training_s",),
+    "time_to_agc_s": ("time_to_agc_s",),
 }
-KEYS = tuple(key for keys in PARTS.values() for key in keys)
+WHOLE = (
+    "training_s",
+    "time_to_agc_s",
+)  # trainings from start to end, minutes a round: where they are named alone
+KEYS = tuple(key for what, keys in PARTS.items() if what not in WHOLE for key in keys)
 # Of one round: steps of a batch, episodes of a training; some seconds each.
 ROUND_STEPS = 250
 ROUND_EPISODES = 25
@@ -262,7 +268,8 @@ def measure_in_turns(
 ) -> Rounds:
     """Figures of both, {key: (ours, theirs) of every round}: one after the other, and the other first next time.
 
-    Keys that one of them does not have are left out. A round before the first builds and compiles.
+    Keys that one of them does not have are left out. A round before the first builds and compiles; whole trainings
+    have none.
     """
     both = (mine, theirs)
     for probe in both:
@@ -270,7 +277,7 @@ def measure_in_turns(
     wanted = [what for what, figures in PARTS.items() if set(figures) & set(keys)]
     found: Rounds = {}
     for k in range(-1, rounds):
-        for what in wanted:
+        for what in wanted if k >= 0 else [w for w in wanted if w not in WHOLE]:
             first, second = both if k % 2 == 0 else both[::-1]
             values = {first: first.ask("measure", what=what), second: second.ask("measure", what=what)}
             for key in PARTS[what] if k >= 0 else ():

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import batch_size, dynamics, figures, first_step, learner, power_flow, simulator
+from benchmarks import (
+    batch_size,
+    dynamics,
+    figures,
+    first_step,
+    learner,
+    power_flow,
+    simulator,
+    whole_training,
+)
 from control.scenario.suites import SCENARIOS
 from marl.environment.batch import make_batch
 
@@ -61,3 +70,34 @@ def test_every_grid_has_a_figure():
     """Of the power flow; the 68 buses are the figure without a number."""
     found = {key for key, figure in figures.FIGURES.items() if figure.part == "power_flow"}
     assert found == {"power_flow_ratio_to_lightsim2grid", *map(power_flow.key, power_flow.GRIDS)}
+
+
+def test_a_whole_training_is_timed_until_it_beats_the_bar(tmp_path):
+    """A program in its place that tells of three evaluations, one every quarter of a second, as `metrics.csv` has them.
+
+    The bar of -10 is passed by the third; one of -1 never is.
+    """
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "train_mappo.py").write_text(
+        "import pathlib, sys, time\n"
+        "run = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])\n"
+        "run.mkdir()\n"
+        "told = 'update,eval/return\\n'\n"
+        "for k, value in enumerate(('-30.5', '', '-20.0', '-9.5')):\n"
+        "    time.sleep(0.25)\n"
+        "    told += f'{k},{value}\\n'\n"
+        "    (run / 'metrics.csv').write_text(told)\n"
+        "time.sleep(0.5)\n"
+        "sys.exit('--fail' in sys.argv)\n"
+    )
+    assert 1.0 <= whole_training.time_to_s(-10.0, tmp_path) < 5.0
+    assert whole_training.time_to_s(-1.0, tmp_path) == float("inf")
+    assert 1.5 <= whole_training.training_s(tmp_path) < 6.0
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        whole_training.time_to_s(-1.0, tmp_path, "--fail")
+
+
+def test_the_bar_is_agc_with_feed_forward_on_the_episodes_a_training_is_judged_by():
+    """Better than not acting at all, worse than the linear law of the 15 numbers."""
+    returns = {law: whole_training.bar(law, 2) for law in ("agc_forecast", "linear")}
+    assert -1e5 < returns["agc_forecast"] < returns["linear"] < 0.0
