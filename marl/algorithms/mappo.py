@@ -313,6 +313,7 @@ class MAPPO:
             batch = self._joined(batch)
         diagnostics |= self._improve(batch, schedule)
         self._check_weights()
+        self._bound_spread(progress)
         diagnostics |= {"train/lr_actor": schedule.lr_actor, "train/lr_critic": schedule.lr_critic}
         for head in self.policy.actors.heads:
             actor = self.policy.actors.actor(head)
@@ -362,6 +363,17 @@ class MAPPO:
         """The samples, or the sequences, of these numbers."""
         index = index.to(self.device)
         return batch.sequences(index, self._layout) if self.config.network.remembers else batch.select(index)
+
+    def _bound_spread(self, progress: float) -> None:
+        """Brings logarithms of spreads under a bound that falls linearly from the initial one to the final one."""
+        last = self.config.ppo.log_std_final
+        if last is None:
+            return
+        first = self.config.network.log_std_init
+        bound = first + (last - first) * progress
+        with torch.no_grad():
+            for head in self.policy.actors.heads:
+                self.policy.actors.actor(head).log_std.clamp_(max=bound)
 
     def _schedule(self, progress: float) -> Schedule:
         """The schedules at this share of the training; the step sizes are set in the optimisers."""

@@ -38,6 +38,7 @@ LATER = (
     "imitation",
     "reduced_episodes",
     "slow_gamma",
+    "log_std_final",
 )
 
 

@@ -73,6 +73,10 @@ class PPOConfig:
     exploration_density: Literal["marginal", "joint"] = "marginal"
     # Exploring actions inside the dead zone become zero as well, so that what is learned from is what is evaluated.
     explore_dead_zone: bool = False
+    # What the logarithm of the spread ends at or below: the bound falls linearly from log_std_init. A move that costs in
+    # proportion to its size costs a policy that explores more than one that does not, and what is best under much noise
+    # is not what is best without; none leaves the spread to what is learned.
+    log_std_final: float | None = None
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is. On the grid 60 is
     # 30 mHz rms at all buses: rare events count, and do not drown the everyday. With 20 learning is quicker at first,
     # outages are answered worse, and what was good on the whole may be lost again.
@@ -114,6 +118,10 @@ class PPOConfig:
         ):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} = {value}, expected in [0, 1]")
+        require(
+            self.log_std_final is None or math.isfinite(self.log_std_final),
+            f"log_std_final = {self.log_std_final}, expected finite",
+        )
         require(
             self.exploration_density == "marginal" or self.noise_correlation < 1,
             f"noise_correlation = {self.noise_correlation}, which has no joint density: expected below 1",

@@ -117,6 +117,20 @@ def test_schedules_are_straight_lines():
     assert [linear_schedule(2.0, 0.5, p) for p in (0.0, 0.5, 1.0, 1.5)] == [2.0, 1.5, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("fused", ["auto", "off"])
+def test_the_spread_comes_under_a_bound_that_falls_linearly(fused):
+    """From -1 to -3: at most -2 half way and -3 at the end; without a bound learning moves it by far less than one."""
+    learner = make(config(NetworkConfig(log_std_init=-1.0, fused=fused), log_std_final=-3.0))
+    free = make(config(NetworkConfig(log_std_init=-1.0, fused=fused)))
+    for progress, bound in ((0.0, -1.0), (0.5, -2.0), (1.0, -3.0)):
+        found = learner.learn(rollout_of(learner), progress)
+        for head in learner.policy.actors.heads:
+            assert float(learner.policy.actors.log_std(head).detach().max()) <= bound
+            assert found[f"train/log_std_{head}"] == pytest.approx(bound, abs=0.2)
+        free.learn(rollout_of(free), progress)
+    assert float(free.policy.actors.log_std_columns().detach().mean()) == pytest.approx(-1.0, abs=0.2)
+
+
 # Acting.
 
 
