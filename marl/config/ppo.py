@@ -73,9 +73,9 @@ class PPOConfig:
     exploration_density: Literal["marginal", "joint"] = "marginal"
     # Exploring actions inside the dead zone become zero as well, so that what is learned from is what is evaluated.
     explore_dead_zone: bool = False
-    # What the logarithm of the spread ends at or below: the bound falls linearly from log_std_init. A move that costs in
-    # proportion to its size costs a policy that explores more than one that does not, and what is best under much noise
-    # is not what is best without; none leaves the spread to what is learned.
+    # What the logarithm of the spread ends at or below: the bound falls linearly from log_std_init. Moves cost in
+    # proportion to their size, and what is best under much noise is not what is best without; none leaves the spread to
+    # what is learned.
     log_std_final: float | None = None
     # Robust reward: beyond this size a reward no longer grows in proportion; 0 leaves it as it is. On the grid 60 is
     # 30 mHz rms at all buses: rare events count, and do not drown the everyday. With 20 learning is quicker at first,
