@@ -20,7 +20,7 @@ from control.scheduling.commitment import commit, running_at_marks, settles_with
 from control.scheduling.dispatch import area_demand, bounds_at_mark, dispatch_by_area, dispatch_limits
 from grid_model.compilation import compiled
 from grid_model.dynamics.events import Event
-from grid_model.dynamics.parameters import SwingConfig, swing_of
+from grid_model.dynamics.parameters import swing_of
 from grid_model.power_flow.solution import governor_share
 
 __all__ = ["DispatchPlanner", "HoldsFunction", "LossFunction", "PlannedPowers", "is_running"]
@@ -83,8 +83,9 @@ class DispatchPlanner:
         self._credible: BoolArray = ~case.machine.is_equivalent & (
             case.machine.p_mw <= config.dispatch.reserve_unit_mw
         )
-        self._load_damping = SwingConfig().load_damping
-        self._gain_mw_per_hz = swing_of(case).governor.gain_mw_per_hz * governor_share(case.machine)
+        swing = swing_of(case)
+        self._load_damping = swing.load_damping
+        self._gain_mw_per_hz = swing.governor.gain_mw_per_hz * governor_share(case.machine)
         area = np.arange(case.n_area)
         self._machine_area = case.bus.area[case.machine.bus]
         self.area_of_load = (case.bus.area[case.load.bus][:, None] == area).astype(np.float64)

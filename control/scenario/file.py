@@ -39,7 +39,7 @@ from control.scenario.suites import SCENARIOS
 from control.scheduling.dispatch import DispatchConfig, dispatch_limits
 from control.telemetry.forecast import ForecastConfig
 from grid_model.dynamics.events import TABLE_OF_KIND, DisturbanceError, Event, check_events
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import swing_of
 
 __all__ = ["read_scenario", "scenario_named"]
 
@@ -115,7 +115,7 @@ def _check_on_grid(path: Path, config: ScenarioConfig, case: Case) -> None:
         ScenarioError: it does.
     """
     # As `GridSimulator` asks, for the frequency model that all scripts take.
-    dt_s = SwingConfig().dt_s
+    dt_s = swing_of(case).dt_s
     n_step = round(config.interval_s / dt_s)
     if n_step < 1 or abs(n_step * dt_s - config.interval_s) > 1e-9:
         raise ScenarioError(

@@ -39,6 +39,11 @@ class LoadSheddingConfig:
     stage_hz: tuple[float, ...] = (59.5, 59.3, 59.1, 58.9)
     share: float = 0.07  # of a load as it was before any stage, per stage
     pick_up_s: float = 0.3
+    restore_within_hz: float = 0.05  # of nominal frequency, everywhere in the island
+    restore_after_s: float = (
+        300.0  # for which it has to hold before the first block; infinite: nobody restores
+    )
+    restore_every_s: float = 60.0  # between two blocks
 
     def __post_init__(self) -> None:
         if any(a <= b for a, b in zip(self.stage_hz[:-1], self.stage_hz[1:], strict=True)):
@@ -51,6 +56,9 @@ class LoadSheddingConfig:
             )
         if not self.pick_up_s >= 0.0:
             raise ValueError(f"load shedding: pick_up_s = {self.pick_up_s} s, expected >= 0")
+        for name in ("restore_within_hz", "restore_after_s", "restore_every_s"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"load shedding: {name} = {getattr(self, name)}, expected > 0")
 
     @property
     def n_stage(self) -> int:
@@ -131,6 +139,8 @@ class SheddingRelays:
         pending: steps for which each relay has seen its stage undercut, [env, load, stage].
         shed_stages: stages that have operated, [env, load, stage].
         threshold_hz: the highest stage, as a deviation from nominal.
+        calm_s: for how long frequency has been close to nominal at each load that was shed [s], [env, load].
+        since_restored_s: since a block was closed in [s], [env].
     """
 
     def __init__(self, config: LoadSheddingConfig | None, case: Case, n_env: int, dt_s: float) -> None:
@@ -148,11 +158,16 @@ class SheddingRelays:
         self.threshold_hz = float(self._stage_df_hz[0]) if n_stage > 0 else -np.inf
         self.pending = np.zeros((n_env, case.n_load, n_stage), dtype=np.int64)
         self.shed_stages = np.zeros((n_env, case.n_load, n_stage), dtype=np.bool_)
+        self.calm_s = np.zeros((n_env, case.n_load))
+        self.since_restored_s = np.full(n_env, np.inf)
+        self._area_of_load = case.bus.area[case.load.bus]
 
     def start(self, envs: IntArray) -> None:
         """Everything is served again in these environments."""
         self.pending[envs] = 0
         self.shed_stages[envs] = False
+        self.calm_s[envs] = 0.0
+        self.since_restored_s[envs] = np.inf
 
     def operations(
         self, envs: IntArray, trace_hz: FloatArray, lowest_hz: FloatArray, weight: FloatArray
@@ -200,5 +215,45 @@ class SheddingRelays:
         assert self._config is not None
         self.shed_stages[env] |= stages
         self.pending[env][stages] = 0
+        self.calm_s[env] = 0.0
+        return self._left(env)
+
+    def block_to_restore(
+        self, env: int, lowest_hz: FloatArray, highest_hz: FloatArray, interval_s: float
+    ) -> BoolArray | None:
+        """What an operator closes in at the end of an interval, [load, stage]; None if nothing.
+
+        Args:
+            env: an environment in which load was shed.
+            lowest_hz: lowest deviation of the interval in the island of each load [Hz], NaN where there is no voltage,
+                [load].
+            highest_hz: the highest likewise, [load].
+            interval_s: its length [s].
+        """
+        config, shed = self._config, self.shed_stages[env]
+        if config is None or not shed.any():
+            return None
+        calm = (lowest_hz >= -config.restore_within_hz) & (highest_hz <= config.restore_within_hz)
+        self.calm_s[env] = np.where(calm, self.calm_s[env] + interval_s, 0.0)
+        self.since_restored_s[env] += interval_s
+        # Intervals are sums of steps, which may fall short of a round number by a rounding error.
+        ready = shed & (self.calm_s[env] >= config.restore_after_s - 1e-9)[:, None]
+        if not ready.any() or self.since_restored_s[env] < config.restore_every_s - 1e-9:
+            return None
+        stage = int(np.flatnonzero(ready.any(axis=0))[-1])
+        area = self._area_of_load[ready[:, stage]].min()
+        block = np.zeros_like(shed)
+        block[:, stage] = ready[:, stage] & (self._area_of_load == area)
+        return block
+
+    def restore(self, env: int, block: BoolArray) -> FloatArray:
+        """Close the breakers of a block, [load, stage]; the share of each load that is then served, [load]."""
+        self.shed_stages[env] &= ~block
+        self.since_restored_s[env] = 0.0
+        return self._left(env)
+
+    def _left(self, env: int) -> FloatArray:
+        """Share of each load that no stage holds out, [load]."""
+        assert self._config is not None
         left: FloatArray = 1.0 - self._config.share * np.count_nonzero(self.shed_stages[env], axis=1)
         return left

@@ -421,6 +421,7 @@ class GridSimulator:
             recorder.next_interval()
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
+        restored = self._blocks_to_restore() if self.relays.shed_stages.any() else {}
         self.profile.announce(injections)
         if self._loading.holds_back:
             self._loading.advance()
@@ -430,7 +431,7 @@ class GridSimulator:
         regulating = self.terminal_voltage.state.regulating.any()
         if n_swinging > 0 or regulating or self.flow.failing.any():
             n_swinging += self._short_of_rest(swinging)
-        eventful = sorted(events) if events else []
+        eventful = sorted({*events, *restored}) if events else sorted(restored)
         if eventful:
             swinging[eventful] = False
             n_swinging = int(np.count_nonzero(swinging))
@@ -443,9 +444,10 @@ class GridSimulator:
         if n_swinging > 0:
             self._short_macro_steps(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
-            assert events is not None
             only, at = np.array([env]), 0
-            for event in events[env]:
+            if env in restored:
+                self._switching.restore(env, restored[env], at)
+            for event in events.get(env, ()) if events else ():
                 step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
                 if step > at:
                     self._short_macro_steps(only, at, step)
@@ -585,6 +587,8 @@ class GridSimulator:
             "stale": self.synchronising_power.stale,
             "relay_pending": relays.pending,
             "shed_stages": relays.shed_stages,
+            "restoring_calm_s": relays.calm_s,
+            "since_restored_s": relays.since_restored_s,
             "load_step_mw": profile.load_step_mw,
             "served_share": profile.served_share,
             **response_state(self.storage),
@@ -601,6 +605,21 @@ class GridSimulator:
             "drawn_mva": self._injected.drawn_mva,
             **self.terminal_voltage.arrays(),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
+
+    def _blocks_to_restore(self) -> dict[int, BoolArray]:
+        """What operators close in as an interval begins, by what the last one was, [load, stage] by environment."""
+        state, island, found = self.swing_state, self.topology.group_island, {}
+        for env in np.flatnonzero(self.relays.shed_stages.any(axis=(1, 2))).tolist():
+            lowest_hz, highest_hz = np.full((2, self.case.n_load), np.nan)
+            at = self.engine.island[env, self.case.load.bus]
+            for number in range(self.topology.n_island[env]):
+                here = (island[env] == number) & (self.topology.inertia[:, env] > 0.0)
+                lowest_hz[at == number] = state.df_min_hz[here, env].min()
+                highest_hz[at == number] = state.df_max_hz[here, env].max()
+            block = self.relays.block_to_restore(env, lowest_hz, highest_hz, self.interval_s)
+            if block is not None:
+                found[env] = block
+        return found
 
     def _short_of_rest(self, swinging: BoolArray) -> int:
         """Add to those whose groups swing, [env], who has not come to rest otherwise; how many that are."""

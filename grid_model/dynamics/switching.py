@@ -138,10 +138,18 @@ class Switching:
 
     def shed(self, env: int, stages: BoolArray, step: int) -> None:
         """Stages of load shedding operate, [load, stage], at a step of the interval."""
+        self._serve(env, self.relays.operate(env, stages), step)
+
+    def restore(self, env: int, block: BoolArray, step: int) -> None:
+        """Load that was shed is closed in again, [load, stage], at a step of the interval."""
+        self._serve(env, self.relays.restore(env, block), step)
+
+    def _serve(self, env: int, share_left: FloatArray, step: int) -> None:
+        """From now on this share of each load is served, [load]."""
         case, profile, only, at = self.case, self.profile, np.array([env]), step / self.arrays.n_steps
         self.terminal_voltage.begin(self.arrays, only)
         before = profile.load_mw(only, at)
-        profile.shed(env, self.relays.operate(env, stages))
+        profile.shed(env, share_left)
         self.interruptions.change(env, at)
         demand = np.zeros((1, case.n_bus))
         np.add.at(demand[0], case.load.bus, (profile.load_mw(only, at) - before)[0])

@@ -8,7 +8,7 @@ from cases.arrays import BoolArray, FloatArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.injections import Injections
-from grid_model.dynamics.parameters import SwingConfig
+from grid_model.dynamics.parameters import swing_of
 from grid_model.dynamics.simulator import GridSimulator
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.solution import PowerFlowDiverged
@@ -92,7 +92,7 @@ def after_outages(
         ValueError: the time is no multiple of the integration step.
         PowerFlowDiverged: there is no solution.
     """
-    grid = GridSimulator(case, 1, SwingConfig(), resource_lag_s=np.ones(case.n_resource), interval_s=time_s)
+    grid = GridSimulator(case, 1, swing_of(case), resource_lag_s=np.ones(case.n_resource), interval_s=time_s)
     level = load_level
     inputs = Injections(
         load_mw=level * case.load.p_mw[None, :],

@@ -21,7 +21,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig
-from grid_model.dynamics.parameters import Level, SwingConfig
+from grid_model.dynamics.parameters import Level, SwingConfig, swing_of
 from grid_model.validation.check import Check
 from grid_model.validation.classical import ClassicalGrid, TurbineStep
 from grid_model.validation.event_response import (
@@ -297,7 +297,7 @@ def validate_modes(case: Case) -> tuple[list[Check], dict[str, Modes]]:
         )
         for level, found in modes.items()
     ]
-    tie_damping_s = SwingConfig().tie_damping_s
+    tie_damping_s = swing_of(case).tie_damping_s
     span = f"load levels {MODE_LOAD_LEVELS[0]:g} to {MODE_LOAD_LEVELS[-1]:g}"
     checks += [
         Check(

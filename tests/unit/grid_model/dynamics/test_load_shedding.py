@@ -169,7 +169,7 @@ def test_relays_that_cut_a_long_span_act_at_the_same_step_as_in_short_ones():
     assert traces[0].unserved_mw[-1] == traces[1].unserved_mw[-1]
 
 
-def test_shed_load_stays_shed_until_the_episode_ends():
+def test_load_stays_shed_until_frequency_has_held_or_the_episode_ends():
     grid, inputs = balanced_grid(CASE, 1, SwingConfig(), load_level=0.6)
     event = Event(time_s=1.0, kind="load_step", index=0, p_mw=1200.0)
     back = Event(time_s=0.0, kind="load_step", index=0, p_mw=-1200.0)
@@ -179,3 +179,97 @@ def test_shed_load_stays_shed_until_the_episode_ends():
     assert grid.coi_df_hz()[0] > 0.0
     grid.start(np.array([0]), inputs, np.full((1, 1), 0.5))
     assert grid.unserved_mw()[0] == 0.0
+
+
+def operator(n_shed_stages, **settings):
+    """Relays of which the highest stages have operated everywhere, and an operator who looks every 4 s."""
+    relays = SheddingRelays(LoadSheddingConfig(**settings), CASE, 1, DT_S)
+    stages = np.zeros((CASE.n_load, 4), dtype=bool)
+    stages[:, :n_shed_stages] = True
+    relays.operate(0, stages)
+
+    def look(lowest_hz=0.0, highest_hz=0.0):
+        everywhere = np.ones(CASE.n_load)
+        block = relays.block_to_restore(0, lowest_hz * everywhere, highest_hz * everywhere, 4.0)
+        if block is not None:
+            relays.restore(0, block)
+        return block
+
+    return relays, look
+
+
+def test_blocks_come_back_one_at_a_time_after_five_minutes_within_50_mhz():
+    """300 s are the 75th look, 60 s more the 90th: stage 2 of the five areas, then stage 1: 75 + 9 x 15 = 210."""
+    area = CASE.bus.area[CASE.load.bus]
+    relays, look = operator(2)
+    found = {k: block for k in range(1, 300) if (block := look(-0.049, 0.049)) is not None}
+    assert list(found) == list(range(75, 211, 15))
+    for k, block in enumerate(found.values()):
+        stage, where = (1, k) if k < CASE.n_area else (0, k - CASE.n_area)
+        expected = np.zeros_like(block)
+        expected[area == where, stage] = True
+        np.testing.assert_array_equal(block, expected)
+    assert not relays.shed_stages.any()
+
+
+def test_frequency_that_leaves_its_range_makes_the_operator_wait_anew():
+    _, look = operator(1)
+    assert all(look() is None for _ in range(74))
+    assert look(lowest_hz=-0.051) is None
+    assert all(look(highest_hz=0.05) is None for _ in range(74))
+    assert look() is not None
+    # Without a voltage to measure, or with nobody to restore, nothing comes back.
+    for settings, lowest_hz in (({}, np.nan), ({"restore_after_s": np.inf}, 0.0)):
+        _, look = operator(1, **settings)
+        assert all(look(lowest_hz) is None for _ in range(1000))
+
+
+def test_stages_that_came_back_may_operate_again():
+    relays, look = operator(1, restore_after_s=4.0, restore_every_s=4.0)
+    block = look()
+    low_hz = np.full((30, 1, 1), -0.6)
+    found = relays.operations(np.array([0]), low_hz, np.array([[-0.6]]), np.ones((1, CASE.n_load, 1)))
+    np.testing.assert_array_equal(found[0].stages[:, 0], block[:, 0])
+
+
+def test_load_comes_back_in_the_coupled_grid_and_is_not_served_until_then():
+    """1500 MW are added and all but what was shed is taken away: balance, and 7 % of an area after the other.
+
+    A block of 250 MW is worth 90 mHz here, where nobody but governors acts, so the range is wider than usual.
+    """
+    config = SwingConfig(
+        load_shedding=LoadSheddingConfig(restore_within_hz=0.2, restore_after_s=20.0, restore_every_s=8.0)
+    )
+    grid, inputs = balanced_grid(CASE, 1, config, load_level=0.6)
+    grid.advance(inputs, {0: [Event(time_s=1.0, kind="load_step", index=0, p_mw=1500.0)]})
+    for _ in range(4):
+        grid.advance(inputs)
+    shed_mw = grid.unserved_mw()[0]
+    assert shed_mw > 400.0
+    stages = grid.relays.shed_stages[0].copy()
+    # What is left of load 0 after its stages counts, of its step as of itself.
+    served = 1.0 - 0.07 * stages[0].sum()
+    excess_mw = (1500.0 * served - (shed_mw - (1.0 - served) * 1500.0)) / served
+    grid.advance(inputs, {0: [Event(time_s=0.0, kind="load_step", index=0, p_mw=-excess_mw)]})
+    wanted_mw = inputs.load_mw[0].copy()
+    wanted_mw[0] += 1500.0 - excess_mw
+    area = CASE.bus.area[CASE.load.bus]
+    unserved_mw = [grid.unserved_mw()[0]]
+    back_s = []
+    for k in range(60):
+        grid.advance(inputs)
+        now_mw = grid.unserved_mw()[0]
+        if now_mw != unserved_mw[-1]:
+            stage = np.flatnonzero(stages.any(axis=0))[-1]
+            where = area[stages[:, stage]].min()
+            block = stages[:, stage] & (area == where)
+            assert unserved_mw[-1] - now_mw == pytest.approx(0.07 * wanted_mw[block].sum(), rel=1e-9)
+            # Closed in as the interval begins: none of it is unserved in it.
+            mean = grid.interruptions.mean.unserved_share[0]
+            assert (mean * wanted_mw).sum() == pytest.approx(now_mw, rel=1e-9)
+            stages[block, stage] = False
+            unserved_mw.append(now_mw)
+            back_s.append(4.0 * k)
+    assert len(back_s) >= 2
+    assert min(np.diff(back_s)) >= 8.0
+    assert back_s[0] >= 20.0 - 4.0
