@@ -90,12 +90,16 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
     ppo = dataclasses.replace(base.ppo, **variant.ppo)
     config = dataclasses.replace(
         base,
-        total_episodes=study.total_episodes,
         seed=seed,
         device="cpu",
         network=dataclasses.replace(base.network, **variant.network),
         ppo=ppo,
-        **{"observation": study.observation, "scenario": study.scenario, **variant.training},
+        **{
+            "total_episodes": study.total_episodes,
+            "observation": study.observation,
+            "scenario": study.scenario,
+            **variant.training,
+        },
     )
     if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:
         return config

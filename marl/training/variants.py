@@ -89,10 +89,11 @@ VARIANTS: dict[str, Variant] = {
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),
     "gru_dagger": Variant(
-        "memory of the 15 numbers begun as the law of 22 acts; Ross et al. 2011",
+        "memory of the 15 numbers begun as the law of 22 acts, 200 episodes; Ross et al. 2011",
         preset="residual",
         network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,)},
         training={
+            "total_episodes": 200,  # what it imitates is what it is worth: a thousand bring no more
             "scenario": "training_energy",
             "start": "dagger:linear_memory",
             "imitation": ImitationConfig(imitation_steps=32_000, imitation_epochs=6),
