@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from contextlib import nullcontext
@@ -95,10 +96,11 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
         network=dataclasses.replace(base.network, **variant.network),
         ppo=ppo,
         **{
-            "total_episodes": study.total_episodes,
             "observation": study.observation,
             "scenario": study.scenario,
             **variant.training,
+            # A variant may need fewer than the study has, never more.
+            "total_episodes": min(study.total_episodes, variant.training.get("total_episodes", math.inf)),
         },
     )
     if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:

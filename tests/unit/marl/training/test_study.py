@@ -49,6 +49,16 @@ def test_every_variant_of_the_ablation_is_a_valid_recipe_that_differs_from_the_p
     assert all(recipe.seed == 3 for recipe in recipes.values())
 
 
+def test_a_variant_may_take_fewer_episodes_than_the_study_has_and_never_more():
+    """200 of a thousand; in a study of eight all take eight."""
+    few = VARIANTS["gru_dagger"]
+    assert few.training["total_episodes"] == 200
+    for asked, found in ((1000, 200), (8, 8)):
+        assert study.configuration(few, a_study(total_episodes=asked), seed=0).total_episodes == found
+        plain = study.configuration(VARIANTS["gru"], a_study(total_episodes=asked), seed=0)
+        assert plain.total_episodes == asked
+
+
 def test_a_shorter_run_averages_over_the_same_share_of_its_updates():
     """0.98 averages 50 of 245 updates; of the 49 of 200 episodes 10 are the same share, which is 0.9."""
     recommended = VARIANTS["recommended"]
