@@ -76,7 +76,12 @@ VARIANTS: dict[str, Variant] = {
         training={"observation": "hierarchy", "algorithm": "hierarchical"},
     ),
     "areas": Variant("the same telemetry of areas without them", training={"observation": "areas"}),
-    "masac": Variant("Haarnoja et al. 2018; Schaul et al. 2016", training={"algorithm": "masac"}),
+    # Smaller critics: six of them are differentiated at each of 60,000 gradient steps.
+    "masac": Variant(
+        "Haarnoja et al. 2018; Schaul et al. 2016",
+        network={"critic_hidden": (128, 128)},
+        training={"algorithm": "masac"},
+    ),
     "happo": Variant("Kuba et al. 2022", training={"algorithm": "happo"}),
     "stages": Variant(
         "harder scenarios one after the other; Bengio et al. 2009",

@@ -113,7 +113,7 @@ def test_figures_differ_beyond_a_share_and_everything_else_at_all():
 def test_the_plan_of_this_project_can_be_read_and_its_scripts_are_there():
     plan = read_plan(ROOT, ROOT / "results" / "plan.toml", ROOT / "results" / "commands.toml")
     assert [step.name for step in plan.steps][-1] == "documents"
-    assert sum(step.minutes for step in plan.steps) < 840.0  # from an evening to the next morning
+    assert sum(step.minutes for step in plan.steps) < 720.0  # a night
     for step in plan.steps:
         for command in step.commands:
             program, *arguments = make_results.words(command)
