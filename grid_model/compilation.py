@@ -5,8 +5,9 @@ same, and what is missing is kept in the user's own cache; a disk that takes not
 and this one nothing. What costs time at the first start is the number and the size of compiled functions. A kernel that
 others call would be compiled twice, into their machine code and into its own: here the second happens only where Python
 calls it too. numba would also optimise each part by itself, and once more within each function on the way to the kernel
-that Python calls: here that kernel is optimised once, with all that it is made of. None gets the way in for C that
-nobody takes. Division by zero gives infinity or NaN, as in numpy, instead of a check and an exception.
+that Python calls: here that kernel is optimised once, with all that it is made of (`kernel_compiler`). None gets the
+way in for C that nobody takes. Division by zero gives infinity or NaN, as in numpy, instead of a check and an
+exception.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
-from llvmlite import binding as llvm
-from numba.core import errors, event
+from numba.core import event
 from numba.core.caching import (
     CompileResultCacheImpl,
     FunctionCache,
@@ -28,11 +28,9 @@ from numba.core.caching import (
     InTreeCacheLocator,
     UserWideCacheLocator,
 )
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
-from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
-from numba.core.typed_passes import AnnotateTypes, NopythonRewrites
+
+from grid_model.kernel_compiler import KernelPipeline, PartPipeline
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -116,117 +114,11 @@ class _Kept(FunctionCache):
             cast(Any, super()).save_overload(sig, data)
 
 
-_CodeLibrary: Any = JITCodeLibrary  # of its own workings numba gives no types
-_Compiler: Any = Compiler
-_PassManager: Any = PassManager
-
-
-_ColourScheme: Any = vars(errors)["_DummyColorScheme"]
-
-
-class _NoColours(_ColourScheme):  # type: ignore[misc]
-    """Messages as they are.
-
-    numba writes an error for every meaning of an operation that does not fit, throws nearly all of them away, and with
-    colorama takes a second to colour them.
-    """
-
-    def code(self, message: str) -> str:
-        """The message."""
-        return message
-
-    errmsg = filename = indicate = highlight = reset = code
-
-
-setattr(errors, "termcolor", _NoColours)  # noqa: B010  numba offers no other way
-
-
-class _PartLibrary(_CodeLibrary):  # type: ignore[misc]
-    """Code of a part, as it was written down: it is optimised with the kernels that it ends up in, and only there."""
-
-    def add_llvm_module(self, module: Any) -> None:
-        """One function's code."""
-        module.data_layout = self._codegen._data_layout
-        self._final_module.link_in(module)
-
-    def finalize(self) -> None:
-        """Nothing is added any more."""
-        self._raise_if_finalized()
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-    def with_parts(self) -> Iterator[Any]:
-        """Whatever it calls, and what that calls."""
-        for library in self._linking_libraries:
-            yield library
-            if isinstance(library, _PartLibrary):
-                yield from library.with_parts()
-
-
-class _KernelLibrary(_PartLibrary):
-    """Code of a kernel with all of its parts."""
-
-    def finalize(self) -> None:
-        """Brings the parts in, and makes machine code of all together."""
-        self._raise_if_finalized()
-        for library in dict.fromkeys(self.with_parts()):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        # numba optimises twice, which helps it to count fewer users of arrays; these kernels count hardly any.
-        manager, builder = self._codegen._module_pass_manager()
-        manager.run(self._final_module, builder)
-        self._final_module.verify()
-        self._finalize_final_module()
-
-    def serialize_using_object_code(self) -> Any:
-        """What is kept: machine code, and the names that it defines; numba keeps what it was made from as well."""
-        defined = [
-            *(f'define void @"{found.name}"() {{ ret void }}' for found in self.get_defined_functions()),
-            *(
-                f'@"{found.name}" = global i8 0'
-                for found in self._final_module.global_variables
-                if not found.is_declaration
-            ),
-        ]
-        return (
-            self.name,
-            "object",
-            (self._get_compiled_object(), llvm.parse_assembly("\n".join(defined)).as_bitcode()),
-        )
-
-
-class _Pipeline(_Compiler):  # type: ignore[misc]
-    """numba's compiler, with a library of our own."""
-
-    library: type[_PartLibrary] = _KernelLibrary
-
-    def compile_extra(self, function: Any) -> Any:
-        """Compiles a function."""
-        library = self.library(self.state.targetctx.codegen(), function.__qualname__)
-        library.enable_object_caching()
-        self.state.library = library
-        return super().compile_extra(function)
-
-    def define_pipelines(self) -> list[Any]:
-        """All passes but those over expressions of whole arrays, where kernels have loops, and over annotations."""
-        (whole,) = super().define_pipelines()
-        passes = _PassManager(whole.pipeline_name)
-        for found, description in whole.passes:
-            if found not in (AnnotateTypes, NopythonRewrites):
-                passes.add_pass(found, description)
-        passes.finalize()
-        return [passes]
-
-
-class _PartPipeline(_Pipeline):
-    library = _PartLibrary
-
-
 class _Part(CPUDispatcher):
     """A kernel inside other kernels: it ends up in their machine code and gets neither code of its own nor a file."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
-        super().__init__(function, targetoptions=options, pipeline_class=_PartPipeline)
+        super().__init__(function, targetoptions=options, pipeline_class=PartPipeline)
         compiler = vars(self)["_compiler"]
         self._compile_whole = compiler._compile_core
         compiler._customize_flags = self._without_entry
@@ -252,7 +144,7 @@ class _Kernel(CPUDispatcher):
     """A kernel that Python calls; where other kernels call it, its part is compiled into them."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
-        super().__init__(function, targetoptions=options, pipeline_class=_Pipeline)
+        super().__init__(function, targetoptions=options, pipeline_class=KernelPipeline)
         self.part = _Part(function, options)
         self._cache = _Kept(function)
 
@@ -313,6 +205,9 @@ class Announcement(event.Listener):
         if not self._began_s:
             return
         if self._collects:
+            # To the old ones, which the collector looks at in its own time: looking at all at once takes a second.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
         if self._bar is not None:
             self._bar.close()

@@ -14,6 +14,17 @@ from typing import Any, TypeVar
 import numba
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import AnnotateTypes, InlineOverloads, NopythonRewrites
+from numba.core.untyped_passes import (
+    FindLiterallyCalls,
+    InlineClosureLikes,
+    InlineInlinables,
+    LiteralPropagationSubPipelinePass,
+    LiteralUnroll,
+    MakeFunctionToJitFunction,
+    WithLifting,
+)
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -22,6 +33,23 @@ _OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True}
 _njit: Any = numba.njit
 _CodeLibrary: Any = JITCodeLibrary
 _Compiler: Any = Compiler
+_PassManager: Any = PassManager
+
+# What kernels have none of: closures, literals to count with, expressions of whole arrays, and readers of annotations.
+_LEFT_OUT = frozenset(
+    (
+        AnnotateTypes,
+        FindLiterallyCalls,
+        InlineClosureLikes,
+        InlineInlinables,
+        InlineOverloads,
+        LiteralPropagationSubPipelinePass,
+        LiteralUnroll,
+        MakeFunctionToJitFunction,
+        NopythonRewrites,
+        WithLifting,
+    )
+)
 
 
 class _Nowhere:
@@ -79,6 +107,16 @@ class _KernelPipeline(_Compiler):  # type: ignore[misc]
         library.enable_object_caching()
         self.state.library = library
         return super().compile_extra(function)
+
+    def define_pipelines(self) -> list[Any]:
+        """numba's passes without those that look for what is not there."""
+        (whole,) = super().define_pipelines()
+        passes = _PassManager(whole.pipeline_name)
+        for found, description in whole.passes:
+            if found not in _LEFT_OUT:
+                passes.add_pass(found, description)
+        passes.finalize()
+        return [passes]
 
 
 class _PartPipeline(_KernelPipeline):
