@@ -36,12 +36,14 @@ from marl.training.run_directory import (
     BEST,
     CHECKPOINT,
     FINAL,
+    REDUCED,
     holds_run,
     read_config,
     write_config,
 )
 from marl.training.run_state import RunState, TrainingResult
 from marl.training.trainer import Trainer
+from marl.training.two_models import Part, parts_of
 from marl.training.variants import VARIANTS, Variant
 
 GOES_ON = "the same command goes on with the runs that are missing"
@@ -103,6 +105,9 @@ def configuration(variant: Variant, study: Study, seed: int) -> TrainingConfig:
             "total_episodes": min(study.total_episodes, variant.training.get("total_episodes", math.inf)),
         },
     )
+    if config.reduced_episodes:
+        share = study.total_episodes / base.total_episodes
+        config = dataclasses.replace(config, reduced_episodes=max(1, round(share * config.reduced_episodes)))
     if ppo.policy_average == 0.0 or config.n_updates >= base.n_updates:
         return config
     # A shorter run averages over the same share of its updates; with the whole of them its beginning would stay in.
@@ -202,7 +207,8 @@ def is_this_run(known: Any, config: TrainingConfig) -> bool:
 def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
     """Whether a run of these settings has left a checkpoint here."""
     try:
-        return holds_run(directory) and is_this_run(plain(read_config(directory)), config)
+        begun = holds_run(directory) or holds_run(directory / REDUCED)
+        return begun and is_this_run(plain(read_config(directory)), config)
     except ConfigError:
         return False
 
@@ -219,11 +225,12 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
         KeyboardInterrupt: a signal ended the run.
     """
     with RunClaim(directory) as claim:  # before anything in it is looked at or removed
-        training, run_state = _trained(config, directory, world, claim)
+        training, states = _trained(config, directory, world, claim)
     if not training.finished:
         raise KeyboardInterrupt  # a signal ended the run: its result is none, and the next must not begin
     metrics = read_metrics(directory / "metrics.csv")
     known_at = np.isfinite(metrics["eval/return"])
+    elapsed_s, n_update = (sum(getattr(state, what) for state in states) for what in ("elapsed_s", "update"))
     return {
         "variant": name,
         "seed": config.seed,
@@ -233,9 +240,9 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
             "return": metrics["eval/return"][known_at].tolist(),
         },
         "last_behind_best_percent": training.statistics["last_behind_best_percent"],
-        "elapsed_s": run_state.elapsed_s,
-        "steps_per_s": run_state.steps / max(run_state.elapsed_s, 1e-9),
-        "update_ms": 1e3 * run_state.update_s / max(run_state.update, 1),
+        "elapsed_s": elapsed_s,
+        "steps_per_s": sum(state.steps for state in states) / max(elapsed_s, 1e-9),
+        "update_ms": 1e3 * sum(state.update_s for state in states) / max(n_update, 1),
         "parameters": sum(p.numel() for p in Policy.load(directory / FINAL).parameters()),
         "judged": {},
     }
@@ -243,8 +250,8 @@ def train(name: str, config: TrainingConfig, directory: Path, world: World) -> d
 
 def _trained(
     config: TrainingConfig, directory: Path, world: World, claim: RunClaim
-) -> tuple[TrainingResult, RunState]:
-    """The run itself, from its beginning or from where it was broken off, and how it went.
+) -> tuple[TrainingResult, list[RunState]]:
+    """The run itself, from its beginning or from where it was broken off, and how its parts went.
 
     Raises:
         ResultError: see `train`, as for the others.
@@ -252,37 +259,63 @@ def _trained(
     """
     broken_off = is_broken_off(directory, config)
     if not broken_off:  # in this order: never what tells of one run beside the weights of another
-        for file in ("result.json", CHECKPOINT, BEFORE_LAST, BEST, FINAL):
-            (directory / file).unlink(missing_ok=True)
+        for folder in (directory, directory / REDUCED):
+            for file in ("result.json", CHECKPOINT, BEFORE_LAST, BEST, FINAL):
+                (folder / file).unlink(missing_ok=True)
         write_config(directory, config, world.case)
-    try:
-        trainer = Trainer(
-            # Variants run side by side: they need the cores for themselves.
-            dataclasses.replace(
-                config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)
-            ),
-            world.make_batch(config.scenario, config.n_envs, config.seed, config.observation, stagger=True),
-            algorithm=algorithm_named(config.algorithm),
-            directory=directory,
-            curriculum=world.curriculum(config),
-            claim=claim,
-            first_validation_seed=world.validation_seeds.start,
-            resume=broken_off,
-            start=None if broken_off else world.warm_start(config),
-            judge=world.held_out(
-                lambda: world.make_batch(
-                    config.scenario, config.evaluation.eval_episodes, config.seed, config.observation
-                )
-            ),
-            tensorboard=False,
-        )
-    except CheckpointError as error:
-        if not broken_off:
-            raise
-        reason = str(error).split(";")[0]  # without what `train_mappo.py` could do instead
-        again = f"delete {directory} to have its run done again"
-        raise ResultError(f"{reason}; {again}") from error
-    return trainer.run(), trainer.run_state
+    states: list[RunState] = []
+    for part in parts_of(config, directory):
+        resume = broken_off and holds_run(part.directory)
+        own = claim if part.directory == directory else None
+        if own is None:
+            write_config(part.directory, part.config, world.case)
+        try:
+            trainer = _trainer(part, world, resume=resume, claim=own)
+        except CheckpointError as error:
+            if not resume:
+                raise
+            reason = str(error).split(";")[0]  # without what `train_mappo.py` could do instead
+            again = f"delete {directory} to have its run done again"
+            raise ResultError(f"{reason}; {again}") from error
+        with trainer:
+            training = trainer.run()
+        states.append(trainer.run_state)
+        if not training.finished:
+            break
+    return training, states
+
+
+def _trainer(part: Part, world: World, *, resume: bool, claim: RunClaim | None) -> Trainer:
+    """The trainer of a part of a run.
+
+    Raises:
+        CheckpointError: it cannot go on from its checkpoint, or cannot begin with the model it is to start from.
+    """
+    config = part.config
+    model = {"physics": config.physics} if config.physics != "full" else {}
+    pool = {"pool": config.pool} if model else {}
+    return Trainer(
+        # Variants run side by side: they need the cores for themselves.
+        dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, eval_process=False)),
+        world.make_batch(
+            config.scenario, config.n_envs, config.seed, config.observation, stagger=True, **model, **pool
+        ),
+        algorithm=algorithm_named(config.algorithm),
+        directory=part.directory,
+        curriculum=world.curriculum(config),
+        claim=claim,
+        first_validation_seed=world.validation_seeds.start,
+        resume=resume,
+        start=None if resume or part.learner_from else world.warm_start(config),
+        learner_from=part.learner_from,
+        share=part.share,
+        judge=world.held_out(
+            lambda: world.make_batch(
+                config.scenario, config.evaluation.eval_episodes, config.seed, config.observation, **model
+            )
+        ),
+        tensorboard=False,
+    )
 
 
 def judge(

@@ -26,6 +26,11 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
     "reference": Variant("the specification's table", preset="reference"),
+    "thorough": Variant(
+        "16,000 episodes on the reduced model before",
+        preset="thorough",
+        training={"scenario": "training_energy"},
+    ),
     "residual": Variant(
         "from the linear policy, 22 numbers; Silver et al. 2018",
         preset="residual",

@@ -8,7 +8,7 @@ import pytest
 from control.controllers.registry import stored_parameters
 from control.scenario import suites
 from marl.config import evaluation
-from marl.config.presets import preset, recommended, reference, residual
+from marl.config.presets import preset, recommended, reference, residual, thorough
 from marl.config.training import (
     ConfigError,
     EvaluationConfig,
@@ -64,10 +64,10 @@ def test_the_residual_preset_rests_where_its_linear_policy_does():
 
 
 def test_all_presets_train_half_a_million_steps():
-    for config in (recommended(), reference(), residual()):
+    for config in (recommended(), reference(), thorough(), residual()):
         assert config.total_steps == 500_000
-        # 244 full buffers of 2048 are 288 steps short, 30 of 16,384 are 8,480 short.
-        assert config.n_updates == {2048: 245, 16384: 31}[config.ppo.buffer_steps]
+        # 244 full buffers of 2048 are 288 steps short, 61 of 8192 are 288, 30 of 16,384 are 8,480 short.
+        assert config.n_updates == {2048: 245, 8192: 62, 16384: 31}[config.ppo.buffer_steps]
         assert config.rollout_steps * config.n_envs == config.ppo.buffer_steps
 
 

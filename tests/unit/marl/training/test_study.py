@@ -113,6 +113,46 @@ def test_a_run_of_the_ablation_that_was_killed_goes_on_and_ends_as_the_others(mo
             np.testing.assert_array_equal(value, both[1][key], err_msg=f"{name} {key}")
 
 
+def test_a_run_on_two_models_that_was_killed_on_the_first_ends_as_the_others(monkeypatch, tmp_path):
+    """The environments are told which model to play; the second part goes on with the learner of the first."""
+    config = replace(small_recipe(), reduced_episodes=small_recipe().total_episodes)
+    played: list[str] = []
+
+    def batch(scenario, n_env, seed, observation, *, physics="full", pool=0, **options):
+        played.append(physics)
+        return make_batch(scenario, n_env, seed, observation)
+
+    world, updates, train_once = replace(TOY, make_batch=batch), [], Trainer._train_once
+
+    def killed(trainer):
+        updates.append(trainer.run_state.update)
+        if len(updates) == 8:
+            raise RuntimeError("killed")
+        train_once(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_once", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        study.train("thorough", config, tmp_path / "broken", world)
+    assert set(played) == {"reduced"}
+    assert study.is_broken_off(tmp_path / "broken", config)
+    monkeypatch.setattr(Trainer, "_train_once", train_once)
+    resumed = study.train("thorough", config, tmp_path / "broken", world)
+    whole = study.train("thorough", config, tmp_path / "whole", world)
+    assert played[-1] == "full"
+    by_the_clock = {"elapsed_s": 0.0, "steps_per_s": 0.0, "update_ms": 0.0}
+    assert resumed | by_the_clock == whole | by_the_clock
+    both = [Policy.load(tmp_path / run / "final_model.pt").state_dict() for run in ("broken", "whole")]
+    for key, value in both[0].items():
+        np.testing.assert_array_equal(value, both[1][key], err_msg=key)
+    assert (tmp_path / "whole" / "reduced" / "final_model.pt").exists()
+
+
+def test_episodes_on_the_reduced_model_shrink_with_a_study():
+    """16,000 before a thousand are 160 before ten."""
+    found = study.configuration(VARIANTS["thorough"], a_study(total_episodes=10), seed=0)
+    assert (found.total_episodes, found.reduced_episodes) == (10, 160)
+
+
 def test_what_moves_no_result_does_not_make_another_run():
     config = small_recipe()
     known = study.plain(config)
