@@ -27,7 +27,7 @@ VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
     "reference": Variant("the specification's table", preset="reference"),
     "thorough": Variant(
-        "16,000 episodes on the reduced model before",
+        "20,000 episodes on the reduced model before",
         preset="thorough",
         training={"scenario": "training_energy"},
     ),
