@@ -77,6 +77,10 @@ FIGURES: Mapping[str, Figure] = {
     "two_process_ratio_same_batch": Figure(
         "processes", "the same 128 environments in two processes over one", ",.2f"
     ),
+    "two_process_ratio_arithmetic": Figure(
+        "processes", "two processes over one that only calculate: what this machine has to give", ",.2f"
+    ),
+    "two_process_ratio_stream": Figure("processes", "the same of two that stream through memory", ",.2f"),
     "dynamics_us": time("simulator", "frequency dynamics and coupling, per environment [us]"),
     "outage_speed_ratio": Figure(
         "simulator", "speed with 20 times the outages of training, over that without any", ",.2f"

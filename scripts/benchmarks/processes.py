@@ -17,6 +17,7 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks import two_cores
 from benchmarks.probe import random_actions, steps_s
 from marl.algorithms.mappo import MAPPO
 from marl.config.presets import recommended
@@ -39,7 +40,9 @@ def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str,
     Returns:
         two_process_ratio: environment steps a second of two worker processes with n_env environments each over those
         of one with n_env; two_process_ratio_same_batch: the same over those of one with all 2 n_env;
-        env_steps_per_s_one_process, env_steps_per_s_two_processes: medians of the rounds.
+        env_steps_per_s_one_process, env_steps_per_s_two_processes: medians of the rounds;
+        two_process_ratio_arithmetic, two_process_ratio_stream: what two processes are worth that share nothing, and
+        that share the memory alone.
     """
 
     make = partial(make_batch, "training", check=False)
@@ -57,6 +60,7 @@ def measure(n_env: int = N_ENV, n_step: int = 20, rounds: int = 31) -> dict[str,
         "two_process_ratio_same_batch": median(c / b for _, b, c in found),
         "env_steps_per_s_one_process": median(a for a, _, _ in found),
         "env_steps_per_s_two_processes": median(c for _, _, c in found),
+        **two_cores.ratios(rounds),
     }
 
 
