@@ -19,7 +19,10 @@ class ImitationConfig:
     imitation_rounds: int = 4
     # Passes over what was shown so far, in each round.
     imitation_epochs: int = 10
+    # Adam's step size at the beginning of each round; it falls linearly to zero.
+    imitation_lr: float = 3e-3
 
     def __post_init__(self) -> None:
         for name in ("imitation_steps", "imitation_envs", "imitation_rounds", "imitation_epochs"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+        require(0 < self.imitation_lr < 1, f"imitation_lr = {self.imitation_lr}, expected above 0, below 1")

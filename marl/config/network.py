@@ -36,6 +36,7 @@ LATER = (
     "violation_budget",
     "violation_rate",
     "imitation",
+    "imitation_lr",
     "reduced_episodes",
     "slow_gamma",
     "log_std_final",

@@ -159,6 +159,7 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
             rounds=rounds,
             n_step=-(-settings.imitation_steps // (rounds * environment.n_env)),
             epochs=settings.imitation_epochs,
+            lr=settings.imitation_lr,
         )
     finally:
         environment.close()

@@ -102,11 +102,12 @@ VARIANTS: dict[str, Variant] = {
         "memory of the 15 numbers begun as the law of 22 acts, 200 episodes; Ross et al. 2011",
         preset="residual",
         network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,)},
+        ppo={"lr_actor": 3e-5},
         training={
             "total_episodes": 200,  # what it imitates is what it is worth: a thousand bring no more
             "scenario": "training_energy",
             "start": "dagger:linear_memory",
-            "imitation": ImitationConfig(imitation_steps=32_000, imitation_epochs=6),
+            "imitation": ImitationConfig(imitation_steps=64_000, imitation_epochs=6, imitation_lr=2e-3),
         },
     ),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
