@@ -21,7 +21,14 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
 class CaseDataError(ValueError):
-    """Data of a case is missing or cannot be true; the message says what, where and what was expected."""
+    """Data of a case is missing or cannot be true; the message says what, where and what was expected.
+
+    It is one line whatever it quotes of a file: what would break a line, or steer a terminal, stands as its escape.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Args: message: names of elements and values as a file has them."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def freeze_arrays(table: Any) -> None:

@@ -21,7 +21,8 @@ is a shunt.
 
 from __future__ import annotations
 
-import math
+import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -51,6 +52,7 @@ from control.plants.placement import (
     renewables_of,
 )
 from control.scenario.base_case import fitted, in_words, undisturbed
+from control.scenario.config import LARGEST
 from control.scenario.suites import NORMAL, STRESS
 from grid_model.dynamics.slow_coherency import with_coherent_areas
 from grid_model.power_flow.open_case import OpenedGrid, balanced, open_grid
@@ -113,7 +115,7 @@ def _stamp(source: str) -> tuple[tuple[str, int, int], ...]:
     files = sorted(path.parent.glob("*.*")) if path.suffix == ".toml" else [path]
     found = []
     for file in files:
-        if file.suffix in (".toml", ".csv", ".m", ".mat", ".json") and file.is_file():
+        if file.suffix in (".toml", ".csv", ".m", ".mat", ".json") and os.path.isfile(file):
             about = file.stat()
             found.append((file.name, about.st_size, about.st_mtime_ns))
     return tuple(found)
@@ -139,7 +141,7 @@ def open_as_it_is(source: str, dynamics: Path | None = None) -> OpenedGrid:
     choices = _read(path)
     beside, machines = path.parent / choices["grid"], choices.get("machines")
     opened = open_grid(
-        str(beside) if beside.is_file() else choices["grid"],
+        str(beside) if os.path.isfile(beside) else choices["grid"],
         None if machines is None else path.parent / machines,
     )
     return replace(opened, case=replace(opened.case, name=path.stem))
@@ -166,11 +168,12 @@ def _read(path: Path) -> dict[str, Any]:
             good = isinstance(value, list) and all(isinstance(row, dict) for row in value)
             expected = f"tables [[{key}]]"
         elif key in ("n_areas", "load_scale"):
-            good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            good = isinstance(value, int | float) and not isinstance(value, bool)
             if key == "load_scale":
                 good, expected = good and 0.0 < value <= 10.0, "a number above 0 and at most 10"
             else:
-                good, expected = good and value == round(value) >= 1, "a whole number of at least 1"
+                good = good and 1 <= value <= LARGEST and value == round(value)
+                expected = "a whole number of at least 1"
         elif key in KEYS:
             good, expected = isinstance(value, str) and value != "", "text"
         else:
@@ -178,7 +181,7 @@ def _read(path: Path) -> dict[str, Any]:
                 f"{path}: unknown key {key}, expected one of {', '.join(KEYS)}, plant, renewable."
             )
         if not good:
-            raise CaseDataError(f"{path}: {key} = {value!r}, expected {expected}.")
+            raise CaseDataError(f"{path}: {key} = {reprlib.repr(value)}, expected {expected}.")
     for table, listed in (("plant", "plants"), ("renewable", "renewables")):
         if table in content and listed in content:
             raise CaseDataError(f"{path}: {listed} and [[{table}]], expected one of them.")
@@ -232,6 +235,12 @@ def equipped(
     if not total_mw > 0.0:
         raise CaseDataError(f"case {case.name}: {total_mw:g} MW of load, expected some to balance.")
     size = total_mw / NOMINAL_LOAD_MW
+    inertia_mws = float((case.machine.h_s * case.machine.base_mva).sum())
+    if not inertia_mws <= LARGEST:
+        raise CaseDataError(
+            f"case {case.name}: its machines turn with {inertia_mws:g} MWs, expected at most {LARGEST:g}; see their "
+            "rating_mva, base_mva and h_s."
+        )
     rows = _rows(choices, "plant", PLANT_KEYS, directory, where)
     plants = plants_by_rule(case) if rows is None else plants_of(rows, case, size)
     rows = _rows(choices, "renewable", RENEWABLE_KEYS, directory, where)
@@ -245,7 +254,7 @@ def equipped(
             plant_size=plant_size(plants.kind, size),
             bus_count=case.n_bus / PUBLISHED_BUSES,
             region_of_area=tuple(k % N_REGION for k in range(case.n_area)),
-            inertia_mws=float((case.machine.h_s * case.machine.base_mva).sum()),
+            inertia_mws=inertia_mws,
             unit_p_mw=_units(case.machine.p_mw, size),
             always_running=True,
         ),

@@ -18,6 +18,7 @@ import importlib
 import inspect
 import io
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def read_pandapower(source: str) -> Any:
 
     path = Path(source)
     if path.suffix == ".json":
-        if not path.exists():
+        if not os.path.exists(path):  # also of a name longer than any file's
             raise CaseDataError(f"{source}: no such file, expected a pandapower net.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CaseDataError(
@@ -109,7 +110,7 @@ def read_pandapower(source: str) -> Any:
     make = getattr(pandapower.networks, source, None)
     if not _makes_a_net(make):
         known = sorted(name for name in dir(pandapower.networks) if name.startswith("case"))
-        what = "a directory" if path.is_dir() else "neither a grid file nor a net that pandapower has"
+        what = "a directory" if os.path.isdir(path) else "neither a grid file nor a net that pandapower has"
         near = difflib.get_close_matches(source, known, 1)
         raise CaseDataError(
             f"{source}: {what}, expected a file that ends in .json, .m, .mat or .toml, or a name: rogers, tr18, "
@@ -370,6 +371,8 @@ def _what_is_amiss(net: Any) -> str:
 
 def _labels(net: Any, indices: list[int]) -> dict[int, int]:
     """Label of each bus: its name where all names are distinct numbers, else its index."""
+    if "name" not in net.bus:  # pandapower solves without
+        return {index: index for index in indices}
     names = [str(net.bus.at[index, "name"]) for index in indices]
     if len(set(names)) == len(names) and all(name.isascii() and name.isdigit() for name in names):
         return {index: int(name) for index, name in zip(indices, names, strict=True)}

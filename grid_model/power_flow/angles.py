@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from cases.arrays import FloatArray
@@ -17,7 +19,7 @@ def dc_angles(case: Case, p_mw: FloatArray) -> FloatArray:
         p_mw: injections, [bus].
     """
     from scipy.sparse import coo_matrix
-    from scipy.sparse.linalg import spsolve
+    from scipy.sparse.linalg import MatrixRankWarning, spsolve
 
     branch = case.branch
     f, t, b = branch.from_bus, branch.to_bus, 1.0 / np.abs(branch.reactance_pu * branch.tap)
@@ -31,7 +33,10 @@ def dc_angles(case: Case, p_mw: FloatArray) -> FloatArray:
     kept = np.setdiff1d(np.arange(case.n_bus), case.machine.bus[case.machine.slack])
     angle_rad = np.zeros(case.n_bus)
     if len(kept):
-        angle_rad[kept] = spsolve(matrix[kept][:, kept], p_pu[kept])
+        with warnings.catch_warnings():
+            # Of reactances that no circuit has, 1e-300, there are none: not numbers, from which nothing converges.
+            warnings.simplefilter("ignore", MatrixRankWarning)
+            angle_rad[kept] = spsolve(matrix[kept][:, kept], p_pu[kept])
     return angle_rad
 
 

@@ -207,6 +207,10 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         missing = [f.name for f in fields(kind) if f.name not in (*values, *LATER)]
         if missing:  # a default of today may not be what it was
             raise ConfigError(f"{kind.__name__} of another version of this project: it has no {missing[0]}")
+        names = {f.name for f in fields(kind)}
+        unknown = [name for name in values if name not in names]
+        if unknown:
+            raise ConfigError(f"{kind.__name__} of another version of this project: it has {unknown[0]!r}")
         types = get_type_hints(kind)
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         for name, value in given.items():

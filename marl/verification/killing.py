@@ -6,19 +6,27 @@ differs from that of the run that was never killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-__all__ = ["Found", "Work", "compare", "content", "results", "run", "torment", "without_clock"]
+__all__ = ["Found", "Torment", "Work", "compare", "content", "results", "run", "without_clock"]
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+LOG = "log.txt"  # of what a run says, in its directory
+LOOK_S = 0.002  # between two looks at whether it has ended
+GONE_S = 5.0  # for what was killed to be gone
 
 # What a clock says of a run, not the run: by the beginning or the whole of its name.
 OF_THE_CLOCK = ("time/", "elapsed_s", "time_s", "steps_per_s")
@@ -31,6 +39,7 @@ class Work:
     begin: Callable[[Path], list[str]]  # the program and its options, by the directory that it works in
     again: Callable[[Path], list[str]]  # after a kill
     results: tuple[str, ...]  # patterns of the files that are compared, below the directory
+    once: tuple[str, ...] = ()  # of those, the ones that are written once: they are whole or not there
 
 
 class Found(RuntimeError):
@@ -70,11 +79,16 @@ def content(path: Path) -> Any:
 
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name].tobytes() for name in arrays.files}
-    if path.suffix == ".png":
-        from PIL import Image
+    if path.suffix in (".png", ".gif"):
+        from PIL import Image, ImageSequence
 
         with Image.open(path) as picture:
-            return picture.tobytes()
+            return [frame.tobytes() for frame in ImageSequence.Iterator(picture)]
+    if path.suffix == ".onnx":
+        import onnx
+
+        onnx.checker.check_model(str(path))
+        return path.read_bytes()
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return without_clock(json.loads(text))
@@ -119,31 +133,31 @@ def _anywhere(value: Any, place: str) -> Any:
     return [_anywhere(x, place) for x in value] if isinstance(value, list) else value
 
 
-def run(command: Sequence[str], place: Path, limit_s: float | None) -> bool:
-    """Does the work, or kills it after so many seconds; whether it came to its end.
+def run(command: Sequence[str], place: Path, limit_s: float | None, *, forked: bool = False) -> bool:
+    """Does the work, or kills it after so many seconds of its own; whether it came to its end.
+
+    Args:
+        command: the script and its options.
+        place: directory that it works in.
+        limit_s: of processor time, so that a busy machine moves no instant; None waits for its end.
+        forked: as a copy of this process, which has read all modules and kernels already, instead of a new one: kills
+            then fall into the work and not into its start. This process has to be one of a single thread.
 
     Raises:
         Found: it ended by itself and failed.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    with open(place / "log.txt", "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=place,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    said = (place / "log.txt").read_text(encoding="utf-8", errors="replace")
+    pid = _forked(command, place) if forked else _started(command, place)
+    status, began_s = None, time.monotonic()
+    try:
+        while status is None and (limit_s is None or _spent_s(pid, began_s) < limit_s):
+            time.sleep(LOOK_S)
+            ended, code = os.waitpid(pid, os.WNOHANG)
+            status = os.waitstatus_to_exitcode(code) if ended else None
+    finally:
+        _kill_all(pid, reap=status is None)
+    if status is None:
+        return False
+    said = (place / LOG).read_text(encoding="utf-8", errors="replace")
     if status == 2 and "has trained all of its" in said:  # killed between its end and its last word
         return True
     if status != 0:
@@ -151,35 +165,172 @@ def run(command: Sequence[str], place: Path, limit_s: float | None) -> bool:
     return True
 
 
-def torment(
-    kind: str, work: Work, kills: int, rng: random.Random, tick: Callable[[int], object]
-) -> dict[str, float]:
-    """Kills one kind of work so often; counts of kills and of runs that ended, and the time of a whole one.
+def _started(command: Sequence[str], place: Path) -> int:
+    """A new process, in a session of its own; its number."""
+    with open(place / LOG, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=place,
+            env=os.environ | dict.fromkeys(ONE_THREAD, "1"),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ).pid
 
-    Raises:
-        Found: a file is broken, a run cannot be taken up, or ends with another result.
-    """
-    n_kill, n_run = 0, 0
-    with tempfile.TemporaryDirectory(prefix=f"kills-{kind}-") as name:
-        reference = Path(name) / "reference"
-        reference.mkdir()
-        began = time.monotonic()
-        run(work.begin(reference), reference, None)
-        whole_s = time.monotonic() - began
-        expected = results(reference, work)
-        while n_kill < kills:
-            place = Path(name) / f"run{n_run}"
-            place.mkdir()
-            command = work.begin(place)
-            # Some instants lie beyond the work's own time, so that every run comes to its end.
-            while not run(command, place, rng.uniform(0.0, 1.2 * whole_s) if n_kill < kills else None):
-                n_kill += 1
-                tick(1)
-                results(place, work)
-                command = work.again(place)
-            n_run += 1
-            compare(kind, expected, results(place, work))
-    return {"kills": n_kill, "runs": n_run, "whole_run_s": whole_s}
+
+def _forked(command: Sequence[str], place: Path) -> int:
+    """A copy of this process that carries out the script, in a session of its own; its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        os.chdir(place)
+        os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  for the rest of its life
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+        sys.argv = list(command)
+        runpy.run_path(command[0], run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(status)  # none of what this process keeps for its own end
+
+
+def _spent_s(pid: int, began_s: float) -> float:
+    """Processor time of a process with all that it has started, in ticks [s]; where nothing tells, the clock's."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        below = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    except OSError:
+        return 0.0 if Path("/proc/self/stat").exists() else time.monotonic() - began_s
+    # user and system time of itself, and of what it has started and outlived
+    own_s = sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own_s + sum(_spent_s(int(child), began_s) for child in below)
+
+
+def _kill_all(pid: int, *, reap: bool) -> None:
+    """Ends a process and all that it has started, and waits until none is left that could still hold a file."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL) if reap else None  # it may not have its session yet
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    if reap:
+        os.waitpid(pid, 0)
+    until = time.monotonic() + GONE_S
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(pid, signal.SIGKILL)
+            time.sleep(LOOK_S)
+
+
+def _spent_below_s() -> float:
+    """Processor time of all that this process has started and outlived [s]."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
+class Torment:
+    """One kind of work, done undisturbed once, and then killed and taken up as often as is asked for."""
+
+    def __init__(
+        self,
+        kind: str,
+        work: Work,
+        folder: Path,
+        seed: int,
+        *,
+        forked: bool = True,
+        so_far: Mapping[str, float] | None = None,
+    ) -> None:
+        """Does the work undisturbed, by a new process and by a forked one, which have to agree.
+
+        Args:
+            kind: name, for messages.
+            work: what is done.
+            folder: receives directories of its runs.
+            seed: of the instants.
+            forked: whether most runs are forked from this process, see `run`; every tenth is not even then.
+            so_far: figures to add to.
+
+        Raises:
+            Found: it fails by itself, or the two come to different results.
+        """
+        self.kind, self._work, self._folder, self._seed = kind, work, folder, seed
+        self._whole_s: dict[bool, float] = {}  # by whether it is forked
+        self.figures: dict[str, float] = {"kills": 0, "kills_of_new_processes": 0, "runs": 0} | dict(
+            so_far or {}
+        )
+        for how in (False, True)[: 1 + forked]:
+            place = self._place(f"whole{int(how)}")
+            before_s = _spent_below_s()
+            run(work.begin(place), place, None, forked=how)
+            self._whole_s[how] = _spent_below_s() - before_s
+            if how:
+                compare(kind, self._expected, results(place, work))
+            else:
+                self._expected: dict[str, Any] = results(place, work)
+        self.figures["whole_run_cpu_s"] = self._whole_s[False]
+
+    def _place(self, name: str) -> Path:
+        place = self._folder / f"{self.kind}-{name}"
+        place.mkdir()
+        return place
+
+    def run(self, most: int, tick: Callable[[int], object]) -> None:
+        """One run, killed at random instants and taken up until it comes to its end.
+
+        Args:
+            most: kills, at most.
+            tick: is told of each.
+
+        Raises:
+            Found: a file is broken, the run cannot be taken up, or ends with another result.
+        """
+        figures = self.figures
+        number = int(figures["runs"])
+        # Of the run's number alone: what was stopped goes on with the instants that are left.
+        rng = random.Random(f"{self._seed} {self.kind} {number}")
+        forked = True in self._whole_s and number % 10 > 0
+        place, killed = self._place(f"run{number}"), 0
+        command = self._work.begin(place)
+        # Some instants lie beyond the work's own time, so that every run comes to its end.
+        while not run(
+            command,
+            place,
+            rng.uniform(0.0, 1.2 * self._whole_s[forked]) if killed < most else None,
+            forked=forked,
+        ):
+            killed += 1
+            tick(1)
+            self._require_whole(results(place, self._work))
+            command = self._work.again(place)
+        compare(self.kind, self._expected, results(place, self._work))
+        figures["runs"] += 1
+        figures["kills"] += killed
+        figures["kills_of_new_processes"] += 0 if forked else killed
+        shutil.rmtree(place)
+
+    def _require_whole(self, found: Mapping[str, Any]) -> None:
+        """Of what a kill has left, whatever is written once is all there.
+
+        Raises:
+            Found: a file of these is cut.
+        """
+        for name, value in found.items():
+            if any(PurePath(name).match(pattern) for pattern in self._work.once):
+                compare(self.kind, {name: self._expected.get(name)}, {name: value})
 
 
 def compare(kind: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -1,19 +1,110 @@
 """What is killed at any instant leaves whole files and ends as if it had not been: scripts/kills.py in short."""
 
-import random
+import json
+import subprocess
+import sys
+import time
 
 import pytest
 
 import kills
-from marl.verification.killing import Found, compare, results, torment, without_clock
+from marl.verification.killing import Found, Torment, compare, results, run, without_clock
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(kills.WORK))
-def test_three_kills_of_each_kind_change_nothing(kind):
-    figures = torment(kind, kills.WORK[kind], 3, random.Random(1), lambda n: None)
-    assert figures["kills"] == 3
-    assert figures["runs"] >= 1
+def test_three_kills_of_each_kind_change_nothing(tmp_path, kind):
+    # Of new processes: this one may have threads, which a fork would lack.
+    torment = Torment(kind, kills.WORK[kind], tmp_path, 1, forked=False)
+    while torment.figures["kills"] < 3:
+        torment.run(3 - int(torment.figures["kills"]), lambda n: None)
+    assert torment.figures["kills_of_new_processes"] == torment.figures["kills"] == 3
+    assert torment.figures["runs"] >= 1
+
+
+COUNTS = """
+import pathlib, sys, time
+place = pathlib.Path(sys.argv[1])
+said = place / "said.json"
+n = int(said.read_text()) if said.exists() else 0
+while n < 30:
+    end = time.process_time() + 0.005
+    while time.process_time() < end:
+        pass
+    n += 1
+    {write}
+"""
+# Forks want a process of one thread, which a test's is not.
+TORMENT = """
+import json, pathlib, sys
+from marl.verification.killing import Torment, Work
+script, folder, forked = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3] == "forked"
+command = lambda place: [script, str(place)]
+torment = Torment("count", Work(command, command, ("said.json",)), folder, 0, forked=forked)
+while torment.figures["runs"] < 4:
+    torment.run(5, lambda n: None)
+print(json.dumps(torment.figures))
+"""
+
+
+def tormented(tmp_path, write, how):
+    """A script that counts to thirty, 5 ms each, and writes down how far it has come, in four runs that are killed."""
+    script = tmp_path / "count.py"
+    script.write_text(COUNTS.format(write=write))
+    return subprocess.run(
+        [sys.executable, "-c", TORMENT, str(script), str(tmp_path), how],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["forked", "new"])
+def test_what_writes_whole_files_survives(tmp_path, how):
+    done = tormented(tmp_path, 'new = place / "new"; new.write_text(str(n)); new.replace(said)', how)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["runs"] == 4
+    assert figures["kills"] > 0  # a run is killed with five chances in six
+    assert figures["kills_of_new_processes"] <= figures["kills"]
+    assert 0.15 < figures["whole_run_cpu_s"] < 5.0  # 30 times 5 ms, and the start of Python
+
+
+def test_what_cuts_its_file_while_it_writes_is_found(tmp_path):
+    """The file is empty for half of the time."""
+    busy = "end = time.process_time() + 0.005\n    while time.process_time() < end: pass\n    "
+    done = tormented(tmp_path, f'said.write_text("")\n    {busy}said.write_text(str(n))', "new")
+    assert done.returncode == 1
+    assert "said.json cannot be read: JSONDecodeError" in done.stderr
+
+
+def test_a_kill_ends_what_the_work_has_started(tmp_path):
+    """A child that would write a file after a second does not live to do it."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1); open(\"late\", \"w\")'])\n"
+        "while True: pass\n"
+    )
+    assert not run([str(script)], tmp_path, 0.2)
+    time.sleep(1.5)
+    assert not (tmp_path / "late").exists()
+
+
+def test_figures_are_added_to(tmp_path):
+    """As many kills are left as have not been counted, and the next run has instants of its own."""
+    options = kills.Options(kills=10, kinds=("policy",), json=tmp_path / "kills.json", go_on=True)
+    assert kills.earlier(options) == {}
+    counts = {"kills": 4, "kills_of_new_processes": 1, "runs": 3}
+    (tmp_path / "kills.json").write_text(json.dumps({"policy": counts, "total": counts}))
+    assert kills.earlier(options) == {"policy": counts}
+    (tmp_path / "kills.json").write_text('{"policy": {}}')
+    with pytest.raises(kills.command_line.OptionError, match="holds no figures of kills"):
+        kills.earlier(options)
+
+
+def test_kills_are_shared_out_by_what_a_run_takes():
+    shares = kills.shares(1000, kills.Options().kinds)
+    assert sum(shares.values()) == 1000
+    assert shares["ablation"] == pytest.approx(1000 * 0.2 / 6.2, abs=1.0)  # to a whole kill
 
 
 def test_half_a_file_is_found(tmp_path):

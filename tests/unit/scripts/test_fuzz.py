@@ -1,12 +1,14 @@
 """A few hundred damaged inputs of each kind, as `make fuzz` tries ten thousand; and that it would notice."""
 
 import random
+import warnings
 
 import pytest
 
 import fuzz
 from control.evaluation import damaged_grids
 from control.evaluation.damage import damaged, try_damaged
+from grid_model.power_flow.open_case import open_and_solve
 
 N_INPUT = {"command_line": 100, "grid_file": 30, "pandapower": 30}  # some 10 ms each, 200 and 200
 
@@ -42,6 +44,60 @@ def test_whatever_ends_otherwise_is_counted_and_kept(tmp_path, error, wrong):
     else:
         assert [line.startswith(f"input {k}: {wrong}") for k, line in enumerate(counts.wrong)] == [True, True]
         assert (tmp_path / "kept" / "config-0-1").read_bytes() == b"input"
+
+
+LONG = b"9" * 1000
+ONCE = {
+    "a column whose name holds a line separator": (
+        "grid_file", "wind.csv\nname,ki\u2028nd,bus,mw,series\nw,wind,11,12,wind_3\n".encode(),
+        r"wind.csv, row 1: unknown column ki\u2028nd, expected of",
+    ),
+    "an entry over two lines": (
+        "grid_file", b'wind.csv\nname,kind,bus,mw,series\nw,wind,11,12,"wind\n_3"\n',
+        r"series = wind\n_3, expected one of",
+    ),
+    "a machine as large as no grid": (
+        "grid_file", b"machines.csv\nmachine,h_s,rating_mva\nG5,4,1e300\nG9,4,100\n", "turn with 4e+300 MWs, expected",
+    ),
+    "a name longer than any file's": (
+        "grid_file", b'inline.toml\ngrid = "' + LONG + b'"\n', "neither a grid file nor a net that pandapower has",
+    ),
+    "a whole number that no float is": (
+        "grid_file", b'grid.toml\ngrid = "ring.m"\nload_scale = ' + LONG + b"\n", "expected a number above 0",
+    ),
+    "reactances that make the matrix of DC power flow singular": (
+        "matpower", damaged_grids.MATPOWER.replace(b"0.010\t0.08", b"0.010\t1e-300").replace(
+            b"0.12\t0.02", b"0.12\t-1e300"
+        ), "no AC power flow",
+    ),
+    "a setting that holds a line separator": (
+        "config", rb'{"training": {"se\u2028ed": 1}}', "TrainingConfig of another version of this project",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ONCE)
+def test_what_once_ended_otherwise_is_refused_in_one_line(tmp_path, what):
+    kind, content, said = ONCE[what]
+    _, take, refusals = fuzz.ways()[kind](tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(refusals) as refusal:
+            take(content)
+    assert said in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_net_whose_buses_have_no_names_is_taken(tmp_path):
+    """Pandapower solves it too; the bus's own number stands for the name."""
+    import pandapower as pp
+    import pandapower.networks
+
+    net = pandapower.networks.simple_four_bus_system()
+    del net.bus["name"]
+    pp.to_json(net, str(tmp_path / "net.json"))
+    opened = open_and_solve(str(tmp_path / "net.json"))
+    assert set(opened.case.bus.bus_number.tolist()) <= set(net.bus.index)
 
 
 def test_the_same_seed_does_the_same_damage_and_hardly_any_input_stays_whole():
