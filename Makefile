@@ -17,7 +17,11 @@ ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
 WORKERS ?= 2
 
-.PHONY: help setup demo train results test test-slow fuzz kills commands lint format coverage constraints clean
+# Asks about the pins in constraints.txt from an environment of its own, so that it changes none of them.
+AUDIT := .venv-audit
+PIP_AUDIT := pip-audit==2.10.1
+
+.PHONY: help setup demo train results test test-slow fuzz kills audit commands lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
@@ -27,6 +31,7 @@ help:
 	@echo "make test-slow  the long tests as well"
 	@echo "make fuzz       10,000 damaged inputs of each kind; every one has to end in one clear line"
 	@echo "make kills      1,000 kills at random instants; every run has to end as if it had not been killed"
+	@echo "make audit      known vulnerabilities of the pinned packages, by pip-audit; needs the network"
 	@echo "make commands   every command that README and documents print, for real; some minutes"
 	@echo "make docs       the documents with an API reference as a site, in site/"
 	@echo "make lint       linter and types only"
@@ -91,6 +96,24 @@ fuzz: $(STAMP)
 kills: $(STAMP)
 	@$(PYTHON) scripts/kills.py --json results/kills.json $(ARGS)
 
+# pip-audit alone ends well where it could ask about nothing: --strict makes that a failure.
+audit: $(STAMP)
+	@set -euo pipefail; \
+	if ! $(AUDIT)/bin/python -m pip show --quiet $(firstword $(subst ==, ,$(PIP_AUDIT))) 2>/dev/null; then \
+	    echo "== installing $(PIP_AUDIT) into $(AUDIT)"; \
+	    if ! { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet $(PIP_ARGS) '$(PIP_AUDIT)'; }; then \
+	        rm -rf $(AUDIT); \
+	        echo "error: $(PIP_AUDIT) cannot be installed: no package index is reached" >&2; exit 2; \
+	    fi; \
+	fi; \
+	status=0; \
+	said=$$($(AUDIT)/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip \
+	    --progress-spinner off $(ARGS) 2>&1) || status=$$?; \
+	if [ $$status -ne 0 ] && ! grep -q 'Found [0-9]* known' <<< "$$said"; then \
+	    echo "error: no advisories could be asked for: $$(tail -n 1 <<< "$$said")" >&2; exit 2; \
+	fi; \
+	echo "$$said"; exit $$status
+
 commands: $(STAMP)
 	@$(PYTHON) scripts/try_documents.py $(ARGS)
 
@@ -116,5 +139,5 @@ constraints: $(STAMP)
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -165,8 +165,7 @@ def train(arguments: Arguments, directory: Path) -> int:
                     learner_from=part.learner_from,
                     share=part.share,
                 ) as trainer:
-                    is_whole = trainer.run_state.update >= part.config.n_updates
-                    if is_whole and part.directory == directory:
+                    if trainer.is_whole and part.directory == directory:
                         raise ConfigError(
                             f"{directory} has trained all of its {config.total_episodes} episodes; "
                             "ask for more by --total-episodes"

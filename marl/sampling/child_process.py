@@ -113,9 +113,9 @@ class HelperProcess:
             raise result
         return result
 
-    def has_answered(self) -> bool:
-        """Whether `receive` would return, or raise, at once."""
-        return self._line.poll()
+    def has_answered(self, timeout_s: float = 0.0) -> bool:
+        """Whether `receive` would return, or raise, at once; waits for that so long."""
+        return self._line.poll(timeout_s)
 
     def close(self) -> None:
         """Cuts the line, which ends the process; one that goes on is killed, for it ignores everything gentler."""

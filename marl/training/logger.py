@@ -142,7 +142,7 @@ class MetricsLogger:
             more: what else receives the rows, in their order.
         """
         self.waiting = [dict(row) for row in waiting]
-        self._awaited: int | None = None
+        self._awaited: set[int] = set()
         self._late: dict[int, Mapping[str, float]] = {}
         if waiting and resume_after is not None:
             resume_after = min(resume_after, waiting[0]["update"] - 1)
@@ -154,12 +154,12 @@ class MetricsLogger:
 
     def wait_for(self, update: int) -> None:
         """From this update's row on, all wait until `complete`."""
-        self._awaited = update
+        self._awaited.add(update)
 
     def complete(self, update: int, values: Mapping[str, float]) -> None:
-        """The late values of an update's row, which may have been added before or not; nothing waits any longer."""
+        """The late values of an update's row, which may have been added before or not; it waits no longer."""
         self._late[update] = values
-        self._awaited = None
+        self._awaited.discard(update)
         self._write()
 
     def add(self, update: int, step: int, values: Mapping[str, float]) -> None:
@@ -168,7 +168,7 @@ class MetricsLogger:
         self._write()
 
     def _write(self) -> None:
-        while self.waiting and (self._awaited is None or self.waiting[0]["update"] < self._awaited):
+        while self.waiting and all(self.waiting[0]["update"] < update for update in self._awaited):
             row = self.waiting.pop(0)
             values = row["values"] | self._late.pop(row["update"], {})
             self.table.add(row["update"], row["step"], values)
@@ -185,7 +185,7 @@ class MetricsLogger:
 
     def close(self) -> None:
         """Writes what still waits, as it is, and closes the files."""
-        self._awaited = None
+        self._awaited.clear()
         self._write()
         for writer in (self._writer, *self._more):
             if writer is not None:

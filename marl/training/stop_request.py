@@ -16,10 +16,16 @@ ACKNOWLEDGED = (
 
 
 class StopRequest:
-    """Why the run is to stop after the present update; None while it is to go on."""
+    """Why the run is to stop after the present update; None while it is to go on.
+
+    Attributes:
+        reason: in words.
+        is_urgent: whether somebody waits for the end: held-out episodes under way are left to the resumed run then.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.is_urgent = False
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -37,7 +43,7 @@ class StopRequest:
             if self.reason is not None:
                 raise KeyboardInterrupt
             name = signal.Signals(number).name
-            self.reason = f"stopped by {name}"
+            self.reason, self.is_urgent = f"stopped by {name}", True
             # Straight to the terminal: a stream may be in the middle of a line of its own, and refuses a second writer.
             with suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), ACKNOWLEDGED.format(name=name).encode("utf-8"))

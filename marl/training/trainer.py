@@ -323,7 +323,7 @@ class Trainer:
         run_state, evaluation, n_updates = self.run_state, self.evaluation, self.config.n_updates
         with self.stop.on_signals():
             if evaluation.policy is not None:  # the checkpoint came before its end
-                evaluation.begin(evaluation.policy)
+                evaluation.begin_again(self._policy_content(), n_updates)
             elif run_state.update == 0 and run_state.last_return is None and evaluation.is_due(n_updates):
                 began = time.perf_counter()
                 if evaluation.begin(self._policy_content()):
@@ -335,8 +335,7 @@ class Trainer:
             # Before anything is waited for, and also after a signal that came when the last look at it was over.
             if self._saved_update != run_state.update:
                 self.save_checkpoint()
-            if evaluation.policy is not None:
-                evaluation.end()
+            if evaluation.end_unless_stopped():
                 self.save_checkpoint()
 
     def _train_once(self) -> None:
@@ -523,9 +522,14 @@ class Trainer:
     ) -> None:
         self.close()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all episodes are trained, and the last policy judged."""
+        return self.run_state.update >= self.config.n_updates and self.evaluation.policy is None
+
     def _finish(self) -> TrainingResult:
         run_state = self.run_state
-        finished = run_state.update >= self.config.n_updates
+        finished = self.is_whole
         reason = self.stop.reason or "all episodes trained"
         self._save_policy(FINAL)
         if run_state.best_return is None:  # nothing was evaluated: the last is the best there is

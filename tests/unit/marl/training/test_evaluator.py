@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import multiprocessing
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -68,8 +70,8 @@ def policy_content() -> dict:
 class Late(EvaluatorHere):
     """Is never ready before somebody waits for it: the slowest process there can be."""
 
-    def is_ready(self):
-        return False
+    def is_ready(self, timeout_s=0.0):
+        return timeout_s > 0.0 and super().is_ready()
 
 
 @pytest.fixture
@@ -156,15 +158,53 @@ def test_metrics_do_not_depend_on_when_an_evaluation_ends(tmp_path, monkeypatch)
     assert rows(tmp_path / "late") == rows(tmp_path / "prompt")
 
 
-def test_a_stopped_run_waits_for_the_evaluation_that_is_under_way(tmp_path, late):
+def test_a_stopped_run_leaves_the_evaluation_that_is_under_way_to_the_resumed_one(tmp_path, late):
+    config = settings(eval_process=False)
+    train(config, tmp_path / "whole")
+
     def stop(progress):
         if progress.update == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    result = train(settings(eval_process=False), tmp_path, on_progress=stop)
-    assert (result.update, result.reason) == (4, "stopped by SIGTERM")
-    assert [row["update"] for row in rows(tmp_path) if row["eval/return"]] == ["0", "3"]
-    assert load(tmp_path / "checkpoint_last.pt", "run")["judged"] is None
+    result = train(config, tmp_path / "stopped", on_progress=stop)
+    assert (result.update, result.reason, result.finished) == (4, "stopped by SIGTERM", False)
+    assert [row["update"] for row in rows(tmp_path / "stopped") if row["eval/return"]] == ["0"]
+    saved = load(tmp_path / "stopped" / "checkpoint_last.pt", "run")
+    assert saved["judged"]["metadata"]["update"] == 3
+    assert_goes_on_to(config, tmp_path, "stopped")
+
+
+def assert_goes_on_to(config, tmp_path, name):
+    """What is resumed ends with the metrics and models of the run called `whole`."""
+    assert train(config, tmp_path / name, resume=True).finished
+    assert rows(tmp_path / name) == rows(tmp_path / "whole")
+    for file in ("best_model.pt", "final_model.pt"):
+        a, b = (load(tmp_path / run / file, "policy") for run in ("whole", name))
+        assert a["metadata"] == b["metadata"]
+        assert all((a["weights"][key] == b["weights"][key]).all() for key in a["weights"])
+
+
+class Interrupted(Drift):
+    """Ctrl-C comes in the middle of the first held-out episode, of which each step takes longer than any test."""
+
+    def step(self, actions):
+        learner = os.getppid() if multiprocessing.parent_process() else os.getpid()
+        os.kill(learner, signal.SIGINT)
+        if learner != os.getpid():
+            time.sleep(60.0)
+        return super().step(actions)
+
+
+@pytest.mark.parametrize("eval_process", [False, True])
+def test_a_signal_in_the_middle_of_an_evaluation_ends_the_run_without_it(tmp_path, eval_process):
+    """One update for all, so that the signal meets a learner that has nothing left but to wait for the evaluation."""
+    config = dataclasses.replace(settings(eval_process=eval_process), total_episodes=2)
+    make = functools.partial(Interrupted, n_env=4, length=LENGTH)
+    train(config, tmp_path / "whole")
+    result = train(config, tmp_path / "stopped", make=make)
+    assert (result.reason, result.finished) == ("stopped by SIGINT", False)
+    assert not any(row.get("eval/return") for row in rows(tmp_path / "stopped"))
+    assert_goes_on_to(config, tmp_path, "stopped")
 
 
 def test_patience_waits_for_each_evaluation(tmp_path, late):
