@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.dynamics.over_excitation import OverExcitation
 from grid_model.dynamics.rotor_angles import Demand, MachinesAtAngles, network_at_angles
 from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.dynamics.terminal_voltage import TerminalVoltage
@@ -56,6 +57,7 @@ class CoupledPowerFlow:
         *,
         loads_depend: bool,
         lost_after_s: float,
+        limiters: OverExcitation | None = None,
     ) -> None:
         """No power flow has failed.
 
@@ -66,10 +68,11 @@ class CoupledPowerFlow:
             synchronising_power: what flows between the groups, renewed at every solution.
             loads_depend: whether loads follow the voltage.
             lost_after_s: time without a solution after which the grid is lost [s].
+            limiters: of over-excitation, where machines keep to reactive limits.
         """
         self._engine, self._arrays, self._injected = engine, arrays, arrays.injected
         self._terminal_voltage, self._synchronising_power = terminal_voltage, synchronising_power
-        self._loads_depend, self._lost_after_s = loads_depend, lost_after_s
+        self._loads_depend, self._lost_after_s, self._limiters = loads_depend, lost_after_s, limiters
         n_env = engine.n_env
         self.lost: BoolArray = np.zeros(n_env, dtype=np.bool_)
         self.failed_solves: IntArray = np.zeros(n_env, dtype=np.int64)
@@ -84,6 +87,14 @@ class CoupledPowerFlow:
         self.lost[envs] = self.failing[envs] = self.riding[envs] = self.sagging[envs] = False
         self.unsolved_s[envs] = 0.0
         self.rotor_rad[envs] = 0.0
+        if self._limiters is not None:
+            self._limiters.forget(envs)
+
+    def limiter_arrays(self) -> dict[str, FloatArray]:
+        """State of the limiters of over-excitation by name; nothing where there are none."""
+        if self._limiters is None:
+            return {}
+        return {"over_excited_s": self._limiters.late_s, "set_point_lowered_pu": self._limiters.lowered_pu}
 
     def start(self, envs: IntArray, reactor_share: FloatArray) -> None:
         """Power flow of what is injected with these shares of the reactors, from the reference voltages."""
@@ -127,11 +138,19 @@ class CoupledPowerFlow:
         self._look_at_voltages(envs)
         if not regulating or not self.riding[envs].any():
             self.adopt(envs, by_law=by_law)
-            return
-        riding = self.riding[envs]
-        if not riding.all():
-            self.adopt(envs[~riding], by_law=True)
-        self.adopt(envs[riding], by_law=False)  # what their loads draw they know already
+        else:
+            riding = self.riding[envs]
+            if not riding.all():
+                self.adopt(envs[~riding], by_law=True)
+            self.adopt(envs[riding], by_law=False)  # what their loads draw they know already
+        if self._limiters is not None:
+            self._limit_excitation(self._limiters, envs, length_s)
+
+    def _limit_excitation(self, limiters: OverExcitation, envs: IntArray, length_s: float) -> None:
+        """Limiters act in a swing; where machines hold their voltages the power flow keeps to the limits itself."""
+        field, by_field = self._terminal_voltage.state, self._terminal_voltage.state.regulating[envs]
+        limiters.forget(envs[~by_field])
+        limiters.act(envs[by_field], self._arrays.machine_state.q_mvar, field, length_s)
 
     def _solve_swing(self, envs: IntArray, theta_rad: FloatArray | None) -> None:
         """Power flows of machines that go by their fields; who finds none rides on at its rotors' angles."""

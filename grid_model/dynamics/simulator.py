@@ -67,6 +67,7 @@ from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.interruption import Interruptions
 from grid_model.dynamics.island_groups import MOST_ISLANDS
 from grid_model.dynamics.load_shedding import SheddingRelays
+from grid_model.dynamics.over_excitation import OverExcitation
 from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
@@ -284,6 +285,9 @@ class GridSimulator:
             self.synchronising_power,
             loads_depend=load.depends_on_voltage,
             lost_after_s=config.lost_after_s,
+            limiters=None
+            if limits is None
+            else OverExcitation(n_env, limits.q_max_mvar, case.machine.rating_mva),
         )
         self.lost, self.failed_solves = self.flow.lost, self.flow.failed_solves
         self._switching = Switching(
@@ -604,6 +608,7 @@ class GridSimulator:
             "others_mva": self._injected.others_mva,
             "drawn_mva": self._injected.drawn_mva,
             **self.terminal_voltage.arrays(),
+            **self.flow.limiter_arrays(),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
     def _blocks_to_restore(self) -> dict[int, BoolArray]:
