@@ -267,8 +267,8 @@ def test_machines_keep_to_reactive_limits_in_the_step_if_asked_to():
 def test_in_a_swing_machines_may_stand_above_their_reactive_limits_for_a_while():
     """Rotors stand an overload for tens of seconds (IEEE C50.13), so limiters leave the first twenty alone.
 
-    After the loss of G3 G1 gives more than its 800 MVA at power factor 0.85 allow. While the swing is on it does so with
-    limits as without them, to the bit; once the grid rests the power flow keeps to them.
+    After the loss of G3 G1 gives more than its 800 MVA at power factor 0.85 allow. While the swing is on it does so
+    with limits as without them, to the bit; once the grid rests the power flow keeps to them.
     """
     event = {0: [Event(time_s=0.0, kind="machine_out", index=CASE.machine.name.index("G3"))]}
     q_max_mvar = CASE.machine.rating_mva * np.sin(np.arccos(0.85))
