@@ -273,7 +273,8 @@ def test_in_a_swing_machines_may_stand_above_their_reactive_limits_for_a_while()
     event = {0: [Event(time_s=0.0, kind="machine_out", index=CASE.machine.name.index("G3"))]}
     q_max_mvar = CASE.machine.rating_mva * np.sin(np.arccos(0.85))
     grids = [
-        balanced(1, SwingConfig(level="area", reactive_limits=limited), level=1.0) for limited in (False, True)
+        balanced(1, SwingConfig(level="area", reactive_limits=limited), level=1.0)
+        for limited in (False, True)
     ]
     above = []
     for k in range(6):
