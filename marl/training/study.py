@@ -182,12 +182,16 @@ def check(study: Study, world: World) -> None:
 def settings(config: dict[str, Any]) -> dict[str, Any]:
     """What moves a result: not how often a run is saved, nor which process evaluates; as JSON gives it."""
 
+    def filled(value: Any, usual: Any) -> Any:
+        """A part that came later with what came into it later still."""
+        return usual | value if isinstance(value, dict) else value
+
     def told(part: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
         """Without what came later and is as it was before there was a choice: earlier runs do not name it."""
         return {
             name: told(value, usual[name]) if isinstance(value, dict) and name in usual else value
             for name, value in part.items()
-            if not (name in LATER and value == usual[name])
+            if not (name in LATER and filled(value, usual[name]) == usual[name])
         }
 
     kept = {

@@ -161,6 +161,7 @@ def test_what_moves_no_result_does_not_make_another_run():
         known["evaluation"]["eval_process"],
         known["algorithm"],
         known["network"]["fused"],
+        known["imitation"]["imitation_lr"],
     )  # as older runs have it
     assert study.is_this_run(known, config)
     assert not study.is_this_run(known | {"seed": 1}, config)
