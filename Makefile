@@ -91,7 +91,7 @@ test-slow: lint
 	@$(PYTHON) -m pytest -n $(WORKERS) -m "slow or not slow" $(ARGS)
 
 fuzz: $(STAMP)
-	@$(PYTHON) scripts/fuzz.py $(ARGS)
+	@$(PYTHON) scripts/fuzz.py --json results/fuzz.json $(ARGS)
 
 kills: $(STAMP)
 	@$(PYTHON) scripts/kills.py --json results/kills.json $(ARGS)

@@ -290,8 +290,21 @@ def suite_table(options: Options) -> None:
         print(f"Report: {options.report}")
 
 
+def tell_of(case: str) -> None:
+    """What was assumed of a grid of one's own, and what it breaks before anybody acts."""
+    from control.scenario.task_grid import open_task_grid
+
+    grid = open_task_grid(case)
+    for note in grid.notes:
+        print(f"grid: {note}")
+    for warning in grid.warnings:
+        print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
+
+
 def work(options: Options) -> None:
     """A page of one episode, the table of suites, or the figures of one policy."""
+    if options.case:
+        tell_of(options.case)
     if options.page is not None:
         episode_page(options, options.page)
     if options.video is not None:

@@ -7,6 +7,7 @@ import pytest
 
 import evaluate
 import random_rollout
+from control.scenario.task_grid import open_task_grid
 from marl.config.training import NetworkConfig
 from marl.environment.batch import make_batch
 from marl.networks.policy import Policy
@@ -123,3 +124,17 @@ def test_random_rollout_describes_the_environment_and_draws_the_episode(tmp_path
     assert "bess 5 agents at buses 53, 68, 36, 41, 50: 15 observations" in text
     assert "140 numbers" in text
     assert picture.stat().st_size > 10_000
+
+
+def test_what_was_assumed_of_a_grid_of_ones_own_is_told(tmp_path, capsys):
+    """As a training tells it."""
+    (tmp_path / "short.toml").write_text("n_intervals = 2\n")
+    arguments = [
+        "--policies", "do_nothing", "--suite", str(tmp_path / "short.toml"), "--case", "case9", "--n-episodes", "1",
+        "--workers", "1", "--cache", str(tmp_path / "cache"), "--reference", "do_nothing",
+    ]  # fmt: skip
+    assert evaluate.main(arguments) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.removeprefix("grid: ") for line in said if line.startswith("grid: ")] == list(
+        open_task_grid("case9").notes
+    )
