@@ -193,7 +193,7 @@ class ReducedLoop:
 
     def _now(self, first: int, n: int = 1) -> FloatArray:
         """Columns of the stored rows at the present time, [env, n]."""
-        return self.store.rows[self._all, self.interval, first : first + n].astype(np.float64)
+        return self.store.rows[self.store.slot, self.interval, first : first + n].astype(np.float64)
 
     @property
     def bus_df_hz(self) -> FloatArray:
@@ -243,7 +243,7 @@ class ReducedLoop:
     def schedule_slope_mw(self) -> FloatArray:
         """Change of all machines' schedule in the coming interval [MW], [env]."""
         column, then = self._columns.schedule, np.minimum(self.interval + 1, self.scenario.n_intervals)
-        later: FloatArray = self.store.rows[self._all, then, column].astype(np.float64)
+        later: FloatArray = self.store.rows[self.store.slot, then, column].astype(np.float64)
         return later - self._now(column)[:, 0]
 
     @property

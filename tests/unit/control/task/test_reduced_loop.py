@@ -137,6 +137,13 @@ def test_a_pool_is_drawn_once_and_plays_training_episodes_alone():
     alone = make_task(replace(SHORT, n_intervals=4), 1, check=False, physics="reduced")
     alone.reset(POOL_SEEDS.seeds[:1])
     assert np.array_equal(alone.loop.store.rows[0], rows[0])
+    # More environments than episodes: each reads the load, the schedule and the outages of the one that it plays.
+    task = make_task(replace(SHORT, n_intervals=4), 5, check=False, physics="reduced", pool=2)
+    task.reset()
+    for env, slot in enumerate(task.loop.store.slot):
+        alone.reset(POOL_SEEDS.seeds[slot : slot + 1])
+        for name in ("served_mw", "renewable_mw", "schedule_slope_mw", "elements_out", "hour"):
+            assert np.array_equal(getattr(task.loop, name)[env], getattr(alone.loop, name)[0])
 
 
 def test_environments_of_one_seed_share_what_is_drawn_and_play_it_apart():
