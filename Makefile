@@ -21,7 +21,7 @@ WORKERS ?= 2
 AUDIT := .venv-audit
 PIP_AUDIT := pip-audit==2.10.1
 
-.PHONY: help setup demo train results test test-slow fuzz kills audit commands lint format coverage constraints clean
+.PHONY: help setup demo train results test test-slow fuzz kills soak audit commands lint format coverage constraints clean
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
@@ -31,6 +31,7 @@ help:
 	@echo "make test-slow  the long tests as well"
 	@echo "make fuzz       10,000 damaged inputs of each kind; every one has to end in one clear line"
 	@echo "make kills      1,000 kills at random instants; every run has to end as if it had not been killed"
+	@echo "make soak       100,000,000 steps of the reduced model and 2,000,000 of the full one; nothing may go wrong"
 	@echo "make audit      known vulnerabilities of the pinned packages, by pip-audit; needs the network"
 	@echo "make commands   every command that README and documents print, for real; some minutes"
 	@echo "make docs       the documents with an API reference as a site, in site/"
@@ -95,6 +96,9 @@ fuzz: $(STAMP)
 
 kills: $(STAMP)
 	@$(PYTHON) scripts/kills.py --json results/kills.json $(ARGS)
+
+soak: $(STAMP)
+	@$(PYTHON) scripts/soak.py --json results/soak.json $(ARGS)
 
 # pip-audit alone ends well where it could ask about nothing: --strict makes that a failure.
 audit: $(STAMP)

@@ -36,7 +36,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("plot_response", ("--load", "load 41", "--step-mw", "500", "--level", "area", "--duration-s", "10")),
     ("plot_network", ("--outage", "54-53 #2", "21-68", "--load-level", "0.9", "--dpi", "100")),
     ("screen_contingencies", ("--load-level", "0.6", "--wind", "0.2", "--engine", "newton", "--top", "5")),
-    ("soak", ("--steps", "20000", "--suites", "normal", "n1", "--max-growth-mb", "100")),
+    ("soak", ("--full-steps", "20000", "--suites", "normal", "n1", "--max-growth-mb", "100")),
     ("tune_baselines", ("--workers", "1", "--seed", "3")),
     ("ablation", ("--variants", "a,b", "--seeds", "3", "--out", "runs/x")),
 )  # fmt: skip

@@ -45,7 +45,10 @@ SMALLER = (
     ("train_mappo", TRAIN),
     ("ablation", ABLATE),
     ("tune_baselines", "--candidates 4 --seeds 1 --n-intervals 5 --generations 1 --validation-episodes 1"),
-    ("soak", "--steps 800 --n-envs 4 --intervals 20"),
+    (
+        "soak",
+        "--full-steps 800 --reduced-steps 8000 --reduced-envs 16 --pool 2 --intervals 20 --cases rogers --suites n1",
+    ),
     ("check_feasibility", "--episodes 1 --intervals 50"),
     ("validate_frequency", "--level area"),
     ("evaluate --suite all", "--suite normal --n-episodes 1 --workers 1"),

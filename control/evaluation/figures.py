@@ -442,19 +442,40 @@ def _ratios(figures: Result) -> list[str]:
 
 
 def soak(result: Result) -> list[str]:
-    """Results of a million random steps, suite by suite."""
-    rows = [
-        [
-            name,
-            f"{figures['steps']:,.0f}",
-            f"{figures['episodes_ended']:,.0f}",
-            f"{figures['grids_lost']:,.0f}",
-            f"{figures['worst_energy_gap_mwh']:.1e}",
-            f"{figures['worst_plant_energy_gap_mwh']:.1e}",
-            f"{figures['memory_growth_mb']:+.1f}",
+    """What was met in all suites, by model, grid and actor."""
+    rows: dict[tuple[str, ...], list[Result]] = {}
+    for row in result["rows"]:
+        rows.setdefault((row["model"], row["grid"], row["actor"]), []).append(row)
+
+    def worst(some: list[Result], name: str, text: Callable[[float], str]) -> str:
+        return text(max(row[name] for row in some)) if name in some[0] else ""
+
+    def line(key: tuple[str, ...], some: list[Result]) -> list[str]:
+        grown = max(row["memory_after_mb"] - row["memory_before_mb"] for row in some)
+        return [
+            ", ".join(key),
+            f"{sum(row['steps'] for row in some):,.0f}",
+            f"{sum(row['episodes_ended'] for row in some):,.0f}",
+            f"{sum(row['grids_lost'] for row in some):,.0f}",
+            worst(some, "worst_df_hz", lambda hz: f"{1000.0 * hz:,.0f}"),
+            worst(some, "worst_energy_gap_mwh", lambda mwh: f"{mwh:.1e}"),
+            worst(some, "worst_plant_energy_gap_mwh", lambda mwh: f"{mwh:.1e}"),
+            f"{grown:+.1f}",
         ]
-        for name, figures in result.items()
-        if name != "total"
-    ]
-    head = ["suite or distribution", "steps", "episodes", "grids lost", "energy gap of an episode [MWh]"]
-    return table([*head, "of a plant [MWh]", "memory [MB]"], rows)
+
+    whole = {key: [row for row in some if "worst_df_hz" in row] for key, some in rows.items()}
+    head = ["model, grid, actor", "steps", "episodes", "grids lost", "largest deviation [mHz]"]
+    lines = table(
+        [*head, "energy gap of an episode [MWh]", "of a plant [MWh]", "memory [MB]"],
+        [line(key, some) for key, some in whole.items() if some],
+    )
+    total = result["total"]
+    said = []
+    for model in ("full", "reduced"):
+        if total[model]["steps"]:
+            said.append(
+                f"{total[model]['steps']:,.0f} steps of the {model} model, memory "
+                f"{total[model]['memory_growth_mb']:+.0f} MB from the first suite to the last"
+            )
+    found = "; ".join(total["found"]) or "nothing"
+    return [*lines, "", f"{'; '.join(said)}; {total['seconds'] / 60.0:.0f} minutes. Found: {found}."]

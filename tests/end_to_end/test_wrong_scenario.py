@@ -46,7 +46,7 @@ def call(model, capfd, monkeypatch, tmp_path):
         evaluate: ["--model-path", str(model)],
         plot_scenario: ["--episodes", "2"],
         check_feasibility: ["--episodes", "1"],
-        soak: ["--steps", "1"],
+        soak: ["--full-steps", "1", "--reduced-steps", "0", "--cases", "rogers"],
         train_mappo: ["--no-tensorboard", "--n-workers", "2"],
     }
 
@@ -159,8 +159,10 @@ def test_ctrl_c_ends_in_one_line(call, monkeypatch, script, work):
         (check_feasibility, ("--episodes", "-99"), "--episodes -99, expected at least 1"),
         (check_feasibility, ("--intervals", "0"), "--intervals 0, expected at least 1"),
         (check_feasibility, ("--suites",), "--suites names none"),
-        (soak, ("--n-envs", "0"), "--n-envs 0, expected at least 1"),
-        (soak, ("--steps", "-100"), "--steps -100, expected at least 1"),
+        (soak, ("--full-envs", "0"), "--full-envs 0, expected at least 1"),
+        (soak, ("--reduced-steps", "-100"), "--reduced-steps -100, expected at least 0"),
+        (soak, ("--full-steps", "0"), "leave nothing to play"),
+        (soak, ("--cases",), "--cases names none"),
         (soak, ("--intervals", "0"), "--intervals 0, expected at least 1"),
         (soak, ("--seed", "-1"), "--seed -1, expected at least 0"),
         (soak, ("--suites",), "--suites names none"),
