@@ -270,7 +270,8 @@ def rollout(
 
     Raises:
         ValueError: no seeds. RuntimeError: the episodes never end.
-        TypeError: seeds are no whole numbers.
+        TypeError: seeds are no whole numbers, the environment is none, or the controller cannot read what it shows,
+            such as one of plants where agents are shown by group.
         control.controllers.base.ControllerError: the controller has not both methods.
     """
     if len(seeds) == 0:
@@ -280,6 +281,12 @@ def rollout(
     ):  # cut to whole ones, they would be of other episodes than they say
         raise TypeError(f"seeds are of type {np.asarray(seeds).dtype}, expected whole numbers")
     require_controller(controller)
+    lacks = [name for name in ("n_env", "reset", "step") if not hasattr(environment, name)]
+    if lacks:
+        raise TypeError(
+            f"the environment is a {type(environment).__name__} without {' and '.join(lacks)}, expected a batch of "
+            "episodes, such as ByPlant(make_batch(scenario, n_env))"
+        )
     pieces, n_env = [], environment.n_env
     for start in range(0, len(seeds), n_env):
         mine = np.asarray(seeds[start : start + n_env], dtype=np.int64)
@@ -300,6 +307,8 @@ def _batch(
 
     Raises:
         RuntimeError: an episode has not ended after MOST_INTERVALS intervals.
+        TypeError: the controller cannot read what the environment shows.
+        AttributeError: a mistake of the controller's own, as it was made.
     """
     n_env = environment.n_env
     seen = environment.reset(seeds)
@@ -310,7 +319,17 @@ def _batch(
     n_played = np.zeros(n_env, dtype=np.int64)
     kept: dict[tuple[str, str], list[FloatArray]] = {}
     for _ in range(MOST_INTERVALS):
-        step = environment.step(controller.act(seen))
+        try:
+            action = controller.act(seen)
+        except (AttributeError, TypeError) as error:
+            if not _is_of(error, seen):
+                raise
+            raise TypeError(
+                f"{type(controller).__name__} cannot read {_in_words(seen)} as {type(environment).__name__} shows it: "
+                f"{error}; expected a controller of plants in ByPlant(environment), or one of groups in the "
+                "environment itself"
+            ) from error
+        step = environment.step(action)
         reward = np.asarray(step.reward, dtype=np.float64)
         interval = {("reward", ""): reward if reward.ndim == 1 else reward.mean(axis=1)}
         interval |= {("terms", name): x for name, x in step.terms.items()}
@@ -349,6 +368,22 @@ def _batch(
         case=getattr(keeper, "case", None),
     ).first(n_mine)
     return record.filled_up(keeper.n_intervals or record.n_intervals)
+
+
+def _is_of(error: AttributeError | TypeError, seen: object) -> bool:
+    """Whether an error is about what is shown itself, and not about anything that is made of it."""
+    if isinstance(error, AttributeError):
+        return error.obj is seen
+    # Python names the type in these: 'Observation' object is not subscriptable; tuple indices must be integers.
+    kinds = [type(seen).__name__] + ["tuple"] * isinstance(seen, tuple)
+    return not isinstance(seen, np.ndarray) and any(kind in str(error) for kind in kinds)
+
+
+def _in_words(seen: object) -> str:
+    """What is shown, as an array with its shape or by its type."""
+    if isinstance(seen, np.ndarray):
+        return f"an array of shape {seen.shape}"
+    return f"an object of type {type(seen).__name__}"
 
 
 def _filled_up(values: FloatArray, n: int) -> FloatArray:

@@ -74,7 +74,13 @@ class Policy(nn.Module):
 
         Raises:
             ValueError: a group is missing, or its observations have another shape than in training.
+            TypeError: they do not come by group.
         """
+        if not isinstance(observations, Mapping):
+            raise TypeError(
+                f"a policy was shown an object of type {type(observations).__name__}, expected a mapping with an array "
+                f"for each of {', '.join(g.name for g in self.groups)}"
+            )
         tensors, device = {}, self.device
         for g in self.groups:
             if g.name not in observations:

@@ -5,7 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from control.controllers.registry import make_baseline
+from control.evaluation.grid_record import ByPlant
 from control.evaluation.rollout import Record, rollout
+from marl.config.network import NetworkConfig
+from marl.environment.batch import make_batch
+from marl.networks.policy import Policy
 
 
 class Counter:
@@ -138,3 +143,40 @@ def test_seeds_that_are_no_whole_numbers_are_refused():
     for seeds in (np.array([1.5, 2.0]), [True], ["1"]):
         with pytest.raises(TypeError, match="expected whole numbers"):
             rollout(None, None, seeds)
+
+
+def test_an_environment_that_is_none_is_refused_in_one_line():
+    with pytest.raises(
+        TypeError, match="is a str without n_env and reset and step, expected a batch of episodes"
+    ):
+        rollout(Remembering(1), "normal", np.array([1]))
+
+
+def test_a_controller_in_an_environment_of_another_kind_is_refused_in_one_line():
+    """A controller of plants is shown groups, and agents by group are shown an array."""
+    groups = make_batch("normal", 1, check=False)
+    law = make_baseline("agc", groups.description, 1)
+    for environment, shown in ((groups, "Observation"), (groups.task, "TaskObservation")):
+        with pytest.raises(
+            TypeError, match=f"^PiAgc cannot read an object of type {shown} .*ByPlant"
+        ) as found:
+            rollout(law, environment, np.array([1]))
+        assert "\n" not in str(found.value)
+    by_group = SimpleNamespace(reset=lambda envs, seeds: None, act=lambda seen: seen.observations)
+    with pytest.raises(TypeError, match=r"cannot read an array of shape \(1, 20, 15\) as ByPlant shows it"):
+        rollout(by_group, ByPlant(groups), np.array([1]))
+    policy = Policy(groups.groups, NetworkConfig(), {})
+    with pytest.raises(
+        TypeError, match="of type ndarray, expected a mapping with an array for each of bess, gas, dr"
+    ):
+        rollout(policy, ByPlant(groups), np.array([1]))
+
+
+def test_a_mistake_of_the_controllers_own_is_left_as_it_is():
+    """What has nothing to do with what it was shown is told where it stands."""
+    mistaken = SimpleNamespace(reset=lambda envs, seeds: None, act=lambda seen: None + 1.0)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        rollout(mistaken, Counter(1), np.array([1]))
+    mistaken.act = lambda seen: mistaken.gain * seen
+    with pytest.raises(AttributeError, match="gain"):
+        rollout(mistaken, Counter(1), np.array([1]))
