@@ -7,11 +7,16 @@
 #
 # PyPI serves a CUDA build of torch of several GB on Linux. For the CPU build, some 200 MB, name its index:
 #     make train PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#
+# Other extras of setup.cfg, as continuous integration names them:
+#     make test EXTRAS=test,ray
 
 SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+EXTRAS ?= test
+# One for every choice of extras: another choice installs.
+STAMP := $(VENV)/.installed-$(EXTRAS)
 PIP_ARGS ?=
 ARGS ?=
 # Two workers share the memory bandwidth of two cores well; every worker runs one thread (tests/conftest.py).
@@ -65,7 +70,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	fi; \
 	echo "== installing into $(VENV); the first time this downloads several hundred MB and takes some minutes"; \
 	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt setuptools; \
-	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --no-build-isolation --editable '.[test]'; \
+	$(PYTHON) -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'; \
 	echo "== compiling the numerical kernels and reading the year of load, wind and sun, once"; \
 	$(PYTHON) -c 'from marl.environment import make_batch; [make_batch("training", n) for n in (1, 2)]'; \
 	touch $@

@@ -169,6 +169,21 @@ class Drift:
         pass
 
 
+class Uneven(Drift):
+    """Episodes end at different times; terms and agents out of service as in `Drift`."""
+
+    def reset(self, seeds: IntArray | None = None) -> Observation:
+        super().reset(seeds)
+        if seeds is not None:
+            self.t = np.asarray(seeds) % self.length
+        return self._observation()
+
+
+def make_uneven(n_env: int) -> Uneven:
+    """By name and here, so that processes elsewhere build it without what tests import beside it."""
+    return Uneven(n_env=n_env, length=7)
+
+
 class Recall:
     """A cue, +1 or -1, is shown in the first of `length` steps; in the last an agent is charged (a - cue)^2.
 

@@ -9,14 +9,16 @@ import sys
 import pytest
 
 from marl.checkpoint import load
+from marl.cluster import connection
 from marl.cluster.connection import ClusterError, HeadLost, connected
 from marl.sampling.inline import InlineSampler
 from marl.training.run_directory import CHECKPOINT
 from marl.training.trainer import TrainingFailed
-from unit.marl.sampling.test_rollout_part import assert_same, config, make_drift, trained
+from unit.marl.sampling.test_rollout_part import PartsHere, assert_same, config, trained
+from unit.marl.toys import make_uneven
 
 pytest.importorskip("ray", reason="samplers elsewhere need Ray: pip install -e '.[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.within(seconds=180)  # some ten on a machine that does nothing else
 
 STORE_BYTES = 100 * 2**20
 
@@ -32,7 +34,7 @@ def importable():
 
 @pytest.fixture(scope="module")
 def nodes():
-    """A head that plays nothing, and the two nodes; tests that end a node add another."""
+    """A head that plays nothing, and the two nodes."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
@@ -48,10 +50,10 @@ def nodes():
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("alone"), InlineSampler(make_drift, 8))
+    return trained(tmp_path_factory.mktemp("alone"), InlineSampler(make_uneven, 8))
 
 
-def sampler(cluster, n_part, make=make_drift, **options):
+def sampler(cluster, n_part, make=make_uneven, **options):
     from marl.sampling.ray_sampler import RaySampler
 
     return RaySampler(cluster, make, 8, n_part, **options)
@@ -94,8 +96,87 @@ def test_so_they_are_on_the_grid(tmp_path, nodes):
         assert_same(found(tmp_path / "elsewhere", cluster=cluster, samplers=2), expected)
 
 
+def test_samplers_ahead_resume_with_what_was_still_out(tmp_path, nodes):
+    """Stopped after three updates with a rollout out and taken up: what the uninterrupted run ends with."""
+    from marl.algorithms.mappo import MAPPO
+    from marl.training.trainer import Trainer
+
+    def trainer(directory, cluster, n_part, resume=False):
+        batch = sampler(cluster, n_part, n_ahead=1)
+        return Trainer(
+            config(), batch, algorithm=MAPPO, directory=directory, tensorboard=False, resume=resume
+        )
+
+    whole = trained(tmp_path / "whole", PartsHere(8, (4,), n_ahead=1))
+    with connected(nodes.address) as cluster:
+        broken = trainer(tmp_path / "broken", cluster, 2)
+
+        def enough(progress):
+            if progress.update == 3:
+                broken.stop.reason = "enough"
+
+        broken.on_progress = enough
+        broken.run()
+        assert len(load(tmp_path / "broken" / CHECKPOINT, "run")["environment"]["errands"]) == 1
+        again = trainer(tmp_path / "broken", cluster, 1, resume=True)  # and goes on with two parts
+        again.run()
+        assert_same(again.algorithm.state(), whole[0])
+
+
+def fails(n_env):
+    raise ArithmeticError("no such grid")
+
+
+def test_what_fails_in_a_sampler_is_raised_here_as_it_was(nodes):
+    with connected(nodes.address) as cluster, pytest.raises(ArithmeticError, match="no such grid"):
+        sampler(cluster, 2, fails)
+
+
+def test_without_a_cluster_there_is_one_line():
+    with pytest.raises(ClusterError, match="--ray 127.0.0.1:9: no cluster"), connected("127.0.0.1:9"):
+        pass
+
+
+@pytest.mark.slow  # two clusters of its own
+def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(tmp_path, monkeypatch, alone):
+    """The cluster is its own. What is taken up on another ends with the same bits."""
+    from marl.algorithms.mappo import MAPPO
+    from marl.training.trainer import Trainer
+
+    monkeypatch.setattr(connection, "HEAD_PATIENCE_S", 1.0)
+    with connected("local", object_store_bytes=STORE_BYTES) as cluster:
+        batch = sampler(cluster, 2)
+        trainer = Trainer(config(), batch, algorithm=MAPPO, directory=tmp_path, tensorboard=False)
+        take, taken = batch.take, []
+
+        def disturbed():
+            taken.append(True)
+            if len(taken) == 4:
+                head = cluster.ray._private.worker._global_node
+                head.kill_gcs_server()
+                os.kill(batch_pid, signal.SIGKILL)
+            return take()
+
+        batch_pid = cluster.ray.get(batch._parts[0].actor.pid.remote())
+        batch.take = disturbed
+        with pytest.raises(TrainingFailed, match="the head of the Ray cluster .* is gone after 384 steps"):
+            trainer.run()
+    assert issubclass(HeadLost, ClusterError)
+    with connected("local", object_store_bytes=STORE_BYTES) as cluster:
+        again = Trainer(
+            config(),
+            sampler(cluster, 2),
+            algorithm=MAPPO,
+            directory=tmp_path,
+            tensorboard=False,
+            resume=True,
+        )
+        again.run()
+        assert_same(again.algorithm.state(), alone[0])
+
+
 def test_an_actor_and_a_node_that_die_in_the_middle_change_no_bit(tmp_path, nodes, alone):
-    """One actor is killed before the third rollout is taken, a whole node before the fifth."""
+    """One actor is killed before the third rollout is taken, a whole node before the fifth: the nodes' last test."""
     with connected(nodes.address) as cluster:
         batch, take = sampler(cluster, 2), None
         taken = 0
@@ -114,83 +195,3 @@ def test_an_actor_and_a_node_that_die_in_the_middle_change_no_bit(tmp_path, node
         take, batch.take = batch.take, disturbed
         assert_same(trained(tmp_path, batch), alone)
         assert batch.n_replaced >= 2
-    nodes.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
-
-
-def test_samplers_ahead_resume_with_what_was_still_out(tmp_path, nodes):
-    """Stopped after three updates with a rollout out and taken up: what the uninterrupted run ends with."""
-    from marl.algorithms.mappo import MAPPO
-    from marl.training.trainer import Trainer
-
-    def trainer(directory, cluster, n_part, resume=False):
-        batch = sampler(cluster, n_part, n_ahead=1)
-        return Trainer(
-            config(), batch, algorithm=MAPPO, directory=directory, tensorboard=False, resume=resume
-        )
-
-    with connected(nodes.address) as cluster:
-        whole = trainer(tmp_path / "whole", cluster, 2)
-        whole.run()
-        broken = trainer(tmp_path / "broken", cluster, 2)
-
-        def enough(progress):
-            if progress.update == 3:
-                broken.stop.reason = "enough"
-
-        broken.on_progress = enough
-        broken.run()
-        assert len(load(tmp_path / "broken" / CHECKPOINT, "run")["environment"]["errands"]) == 1
-        again = trainer(tmp_path / "broken", cluster, 1, resume=True)  # and goes on with two parts
-        again.run()
-        assert_same(again.algorithm.state(), whole.algorithm.state())
-
-
-def fails(n_env):
-    raise ArithmeticError("no such grid")
-
-
-def test_what_fails_in_a_sampler_is_raised_here_as_it_was(nodes):
-    with connected(nodes.address) as cluster, pytest.raises(ArithmeticError, match="no such grid"):
-        sampler(cluster, 2, fails)
-
-
-def test_without_a_cluster_there_is_one_line():
-    with pytest.raises(ClusterError, match="--ray 127.0.0.1:9: no cluster"), connected("127.0.0.1:9"):
-        pass
-
-
-def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(tmp_path, alone):
-    """The last test: the cluster is its own. What is taken up on another ends with the same bits."""
-    from marl.algorithms.mappo import MAPPO
-    from marl.training.trainer import Trainer
-
-    with connected("local", object_store_bytes=STORE_BYTES) as cluster:
-        batch = sampler(cluster, 2)
-        trainer = Trainer(config(), batch, algorithm=MAPPO, directory=tmp_path, tensorboard=False)
-        take, taken = batch.take, []
-
-        def disturbed():
-            taken.append(True)
-            if len(taken) == 4:
-                head = cluster.ray._private.worker._global_node
-                head.kill_gcs_server()
-                os.kill(batch_pid, signal.SIGKILL)
-            return take()
-
-        batch_pid = cluster.ray.get(batch._parts[0].actor.pid.remote())
-        batch.take = disturbed
-        with pytest.raises(TrainingFailed, match="the head of the Ray cluster .* is gone after 384 steps"):
-            trainer.run()
-        assert isinstance(trainer, Trainer)
-    assert issubclass(HeadLost, ClusterError)
-    with connected("local", object_store_bytes=STORE_BYTES) as cluster:
-        again = Trainer(
-            config(),
-            sampler(cluster, 2),
-            algorithm=MAPPO,
-            directory=tmp_path,
-            tensorboard=False,
-            resume=True,
-        )
-        again.run()
-        assert_same(again.algorithm.state(), alone[0])

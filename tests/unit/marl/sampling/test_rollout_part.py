@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,27 +13,10 @@ from marl.sampling.inline import InlineSampler
 from marl.sampling.rollout_part import RolloutPart, joined, joined_observations, observation_of
 from marl.training.rollouts_away import RolloutsAway
 from marl.training.trainer import Trainer
-from unit.marl.toys import Drift
+from unit.marl.toys import make_uneven
 from unit.marl.training.test_trainer import rows, small
 
 NETWORK = NetworkConfig(actor_hidden=(32,), critic_hidden=(32,), normalize_inputs=True, magnify_inputs=3.0)
-
-
-class Uneven(Drift):
-    """Episodes end at different times; terms and agents out of service as in `Drift`."""
-
-    def reset(self, seeds=None):
-        super().reset(seeds)
-        if seeds is not None:
-            self.t = np.asarray(seeds) % self.length
-        return self._observation()
-
-
-make = partial(Uneven, length=7)
-
-
-def make_drift(n_env):
-    return make(n_env=n_env)
 
 
 def config(**changes):
@@ -51,7 +33,7 @@ class PartsHere:
         self.n_env, self.n_ahead = n_env, n_ahead
         edges = [0, *cuts, n_env]
         self.rows = [slice(a, b) for a, b in itertools.pairwise(edges)]
-        self.parts = [RolloutPart(make_drift, rows.stop - rows.start) for rows in self.rows]
+        self.parts = [RolloutPart(make_uneven, rows.stop - rows.start) for rows in self.rows]
         self.groups, self.state_size, _ = self.parts[0].describe()
         self.out = []
 
@@ -119,7 +101,7 @@ def assert_same(a, b, where=""):
 
 @pytest.mark.parametrize("cuts", [(), (4,), (1, 2, 5)])
 def test_weights_and_metrics_are_those_of_one_process(tmp_path, cuts):
-    alone = trained(tmp_path / "alone", InlineSampler(make_drift, 8))
+    alone = trained(tmp_path / "alone", InlineSampler(make_uneven, 8))
     parts = trained(tmp_path / "parts", PartsHere(8, cuts))
     assert_same(alone, parts)
 
