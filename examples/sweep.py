@@ -104,6 +104,7 @@ def main(
                     mode="max",
                     num_samples=trials,
                     max_concurrent_trials=at_a_time or None,
+                    reuse_actors=True,  # a process plays one trial after the other, and starts once
                     search_alg=tune.search.BasicVariantGenerator(random_state=0),
                     scheduler=ASHAScheduler(
                         time_attr="update", max_t=n_update, grace_period=min(2 * eval_every, n_update)

@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+
 from conftest import ends_in_time
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarm")

@@ -96,6 +96,7 @@ def test_so_they_are_on_the_grid(tmp_path, nodes):
         assert_same(found(tmp_path / "elsewhere", cluster=cluster, samplers=2), expected)
 
 
+@pytest.mark.slow  # five actors, each of which starts for seconds
 def test_samplers_ahead_resume_with_what_was_still_out(tmp_path, nodes):
     """Stopped after three updates with a rollout out and taken up: what the uninterrupted run ends with."""
     from marl.algorithms.mappo import MAPPO
@@ -129,7 +130,7 @@ def fails(n_env):
 
 def test_what_fails_in_a_sampler_is_raised_here_as_it_was(nodes):
     with connected(nodes.address) as cluster, pytest.raises(ArithmeticError, match="no such grid"):
-        sampler(cluster, 2, fails)
+        sampler(cluster, 1, fails)
 
 
 def test_without_a_cluster_there_is_one_line():
