@@ -122,7 +122,7 @@ def _evaluation(place: Path) -> list[str]:
 def _episode(place: Path) -> list[str]:
     short = place / "short.toml"
     if not short.exists():
-        short.write_text("n_intervals = 8\n", encoding="utf-8")
+        command_line.write_text(short, "n_intervals = 8\n")
     return [
         _script("evaluate.py"),
         "--model-path", str(MODEL), "--scenario", str(short), "--page", str(place / "page.html"), "--video",

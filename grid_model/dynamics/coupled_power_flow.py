@@ -235,9 +235,27 @@ class CoupledPowerFlow:
                 break
         if v_pu is None:
             return
+        engine.take_voltages(env, self._turned_back(env, v_pu, before_pu), solved=True)
         drawn_pu, given_pu = demand.drawn(np.where(live, np.abs(v_pu), 1.0))
         injected.drawn_mva[env] = base_mva * drawn_pu
         injected.others_mva[env] = base_mva * (given_pu - drawn_pu)
+
+    def _turned_back(self, env: int, v_pu: ComplexArray, before_pu: ComplexArray) -> ComplexArray:
+        """The same network with each island's slack bus at the angle it had before, as power flows leave it, [bus].
+
+        Rotors turn on while frequency is off nominal, all of them alike, which no current feels; the frame of their
+        angles is turned along.
+        """
+        engine, machine = self._engine, self._engine.case.machine
+        slack_bus, island, turned = machine.bus[machine.slack], engine.island[env], v_pu.copy()
+        for number in range(island.max() + 1):
+            within = island == number
+            of_slack = slack_bus[within[slack_bus]]
+            at = of_slack[0] if len(of_slack) else np.flatnonzero(within)[0]
+            turn_rad = float(np.angle(before_pu[at]) - np.angle(v_pu[at]))
+            turned[within] *= np.exp(1j * turn_rad)
+            self.rotor_rad[env, within[machine.bus]] += turn_rad
+        return turned
 
     def _apart(self, env: int) -> bool:
         """Whether the network at its rotors' angles is none to live on: a bus collapsed, or machines out of step."""

@@ -7,6 +7,7 @@ differs from that of the run that was never killed.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import runpy
@@ -193,8 +194,8 @@ def _forked(command: Sequence[str], place: Path) -> int:
         log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  for the rest of its life
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), encoding="utf-8")
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", line_buffering=True)
         sys.argv = list(command)
         runpy.run_path(command[0], run_name="__main__")
         status = 0
