@@ -301,7 +301,9 @@ def family(result: Any) -> list[str]:
     """Learners beside each other and beside controllers that learn nothing: a table a suite, best first, and costs."""
     learners = [row for row in result if row["seeds"]]
     plain = learners[0]["variant"]
+    # The first yardstick is the unit of costs, distances are from all others; from it too where it is alone.
     others = [key for key in result[0] if key.startswith("ahead_of_")]
+    unit, others = others[0].removeprefix("ahead_of_"), others[1:] or others
 
     def name(row: Result) -> str:
         if not row["seeds"]:
@@ -320,15 +322,15 @@ def family(result: Any) -> list[str]:
 
     lines: list[str] = []
     for suite in result[0]["returns"]:
-        head = [f"`{suite}`", "seeds", "return", "cost / full information"]
-        head += [f"ahead of {other.removeprefix('ahead_of_').replace('_', ' ')}" for other in others[1:]]
+        head = [f"`{suite}`", "seeds", "return", f"cost / {unit.replace('_', ' ')}"]
+        head += [f"ahead of {other.removeprefix('ahead_of_').replace('_', ' ')}" for other in others]
         rows = [
             [
                 name(row),
                 str(row["seeds"] or "-"),
                 f"{row['returns'][suite]:,.0f}",
-                ratio(row["cost_ratio_to_full_information"][suite]),
-                *(apart(row[other][suite]) for other in others[1:]),
+                ratio(row[f"cost_ratio_to_{unit}"][suite]),
+                *(apart(row[other][suite]) for other in others),
                 apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-",
             ]
             for row in sorted(result, key=lambda row: -row["returns"][suite])
