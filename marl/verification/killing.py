@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-__all__ = ["Found", "Torment", "Work", "compare", "content", "results", "run", "without_clock"]
+__all__ = ["Found", "Torment", "Work", "compare", "content", "difference", "results", "run", "without_clock"]
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LOG = "log.txt"  # of what a run says, in its directory
@@ -30,7 +30,7 @@ LOOK_S = 0.002  # between two looks at whether it has ended
 GONE_S = 5.0  # for what was killed to be gone
 
 # What a clock says of a run, not the run: by the beginning or the whole of its name.
-OF_THE_CLOCK = ("time/", "elapsed_s", "time_s", "steps_per_s")
+OF_THE_CLOCK = ("time/", "elapsed_s", "time_s", "steps_per_s", "update_ms")
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,9 @@ class Torment:
             run(work.begin(place), place, None, forked=how)
             self._whole_s[how] = _spent_below_s() - before_s
             if how:
-                compare(kind, self._expected, results(place, work))
+                compare(
+                    kind, self._expected, results(place, work), than="that of another run, neither killed"
+                )
             else:
                 self._expected: dict[str, Any] = results(place, work)
         self.figures["whole_run_cpu_s"] = self._whole_s[False]
@@ -334,7 +336,13 @@ class Torment:
                 compare(self.kind, {name: self._expected.get(name)}, {name: value})
 
 
-def compare(kind: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def compare(
+    kind: str,
+    expected: Mapping[str, Any],
+    found: Mapping[str, Any],
+    *,
+    than: str = "that of the run that was never killed",
+) -> None:
     """What a run came to beside what it should, by the files' paths.
 
     Raises:
@@ -344,4 +352,27 @@ def compare(kind: str, expected: Mapping[str, Any], found: Mapping[str, Any]) ->
         raise Found(f"{kind}: files {sorted(found)}, expected {sorted(expected)}")
     for name, value in expected.items():
         if value != found[name]:
-            raise Found(f"{kind}: {name} is another than that of the run that was never killed")
+            raise Found(f"{kind}: {name} is another than {than}: {difference(value, found[name])}")
+
+
+def difference(expected: Any, found: Any, at: str = "") -> str:
+    """The first place where two contents differ, and what they say there; `at` is the place of the two themselves."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for key in (*expected, *found):
+            here = f"{at}.{key}" if at else str(key)
+            if key not in expected or key not in found:
+                return f"{here} is {'not there' if key in expected else 'there'}, expected the contrary"
+            if expected[key] != found[key]:
+                return difference(expected[key], found[key], here)
+    if isinstance(expected, list) and isinstance(found, list):
+        for k, (one, other) in enumerate(zip(expected, found, strict=False)):
+            if one != other:
+                return difference(one, other, f"{at}[{k}]")
+        return f"{at or 'it'} has {len(found)} entries, expected {len(expected)}"
+    return f"{at or 'it'} is {_short(found)}, expected {_short(expected)}"
+
+
+def _short(value: Any) -> str:
+    """A value for a message: a picture or a page would fill the screen."""
+    told = repr(value)
+    return told if len(told) <= 60 else f"{told[:40]}... ({len(told)} characters)"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import kills
-from marl.verification.killing import Found, Torment, compare, results, run, without_clock
+from marl.verification.killing import Found, Torment, compare, difference, results, run, without_clock
 
 
 @pytest.mark.slow
@@ -115,10 +115,28 @@ def test_half_a_file_is_found(tmp_path):
 
 def test_another_result_is_found():
     with pytest.raises(
-        Found, match="tuning: out/agc.json is another than that of the run that was never killed"
+        Found,
+        match=r"tuning: out/agc.json is another than that of the run that was never killed: "
+        r"gain is 1\.0000000000000002, expected 1\.0$",
     ):
         compare("tuning", {"out/agc.json": {"gain": 1.0}}, {"out/agc.json": {"gain": 1.0000000000000002}})
     compare("tuning", without_clock({"a": 1, "elapsed_s": 2}), {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "told"),
+    [
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, "a.b[1] is 3, expected 2"),
+        ([{"step": "1"}, {"step": "2"}], [{"step": "1"}, {"step": "4"}], "[1].step is '4', expected '2'"),
+        ({"rows": [1, 2]}, {"rows": [1]}, "rows has 1 entries, expected 2"),
+        ({"a": 1}, {"a": 1, "b": 2}, "b is there, expected the contrary"),
+        ({"a": 1, "b": 2}, {"a": 1}, "b is not there, expected the contrary"),
+        ("page", "leaf", "it is 'leaf', expected 'page'"),
+        ("x" * 999, None, "it is None, expected '" + "x" * 39 + "... (1001 characters)"),
+    ],
+)
+def test_where_two_results_differ_is_told(expected, found, told):
+    assert difference(expected, found) == told
 
 
 def test_a_wrong_kind_ends_in_one_line(capsys):
