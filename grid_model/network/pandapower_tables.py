@@ -31,6 +31,7 @@ import numpy as np
 
 from cases.arrays import CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.matpower_matrices import ZONE, DcLines, GridTables, TwoPortColumns
+from grid_model.network.pandapower_references import require_references
 
 # Columns of pandapower's matrices beyond MATPOWER's.
 CURRENT_P, IMPEDANCE_P, CURRENT_Q, IMPEDANCE_Q = 13, 14, 16, 17
@@ -182,9 +183,11 @@ def solve_net(net: Any) -> SolvedNet:
     of the rest. A slack's power is the one that pandapower found.
 
     Raises:
-        CaseDataError: pandapower finds no solution, or the net has something that its matrices do not hold.
+        CaseDataError: pandapower finds no solution, or the net has something that its matrices do not hold, or an
+            element of it is at a bus that is not there.
     """
     _require_matrices_hold(net)
+    require_references(net)
     _solve(net)
     ppc, lookup = net._ppc, net._pd2ppc_lookups
     bus, branch, gen = (ppc[name].real.copy() for name in ("bus", "branch", "gen"))
@@ -364,8 +367,6 @@ def _what_is_amiss(net: Any) -> str:
                 is_number = isinstance(entry, (int, float, np.integer, np.floating, np.bool_))
                 if not is_number or np.isinf(entry):
                     return f"{element} {index}: {column} = {str(entry)[:40]}, expected a number"
-                if column.endswith("bus") and entry not in net.bus.index:
-                    return f"{element} {index}: {column} = {entry}, expected a bus of the net"
     return ""
 
 
