@@ -7,7 +7,8 @@ Scenario files, grids (grid files with their tables, pandapower nets, MATPOWER's
 configuration, checkpoint and model of a run, and command lines are changed at random: bits and bytes, numbers that
 nobody can compute with, missing, repeated and nested pieces. Every one has to be taken or refused by the exception
 meant for it, in one line and without warnings beside it; a grid that is taken has a power flow of finite voltages.
-Exit status 1 if one ends otherwise; it is written to --out then.
+Exit status 1 if one ends otherwise; it is written to --out then. Inputs are taken by a process of their own where the
+system can fork: one that dies of an input is told of as any other wrong end, and the rest is tried all the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import importlib
 import io
 import json
+import multiprocessing
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -118,11 +120,21 @@ def ways() -> dict[str, Callable[[Path], Way]]:
 
 def work(options: Options) -> int:
     """Damages, counts and writes; the exit status."""
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # a thread of its own, which what is forked would lack
+    apart = "fork" in multiprocessing.get_all_start_methods()
     known, found = ways(), dict[str, Counts]()
     with command_line.progress_bar(options.inputs * len(options.kinds), " inputs") as bar:
         for kind in options.kinds:
             found[kind] = counts = try_damaged(
-                kind, known[kind], options.inputs, options.seed, options.out, lambda: bar.update(1)
+                kind,
+                known[kind],
+                options.inputs,
+                options.seed,
+                options.out,
+                lambda: bar.update(1),
+                apart=apart,
             )
             print(
                 f"{kind:14s}{options.inputs:8,d} inputs: {counts.refused:7,d} refused in one line, "

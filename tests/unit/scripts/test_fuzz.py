@@ -1,6 +1,11 @@
 """A few hundred damaged inputs of each kind, as `make fuzz` tries ten thousand; and that it would notice."""
 
+import json
+import multiprocessing
 import random
+import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -44,6 +49,44 @@ def test_whatever_ends_otherwise_is_counted_and_kept(tmp_path, error, wrong):
     else:
         assert [line.startswith(f"input {k}: {wrong}") for k, line in enumerate(counts.wrong)] == [True, True]
         assert (tmp_path / "kept" / "config-0-1").read_bytes() == b"input"
+
+
+# Forks want a process of one thread, which a test's is not.
+APART = """
+import json, os, pathlib, signal
+from dataclasses import asdict
+from control.evaluation.damage import try_damaged
+
+def take(content):
+    if content == b"input 1":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if content == b"input 3":
+        os._exit(7)
+    if content == b"input 4":
+        raise ValueError("one line")
+
+names = iter(range(6))
+way = (lambda rng: b"input %d" % next(names), take, (ValueError,))
+counts = try_damaged("config", lambda place: way, 6, 0, pathlib.Path("kept"), lambda: None, apart=True)
+print(json.dumps(asdict(counts)))
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no forks on this system")
+def test_an_input_that_ends_the_process_is_told_of_and_kept_and_the_rest_is_tried(tmp_path):
+    """A segmentation fault, here one that the process sends itself, leaves nobody to raise an exception."""
+    done = subprocess.run(
+        [sys.executable, "-c", APART], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["accepted"], counts["refused"]) == (3, 1)
+    assert [line.split(" in ")[0] for line in counts["wrong"]] == [
+        "input 1: ended the process by SIGSEGV", "input 3: ended the process with status 7",
+    ]  # fmt: skip
+    assert re.search(r'in File "<string>", line \d+ in take$', counts["wrong"][0])
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["config-0-1", "config-0-3"]
+    assert (tmp_path / "kept" / "config-0-1").read_bytes() == b"input 1"
 
 
 LONG = b"9" * 1000
