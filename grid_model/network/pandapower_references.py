@@ -8,6 +8,7 @@ gives a net, of elements in and out of service alike.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,11 @@ def require_references(net: Any) -> None:
     # A net from another version may lack a table, which is pandapower's to say.
     tables = {name: net[name] for name in _references() if isinstance(net.get(name), pd.DataFrame)}
     for name, table in tables.items():
+        for what, labels in (("index", table.index), ("columns", table.columns)):
+            if not _are_plain(labels):
+                raise CaseDataError(
+                    f"{net.name}: the {what} of {name} has labels of several parts, expected plain ones."
+                )
         if not table.columns.is_unique:
             twice = table.columns[table.columns.duplicated()][0]
             raise CaseDataError(
@@ -49,7 +55,11 @@ def require_references(net: Any) -> None:
     for name in NUMBERED:
         if name in tables:
             _require_numbered(net.name, name, tables[name].index)
-    known = {name: set(tables[name].index) for name in ("bus_dc", *OF_SWITCH.values()) if name in tables}
+    known = {
+        name: {label for label in tables[name].index if isinstance(label, (int, np.integer))}
+        for name in ("bus_dc", *OF_SWITCH.values())
+        if name in tables
+    }
     for name, table in tables.items():
         for column, target in _references()[name].items():
             if column in table:
@@ -86,6 +96,13 @@ def _named_by(column: str) -> str:
     if column.startswith("bus_dc") or column.endswith("_bus_dc"):
         return "bus_dc"
     return "bus" if column == "bus" or column.endswith("_bus") else ""
+
+
+def _are_plain(labels: Any) -> bool:
+    """Whether labels of rows or columns can be looked up: a file can make lists and levels of them."""
+    return labels.nlevels == 1 and (
+        labels.dtype.kind in "iuf" or all(isinstance(label, Hashable) for label in labels)
+    )
 
 
 def _require_numbered(source: str, name: str, index: Any) -> None:

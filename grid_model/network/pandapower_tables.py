@@ -186,8 +186,8 @@ def solve_net(net: Any) -> SolvedNet:
         CaseDataError: pandapower finds no solution, or the net has something that its matrices do not hold, or an
             element of it is at a bus that is not there.
     """
-    _require_matrices_hold(net)
     require_references(net)
+    _require_matrices_hold(net)
     _solve(net)
     ppc, lookup = net._ppc, net._pd2ppc_lookups
     bus, branch, gen = (ppc[name].real.copy() for name in ("bus", "branch", "gen"))
@@ -290,10 +290,15 @@ def _require_matrices_hold(net: Any) -> None:
     Raises:
         CaseDataError: something does, or two have, or a table is missing.
     """
-    for element in SOLVED:
-        index = getattr(net.get(element), "index", None)
-        if index is None:
+    import pandas as pd
+
+    for element in (*SOLVED, *NOT_TAKEN):
+        if element in NOT_TAKEN and element not in net:
+            continue  # of another version of pandapower
+        if not isinstance(net.get(element), pd.DataFrame):
             raise CaseDataError(f"{net.name}: {element} is no table, expected pandapower's.")
+    for element in SOLVED:
+        index = net[element].index
         if not index.is_unique:
             twice = index[index.duplicated()][0]
             raise CaseDataError(f"{net.name}: {element} {twice} twice, expected one element of an index.")
@@ -301,7 +306,9 @@ def _require_matrices_hold(net: Any) -> None:
         if element not in net or not len(net[element]):
             continue
         table = net[element]
-        rows = table.index[table["in_service"]] if "in_service" in table else table.index
+        rows = table.index
+        if "in_service" in table:  # of whatever type a file gives it; NA is neither true nor false
+            rows = rows[[entry is not pd.NA and bool(entry) for entry in table["in_service"]]]
         if len(rows):
             raise CaseDataError(
                 f"{net.name}: {element} {rows[0]} is in service, expected none: it cannot be represented."

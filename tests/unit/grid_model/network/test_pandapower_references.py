@@ -168,6 +168,21 @@ def test_two_columns_of_one_name_are_refused(monkeypatch):
     assert said == "small: load has two columns 'bus', expected one of each name."
 
 
+@pytest.mark.parametrize("what", ["index", "columns"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda plain: pd.MultiIndex.from_tuples([(label, 0) for label in plain]),
+        lambda plain: pd.Index([{"a": label} for label in plain]),
+    ],
+)
+def test_labels_that_cannot_be_looked_up_are_refused(monkeypatch, what, labels):
+    net = small()
+    setattr(net.line, what, labels(getattr(net.line, what)))
+    said = refusal_of(net, monkeypatch)
+    assert said == f"small: the {what} of line has labels of several parts, expected plain ones."
+
+
 @pytest.mark.parametrize("name", ["example_multivoltage", "case118", "simple_four_bus_system"])
 def test_nets_that_are_whole_are_let_through(name):
     """With switches of every sort, wards, and transformers of three windings."""

@@ -213,7 +213,9 @@ def test_a_net_without_a_solution_is_refused_in_one_line():
         (lambda net: net.load.__setitem__("bus", [7, 8, 99]), "load 2: bus = 99, expected a bus of the net"),
         (lambda net: net.line.__setitem__("max_i_ka", -0.5), "line 0 is rated at -95.2628 MVA, expected 0 or more"),
         (lambda net: net.__setitem__("load", pd.concat([net.load, net.load])), "load 0 twice, expected one element"),
-        (lambda net: net.__setitem__("gen", {}), "gen is no table"),
+        *((lambda net, table=table, value=value: net.__setitem__(table, value), f"{table} is no table")
+          for table in ("gen", "svc", "b2b_vsc") for value in ({}, {"a": 1}, [1], 5, None)),
+        (lambda net: net.__setitem__("svc", pd.DataFrame({"in_service": ["no", "yes"]}, index=[4, 5])), "svc 4 is in"),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_are_told_by_element_and_column(change, message):
