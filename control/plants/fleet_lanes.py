@@ -14,8 +14,7 @@ from cases.arrays import FloatArray
 from control.plants.battery import GUARD_MWH, S_PER_H, limit_battery
 from control.plants.fleet_state import BESS, GAS, PlantParameters
 from grid_model.compilation import compiled
-from grid_model.kernels.lanes import N_LANE, load, select, spread, store
-from grid_model.reduced.lanes import any_above, floor, larger, smaller
+from grid_model.kernels.lanes import N_LANE, any_above, floor, larger, load, select, smaller, spread, store
 
 __all__ = ["advance_block"]
 

@@ -38,8 +38,8 @@ from control.task.observation import ELEMENTS_OUT, FIRST_AVERAGE, ObservedPlants
 from control.task.reduced_kernel import ReducedArrays
 from control.telemetry.scada import MAX_DELAY_INTERVALS
 from grid_model.compilation import compiled
-from grid_model.kernels.lanes import N_LANE, fma, load, select, spread, store
-from grid_model.reduced.lanes import gather_columns, larger, store_columns
+from grid_model.kernels.lanes import N_LANE, fma, larger, load, select, spread, store
+from grid_model.reduced.lanes import gather_columns, store_columns
 
 __all__ = ["N_SLOT", "View", "observe_blocks", "remember_blocks"]
 

@@ -16,7 +16,6 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.dynamics.group_sums import centre_of_inertia
 from grid_model.kernels.held import hold
-from grid_model.kernels.leapfrog import compiled_width
 from grid_model.kernels.macro_step import (
     adopt_macro_step,
     begin_interval,
@@ -124,7 +123,6 @@ class SwingState:
             trace_hz = np.empty((step_b + 1 - step_a, n_group, n))
             mechanical_mw = np.empty_like(trace_hz[: len(trace_hz) if pause else 0])
         adopted: bool = integrate_macro_step(
-            compiled_width(n),
             self._grid,
             macro,
             macro.reduced,

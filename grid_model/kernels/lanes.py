@@ -226,3 +226,70 @@ def spread(typingctx: Any, value: Any) -> Any:
         return _spread(builder, args[0])
 
     return LANES(types.float64), codegen
+
+
+@_intrinsic
+def floor(typingctx: Any, a: Any) -> Any:
+    """Largest whole number that is not above."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.call(_named(builder, "llvm.floor.v8f64", 1), args)
+
+    return LANES(LANES), codegen
+
+
+def _is_lanes_or_number(*kinds: Any) -> bool:
+    return all(kind in (LANES, types.float64) for kind in kinds)
+
+
+def _wide(builder: Any, kind: Any, value: Any) -> Any:
+    return value if kind == LANES else _spread(builder, value)
+
+
+def _choose(order: str) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = (_wide(builder, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        # Where a is no number the comparison fails and b stands; b is the quantity that must not be lost.
+        return builder.select(builder.fcmp_ordered(order, a, b), a, b)
+
+    return codegen
+
+
+@_intrinsic
+def smaller(typingctx: Any, a: Any, b: Any) -> Any:
+    """The smaller of a and b in every lane; b where they cannot be compared."""
+    return (LANES(a, b), _choose("<")) if _is_lanes_or_number(a, b) else None
+
+
+@_intrinsic
+def larger(typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b in every lane; b where they cannot be compared."""
+    return (LANES(a, b), _choose(">")) if _is_lanes_or_number(a, b) else None
+
+
+@_intrinsic
+def any_above(typingctx: Any, a: Any, limit: Any) -> Any:
+    """Whether any lane is above a limit."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        found = builder.fcmp_ordered(">", args[0], _spread(builder, args[1]))
+        bits = builder.bitcast(found, ir.IntType(N_LANE))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(N_LANE), 0))
+
+    return types.boolean(LANES, types.float64), codegen
+
+
+@_intrinsic
+def store_at(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write eight numbers from one place of an array on, counted along all its axes."""
+    if not isinstance(array, types.Array) or array.layout != "C" or array.dtype != types.float64:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _widen(builder)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
+        builder.store(args[2], pointer, align=8)
+        return context.get_dummy_value()
+
+    return (types.void(array, types.intp, LANES), codegen) if value == LANES else None

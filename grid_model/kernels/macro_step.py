@@ -15,8 +15,7 @@ import numpy as np
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, inject, resource_output, share_among_machines
-from grid_model.kernels.group_swing import integrate_groups
-from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.kernels.over_frequency import adopt_curtailment, begin_curtailment, nothing_above
 from grid_model.kernels.storage_response import adopt_storage, begin_storage, empty_storage_step
 from grid_model.kernels.structs import (
@@ -132,7 +131,6 @@ def empty_macro_step(grid: GridArrays, n: int) -> MacroStep:
 
 @compiled
 def integrate_macro_step(
-    n_env: int | None,
     grid: GridArrays,
     macro: MacroStep,
     reduced: ReducedNetwork | None,
@@ -145,7 +143,6 @@ def integrate_macro_step(
     """Integrate from one step of the interval to another; the grid itself changes only where it is adopted.
 
     Args:
-        n_env: see `compiled_width`.
         grid: the grid.
         macro: working arrays of n environments.
         reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
@@ -168,14 +165,17 @@ def integrate_macro_step(
     record = IntervalRecord(
         moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, traces.df_hz, traces.mechanical_mw
     )
-    swing, drive, parameters, constants = macro.swing, macro.drive, macro.parameters, grid.constants
-    if reduced is None:
-        springs = macro.synchronising_mw_per_rad
-        integrate_groups(n_env, n_steps, swing, drive, parameters, springs, constants, record, macro.control)
-    else:
-        integrate_machines(
-            n_env, n_steps, swing, drive, parameters, reduced, constants, record, macro.control
-        )
+    integrate_swing(
+        n_steps,
+        macro.swing,
+        macro.drive,
+        macro.parameters,
+        macro.synchronising_mw_per_rad,
+        reduced,
+        grid.constants,
+        record,
+        macro.control,
+    )
     if pause or not nothing_to_count(moved.df_min_hz, grid.relay_threshold_hz, grid.relay_pending):
         return False
     if not nothing_above(moved.df_max_hz, grid.trip_threshold_hz, grid.trip_pending):

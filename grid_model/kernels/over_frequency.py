@@ -15,7 +15,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between
 from grid_model.kernels.structs import GridArrays, GroupState, OverFrequency, OverFrequencyStep
 
-__all__ = ["adopt_curtailment", "begin_curtailment", "calm_below_threshold", "curtail", "nothing_above"]
+__all__ = ["adopt_curtailment", "begin_curtailment", "curtail", "nothing_above"]
 
 
 @compiled
@@ -37,21 +37,25 @@ def begin_curtailment(
 
 
 @compiled
-def calm_below_threshold(over: OverFrequencyStep | None, high_hz: FloatArray) -> None:
-    """Narrow a range of frequency, of which this is the upper end, to where the plants give up nothing, [group, n]."""
-    if over is not None:
-        for g in range(high_hz.shape[0]):
-            for e in range(high_hz.shape[1]):
-                high_hz[g, e] = min(high_hz[g, e], over.from_hz)
+def curtail(
+    first: int, width: int, over: OverFrequencyStep | None, n_group: int, block: FloatArray, df: int, power: int
+) -> None:
+    """Take from what drives the groups what the plants give up.
 
-
-@compiled
-def curtail(width: int, over: OverFrequencyStep | None, df_hz: FloatArray, p_mw: FloatArray) -> None:
-    """Take from what drives the groups what the plants give up at these deviations, both [group, n]."""
+    Args:
+        first: environment of the first lane.
+        width: number of lanes.
+        over: the plants; nothing is taken without.
+        n_group: number of groups.
+        block: rows of eight lanes, see `group_swing`.
+        df: first row of the groups' deviations [Hz].
+        power: first row of what drives them, changed [MW].
+    """
     if over is not None:
-        for g in range(df_hz.shape[0]):
-            for e in range(width):
-                p_mw[g, e] -= over.gain_mw_per_hz[g, e] * max(df_hz[g, e] - over.from_hz, 0.0)
+        for g in range(n_group):
+            for lane in range(width):
+                beyond = max(block[df + g, lane] - over.from_hz, 0.0)
+                block[power + g, lane] -= over.gain_mw_per_hz[g, first + lane] * beyond
 
 
 @compiled

@@ -65,16 +65,26 @@ def store_power(p_mw: float, charging: float, discharging: float) -> float:
 
 @compiled
 def respond(
-    width: int, storage: StorageStep | None, df_hz: FloatArray, dt_s: float, p_mw: FloatArray
+    first: int,
+    width: int,
+    storage: StorageStep | None,
+    n_group: int,
+    block: FloatArray,
+    df: int,
+    dt_s: float,
+    power: int,
 ) -> None:
     """Every plant through one step, from the groups' frequency at its beginning.
 
     Args:
-        width: number of environments, n.
-        storage: changed in place.
-        df_hz: deviation of the groups [Hz], [group, n].
+        first: environment of the first lane.
+        width: number of lanes.
+        storage: changed in place; nothing happens without.
+        n_group: number of groups.
+        block: rows of eight lanes, see `group_swing`.
+        df: first row of the groups' deviations [Hz].
         dt_s: length of the step [s].
-        p_mw: what drives the groups at the step's middle, added to [MW], [group, n].
+        power: first row of what drives the groups at the step's middle, added to [MW].
     """
     if storage is not None:
         plant, gap_mw, straight_mw = storage.plant, storage.gap_mw, storage.straight_mw
@@ -84,7 +94,8 @@ def respond(
             most_mw, dead_band_hz = plant.p_max_mw[i], plant.dead_band_hz[i]
             charging, discharging = plant.charging_efficiency[i], plant.discharging_efficiency[i]
             keep = np.exp(-dt_s / plant.lag_s[i])
-            for e in range(width):
+            for lane in range(width):
+                e = first + lane
                 before_mw = straight_mw[i, e] + gap_mw[i, e]
                 straight_mw[i, e] += storage.rise_mw[i, e]
                 gap_mw[i, e] *= storage.lag_decay[i]
@@ -92,8 +103,8 @@ def respond(
                     continue
                 output_mw = 0.5 * (before_mw + straight_mw[i, e] + gap_mw[i, e])
                 f = 0.0
-                for g in range(df_hz.shape[0]):
-                    f += storage.bus_frequency[i, g, e] * df_hz[g, e]
+                for g in range(n_group):
+                    f += storage.bus_frequency[i, g, e] * block[df + g, lane]
                 y = f + (measured_hz[i, e] - f) * keep
                 beyond = max(y - dead_band_hz, 0.0) + min(y + dead_band_hz, 0.0)
                 wanted = -plant.droop_mw_per_hz[i] * beyond
@@ -107,8 +118,8 @@ def respond(
                 drawn_mwh[i, e] += (more - store_power(output_mw, charging, discharging)) / per_mwh
                 measured_hz[i, e] = y
                 response_mw[i, e] = r
-                for g in range(df_hz.shape[0]):
-                    p_mw[g, e] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
+                for g in range(n_group):
+                    block[power + g, lane] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
 
 
 @compiled

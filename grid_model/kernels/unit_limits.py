@@ -89,56 +89,74 @@ def _find_free(gain_mw_per_hz: FloatArray, units: UnitLimits | None) -> None:
 
 @compiled
 def calm_within_units(
+    first: int,
     width: int,
     units: UnitLimits | None,
-    gain_mw_per_hz: FloatArray,
-    dead_band_hz: FloatArray,
-    low_hz: FloatArray,
-    high_hz: FloatArray,
+    n_group: int,
+    block: FloatArray,
+    minus_gain: int,
+    band: int,
+    low: int,
+    high: int,
 ) -> None:
     """Narrow a range of frequency to where no machine is at a limit, so that a step within it need look at none.
 
     Args:
-        width: number of environments, n.
+        first: environment of the first lane.
+        width: number of lanes.
         units: the machines; nothing is narrowed without.
-        gain_mw_per_hz: of each group's governors together [MW/Hz], [group, n].
-        dead_band_hz: of the governors [Hz], [n].
-        low_hz: lowest deviation of the range, changed [Hz], [group, n].
-        high_hz: highest, likewise.
+        n_group: number of groups.
+        block: rows of eight lanes, see `group_swing`.
+        minus_gain: first row of the groups' governor gains together, with the sign that these have [MW/Hz].
+        band: row of the governors' dead band [Hz].
+        low: first row of the lowest deviations of the range, changed [Hz].
+        high: of the highest, likewise.
     """
     if units is not None:
-        for g in range(low_hz.shape[0]):
-            for e in range(width):
-                up_hz = units.free_up_mw[g, e] / gain_mw_per_hz[g, e]
-                down_hz = units.free_down_mw[g, e] / gain_mw_per_hz[g, e]
-                below_hz = dead_band_hz[e] + max(up_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
-                above_hz = dead_band_hz[e] + max(down_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
-                low_hz[g, e] = max(low_hz[g, e], -below_hz)
-                high_hz[g, e] = min(high_hz[g, e], above_hz)
+        for g in range(n_group):
+            for lane in range(width):
+                gain, band_hz = -block[minus_gain + g, lane], block[band, lane]
+                up_hz = units.free_up_mw[g, first + lane] / gain
+                down_hz = units.free_down_mw[g, first + lane] / gain
+                below_hz = band_hz + max(up_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
+                above_hz = band_hz + max(down_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
+                block[low + g, lane] = max(block[low + g, lane], -below_hz)
+                block[high + g, lane] = min(block[high + g, lane], above_hz)
 
 
 @compiled
 def keep_within_units(
-    width: int, units: UnitLimits | None, df_hz: FloatArray, dead_band_hz: FloatArray, target_mw: FloatArray
+    first: int,
+    width: int,
+    units: UnitLimits | None,
+    n_group: int,
+    block: FloatArray,
+    df: int,
+    band: int,
+    target: int,
 ) -> None:
     """Correct what a group's governors together ask for where one of its machines is at a limit.
 
     Args:
-        width: number of environments, n.
+        first: environment of the first lane.
+        width: number of lanes.
         units: the machines; nothing is corrected without.
-        df_hz: deviation of the groups [Hz], [group, n].
-        dead_band_hz: of the governors [Hz], [n].
-        target_mw: what they ask for by the sum of gains and limits, changed [MW], [group, n].
+        n_group: number of groups.
+        block: rows of eight lanes, see `group_swing`.
+        df: first row of the groups' deviations [Hz].
+        band: row of the governors' dead band [Hz].
+        target: first row of what they ask for by the sum of gains and limits, changed [MW].
     """
     if units is not None:
-        for g in range(df_hz.shape[0]):
-            for e in range(width):
-                if target_mw[g, e] > units.free_up_mw[g, e] or target_mw[g, e] < -units.free_down_mw[g, e]:
-                    f = df_hz[g, e]
-                    beyond = max(f - dead_band_hz[e], 0.0) + min(f + dead_band_hz[e], 0.0)
+        for g in range(n_group):
+            for lane in range(width):
+                e, asks_mw = first + lane, block[target + g, lane]
+                if asks_mw > units.free_up_mw[g, e] or asks_mw < -units.free_down_mw[g, e]:
+                    f, band_hz = block[df + g, lane], block[band, lane]
+                    beyond = max(f - band_hz, 0.0) + min(f + band_hz, 0.0)
                     total_mw = 0.0
                     for i in range(units.machine_group.shape[0]):
                         if units.machine_group[i, e] == g:
                             asked_mw = -units.gain_mw_per_hz[i, e] * beyond
                             total_mw += min(max(asked_mw, -units.down_mw[i, e]), units.up_mw[i, e])
-                    target_mw[g, e] = total_mw
+                    block[target + g, lane] = total_mw

@@ -19,8 +19,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
-from grid_model.kernels.lanes import fma, fnma, load, select, spread, store
-from grid_model.reduced.lanes import any_above, larger, smaller
+from grid_model.kernels.lanes import any_above, fma, fnma, larger, load, select, smaller, spread, store
 
 __all__ = ["Constants", "Groups", "Piece", "PieceDrive", "Record", "Sizes", "begin_record", "move_groups"]
 

@@ -25,8 +25,7 @@ from grid_model.dynamics.events import DisturbanceError, Event
 from grid_model.dynamics.governor import unit_limits_mw
 from grid_model.dynamics.kron_reduction import bus_voltages, reduce_to_machines
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.kernels.leapfrog import compiled_width
-from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
@@ -273,8 +272,7 @@ class ClassicalGrid:
             return np.where(on, values, 0.0)[:, None]
 
         swing.theta_rad[:] = 0.0
-        integrate_machines(
-            compiled_width(1),
+        integrate_swing(
             n_steps,
             swing,
             Drive(
@@ -293,6 +291,7 @@ class ClassicalGrid:
                 rate_mw_per_s=column(self.rate_mw_per_s),
                 dead_band_hz=np.full(1, governor.dead_band_hz),
             ),
+            np.zeros((n, n, 1)),
             reduced,
             SwingConstants(
                 lag_s=np.zeros(0),

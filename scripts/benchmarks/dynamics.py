@@ -15,8 +15,7 @@ import numpy as np
 
 from cases.ieee68 import load_ieee68
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.kernels.group_swing import integrate_groups
-from grid_model.kernels.machine_swing import integrate_machines
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.validation.event_response import balanced_grid
 
 N_ENV = 64
@@ -42,11 +41,16 @@ def microseconds(level: Any, intervals: int) -> float:
         noise = 1.0 + 0.002 * rng.standard_normal(injections.load_mw.shape)
         grid.advance(injections._replace(load_mw=injections.load_mw * noise))
         # Once more from where it ended, with the same powers.
-        before = (N_ENV, grid.n_steps, macro.swing, macro.drive, macro.parameters)
         start_s = time.process_time()
-        if macro.reduced is None:
-            integrate_groups(*before, macro.synchronising_mw_per_rad, arrays.constants, record)
-        else:
-            integrate_machines(*before, macro.reduced, arrays.constants, record)
+        integrate_swing(
+            grid.n_steps,
+            macro.swing,
+            macro.drive,
+            macro.parameters,
+            macro.synchronising_mw_per_rad,
+            macro.reduced,
+            arrays.constants,
+            record,
+        )
         times_s.append(time.process_time() - start_s)
     return 1e6 * float(np.median(times_s[5:])) / N_ENV

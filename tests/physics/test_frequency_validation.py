@@ -11,7 +11,7 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import Event
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.kernels.group_swing import integrate_groups
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
@@ -79,13 +79,13 @@ def test_the_area_kernel_swings_as_its_modes_say():
     trace = np.empty((n_steps + 1, 2, 1))
     df = np.array([[0.003], [-0.001]])  # no momentum
     swing = SwingVariables(df, zero.copy(), zero.copy(), zero.copy(), zero.copy())
-    integrate_groups(
-        None,
+    integrate_swing(
         n_steps,
         swing,
         Drive(zero, zero, zero, nothing, nothing, nothing),
         SwingParameters(m, zero, zero, zero, zero, dead_band_hz=np.zeros(1)),
         tie,
+        None,
         SwingConstants(
             lag_s=np.zeros(0),
             t_valve_s=0.2,

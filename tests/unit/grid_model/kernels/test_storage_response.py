@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from grid_model.dynamics.storage import StoragePlants, storage_at_rest
-from grid_model.kernels.group_swing import integrate_groups
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.kernels.storage_response import empty_storage_step
 from grid_model.kernels.structs import (
     Drive,
@@ -53,13 +53,13 @@ def integrate(
     """The trace of one mass without governors, pushed by p MW, [step]."""
     n_steps, zero, nothing = round(time_s / dt_s), np.zeros((1, 1)), np.zeros((0, 1, 1))
     trace = np.empty((n_steps + 1, 1, 1))
-    integrate_groups(
-        None,
+    integrate_swing(
         n_steps,
         SwingVariables(np.full((1, 1), df_hz), *(zero.copy() for _ in range(4))),
         Drive(zero + p, zero + p, zero + D_MW_PER_HZ, nothing, nothing, nothing),
         SwingParameters(zero + m, zero, zero, zero, zero + 1.0, dead_band_hz=np.zeros(1)),
         np.zeros((1, 1, 1)),
+        None,
         SwingConstants(
             lag_s=np.zeros(0),
             t_valve_s=0.2,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from grid_model.kernels.group_swing import integrate_groups
+from grid_model.kernels.group_swing import integrate_swing
 from grid_model.kernels.structs import (
     Drive,
     IntervalRecord,
@@ -47,8 +47,7 @@ def trace_hz(
         ),
         over=OverFrequencyStep(0.5, zero + curtailed_mw_per_hz),
     )
-    integrate_groups(
-        None,
+    integrate_swing(
         n_steps,
         SwingVariables(*(zero.copy() for _ in range(5))),
         Drive(zero + p_mw, zero + p_mw, zero + D_MW_PER_HZ, nothing, nothing, nothing),
@@ -61,6 +60,7 @@ def trace_hz(
             dead_band_hz=np.full(1, DEAD_BAND_HZ),
         ),
         np.zeros((1, 1, 1)),
+        None,
         SwingConstants(
             lag_s=np.zeros(0),
             t_valve_s=T_VALVE_S,
