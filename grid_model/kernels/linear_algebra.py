@@ -1,6 +1,7 @@
 """Small dense algebra and trigonometry for eight environments side by side, in a fixed order of operations.
 
-Quantities are rows of one array [row, 8], each counted from its first row; see `lanes`.
+Quantities are rows of one array [row, 8], each counted from its first row; see `lanes`. Where there are `n_part` eights
+of environments, as many rows follow each other.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import floor, load, select, spread, store
 
-__all__ = ["invert", "network_power", "sine_and_cosine"]
+__all__ = ["add_product", "invert", "network_power", "sine_and_cosine"]
 
 # pi/2 in two parts (Cody and Waite): the first has 33 bits, so that its product with a whole number is exact.
 _TWO_OVER_PI = 0.6366197723675814
@@ -18,28 +19,60 @@ _HALF_PI_TAIL = 6.07710050650619224932e-11
 
 
 @compiled
-def invert(n: int, block: FloatArray, matrix: int, inverse: int) -> None:
-    """Inverse of a symmetric positive definite matrix by Gauss-Jordan; both [n n rows], the matrix is used up."""
-    for i in range(n):
-        for k in range(n):
-            store(block, inverse + i * n + k, 1.0 if i == k else 0.0)
-    for i in range(n):
-        pivot = load(block, matrix + i * n + i)
-        for c in range(n):
-            if c != i:
-                store(block, matrix + i * n + c, load(block, matrix + i * n + c) / pivot)
-            store(block, inverse + i * n + c, load(block, inverse + i * n + c) / pivot)
-        store(block, matrix + i * n + i, 1.0)
-        for k in range(n):
-            if k != i:
-                factor = load(block, matrix + k * n + i)
-                for c in range(n):
-                    if c != i:
-                        taken = factor * load(block, matrix + i * n + c)
-                        store(block, matrix + k * n + c, load(block, matrix + k * n + c) - taken)
-                    taken = factor * load(block, inverse + i * n + c)
-                    store(block, inverse + k * n + c, load(block, inverse + k * n + c) - taken)
-                store(block, matrix + k * n + i, 0.0)
+def add_product(n: int, n_part: int, block: FloatArray, matrix: int, vector: int, out: int) -> None:
+    """out += matrix vector, three columns at a time: fewer passes over out."""
+    whole = n - n % 3
+    for a in range(n):
+        for part in range(n_part):
+            row, at = matrix + a * n * n_part + part, vector + part
+            found = load(block, out + a * n_part + part)
+            for b in range(0, whole * n_part, 3 * n_part):
+                found = found + (
+                    (
+                        load(block, row + b) * load(block, at + b)
+                        + load(block, row + b + n_part) * load(block, at + b + n_part)
+                    )
+                    + load(block, row + b + 2 * n_part) * load(block, at + b + 2 * n_part)
+                )
+            last = (n - 1) * n_part
+            if n - whole == 2:
+                found = found + (
+                    load(block, row + last - n_part) * load(block, at + last - n_part)
+                    + load(block, row + last) * load(block, at + last)
+                )
+            elif n - whole == 1:
+                found = found + load(block, row + last) * load(block, at + last)
+            store(block, out + a * n_part + part, found)
+
+
+@compiled
+def invert(n: int, n_part: int, block: FloatArray, matrix: int, inverse: int) -> None:
+    """Inverse of a symmetric positive definite matrix by Gauss-Jordan, of n n rows a part; the matrix is used up."""
+    for part in range(n_part):
+        for i in range(n):
+            for k in range(n):
+                store(block, inverse + (i * n + k) * n_part + part, 1.0 if i == k else 0.0)
+        for i in range(n):
+            own = matrix + i * n * n_part + part
+            own_inverse = inverse + i * n * n_part + part
+            pivot = load(block, own + i * n_part)
+            for c in range(0, n * n_part, n_part):
+                if c != i * n_part:
+                    store(block, own + c, load(block, own + c) / pivot)
+                store(block, own_inverse + c, load(block, own_inverse + c) / pivot)
+            store(block, own + i * n_part, 1.0)
+            for k in range(n):
+                if k != i:
+                    other = matrix + k * n * n_part + part
+                    other_inverse = inverse + k * n * n_part + part
+                    factor = load(block, other + i * n_part)
+                    for c in range(0, n * n_part, n_part):
+                        if c != i * n_part:
+                            taken = factor * load(block, own + c)
+                            store(block, other + c, load(block, other + c) - taken)
+                        taken = factor * load(block, own_inverse + c)
+                        store(block, other_inverse + c, load(block, other_inverse + c) - taken)
+                    store(block, other + i * n_part, 0.0)
 
 
 @compiled
@@ -77,6 +110,7 @@ def sine_and_cosine(n: int, block: FloatArray, angle: int, sine: int, cosine: in
 @compiled
 def network_power(
     n: int,
+    n_part: int,
     block: FloatArray,
     conductance: int,
     susceptance: int,
@@ -89,14 +123,18 @@ def network_power(
 
     power[i] = cos_i sum_j (C cos_j - S sin_j) + sin_i sum_j (C sin_j + S cos_j)
 
-    C and S: see `grid_model.kernels.group_swing`, [n n rows]; sines and cosines are filled in.
+    C and S: see `grid_model.kernels.group_swing`, n n rows a part; sines and cosines are filled in.
     """
-    sine_and_cosine(n, block, theta, sine, cosine)
+    sine_and_cosine(n * n_part, block, theta, sine, cosine)
     for i in range(n):
-        real, imaginary = spread(0.0), spread(0.0)
-        for j in range(n):
-            c, s = load(block, conductance + i * n + j), load(block, susceptance + i * n + j)
-            cos, sin = load(block, cosine + j), load(block, sine + j)
-            real = real + (c * cos - s * sin)
-            imaginary = imaginary + (c * sin + s * cos)
-        store(block, power + i, load(block, cosine + i) * real + load(block, sine + i) * imaginary)
+        for part in range(n_part):
+            real, imaginary = spread(0.0), spread(0.0)
+            for j in range(n):
+                at, to = (i * n + j) * n_part + part, j * n_part + part
+                c, s = load(block, conductance + at), load(block, susceptance + at)
+                cos, sin = load(block, cosine + to), load(block, sine + to)
+                real = real + (c * cos - s * sin)
+                imaginary = imaginary + (c * sin + s * cos)
+            own = i * n_part + part
+            sent = load(block, cosine + own) * real + load(block, sine + own) * imaginary
+            store(block, power + own, sent)

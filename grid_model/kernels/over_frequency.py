@@ -13,7 +13,8 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between
-from grid_model.kernels.structs import GridArrays, GroupState, OverFrequency, OverFrequencyStep
+from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.structs import GridArrays, GroupState, Lanes, OverFrequency, OverFrequencyStep
 
 __all__ = ["adopt_curtailment", "begin_curtailment", "curtail", "nothing_above"]
 
@@ -37,25 +38,22 @@ def begin_curtailment(
 
 
 @compiled
-def curtail(
-    first: int, width: int, over: OverFrequencyStep | None, n_group: int, block: FloatArray, df: int, power: int
-) -> None:
+def curtail(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray, df: int, power: int) -> None:
     """Take from what drives the groups what the plants give up.
 
     Args:
-        first: environment of the first lane.
-        width: number of lanes.
+        lanes: the environments in the block.
         over: the plants; nothing is taken without.
-        n_group: number of groups.
-        block: rows of eight lanes, see `group_swing`.
+        block: rows of eight lanes, see `swing_rows`.
         df: first row of the groups' deviations [Hz].
         power: first row of what drives them, changed [MW].
     """
     if over is not None:
-        for g in range(n_group):
-            for lane in range(width):
-                beyond = max(block[df + g, lane] - over.from_hz, 0.0)
-                block[power + g, lane] -= over.gain_mw_per_hz[g, first + lane] * beyond
+        for g in range(lanes.n_group):
+            for lane in range(lanes.width):
+                row, column = g * lanes.n_part + lane // N_LANE, lane % N_LANE
+                beyond = max(block[df + row, column] - over.from_hz, 0.0)
+                block[power + row, column] -= over.gain_mw_per_hz[g, lanes.first + lane] * beyond
 
 
 @compiled

@@ -22,7 +22,8 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, resource_output
-from grid_model.kernels.structs import GridArrays, GroupState, StorageResponse, StorageStep
+from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.structs import GridArrays, GroupState, Lanes, StorageResponse, StorageStep
 
 __all__ = [
     "adopt_storage",
@@ -65,10 +66,8 @@ def store_power(p_mw: float, charging: float, discharging: float) -> float:
 
 @compiled
 def respond(
-    first: int,
-    width: int,
+    lanes: Lanes,
     storage: StorageStep | None,
-    n_group: int,
     block: FloatArray,
     df: int,
     dt_s: float,
@@ -77,11 +76,9 @@ def respond(
     """Every plant through one step, from the groups' frequency at its beginning.
 
     Args:
-        first: environment of the first lane.
-        width: number of lanes.
+        lanes: the environments in the block.
         storage: changed in place; nothing happens without.
-        n_group: number of groups.
-        block: rows of eight lanes, see `group_swing`.
+        block: rows of eight lanes, see `swing_rows`.
         df: first row of the groups' deviations [Hz].
         dt_s: length of the step [s].
         power: first row of what drives the groups at the step's middle, added to [MW].
@@ -94,8 +91,8 @@ def respond(
             most_mw, dead_band_hz = plant.p_max_mw[i], plant.dead_band_hz[i]
             charging, discharging = plant.charging_efficiency[i], plant.discharging_efficiency[i]
             keep = np.exp(-dt_s / plant.lag_s[i])
-            for lane in range(width):
-                e = first + lane
+            for lane in range(lanes.width):
+                e, part, column = lanes.first + lane, lane // N_LANE, lane % N_LANE
                 before_mw = straight_mw[i, e] + gap_mw[i, e]
                 straight_mw[i, e] += storage.rise_mw[i, e]
                 gap_mw[i, e] *= storage.lag_decay[i]
@@ -103,8 +100,8 @@ def respond(
                     continue
                 output_mw = 0.5 * (before_mw + straight_mw[i, e] + gap_mw[i, e])
                 f = 0.0
-                for g in range(n_group):
-                    f += storage.bus_frequency[i, g, e] * block[df + g, lane]
+                for g in range(lanes.n_group):
+                    f += storage.bus_frequency[i, g, e] * block[df + g * lanes.n_part + part, column]
                 y = f + (measured_hz[i, e] - f) * keep
                 beyond = max(y - dead_band_hz, 0.0) + min(y + dead_band_hz, 0.0)
                 wanted = -plant.droop_mw_per_hz[i] * beyond
@@ -118,8 +115,9 @@ def respond(
                 drawn_mwh[i, e] += (more - store_power(output_mw, charging, discharging)) / per_mwh
                 measured_hz[i, e] = y
                 response_mw[i, e] = r
-                for g in range(n_group):
-                    block[power + g, lane] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
+                for g in range(lanes.n_group):
+                    row = power + g * lanes.n_part + part
+                    block[row, column] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
 
 
 @compiled

@@ -250,6 +250,15 @@ class GroupState(NamedTuple):
     p_elec_mw: FloatArray  # what its machines send out at the last power flow, [group, env]
 
 
+class Lanes(NamedTuple):
+    """Which environments stand side by side in a block of rows of eight, see `grid_model.kernels.swing_rows`."""
+
+    first: int  # environment of the first lane
+    width: int  # number of environments
+    n_part: int  # rows of eight that hold them, of every quantity
+    n_group: int
+
+
 class SwingVariables(NamedTuple):
     """State of the swing equations within a macro step; changed by the integrators."""
 

@@ -15,7 +15,8 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, unit_room
-from grid_model.kernels.structs import GridArrays, SwingParameters, UnitLimits
+from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.structs import GridArrays, Lanes, SwingParameters, UnitLimits
 
 __all__ = ["begin_units", "calm_within_units", "empty_unit_limits", "keep_within_units"]
 
@@ -89,10 +90,8 @@ def _find_free(gain_mw_per_hz: FloatArray, units: UnitLimits | None) -> None:
 
 @compiled
 def calm_within_units(
-    first: int,
-    width: int,
+    lanes: Lanes,
     units: UnitLimits | None,
-    n_group: int,
     block: FloatArray,
     minus_gain: int,
     band: int,
@@ -102,34 +101,31 @@ def calm_within_units(
     """Narrow a range of frequency to where no machine is at a limit, so that a step within it need look at none.
 
     Args:
-        first: environment of the first lane.
-        width: number of lanes.
+        lanes: the environments in the block.
         units: the machines; nothing is narrowed without.
-        n_group: number of groups.
-        block: rows of eight lanes, see `group_swing`.
+        block: rows of eight lanes, see `swing_rows`.
         minus_gain: first row of the groups' governor gains together, with the sign that these have [MW/Hz].
-        band: row of the governors' dead band [Hz].
+        band: first row of the governors' dead band [Hz].
         low: first row of the lowest deviations of the range, changed [Hz].
         high: of the highest, likewise.
     """
     if units is not None:
-        for g in range(n_group):
-            for lane in range(width):
-                gain, band_hz = -block[minus_gain + g, lane], block[band, lane]
-                up_hz = units.free_up_mw[g, first + lane] / gain
-                down_hz = units.free_down_mw[g, first + lane] / gain
+        for g in range(lanes.n_group):
+            for lane in range(lanes.width):
+                row, column, e = g * lanes.n_part + lane // N_LANE, lane % N_LANE, lanes.first + lane
+                gain, band_hz = -block[minus_gain + row, column], block[band + row, column]
+                up_hz = units.free_up_mw[g, e] / gain
+                down_hz = units.free_down_mw[g, e] / gain
                 below_hz = band_hz + max(up_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
                 above_hz = band_hz + max(down_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
-                block[low + g, lane] = max(block[low + g, lane], -below_hz)
-                block[high + g, lane] = min(block[high + g, lane], above_hz)
+                block[low + row, column] = max(block[low + row, column], -below_hz)
+                block[high + row, column] = min(block[high + row, column], above_hz)
 
 
 @compiled
 def keep_within_units(
-    first: int,
-    width: int,
+    lanes: Lanes,
     units: UnitLimits | None,
-    n_group: int,
     block: FloatArray,
     df: int,
     band: int,
@@ -138,25 +134,24 @@ def keep_within_units(
     """Correct what a group's governors together ask for where one of its machines is at a limit.
 
     Args:
-        first: environment of the first lane.
-        width: number of lanes.
+        lanes: the environments in the block.
         units: the machines; nothing is corrected without.
-        n_group: number of groups.
-        block: rows of eight lanes, see `group_swing`.
+        block: rows of eight lanes, see `swing_rows`.
         df: first row of the groups' deviations [Hz].
-        band: row of the governors' dead band [Hz].
+        band: first row of the governors' dead band [Hz].
         target: first row of what they ask for by the sum of gains and limits, changed [MW].
     """
     if units is not None:
-        for g in range(n_group):
-            for lane in range(width):
-                e, asks_mw = first + lane, block[target + g, lane]
+        for g in range(lanes.n_group):
+            for lane in range(lanes.width):
+                row, column, e = g * lanes.n_part + lane // N_LANE, lane % N_LANE, lanes.first + lane
+                asks_mw = block[target + row, column]
                 if asks_mw > units.free_up_mw[g, e] or asks_mw < -units.free_down_mw[g, e]:
-                    f, band_hz = block[df + g, lane], block[band, lane]
+                    f, band_hz = block[df + row, column], block[band + row, column]
                     beyond = max(f - band_hz, 0.0) + min(f + band_hz, 0.0)
                     total_mw = 0.0
                     for i in range(units.machine_group.shape[0]):
                         if units.machine_group[i, e] == g:
                             asked_mw = -units.gain_mw_per_hz[i, e] * beyond
                             total_mw += min(max(asked_mw, -units.down_mw[i, e]), units.up_mw[i, e])
-                    block[target + g, lane] = total_mw
+                    block[target + row, column] = total_mw

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from grid_model.kernels.lanes import LANES, N_LANE, _address
+from grid_model.kernels.lanes import N_LANE, _address
 
 __all__ = ["gather_columns", "store_columns"]
 
