@@ -1,23 +1,29 @@
 """How kernels are compiled, and how a user hears of it: once for a machine and a version of the sources.
 
-numba keeps what it has compiled beside the sources. Where those cannot be written, what was kept there is read all the
-same, and what is missing is kept in the user's own cache; a disk that takes nothing more costs the next start a minute,
-and this one nothing. What costs time at the first start is the number and the size of compiled functions. A kernel that
-others call would be compiled twice, into their machine code and into its own: here the second happens only where Python
-calls it too. numba would also optimise each part by itself, and once more within each function on the way to the kernel
-that Python calls: here that kernel is optimised once, with all that it is made of (`kernel_compiler`). None gets the
-way in for C that nobody takes. Division by zero gives infinity or NaN, as in numpy, instead of a check and an
-exception.
+numba keeps what it has compiled beside the sources. It looks for a change only in a kernel's own file, and would go on
+with old parts of another file after an update: here all sources of kernels count. Where nothing can be written there,
+what was kept is read all the same, and what is missing is kept in the user's own cache; a disk that takes nothing more
+costs the next start a minute, and this one nothing.
+
+What costs time at the first start is the number and the size of compiled functions. A kernel that others call would be
+compiled twice, into their machine code and into its own: here the second happens only where Python calls it too. numba
+would also optimise each part by itself, and once more within each function on the way to the kernel that Python calls:
+here that kernel is optimised once, with all that it is made of (`kernel_compiler`). None gets the way in for C that
+nobody takes. Division by zero gives infinity or NaN, as in numpy, instead of a check and an exception.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import inspect
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba.core import event
@@ -36,6 +42,10 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 OWN_PACKAGES = ("grid_model.", "control.")
 SECONDS_PER_KERNEL = 0.3  # of a processor of 2023
+_ROOT = Path(__file__).resolve().parent.parent
+_SOURCE_FOLDERS = ("cases", "grid_model", "control")
+_KERNEL = re.compile(rb"^@(compiled|_intrinsic)\b", re.MULTILINE)
+_NAMED_TUPLE = re.compile(rb"^class (\w+)\(NamedTuple\)", re.MULTILINE)
 _OPTIONS = {"nopython": True, "boundscheck": None, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
@@ -69,6 +79,38 @@ def _saved_if_there_is_room(file: Any, key: Any, data: Any) -> None:
 setattr(IndexDataCacheFile, "save", _saved_if_there_is_room)  # noqa: B010  likewise
 
 
+def sources_of_kernels(folders: tuple[Path, ...]) -> dict[Path, bytes]:
+    """Files with compiled functions, and those of the named tuples that these speak of, with their contents."""
+    text = {path: path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))}
+    found = {path: code for path, code in text.items() if _KERNEL.search(code)}
+    whole = b"\n".join(found.values())
+    for path, code in text.items():
+        if path not in found and any(name in whole for name in _NAMED_TUPLE.findall(code)):
+            found[path] = code
+    return found
+
+
+def stamp_of(contents: Iterable[bytes]) -> str:
+    """What sources are like now: what was compiled from others is out of date."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+@cache
+def _stamp_of_kernels() -> str:
+    sources = sources_of_kernels(tuple(_ROOT / name for name in _SOURCE_FOLDERS))
+    return stamp_of(content for _, content in sorted(sources.items()))
+
+
+def _stamp(file: Path) -> str:
+    """All sources of kernels are a kernel's, and its own file where somebody else wrote it."""
+    if any(file.is_relative_to(_ROOT / name) for name in _SOURCE_FOLDERS):
+        return _stamp_of_kernels()
+    return stamp_of([_stamp_of_kernels().encode(), file.read_bytes()])
+
+
 class _UnwritableLocator(InTreeCacheLocator):
     """Beside the sources though nothing can be written there: the last resort, for who has no cache of their own."""
 
@@ -92,12 +134,13 @@ class _Kept(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         cast(Any, super()).__init__(function)
-        beside = _UnwritableLocator.from_function(function, inspect.getfile(function)).get_cache_path()
+        file, index_file = inspect.getfile(function), cast(Any, IndexDataCacheFile)
+        base, stamp = self._impl.filename_base, _stamp(Path(file).resolve())
+        self._cache_file = index_file(self._cache_path, base, stamp)
+        beside = _UnwritableLocator.from_function(function, file).get_cache_path()
         self._beside: Any = None
         if isinstance(self._impl.locator, UserWideCacheLocator):
-            locator: Any = self._impl.locator
-            stamp = locator.get_source_stamp()
-            self._beside = cast(Any, IndexDataCacheFile)(beside, self._impl.filename_base, stamp)
+            self._beside = index_file(beside, base, stamp)
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         cache = cast(Any, super())

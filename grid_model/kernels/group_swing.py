@@ -32,13 +32,15 @@ summed across environments and no operation is re-associated, so a result does n
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, any_above, larger, load, smaller, spread, store
 from grid_model.kernels.linear_algebra import add_product, invert, network_power
-from grid_model.kernels.over_frequency import curtail
+from grid_model.kernels.over_frequency import calm_below_threshold, curtail
 from grid_model.kernels.storage_response import respond
 from grid_model.kernels.structs import (
     Drive,
@@ -56,6 +58,17 @@ from grid_model.kernels.unit_limits import calm_within_units, keep_within_units
 __all__ = ["integrate_swing"]
 
 N_GROUP_ROW = 26  # quantities of which a block has one row a group
+
+
+class _Motion(NamedTuple):
+    """All that `integrate_swing` is given of every level."""
+
+    swing: SwingVariables
+    drive: Drive
+    parameters: SwingParameters
+    synchronising_mw_per_rad: FloatArray
+    constants: SwingConstants
+    record: IntervalRecord
 
 
 @compiled
@@ -97,21 +110,10 @@ def integrate_swing(
     room = np.empty((n_row + 1) * N_LANE)
     aside = -(room.ctypes.data // room.itemsize) % N_LANE  # to where a row is one line of the cache
     block = room[aside : aside + n_row * N_LANE].reshape(n_row, N_LANE)
+    motion = _Motion(swing, drive, parameters, synchronising_mw_per_rad, constants, record)
     for first in range(0, n_env, n_part * N_LANE):
         lanes = Lanes(first, min(n_part * N_LANE, n_env - first), n_part, n_group)
-        _integrate_block(
-            lanes,
-            n_steps,
-            block,
-            swing,
-            drive,
-            parameters,
-            synchronising_mw_per_rad,
-            reduced,
-            constants,
-            record,
-            control,
-        )
+        _integrate_block(lanes, n_steps, block, motion, reduced, control)
 
 
 @compiled
@@ -119,13 +121,8 @@ def _integrate_block(
     lanes: Lanes,
     n_steps: int,
     block: FloatArray,
-    swing: SwingVariables,
-    drive: Drive,
-    parameters: SwingParameters,
-    synchronising_mw_per_rad: FloatArray,
+    motion: _Motion,
     reduced: ReducedNetwork | None,
-    constants: SwingConstants,
-    record: IntervalRecord,
     control: PrimaryControl | None,
 ) -> None:
     """The same for the environments in one block; lanes without one hold a grid at rest.
@@ -133,6 +130,8 @@ def _integrate_block(
     A quantity's rows of `block` begin at its number below: first those with a row a group and part, then those with a
     row a pair and part, then those by lags. Arguments otherwise as above.
     """
+    swing, drive, parameters = motion.swing, motion.drive, motion.parameters
+    constants, record = motion.constants, motion.record
     n_group, n_part, n_lag = lanes.n_group, lanes.n_part, drive.lagged_mw.shape[0]
     n, n_pair = n_part * n_group, n_part * n_group * n_group
     dt_s, f_high = constants.dt_s, constants.high_pressure_fraction
@@ -210,14 +209,12 @@ def _integrate_block(
     units = None if control is None else control.units
     over = None if control is None else control.over
     calm_within_units(lanes, units, block, minus_gain, band, low, high)
-    if over is not None:
-        for a in range(n):
-            store(block, high + a, smaller(load(block, high + a), over.from_hz))
+    calm_below_threshold(lanes, over, block, high)
 
     turn, lead = np.pi * dt_s, 2.0 * np.pi * constants.tie_damping_s
     correction = turn / 6.0  # h^2 / 12 times 2 pi / h
     if reduced is None:
-        take_pairs(lanes, synchronising_mw_per_rad, block, tie)
+        take_pairs(lanes, motion.synchronising_mw_per_rad, block, tie)
         for at in range(n_pair):
             store(block, spare + at, load(block, tie + at) * (0.5 * lead))
         for a in range(n):

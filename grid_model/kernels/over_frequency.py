@@ -13,10 +13,10 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between
-from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.lanes import N_LANE, load, smaller, store
 from grid_model.kernels.structs import GridArrays, GroupState, Lanes, OverFrequency, OverFrequencyStep
 
-__all__ = ["adopt_curtailment", "begin_curtailment", "curtail", "nothing_above"]
+__all__ = ["adopt_curtailment", "begin_curtailment", "calm_below_threshold", "curtail", "nothing_above"]
 
 
 @compiled
@@ -35,6 +35,14 @@ def begin_curtailment(
                     per_hz = between(begin[e, i], end[e, i], a) * over.share_per_hz
                     for g in range(macro.gain_mw_per_hz.shape[0]):
                         macro.gain_mw_per_hz[g, row] += per_hz * grid.network.impact_share[e, bus, g]
+
+
+@compiled
+def calm_below_threshold(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray, high: int) -> None:
+    """Narrow a range of frequency to where the plants give up nothing; its upper end begins at row `high` [Hz]."""
+    if over is not None:
+        for row in range(lanes.n_group * lanes.n_part):
+            store(block, high + row, smaller(load(block, high + row), over.from_hz))
 
 
 @compiled

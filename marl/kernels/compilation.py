@@ -1,17 +1,22 @@
 """How the learner's kernels are compiled: as the grid's are, which the learner does not know.
 
-numba keeps what it has compiled beside the sources. What costs time at the first start is the number and the size of
-compiled functions, so no kernel gets the way in for C that nobody takes, and those that only other kernels call get
-none for Python either, nor machine code: they are optimised once, as parts of the kernels that call them. Vectors are
-spelled out (`lanes`), so that nobody looks for more of them. Division by zero gives infinity or NaN, as in numpy.
+numba keeps what it has compiled beside the sources, here until any source of kernels changes. What
+costs time at the first start is the number and the size of compiled functions, so no kernel gets the way in for C that
+nobody takes, and those that only other kernels call get none for Python either, nor machine code: they are optimised
+once, as parts of the kernels that call them. Vectors are spelled out (`lanes`), so that nobody looks for more of them.
+Division by zero gives infinity or NaN, as in numpy.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import IndexDataCacheFile
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import PassManager
@@ -32,6 +37,7 @@ _OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True}
 # numba's type information leaves out an option, and what goes on within numba.
 _njit: Any = numba.njit
 _CodeLibrary: Any = JITCodeLibrary
+_IndexFile: Any = IndexDataCacheFile
 _Compiler: Any = Compiler
 _PassManager: Any = PassManager
 
@@ -123,14 +129,26 @@ class _PartPipeline(_KernelPipeline):
     library = _PartLibrary
 
 
+@cache
+def _stamp() -> str:
+    """What the sources of the learner's kernels are like now."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def compiled(function: Kernel) -> Kernel:
     """A kernel, called by Python.
 
     Args:
         function: its source.
     """
-    dispatcher: Kernel = _njit(cache=True, pipeline_class=_KernelPipeline, **_OPTIONS)(function)
-    return dispatcher
+    dispatcher = _njit(cache=True, pipeline_class=_KernelPipeline, **_OPTIONS)(function)
+    kept = vars(dispatcher)["_cache"]
+    # numba itself looks for a change in the file of this one function alone.
+    kept._cache_file = _IndexFile(kept._cache_path, kept._impl.filename_base, _stamp())
+    return cast(Kernel, dispatcher)
 
 
 def compiled_part(function: Kernel) -> Kernel:

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept: beside the sources, else in the user's cache; a disk that refuses ends nothing."""
+"""Where compiled kernels are kept, and how long: beside the sources or in the user's cache, until sources change."""
 
 import errno
 import importlib.util
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from numba.core import caching
+
+from grid_model import compilation
+from marl.kernels import compilation as learners_compilation
 
 SOURCE = """
 from grid_model.compilation import compiled
@@ -96,3 +99,40 @@ def test_a_full_disk_keeps_no_kernel_and_ends_no_run(tree, monkeypatch):
 
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     assert [start(tree), start(tree)] == [True, True]
+
+
+def test_sources_of_kernels_are_compiled_functions_and_their_named_tuples(tmp_path):
+    for name, text in {
+        "kernel.py": "@compiled\ndef swing(state: GroupState) -> None:\n",
+        "vectors.py": "@_intrinsic\ndef load(array):\n",
+        "structs.py": "class GroupState(NamedTuple):\n",
+        "others.py": "class Verdict(NamedTuple):\n",  # of which no kernel speaks
+        "plain.py": "def read() -> None:  # what was @compiled\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    found = compilation.sources_of_kernels((tmp_path,))
+    assert {path.name for path in found} == {"kernel.py", "vectors.py", "structs.py"}
+
+
+def test_a_kernel_is_compiled_anew_where_any_source_of_kernels_has_changed(tree, monkeypatch):
+    """numba alone looks at the kernel's own file, and would go on with old parts of another."""
+    assert [start(tree), start(tree)] == [True, False]
+    monkeypatch.setattr(compilation, "_stamp_of_kernels", lambda: "after an update")
+    assert [start(tree), start(tree)] == [True, False]
+
+
+def test_a_kernel_of_somebody_elses_is_compiled_anew_where_its_own_file_has_changed(tree):
+    start(tree)
+    source = tree / "kernel_of_test.py"
+    before = source.stat()
+    source.write_text(SOURCE.replace("2.0 * x", "x + x "))  # as long as before
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert start(tree)
+
+
+def test_the_learners_kernels_are_compiled_anew_where_any_of_their_sources_has_changed(tree, monkeypatch):
+    source = tree / "kernel_of_test.py"
+    source.write_text(SOURCE.replace("grid_model", "marl.kernels"))
+    assert [start(tree), start(tree)] == [True, False]
+    monkeypatch.setattr(learners_compilation, "_stamp", lambda: "after an update")
+    assert [start(tree), start(tree)] == [True, False]

@@ -7,8 +7,8 @@ from cases.ieee68 import load_ieee68
 from grid_model.dynamics.events import DisturbanceError, Event
 from grid_model.dynamics.kron_reduction import classical_stiffness
 from grid_model.dynamics.parameters import SwingConfig
-from grid_model.kernels.linear_algebra import _sine_and_cosine
-from grid_model.kernels.machine_swing import network_power
+from grid_model.kernels.lanes import N_LANE
+from grid_model.kernels.linear_algebra import network_power, sine_and_cosine
 from grid_model.validation.classical import ClassicalGrid
 from grid_model.validation.event_response import balanced_grid
 
@@ -18,6 +18,18 @@ CASE = load_ieee68("rogers")
 @pytest.fixture(scope="module")
 def grid() -> ClassicalGrid:
     return ClassicalGrid(CASE, SwingConfig(level="machine"))
+
+
+def powers_mw(reduced, theta_rad: np.ndarray) -> np.ndarray:
+    """What the machines send out at these angles, [machine]; in lane 5 of a block in which all others are zero."""
+    n = CASE.n_machine
+    block = np.zeros((2 * n * n + 4 * n, N_LANE))
+    at = np.cumsum([0, n * n, n * n, n, n, n]).tolist()
+    for base, values in zip(at, (reduced.conductance_mw, reduced.susceptance_mw, theta_rad), strict=False):
+        block[base : base + values.size, 5] = values.ravel()
+    network_power(n, 1, block, *at)
+    assert not block[at[-1] :, 6].any()
+    return block[at[-1] :, 5].copy()
 
 
 def test_the_reduced_network_gives_back_the_power_flow(grid):
@@ -39,18 +51,19 @@ def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
     network = grid.undisturbed()
     theta = np.random.default_rng(1).uniform(-3.0, 3.0, CASE.n_machine)
     reduced = grid.coefficients(network, np.zeros(CASE.n_machine))
-    power = np.empty((CASE.n_machine, 1))
-    network_power(None, reduced, theta[:, None].copy(), power)
+    power = powers_mw(reduced, theta)
     e_pu = grid.e_pu * np.exp(1j * theta)
     exact = CASE.base_mva * (e_pu * np.conj(network.y_reduced_pu @ e_pu)).real
     # Rounding: terms of up to 1e5 MW.
-    np.testing.assert_allclose(power[:, 0], exact, rtol=0.0, atol=1e-8)
+    np.testing.assert_allclose(power, exact, rtol=0.0, atol=1e-8)
 
 
 def test_sine_and_cosine_are_right_to_rounding():
-    angle = np.random.default_rng(2).uniform(-1e4, 1e4, (7, 1001))
-    sine, cosine = np.empty_like(angle), np.empty_like(angle)
-    _sine_and_cosine(angle.shape[1], angle, sine, cosine)
+    n = 1001
+    block = np.empty((3 * n, N_LANE))
+    angle, sine, cosine = block[:n], block[n : 2 * n], block[2 * n :]
+    angle[:] = np.random.default_rng(2).uniform(-1e4, 1e4, angle.shape)
+    sine_and_cosine(n, block, 0, n, 2 * n)
     # One unit in the last place near 1 is 2.2e-16; the reduction of 1e4 rad adds 1e4 x 2^-86.
     np.testing.assert_allclose(sine, np.sin(angle), rtol=0.0, atol=3e-16)
     np.testing.assert_allclose(cosine, np.cos(angle), rtol=0.0, atol=3e-16)
@@ -60,12 +73,9 @@ def test_stiffness_is_the_derivative_of_power(grid):
     network = grid.undisturbed()
     reduced = grid.coefficients(network, np.zeros(CASE.n_machine))
     step = 1e-5
-    theta = np.zeros((CASE.n_machine, 1))
+    theta = np.zeros(CASE.n_machine)
     theta[3] = step
-    plus, minus = np.empty_like(theta), np.empty_like(theta)
-    network_power(None, reduced, theta, plus)
-    network_power(None, reduced, -theta, minus)
-    numeric = (plus - minus)[:, 0] / (2.0 * step)
+    numeric = (powers_mw(reduced, theta) - powers_mw(reduced, -theta)) / (2.0 * step)
     exact = classical_stiffness(reduced.susceptance_mw[:, :, 0])[:, 3]
     # Central difference: P h^2 / 6 = 1e5 MW x 2e-11; rounding 1e5 x 1e-16 / 1e-5.
     np.testing.assert_allclose(exact, numeric, rtol=0.0, atol=1e-4)
