@@ -1,7 +1,6 @@
 """Small dense algebra and trigonometry for eight environments side by side, in a fixed order of operations.
 
-Quantities are rows of one array [row, 8], each counted from its first row; see `lanes`. Where there are `n_part` eights
-of environments, as many rows follow each other.
+Vectors are quantities of a block, see `swing_rows`; a matrix has n n n_part rows of it, counted from its first.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from cases.arrays import FloatArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import floor, load, select, spread, store
+from grid_model.kernels.swing_rows import COSINE, N_QUANTITY, SINE
 
 __all__ = ["add_product", "invert", "network_power", "sine_and_cosine"]
 
@@ -19,30 +19,33 @@ _HALF_PI_TAIL = 6.07710050650619224932e-11
 
 
 @compiled
-def add_product(n: int, n_part: int, block: FloatArray, matrix: int, vector: int, out: int) -> None:
-    """out += matrix vector, three columns at a time: fewer passes over out."""
-    whole = n - n % 3
+def add_product(n: int, n_part: int, block: FloatArray, matrix: int, vector: int, to: int) -> None:
+    """to += matrix vector, three columns at a time: fewer passes over it."""
+    whole, step = n - n % 3, n_part * N_QUANTITY
     for a in range(n):
         for part in range(n_part):
-            row, at = matrix + a * n * n_part + part, vector + part
-            found = load(block, out + a * n_part + part)
-            for b in range(0, whole * n_part, 3 * n_part):
+            row, at, out = (
+                matrix + a * n * n_part + part,
+                part * N_QUANTITY + vector,
+                (a * n_part + part) * N_QUANTITY + to,
+            )
+            found = load(block, out)
+            for b in range(0, whole, 3):
+                first, second, third = row + b * n_part, row + (b + 1) * n_part, row + (b + 2) * n_part
+                of, pair, last = at + b * step, at + (b + 1) * step, at + (b + 2) * step
                 found = found + (
-                    (
-                        load(block, row + b) * load(block, at + b)
-                        + load(block, row + b + n_part) * load(block, at + b + n_part)
-                    )
-                    + load(block, row + b + 2 * n_part) * load(block, at + b + 2 * n_part)
+                    (load(block, first) * load(block, of) + load(block, second) * load(block, pair))
+                    + load(block, third) * load(block, last)
                 )
-            last = (n - 1) * n_part
+            last = n - 1
             if n - whole == 2:
                 found = found + (
-                    load(block, row + last - n_part) * load(block, at + last - n_part)
-                    + load(block, row + last) * load(block, at + last)
+                    load(block, row + (last - 1) * n_part) * load(block, at + (last - 1) * step)
+                    + load(block, row + last * n_part) * load(block, at + last * step)
                 )
             elif n - whole == 1:
-                found = found + load(block, row + last) * load(block, at + last)
-            store(block, out + a * n_part + part, found)
+                found = found + load(block, row + last * n_part) * load(block, at + last * step)
+            store(block, out, found)
 
 
 @compiled
@@ -76,13 +79,13 @@ def invert(n: int, n_part: int, block: FloatArray, matrix: int, inverse: int) ->
 
 
 @compiled
-def sine_and_cosine(n: int, block: FloatArray, angle: int, sine: int, cosine: int) -> None:
-    """Sines and cosines of n rows of angles [rad].
+def sine_and_cosine(n: int, block: FloatArray, angle: int) -> None:
+    """Sines and cosines of a quantity of angles [rad], n groups and parts of it.
 
     The polynomials are those of fdlibm (Sun Microsystems, 1993) for |r| <= pi/4; the result is right to 2e-16.
     """
-    for i in range(n):
-        x = load(block, angle + i)
+    for own in range(0, n * N_QUANTITY, N_QUANTITY):
+        x = load(block, own + angle)
         turns = floor(x * _TWO_OVER_PI + 0.5)
         r = (x - turns * _HALF_PI_HEAD) - turns * _HALF_PI_TAIL
         z = r * r
@@ -102,9 +105,9 @@ def sine_and_cosine(n: int, block: FloatArray, angle: int, sine: int, cosine: in
         odd = (quarter - 0.5) * (1.5 - quarter)  # above zero for 1 alone
         odd = select(quarter - 2.5, spread(1.0), odd)
         first, second = select(odd, c, s), select(odd, s, c)
-        store(block, sine + i, select(quarter - 1.5, first * -1.0, first))
+        store(block, own + SINE, select(quarter - 1.5, first * -1.0, first))
         middle = (quarter - 0.5) * (2.5 - quarter)  # above zero for 1 and 2
-        store(block, cosine + i, select(middle, second * -1.0, second))
+        store(block, own + COSINE, select(middle, second * -1.0, second))
 
 
 @compiled
@@ -115,26 +118,24 @@ def network_power(
     conductance: int,
     susceptance: int,
     theta: int,
-    sine: int,
-    cosine: int,
     power: int,
 ) -> None:
     """What n machines send out through the reduced network [MW], at angles theta since C and S were taken [rad].
 
     power[i] = cos_i sum_j (C cos_j - S sin_j) + sin_i sum_j (C sin_j + S cos_j)
 
-    C and S: see `grid_model.kernels.group_swing`, n n rows a part; sines and cosines are filled in.
+    C and S: see `grid_model.kernels.group_swing`, n n n_part rows; sines and cosines are filled in.
     """
-    sine_and_cosine(n * n_part, block, theta, sine, cosine)
+    sine_and_cosine(n * n_part, block, theta)
     for i in range(n):
         for part in range(n_part):
             real, imaginary = spread(0.0), spread(0.0)
             for j in range(n):
-                at, to = (i * n + j) * n_part + part, j * n_part + part
+                at, to = (i * n + j) * n_part + part, (j * n_part + part) * N_QUANTITY
                 c, s = load(block, conductance + at), load(block, susceptance + at)
-                cos, sin = load(block, cosine + to), load(block, sine + to)
+                cos, sin = load(block, to + COSINE), load(block, to + SINE)
                 real = real + (c * cos - s * sin)
                 imaginary = imaginary + (c * sin + s * cos)
-            own = i * n_part + part
-            sent = load(block, cosine + own) * real + load(block, sine + own) * imaginary
-            store(block, power + own, sent)
+            own = (i * n_part + part) * N_QUANTITY
+            sent = load(block, own + COSINE) * real + load(block, own + SINE) * imaginary
+            store(block, own + power, sent)

@@ -15,6 +15,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between
 from grid_model.kernels.lanes import N_LANE, load, smaller, store
 from grid_model.kernels.structs import GridArrays, GroupState, Lanes, OverFrequency, OverFrequencyStep
+from grid_model.kernels.swing_rows import DF, HIGH, N_QUANTITY, POWER
 
 __all__ = ["adopt_curtailment", "begin_curtailment", "calm_below_threshold", "curtail", "nothing_above"]
 
@@ -38,30 +39,22 @@ def begin_curtailment(
 
 
 @compiled
-def calm_below_threshold(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray, high: int) -> None:
-    """Narrow a range of frequency to where the plants give up nothing; its upper end begins at row `high` [Hz]."""
+def calm_below_threshold(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray) -> None:
+    """Narrow the range of frequency of a block, see `swing_rows`, to where the plants give up nothing."""
     if over is not None:
-        for row in range(lanes.n_group * lanes.n_part):
-            store(block, high + row, smaller(load(block, high + row), over.from_hz))
+        for own in range(0, lanes.n_group * lanes.n_part * N_QUANTITY, N_QUANTITY):
+            store(block, own + HIGH, smaller(load(block, own + HIGH), over.from_hz))
 
 
 @compiled
-def curtail(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray, df: int, power: int) -> None:
-    """Take from what drives the groups what the plants give up.
-
-    Args:
-        lanes: the environments in the block.
-        over: the plants; nothing is taken without.
-        block: rows of eight lanes, see `swing_rows`.
-        df: first row of the groups' deviations [Hz].
-        power: first row of what drives them, changed [MW].
-    """
+def curtail(lanes: Lanes, over: OverFrequencyStep | None, block: FloatArray) -> None:
+    """Take from what drives the groups of a block, see `swing_rows`, what the plants give up."""
     if over is not None:
         for g in range(lanes.n_group):
             for lane in range(lanes.width):
-                row, column = g * lanes.n_part + lane // N_LANE, lane % N_LANE
-                beyond = max(block[df + row, column] - over.from_hz, 0.0)
-                block[power + row, column] -= over.gain_mw_per_hz[g, lanes.first + lane] * beyond
+                own, column = (g * lanes.n_part + lane // N_LANE) * N_QUANTITY, lane % N_LANE
+                beyond = max(block[own + DF, column] - over.from_hz, 0.0)
+                block[own + POWER, column] -= over.gain_mw_per_hz[g, lanes.first + lane] * beyond
 
 
 @compiled

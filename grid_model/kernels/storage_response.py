@@ -24,6 +24,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, resource_output
 from grid_model.kernels.lanes import N_LANE
 from grid_model.kernels.structs import GridArrays, GroupState, Lanes, StorageResponse, StorageStep
+from grid_model.kernels.swing_rows import DF, N_QUANTITY, POWER
 
 __all__ = [
     "adopt_storage",
@@ -65,23 +66,14 @@ def store_power(p_mw: float, charging: float, discharging: float) -> float:
 
 
 @compiled
-def respond(
-    lanes: Lanes,
-    storage: StorageStep | None,
-    block: FloatArray,
-    df: int,
-    dt_s: float,
-    power: int,
-) -> None:
+def respond(lanes: Lanes, storage: StorageStep | None, block: FloatArray, dt_s: float) -> None:
     """Every plant through one step, from the groups' frequency at its beginning.
 
     Args:
         lanes: the environments in the block.
         storage: changed in place; nothing happens without.
-        block: rows of eight lanes, see `swing_rows`.
-        df: first row of the groups' deviations [Hz].
+        block: deviations of the groups are read, to what drives them at the step's middle is added; see `swing_rows`.
         dt_s: length of the step [s].
-        power: first row of what drives the groups at the step's middle, added to [MW].
     """
     if storage is not None:
         plant, gap_mw, straight_mw = storage.plant, storage.gap_mw, storage.straight_mw
@@ -101,7 +93,10 @@ def respond(
                 output_mw = 0.5 * (before_mw + straight_mw[i, e] + gap_mw[i, e])
                 f = 0.0
                 for g in range(lanes.n_group):
-                    f += storage.bus_frequency[i, g, e] * block[df + g * lanes.n_part + part, column]
+                    f += (
+                        storage.bus_frequency[i, g, e]
+                        * block[(g * lanes.n_part + part) * N_QUANTITY + DF, column]
+                    )
                 y = f + (measured_hz[i, e] - f) * keep
                 beyond = max(y - dead_band_hz, 0.0) + min(y + dead_band_hz, 0.0)
                 wanted = -plant.droop_mw_per_hz[i] * beyond
@@ -116,7 +111,7 @@ def respond(
                 measured_hz[i, e] = y
                 response_mw[i, e] = r
                 for g in range(lanes.n_group):
-                    row = power + g * lanes.n_part + part
+                    row = (g * lanes.n_part + part) * N_QUANTITY + POWER
                     block[row, column] += storage.impact_share[i, g, e] * (r - storage.start_mw[i, e])
 
 

@@ -17,6 +17,7 @@ from grid_model.compilation import compiled
 from grid_model.kernels.bus_injection import between, unit_room
 from grid_model.kernels.lanes import N_LANE
 from grid_model.kernels.structs import GridArrays, Lanes, SwingParameters, UnitLimits
+from grid_model.kernels.swing_rows import BAND, DF, HIGH, LOW, MINUS_GAIN, N_QUANTITY, POWER
 
 __all__ = ["begin_units", "calm_within_units", "empty_unit_limits", "keep_within_units"]
 
@@ -89,69 +90,48 @@ def _find_free(gain_mw_per_hz: FloatArray, units: UnitLimits | None) -> None:
 
 
 @compiled
-def calm_within_units(
-    lanes: Lanes,
-    units: UnitLimits | None,
-    block: FloatArray,
-    minus_gain: int,
-    band: int,
-    low: int,
-    high: int,
-) -> None:
+def calm_within_units(lanes: Lanes, units: UnitLimits | None, block: FloatArray) -> None:
     """Narrow a range of frequency to where no machine is at a limit, so that a step within it need look at none.
 
     Args:
         lanes: the environments in the block.
         units: the machines; nothing is narrowed without.
-        block: rows of eight lanes, see `swing_rows`.
-        minus_gain: first row of the groups' governor gains together, with the sign that these have [MW/Hz].
-        band: first row of the governors' dead band [Hz].
-        low: first row of the lowest deviations of the range, changed [Hz].
-        high: of the highest, likewise.
+        block: of it gains and dead bands are read, the range is changed; see `swing_rows`.
     """
     if units is not None:
         for g in range(lanes.n_group):
             for lane in range(lanes.width):
-                row, column, e = g * lanes.n_part + lane // N_LANE, lane % N_LANE, lanes.first + lane
-                gain, band_hz = -block[minus_gain + row, column], block[band + row, column]
-                up_hz = units.free_up_mw[g, e] / gain
-                down_hz = units.free_down_mw[g, e] / gain
+                own, column = (g * lanes.n_part + lane // N_LANE) * N_QUANTITY, lane % N_LANE
+                gain, band_hz = -block[own + MINUS_GAIN, column], block[own + BAND, column]
+                up_hz = units.free_up_mw[g, lanes.first + lane] / gain
+                down_hz = units.free_down_mw[g, lanes.first + lane] / gain
                 below_hz = band_hz + max(up_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
                 above_hz = band_hz + max(down_hz * (1.0 - ROUNDING) - ROUNDING_HZ, 0.0)
-                block[low + row, column] = max(block[low + row, column], -below_hz)
-                block[high + row, column] = min(block[high + row, column], above_hz)
+                block[own + LOW, column] = max(block[own + LOW, column], -below_hz)
+                block[own + HIGH, column] = min(block[own + HIGH, column], above_hz)
 
 
 @compiled
-def keep_within_units(
-    lanes: Lanes,
-    units: UnitLimits | None,
-    block: FloatArray,
-    df: int,
-    band: int,
-    target: int,
-) -> None:
+def keep_within_units(lanes: Lanes, units: UnitLimits | None, block: FloatArray) -> None:
     """Correct what a group's governors together ask for where one of its machines is at a limit.
 
     Args:
         lanes: the environments in the block.
         units: the machines; nothing is corrected without.
-        block: rows of eight lanes, see `swing_rows`.
-        df: first row of the groups' deviations [Hz].
-        band: first row of the governors' dead band [Hz].
-        target: first row of what they ask for by the sum of gains and limits, changed [MW].
+        block: of it deviations and dead bands are read; what governors ask for by the sum of gains and limits is
+            changed; see `swing_rows`.
     """
     if units is not None:
         for g in range(lanes.n_group):
             for lane in range(lanes.width):
-                row, column, e = g * lanes.n_part + lane // N_LANE, lane % N_LANE, lanes.first + lane
-                asks_mw = block[target + row, column]
+                own, column = (g * lanes.n_part + lane // N_LANE) * N_QUANTITY, lane % N_LANE
+                e, asks_mw = lanes.first + lane, block[own + POWER, column]
                 if asks_mw > units.free_up_mw[g, e] or asks_mw < -units.free_down_mw[g, e]:
-                    f, band_hz = block[df + row, column], block[band + row, column]
+                    f, band_hz = block[own + DF, column], block[own + BAND, column]
                     beyond = max(f - band_hz, 0.0) + min(f + band_hz, 0.0)
                     total_mw = 0.0
                     for i in range(units.machine_group.shape[0]):
                         if units.machine_group[i, e] == g:
                             asked_mw = -units.gain_mw_per_hz[i, e] * beyond
                             total_mw += min(max(asked_mw, -units.down_mw[i, e]), units.up_mw[i, e])
-                    block[target + row, column] = total_mw
+                    block[own + POWER, column] = total_mw

@@ -9,6 +9,7 @@ from grid_model.dynamics.kron_reduction import classical_stiffness
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.lanes import N_LANE
 from grid_model.kernels.linear_algebra import network_power, sine_and_cosine
+from grid_model.kernels.swing_rows import COSINE, N_QUANTITY, POWER, SINE, THETA
 from grid_model.validation.classical import ClassicalGrid
 from grid_model.validation.event_response import balanced_grid
 
@@ -22,14 +23,16 @@ def grid() -> ClassicalGrid:
 
 def powers_mw(reduced, theta_rad: np.ndarray) -> np.ndarray:
     """What the machines send out at these angles, [machine]; in lane 5 of a block in which all others are zero."""
-    n = CASE.n_machine
-    block = np.zeros((2 * n * n + 4 * n, N_LANE))
-    at = np.cumsum([0, n * n, n * n, n, n, n]).tolist()
-    for base, values in zip(at, (reduced.conductance_mw, reduced.susceptance_mw, theta_rad), strict=False):
-        block[base : base + values.size, 5] = values.ravel()
-    network_power(n, 1, block, *at)
-    assert not block[at[-1] :, 6].any()
-    return block[at[-1] :, 5].copy()
+    n, lane = CASE.n_machine, 5
+    first = n * N_QUANTITY
+    block = np.zeros((first + 2 * n * n, N_LANE))
+    block[THETA:first:N_QUANTITY, lane] = theta_rad
+    block[first : first + n * n, lane] = reduced.conductance_mw.ravel()
+    block[first + n * n :, lane] = reduced.susceptance_mw.ravel()
+    network_power(n, 1, block, first, first + n * n, THETA, POWER)
+    power = block[POWER:first:N_QUANTITY]
+    assert not power[:, lane + 1].any()
+    return power[:, lane].copy()
 
 
 def test_the_reduced_network_gives_back_the_power_flow(grid):
@@ -60,10 +63,11 @@ def test_powers_from_sines_equal_powers_from_complex_voltages(grid):
 
 def test_sine_and_cosine_are_right_to_rounding():
     n = 1001
-    block = np.empty((3 * n, N_LANE))
-    angle, sine, cosine = block[:n], block[n : 2 * n], block[2 * n :]
-    angle[:] = np.random.default_rng(2).uniform(-1e4, 1e4, angle.shape)
-    sine_and_cosine(n, block, 0, n, 2 * n)
+    block = np.zeros((n * N_QUANTITY, N_LANE))
+    angle = np.random.default_rng(2).uniform(-1e4, 1e4, (n, N_LANE))
+    block[THETA::N_QUANTITY] = angle
+    sine_and_cosine(n, block, THETA)
+    sine, cosine = block[SINE::N_QUANTITY], block[COSINE::N_QUANTITY]
     # One unit in the last place near 1 is 2.2e-16; the reduction of 1e4 rad adds 1e4 x 2^-86.
     np.testing.assert_allclose(sine, np.sin(angle), rtol=0.0, atol=3e-16)
     np.testing.assert_allclose(cosine, np.cos(angle), rtol=0.0, atol=3e-16)
