@@ -127,9 +127,16 @@ def train(arguments: Arguments, directory: Path) -> int:
     """Trains as asked and says what came of it; the exit status.
 
     Raises:
-        ConfigError: the run that is to go on has trained all its episodes.
+        ConfigError: the run that is to go on has trained all its episodes and left its models where they belong.
     """
-    from marl.training.run_directory import holds_run, publish, run_claim, write_config, write_versions
+    from marl.training.run_directory import (
+        holds_run,
+        is_published,
+        publish,
+        run_claim,
+        write_config,
+        write_versions,
+    )
 
     config, resume = arguments.training, bool(arguments.resume)
     with run_claim(directory, resume=resume) as claim:
@@ -165,7 +172,9 @@ def train(arguments: Arguments, directory: Path) -> int:
                     learner_from=part.learner_from,
                     share=part.share,
                 ) as trainer:
-                    if trainer.is_whole and part.directory == directory:
+                    # What was killed after its last episode has yet to write and publish its models.
+                    nothing_left = trainer.has_ended and is_published(directory, arguments.checkpoints)
+                    if nothing_left and part.directory == directory:
                         raise ConfigError(
                             f"{directory} has trained all of its {config.total_episodes} episodes; "
                             "ask for more by --total-episodes"

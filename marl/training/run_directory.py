@@ -171,5 +171,14 @@ def publish(directory: Path, checkpoints: Path) -> None:
             write_atomically(checkpoints / name, (directory / name).read_bytes())
 
 
+def is_published(directory: Path, checkpoints: Path) -> bool:
+    """Whether another directory holds all of the run's models and its report, to the byte."""
+    left = [name for name in PUBLISHED if (directory / name).exists()]
+    return {FINAL, BEST, STATISTICS} <= set(left) and all(
+        (checkpoints / name).exists() and (checkpoints / name).read_bytes() == (directory / name).read_bytes()
+        for name in left
+    )
+
+
 def _write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode("utf-8"))

@@ -527,6 +527,15 @@ class Trainer:
         """Whether all episodes are trained, and the last policy judged."""
         return self.run_state.update >= self.config.n_updates and self.evaluation.policy is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is whole and has written what it leaves at its end: a kill may have come in between."""
+        try:
+            told = json.loads((self.directory / STATISTICS).read_text(encoding="utf-8"))
+            return self.is_whole and bool(told["finished"]) and told["updates"] == self.run_state.update
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
     def _finish(self) -> TrainingResult:
         run_state = self.run_state
         finished = self.is_whole

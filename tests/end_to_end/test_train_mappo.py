@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.grid_training import batch_maker, scenario_of
@@ -128,6 +129,53 @@ def test_a_run_is_resumed_with_its_own_settings_and_may_train_longer(train, tmp_
     assert (
         json.loads((tmp_path / "run" / "training_stats.json").read_text())["updates"] == 8
     )  # 480 steps / 64
+
+
+@pytest.mark.parametrize(
+    "killed_before", ["final_model.pt", "training_stats.json", "training_curves.png", "publishing"]
+)
+def test_a_run_that_was_killed_after_its_last_episode_is_brought_to_its_end(
+    train, tmp_path, monkeypatch, killed_before
+):
+    """Its last checkpoint says that all is trained; its models are written and published after that."""
+    import marl.checkpoint
+    import marl.training.run_directory
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*arguments):
+        raise Killed
+
+    def writes(path, content):
+        if path.name == killed_before or (killed_before == "publishing" and path.parent.name == "models"):
+            raise Killed
+        return write(path, content)
+
+    run = tmp_path / "run"
+    assert train([*SMALL, "--out", "whole", "--checkpoints", "expected"]) == 0
+    write = marl.checkpoint.write_atomically
+    with monkeypatch.context() as patch:
+        for module in (marl.checkpoint, marl.training.run_directory):
+            patch.setattr(module, "write_atomically", writes)
+        if killed_before == "training_curves.png":
+            patch.setattr("marl.training.curves.draw_training_curves", dies)
+        with pytest.raises(Killed):
+            train([*SMALL, "--out", "run", "--checkpoints", "models"])
+    assert (run / "checkpoint_last.pt").exists()
+    assert not (tmp_path / "models" / "final_model.pt").exists()
+    again = ["--resume", "run", "--no-tensorboard", "--checkpoints", "models"]
+    assert train(again) == 0
+    for name in ("best_model.pt", "final_model.pt"):
+        both = [
+            Policy.load(directory / name).state_dict()
+            for directory in (tmp_path / "models", tmp_path / "whole")
+        ]
+        for key, value in both[0].items():
+            assert torch.equal(value, both[1][key]), f"{name} {key}"
+    assert json.loads((tmp_path / "models" / "training_stats.json").read_text())["finished"]
+    assert (tmp_path / "models" / "training_curves.png").exists()
+    assert train(again) == 2  # now there is nothing left to do
 
 
 def test_a_run_is_not_overwritten_and_not_resumed_as_something_else(train, capsys):
