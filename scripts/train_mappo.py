@@ -236,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
         from marl.cluster.connection import ClusterError
         from marl.environment.grid_training import check_scenarios
         from marl.environment.trained_grid import OtherGrid
-        from marl.sampling.workers import WorkerError
+        from marl.sampling.child_process import WorkerError
         from marl.training.run_directory import has_begun
         from marl.training.trainer import TrainingFailed
 

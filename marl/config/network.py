@@ -42,6 +42,9 @@ LATER = (
     "log_std_final",
 )
 
+# Settings that are no more, none of which moved a result: files of before may name them.
+GONE = ("n_workers",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:

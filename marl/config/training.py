@@ -21,7 +21,7 @@ from marl.config.check import ConfigError, require
 from marl.config.curriculum import CurriculumConfig
 from marl.config.evaluation import EvaluationConfig
 from marl.config.imitation import ImitationConfig
-from marl.config.network import LATER, NetworkConfig
+from marl.config.network import GONE, LATER, NetworkConfig
 from marl.config.off_policy import OffPolicyConfig
 from marl.config.ppo import PPOConfig
 
@@ -56,8 +56,6 @@ class TrainingConfig:
     episode_steps: int = 500
     # Environments stepped together.
     n_envs: int = 64
-    # Processes that step the environments beside the learner; 0 steps them in the learner's own.
-    n_workers: int = 0
     # Updates that samplers of --ray may be behind: they play on while the learner learns, and the policy that acted is
     # then older than the one that learns. 0 waits for each other, which gives the bits of a run without --ray.
     async_updates: int = 0
@@ -120,10 +118,6 @@ class TrainingConfig:
         )
         require(0 <= self.async_updates <= 8, f"async_updates = {self.async_updates}, expected from 0 to 8")
         require(0 <= self.seed < 2**63, f"seed = {self.seed}, expected 0 to 2^63 - 1")
-        require(
-            0 <= self.n_workers <= self.n_envs,
-            f"n_workers = {self.n_workers}, expected from 0 to n_envs = {self.n_envs}",
-        )
         require(
             self.ppo.violation_budget is None or self.algorithm != "masac",
             f"violation_budget = {self.ppo.violation_budget}, but masac learns from rewards of other prices too: none",
@@ -204,6 +198,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
     def build(kind: Any, values: Mapping[str, Any]) -> Any:
         if not isinstance(values, Mapping):
             raise ConfigError(f"{kind.__name__} is {values!r}, expected settings by their names")
+        values = {name: value for name, value in values.items() if name not in GONE}
         missing = [f.name for f in fields(kind) if f.name not in (*values, *LATER)]
         if missing:  # a default of today may not be what it was
             raise ConfigError(f"{kind.__name__} of another version of this project: it has no {missing[0]}")
@@ -256,7 +251,6 @@ def _fits(value: Any, kind: Any) -> bool:
 # What a resumed run cannot change: the checkpoint's arrays and counters are made for it.
 FIXED_ON_RESUME = (
     "algorithm",
-    "n_workers",
     "n_envs",
     "seed",
     "case",

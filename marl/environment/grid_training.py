@@ -25,7 +25,6 @@ from marl.environment.warm_start import start_of, with_own_zones
 from marl.networks.policy import Policy
 from marl.sampling.inline import InlineSampler
 from marl.sampling.sampler import Sampler
-from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import Curriculum
 from marl.training.run_claim import RunClaim
 from marl.training.run_state import Progress
@@ -106,7 +105,7 @@ def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable
 def training_environments(
     config: TrainingConfig, cluster: Cluster | None = None, samplers: int = 0
 ) -> Sampler:
-    """The grid to train in: in this process, in workers beside it, or in samplers of a Ray cluster.
+    """The grid to train in: in this process, or in samplers of a Ray cluster.
 
     Args:
         config: all settings.
@@ -114,14 +113,12 @@ def training_environments(
         samplers: how many; 0 takes one for each processor of the cluster.
 
     Raises:
-        ConfigError: workers and samplers are both asked for, there are more samplers than environments, or what
-            needs samplers has none.
+        ConfigError: there are more samplers than environments, or what needs samplers has none.
     """
     make = batch_maker(config, config.scenario, stagger=True)
     if cluster is not None:
         from marl.sampling.ray_sampler import RaySampler
 
-        require(config.n_workers == 0, "--ray has samplers in place of workers: leave --n-workers out")
         require(
             0 <= samplers <= config.n_envs,
             f"--samplers {samplers}, expected from 1 to n_envs = {config.n_envs}, or 0 for one a processor",
@@ -132,9 +129,7 @@ def training_environments(
     require(
         config.async_updates == 0, f"--async-updates {config.async_updates} needs samplers: add --ray local"
     )
-    if config.n_workers == 0:
-        return InlineSampler(make, config.n_envs)
-    return WorkerBatch(make, config.n_envs, config.n_workers)
+    return InlineSampler(make, config.n_envs)
 
 
 def beginning(config: TrainingConfig) -> Callable[[Policy], None] | None:

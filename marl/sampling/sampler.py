@@ -1,8 +1,8 @@
 """Where environments run: the protocol of samplers.
 
 A sampler is a batch of environments together with whatever it takes to run them: nothing in this process
-(`inline.py`), other processes of this machine (`workers.py`), or actors of a Ray cluster, which play whole rollouts by
-themselves instead of being stepped (`ray_sampler.py`). To the learner every sampler is one `BatchedEnvironment`, and
+(`inline.py`), or actors of a Ray cluster, which play whole rollouts by themselves instead of being stepped
+(`ray_sampler.py`), on this machine or on many. To the learner every sampler is one `BatchedEnvironment`, and
 the episodes are the same to the bit wherever they are played, because environment k depends on its own seed alone.
 Whoever has made a sampler closes it, best by `with`; the trainer closes the one it was handed.
 """

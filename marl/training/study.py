@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, write_atomically
+from marl.config.network import GONE
 from marl.config.presets import preset
 from marl.config.training import LATER, ConfigError, TrainingConfig
 from marl.networks.policy import Policy
@@ -191,7 +192,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         return {
             name: told(value, usual[name]) if isinstance(value, dict) and name in usual else value
             for name, value in part.items()
-            if not (name in LATER and filled(value, usual[name]) == usual[name])
+            if name not in GONE and not (name in LATER and filled(value, usual[name]) == usual[name])
         }
 
     kept = {

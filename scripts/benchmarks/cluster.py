@@ -1,7 +1,7 @@
-"""What samplers of a Ray cluster on this machine are worth, beside one process and beside worker processes.
+"""What samplers of a Ray cluster on this machine are worth, beside one process.
 
-The default recipe is trained in four ways at once, an update of each in turn: in one process, with one sampler, with
-two, and with two worker processes over shared memory. Whoever waits for its turn sleeps. Figures are medians over the
+The default recipe is trained in three ways at once, an update of each in turn: in one process, with one sampler, and
+with two. Whoever waits for its turn sleeps. Figures are medians over the
 rounds of ratios within a round. On a machine whose cores are busy they say little.
 """
 
@@ -20,7 +20,7 @@ from marl.config.presets import recommended
 from marl.environment.grid_training import make_trainer
 from marl.training.trainer import Trainer
 
-WAYS = ("alone", "one_sampler", "two_samplers", "two_workers")
+WAYS = ("alone", "one_sampler", "two_samplers")
 WARM_UP = 2  # updates of each before the first that counts
 
 
@@ -29,7 +29,6 @@ def trainer_of(cluster: Cluster, way: str, directory: Path) -> Trainer:
     base = recommended()
     config = replace(
         base,
-        n_workers=2 if way == "two_workers" else 0,
         device="cpu",
         checkpoint_every=10**6,
         evaluation=replace(base.evaluation, eval_every=0),
@@ -72,19 +71,13 @@ def measure(n_round: int = 15) -> dict[str, float]:
 
     Returns:
         ray_two_sampler_ratio: environment steps a second of a training with two samplers over those of one process;
-        two_worker_ratio: the same of two worker processes; ray_over_workers_ratio: of the one over the other;
         ray_overhead_percent: seconds that a rollout of one sampler takes longer than one played beside the learner, of
         the latter.
     """
     found = rounds_of(n_round)
 
-    def ratio(slow: str, fast: str) -> float:
-        return median(by_way[slow][0] / by_way[fast][0] for by_way in found)
-
     return {
-        "ray_two_sampler_ratio": ratio("alone", "two_samplers"),
-        "two_worker_ratio": ratio("alone", "two_workers"),
-        "ray_over_workers_ratio": ratio("two_workers", "two_samplers"),
+        "ray_two_sampler_ratio": median(by_way["alone"][0] / by_way["two_samplers"][0] for by_way in found),
         "ray_overhead_percent": median(
             100.0 * (by_way["one_sampler"][1] / by_way["alone"][1] - 1.0) for by_way in found
         ),

@@ -72,10 +72,7 @@ FIGURES: Mapping[str, Figure] = {
         "dynamics", "swing equations of an interval, level machine, per environment [us]", ",.1f"
     ),
     "two_process_ratio": Figure(
-        "processes", "steps of two worker processes, 64 environments each, over those of one", ",.2f"
-    ),
-    "two_process_ratio_same_batch": Figure(
-        "processes", "the same 128 environments in two processes over one", ",.2f"
+        "processes", "steps of two processes, 64 environments each, over those of one", ",.2f"
     ),
     "two_process_ratio_arithmetic": Figure(
         "processes", "two processes over one that only calculate: what this machine has to give", ",.2f"
@@ -101,12 +98,6 @@ FIGURES: Mapping[str, Figure] = {
     "training_steps_per_s": Figure(
         "training", "default training, steps a second, everything in one process", ",.0f"
     ),
-    "training_one_worker_ratio": Figure(
-        "training", "the same with the environments in a process beside it, over that", ",.2f"
-    ),
-    "training_two_workers_ratio": Figure(
-        "training", "the same with the environments in two processes, over that", ",.2f"
-    ),
     "training_s": time("whole_training", "the whole default training, as a command [s]"),
     "time_to_agc_s": time(
         "whole_training", "from its start until held-out `normal` beats tuned AGC with feed-forward [s]"
@@ -114,8 +105,6 @@ FIGURES: Mapping[str, Figure] = {
     "ray_two_sampler_ratio": Figure(
         "cluster", "default training with two samplers of a local Ray cluster, over that", ",.2f"
     ),
-    "two_worker_ratio": Figure("cluster", "the same with two worker processes, in turns with those", ",.2f"),
-    "ray_over_workers_ratio": Figure("cluster", "two samplers over two worker processes", ",.2f"),
     "ray_overhead_percent": Figure(
         "cluster", "what a rollout of one sampler takes longer than one beside the learner [%]", ",.1f"
     ),

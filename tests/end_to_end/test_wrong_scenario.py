@@ -47,7 +47,7 @@ def call(model, capfd, monkeypatch, tmp_path):
         plot_scenario: ["--episodes", "2"],
         check_feasibility: ["--episodes", "1"],
         soak: ["--full-steps", "1", "--reduced-steps", "0", "--cases", "rogers"],
-        train_mappo: ["--no-tensorboard", "--n-workers", "2"],
+        train_mappo: ["--no-tensorboard"],
     }
 
     def run(script, *arguments):

@@ -1,7 +1,6 @@
 """Whatever is done to it, an environment is a function of its seed and its actions alone."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from cases.ieee68 import load_ieee68
 from control.scenario.suites import SCENARIOS
 from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
-from marl.sampling.workers import WorkerBatch
 
 CASE = load_ieee68()
 # Outages far apart in kind, so that the environments of a batch have topologies of their own in between.
@@ -80,8 +78,8 @@ def test_a_batch_of_eight_is_eight_batches_of_one(level):
         assert_rows_equal(alone[0], together[env])
 
 
-def test_batches_of_64_of_8_and_of_1_and_of_two_processes_agree_to_the_bit():
-    """The first eight of 64 are a batch of 8; the 64th is a batch of 1; two processes share out a batch of 4."""
+def test_batches_of_64_of_8_and_of_1_agree_to_the_bit():
+    """The first eight of 64 are a batch of 8; the 64th is a batch of 1."""
     brief = replace(SHORT, n_intervals=5)
     seeds, acts = np.arange(500, 564), actions(1, 64)[:6]
 
@@ -93,9 +91,6 @@ def test_batches_of_64_of_8_and_of_1_and_of_two_processes_agree_to_the_bit():
     one = history(make_batch(brief, 1, check=False), *part(slice(63, 64)))
     for mine, other in zip([*eight, *one], [*together[:8], together[63]], strict=True):
         assert_rows_equal(mine, other)
-    with WorkerBatch(partial(make_batch, brief, check=False), 4, 2) as shared:
-        for mine, other in zip(history(shared, *part(slice(10, 14))), together[10:14], strict=True):
-            assert_rows_equal(mine, other)
 
 
 BATCH = make_batch(SHORT, 2, check=False)

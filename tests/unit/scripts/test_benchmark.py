@@ -30,9 +30,7 @@ def test_no_ratio_is_of_its_fastest_round():
 def test_figures_that_take_long_or_need_no_learner_are_measured_when_they_are_asked_for():
     large = {"power_flow_ratio_to_lightsim2grid_300", "power_flow_ratio_to_lightsim2grid_9241"}
     everything = benchmark.wanted_of(benchmark.Options(large_grids=True, whole_training=True))
-    on_a_cluster = {
-        *("ray_two_sampler_ratio", "ray_overhead_percent", "ray_over_workers_ratio", "two_worker_ratio")
-    }  # need the extra ray
+    on_a_cluster = {*("ray_two_sampler_ratio", "ray_overhead_percent")}  # need the extra ray
     assert everything == set(figures.FIGURES) - on_a_cluster
     assert benchmark.wanted_of(benchmark.Options(keys=tuple(on_a_cluster))) == on_a_cluster
     assert large < everything - benchmark.wanted_of(benchmark.Options())
@@ -44,7 +42,7 @@ def test_figures_that_take_long_or_need_no_learner_are_measured_when_they_are_as
     assert benchmark.wanted_of(benchmark.Options(keys=("training_s",))) == {"training_s"}
     assert everything - benchmark.wanted_of(benchmark.Options(large_grids=True, learner=False)) == {
         "training_s", "time_to_agc_s",
-        "training_steps_per_s", "training_one_worker_ratio", "training_two_workers_ratio", "update_s",
+        "training_steps_per_s", "update_s",
         "update_ratio_to_floor", "act_64_ms", "act_ratio_to_floor",
     }  # fmt: skip
 

@@ -112,6 +112,13 @@ def test_a_configuration_survives_json():
     assert from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
+def test_a_setting_that_is_no_more_and_moved_no_result_is_read_over():
+    config = dataclasses.replace(recommended(), seed=3)
+    assert from_dict(dataclasses.asdict(config) | {"n_workers": 2}) == config
+    with pytest.raises(ConfigError, match="of another version of this project: it has 'n_wokers'"):
+        from_dict(dataclasses.asdict(config) | {"n_wokers": 2})
+
+
 def test_a_resumed_run_may_train_longer_but_not_differently():
     config = recommended()
     check_resume(config, dataclasses.replace(config, total_episodes=2000))

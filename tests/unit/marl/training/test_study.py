@@ -163,6 +163,7 @@ def test_what_moves_no_result_does_not_make_another_run():
         known["imitation"]["imitation_lr"],
     )  # as older runs have it
     assert study.is_this_run(known, config)
+    assert study.is_this_run(known | {"n_workers": 2}, config)
     assert not study.is_this_run(known | {"seed": 1}, config)
     assert not study.is_this_run(None, config)
 

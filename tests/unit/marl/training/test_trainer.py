@@ -26,7 +26,6 @@ from marl.config.training import (
 from marl.environment.held_out import HeldOut, IdleAgents, PolicyInGroups
 from marl.networks.policy import Policy
 from marl.protocol import AgentGroup
-from marl.sampling.workers import WorkerBatch
 from marl.training.curriculum import training_seeds
 from marl.training.dump import replay_dump
 from marl.training.trainer import FIRST_VALIDATION_SEED, Trainer, TrainingFailed
@@ -476,23 +475,6 @@ def test_the_environment_says_below_which_seeds_to_train_and_where_to_evaluate(t
         assert trainer.config.evaluation.eval_seed == first
         assert trainer.curriculum.begin(64).seeds.max() < 1000
         trainer.close()
-
-
-def make_drift(n_env: int) -> Drift:
-    """At module level: spawned workers import it by name."""
-    return Drift(n_env=n_env, length=10)
-
-
-def test_weights_are_the_same_to_the_bit_whatever_the_number_of_workers(tmp_path):
-    config = settings(episodes=60, steps=10, n_envs=16)
-    train(config, make_drift(16), tmp_path / "0")
-    for n_worker in (1, 2):
-        with WorkerBatch(make_drift, 16, n_worker) as batch:
-            train(config, batch, tmp_path / str(n_worker))
-    alone = weights_of(tmp_path / "0")
-    for n_worker in (1, 2):
-        for name, x in weights_of(tmp_path / str(n_worker)).items():
-            assert torch.equal(x, alone[name]), name
 
 
 def test_without_evaluation_the_best_model_is_the_last_after_a_resumed_run_too(tmp_path):
