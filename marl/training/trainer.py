@@ -163,6 +163,8 @@ class Trainer:
             judged: dict[str, Any] | None = None
             if resume:
                 self.observation, waiting, judged = self._load_checkpoint()
+                # Saved once more, it would push out the one before and leave two of one update.
+                self._saved_update = self.run_state.update
             else:
                 if learner_from is not None:
                     self._take_learner(learner_from)

@@ -16,6 +16,7 @@ from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.grid_training import batch_maker, scenario_of
 from marl.networks.policy import Policy
 from marl.training.run_claim import RunClaim
+from marl.verification.killing import content
 from unit.marl.toys import make_batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,7 +154,8 @@ def test_a_run_that_was_killed_after_its_last_episode_is_brought_to_its_end(
         return write(path, content)
 
     run = tmp_path / "run"
-    assert train([*SMALL, "--out", "whole", "--checkpoints", "expected"]) == 0
+    often = [*SMALL, "--checkpoint-every", "1"]
+    assert train([*often, "--out", "whole", "--checkpoints", "expected"]) == 0
     write = marl.checkpoint.write_atomically
     with monkeypatch.context() as patch:
         for module in (marl.checkpoint, marl.training.run_directory):
@@ -161,7 +163,7 @@ def test_a_run_that_was_killed_after_its_last_episode_is_brought_to_its_end(
         if killed_before == "training_curves.png":
             patch.setattr("marl.training.curves.draw_training_curves", dies)
         with pytest.raises(Killed):
-            train([*SMALL, "--out", "run", "--checkpoints", "models"])
+            train([*often, "--out", "run", "--checkpoints", "models"])
     assert (run / "checkpoint_last.pt").exists()
     assert not (tmp_path / "models" / "final_model.pt").exists()
     again = ["--resume", "run", "--no-tensorboard", "--checkpoints", "models"]
@@ -173,6 +175,8 @@ def test_a_run_that_was_killed_after_its_last_episode_is_brought_to_its_end(
         ]
         for key, value in both[0].items():
             assert torch.equal(value, both[1][key]), f"{name} {key}"
+    for name in ("checkpoint_last.pt", "checkpoint_previous.pt"):
+        assert content(run / name) == content(tmp_path / "whole" / name), name
     assert json.loads((tmp_path / "models" / "training_stats.json").read_text())["finished"]
     assert (tmp_path / "models" / "training_curves.png").exists()
     assert train(again) == 2  # now there is nothing left to do
