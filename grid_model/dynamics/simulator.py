@@ -67,6 +67,7 @@ from grid_model.dynamics.injections import InjectionProfile, Injections
 from grid_model.dynamics.interruption import Interruptions
 from grid_model.dynamics.island_groups import MOST_ISLANDS
 from grid_model.dynamics.load_shedding import SheddingRelays
+from grid_model.dynamics.macro_steps import MacroSteps
 from grid_model.dynamics.over_excitation import OverExcitation
 from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
 from grid_model.dynamics.parameters import SwingConfig
@@ -95,10 +96,6 @@ from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
 __all__ = ["GridSimulator"]
-
-RIDING_RENEWAL_S = (
-    0.04  # most time between two networks at rotors' angles while these swing: there powers bend most
-)
 
 
 class GridSimulator:
@@ -305,6 +302,19 @@ class GridSimulator:
             arrays=self.arrays,
             island_trip_hz=config.island_trip_hz,
         )
+        self._macro_steps = MacroSteps(
+            config=config,
+            n_steps=n_steps,
+            engine=engine,
+            topology=topology,
+            swing_state=self.swing_state,
+            terminal_voltage=self.terminal_voltage,
+            flow=self.flow,
+            relays=self.relays,
+            plant_relays=self.plant_relays,
+            switching=self._switching,
+            recorders=self._recorders,
+        )
 
     @property
     def injections(self) -> Injections:
@@ -425,7 +435,7 @@ class GridSimulator:
             recorder.next_interval()
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
-        restored = self._blocks_to_restore() if self.relays.shed_stages.any() else {}
+        restored = self._switching.blocks_to_restore(self.interval_s) if self.relays.shed_stages.any() else {}
         self.profile.announce(injections)
         if self._loading.holds_back:
             self._loading.advance()
@@ -440,13 +450,13 @@ class GridSimulator:
             swinging[eventful] = False
             n_swinging = int(np.count_nonzero(swinging))
         if not eventful and n_swinging == 0:
-            self._quiet_interval(self._all)
+            self._macro_steps.whole_interval(self._all)
         elif len(eventful) + n_swinging < self.n_env:
             quiet = ~swinging
             quiet[eventful] = False
-            self._quiet_interval(np.flatnonzero(quiet))
+            self._macro_steps.whole_interval(np.flatnonzero(quiet))
         if n_swinging > 0:
-            self._short_macro_steps(np.flatnonzero(swinging), 0, self.n_steps)
+            self._macro_steps.follow(np.flatnonzero(swinging), 0, self.n_steps)
         for env in eventful:
             only, at = np.array([env]), 0
             if env in restored:
@@ -454,11 +464,11 @@ class GridSimulator:
             for event in events.get(env, ()) if events else ():
                 step = min(max(round(event.time_s / self.config.dt_s), at), self.n_steps)
                 if step > at:
-                    self._short_macro_steps(only, at, step)
+                    self._macro_steps.follow(only, at, step)
                     at = step
                 self._switching.switch(env, event, at)
             if at < self.n_steps:
-                self._short_macro_steps(only, at, self.n_steps)
+                self._macro_steps.follow(only, at, self.n_steps)
         return ~self.lost & (self.topology.n_island > 0)
 
     def bus_df_hz(self) -> FloatArray:
@@ -611,21 +621,6 @@ class GridSimulator:
             **self.flow.limiter_arrays(),
         } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
 
-    def _blocks_to_restore(self) -> dict[int, BoolArray]:
-        """What operators close in as an interval begins, by what the last one was, [load, stage] by environment."""
-        state, island, found = self.swing_state, self.topology.group_island, {}
-        for env in np.flatnonzero(self.relays.shed_stages.any(axis=(1, 2))).tolist():
-            lowest_hz, highest_hz = np.full((2, self.case.n_load), np.nan)
-            at = self.engine.island[env, self.case.load.bus]
-            for number in range(self.topology.n_island[env]):
-                here = (island[env] == number) & (self.topology.inertia[:, env] > 0.0)
-                lowest_hz[at == number] = state.df_min_hz[here, env].min()
-                highest_hz[at == number] = state.df_max_hz[here, env].max()
-            block = self.relays.block_to_restore(env, lowest_hz, highest_hz, self.interval_s)
-            if block is not None:
-                found[env] = block
-        return found
-
     def _short_of_rest(self, swinging: BoolArray) -> int:
         """Add to those whose groups swing, [env], who has not come to rest otherwise; how many that are."""
         terminal = self.terminal_voltage
@@ -637,99 +632,3 @@ class GridSimulator:
         if n_after > 0:
             terminal.begin(self.arrays, np.flatnonzero(swinging))
         return n_after - n_before
-
-    def _quiet_interval(self, envs: IntArray) -> None:
-        """A whole interval in one macro step."""
-        self.terminal_voltage.recover(envs, self.interval_s)
-        self._macro_step(envs, 0, self.n_steps, quiet=True)
-
-    def _short_macro_steps(self, envs: IntArray, step_a: int, step_b: int) -> None:
-        """Go from step_a to step_b, with a power flow at least every `renewal_s`."""
-        renewal_s, rides = self.config.renewal_s, self.flow.riding[envs]
-        if rides.any() and renewal_s > RIDING_RENEWAL_S:
-            fast = rides & self._swings(envs)
-            if fast.any() and not fast.all():
-                self._short_macro_steps(envs[fast], step_a, step_b)
-                self._short_macro_steps(envs[~fast], step_a, step_b)
-                return
-            renewal_s = RIDING_RENEWAL_S if fast.all() else renewal_s
-        most = max(1, round(renewal_s / self.config.dt_s))
-        n_macro_step = -(-(step_b - step_a) // most)
-        for k in range(n_macro_step):
-            first = step_a + k * (step_b - step_a) // n_macro_step
-            last = step_a + (k + 1) * (step_b - step_a) // n_macro_step
-            self._macro_step(envs, first, last)
-            for env in envs[self.topology.n_island[envs] > 1].tolist():
-                self._switching.trip_islands(env, last)
-            if self.flow.riding.any() and last < step_b:
-                # Who rides from now on goes on by itself, so that nobody else's steps depend on it.
-                begins = self.flow.riding[envs] & ~rides
-                if begins.any():
-                    self._short_macro_steps(envs[begins], last, step_b)
-                    envs, rides = envs[~begins], rides[~begins]
-                    if len(envs) == 0:
-                        return
-
-    def _swings(self, envs: IntArray) -> BoolArray:
-        """Whose groups swing against each other now, [n]."""
-        df_hz, turning = self.df_hz[:, envs], self.topology.inertia[:, envs] > 0.0
-        lowest = np.where(turning, df_hz, np.inf).min(axis=0)
-        highest = np.where(turning, df_hz, -np.inf).max(axis=0)
-        swings: BoolArray = highest - lowest > self.config.renewal_spread_hz
-        return swings
-
-    # One macro step of an interval
-
-    def _macro_step(self, envs: IntArray, step_a: int, step_b: int, *, quiet: bool = False) -> None:
-        """Integrate some environments from step_a to step_b and solve the power flow there.
-
-        Quiet: voltages move by so little that loads may draw what the last ones let them.
-        """
-        swing, n_steps = self.swing_state, self.n_steps
-        length_s = (step_b - step_a) * self.config.dt_s
-        if swing.integrate(envs, step_a, step_b, pause=bool(self._recorders)):
-            self.flow.solve(envs, length_s, quiet=quiet, theta_rad=swing.theta_rad(len(envs)))
-            return
-        lowest_hz = swing.macro_step(len(envs)).record.df_min_hz
-        operations = self.relays.operations(
-            envs, swing.trace_hz[step_a : step_b + 1], lowest_hz, self.topology.relay_weight
-        )
-        trips = self.plant_relays.operations(
-            envs,
-            swing.trace_hz[step_a : step_b + 1],
-            swing.macro_step(len(envs)).record.df_max_hz,
-            self.topology.bus_frequency,
-            self.engine.machine_in_service,
-        )
-        first = {env: operation.step for env, operation in operations.items() if operation.step >= 0}
-        for env, trip in trips.items():
-            if trip.step >= 0:
-                first[env] = min(trip.step, first.get(env, trip.step))
-        early = [env for env, step in first.items() if step < step_b - step_a]
-        if early:
-            # Relays operate before the macro step ends: it is cut there, for those whose relays they are.
-            rest = np.setdiff1d(envs, early)
-            if len(rest):
-                self._macro_step(rest, step_a, step_b)
-            for env in early:
-                cut = step_a + first[env]
-                self._macro_step(np.array([env]), step_a, cut)
-                self._macro_step(np.array([env]), cut, step_b)
-            return
-        watched = {
-            env: recorder.begin(self.machine_mvar, step_a / n_steps)
-            for env, recorder in self._recorders.items()
-            if env in envs
-        }
-        swing.adopt(envs, step_b)
-        self.flow.solve(envs, length_s, quiet=quiet, theta_rad=swing.theta_rad(len(envs)))
-        for env, begun in watched.items():
-            self._recorders[env].end(begun, step_a, step_b)
-        for env, operation in operations.items():
-            self.relays.count(env, operation)
-            if operation.step >= 0:
-                self._switching.shed(env, operation.stages, step_b)
-        for env, trip in trips.items():
-            self.plant_relays.count(env, trip)
-            for machine in np.flatnonzero(trip.machines).tolist():
-                self._switching.switch(env, Event(time_s=0.0, kind="machine_out", index=machine), step_b)

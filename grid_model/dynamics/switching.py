@@ -74,6 +74,21 @@ class Switching:
             wanted[env, event.index] = event.kind.endswith("_in")
             self.follow_breakers(env, step, self.topology.committed_share[env])
 
+    def blocks_to_restore(self, interval_s: float) -> dict[int, BoolArray]:
+        """What operators close in as an interval begins, by what the last one was, [load, stage] by environment."""
+        state, island, found = self.swing_state, self.topology.group_island, {}
+        for env in np.flatnonzero(self.relays.shed_stages.any(axis=(1, 2))).tolist():
+            lowest_hz, highest_hz = np.full((2, self.case.n_load), np.nan)
+            at = self.engine.island[env, self.case.load.bus]
+            for number in range(self.topology.n_island[env]):
+                here = (island[env] == number) & (self.topology.inertia[:, env] > 0.0)
+                lowest_hz[at == number] = state.df_min_hz[here, env].min()
+                highest_hz[at == number] = state.df_max_hz[here, env].max()
+            block = self.relays.block_to_restore(env, lowest_hz, highest_hz, interval_s)
+            if block is not None:
+                found[env] = block
+        return found
+
     def trip_islands(self, env: int, step: int) -> None:
         """Islands that have left the frequency their machines stand go dark, but for the largest one.
 
