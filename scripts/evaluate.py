@@ -126,7 +126,9 @@ def one_policy(options: Options) -> None:
     content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
     command_line.write_json(options.json, content)
     if options.visualize or options.render:
-        title = f"suite {options.scenario}, held-out episode {options.seed}, {options.model_path.name}"
+        title = (
+            f"suite {Path(options.scenario).name}, held-out episode {options.seed}, {options.model_path.name}"
+        )
         drawn = report.show(
             live=options.render, pictures=options.out if options.visualize else None, title=title
         )
@@ -159,7 +161,7 @@ def episode_page(options: Options, path: Path) -> None:
         seed,
         case=case,
         level=options.level,
-        title=f"Suite {options.scenario}, held-out episode {options.seed}",
+        title=f"Suite {Path(options.scenario).name}, held-out episode {options.seed}",
         subtitle=f"level {options.level}, seed {seed}",
         progress=command_line.progress_bar,
     )
@@ -197,7 +199,7 @@ def episode_video(options: Options, path: Path) -> None:
         seed,
         case=case,
         level=options.level,
-        title=f"{contenders[0].title}: suite {options.scenario}, held-out episode {options.seed}",
+        title=f"{contenders[0].title}: suite {Path(options.scenario).name}, held-out episode {options.seed}",
         n_frame=options.frames,
         per_second=options.fps,
         progress=command_line.progress_bar,

@@ -18,7 +18,8 @@ when topology changes: T_ab = sum_l k_l psi_la psi_lb. By Dirichlet's principle 
 second order in the change of the springs.
 
 Losses change as rotors turn, and after an outage by as much as half of themselves within a swing. To first order
-that is one more matrix, `loss_matrix`, beside T; with it the synchronising powers no longer sum to zero.
+that is one more matrix beside T, L of `grid_model.kernels.synchronising`; with it the synchronising powers no longer
+sum to zero.
 
 Tie damping stands for what damper windings and stabilisers take out of swings; the published system with its
 stabilisers damps most inter-area modes by 3 to 10 %. A mode of omega rad/s is damped by K omega / 2: K = 0.03 s

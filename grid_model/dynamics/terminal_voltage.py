@@ -152,11 +152,13 @@ class TerminalVoltage:
         """Held voltages of these environments go on towards the scheduled ones for this time."""
         if not self._returning.any():
             return
-        kept = np.exp(-length_s / self._recovery_s)
-        for env in envs[self._returning[envs]].tolist():
-            away_pu = kept * (self.held_pu[env] - self._scheduled_pu)
-            self._returning[env] = bool(np.any(np.abs(away_pu) > SCHEDULED_PU))
-            self._hold(env, self._scheduled_pu + (away_pu if self._returning[env] else 0.0))
+        envs = envs[self._returning[envs]]
+        away_pu = np.exp(-length_s / self._recovery_s) * (self.held_pu[envs] - self._scheduled_pu)
+        away = np.any(np.abs(away_pu) > SCHEDULED_PU, axis=1)
+        self._returning[envs] = away
+        self.held_pu[envs] = self._scheduled_pu + np.where(away[:, None], away_pu, 0.0)
+        self.state.regulating[envs] = False
+        self._engine.hold_at(envs, self.held_pu[envs])
 
     def arrays(self) -> dict[str, FloatArray | BoolArray | IntArray]:
         """All state, by name."""

@@ -6,21 +6,24 @@ S of what their internal voltages drive through the reduced network (`grid_model
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
-from grid_model.kernels.structs import GridArrays, Network, Placement, ReducedNetwork
+from grid_model.kernels.lanes import N_LANE, load, store
+from grid_model.kernels.structs import GridArrays, Placement, ReducedNetwork
 from grid_model.kernels.voltage_laws import adopt_voltages, note_worst
 from grid_model.network.admittance import ComplexArray
 
 __all__ = [
     "adopt_power_flow",
     "internal_voltages",
-    "loss_matrix",
     "power_coefficients",
     "spring_stiffness",
     "synchronising_matrix",
+    "synchronising_rows",
 ]
 
 
@@ -86,29 +89,87 @@ def _renew(grid: GridArrays, envs: IntArray, reduced: ReducedNetwork | None) -> 
         _renew_coefficients(grid, envs, reduced)
 
 
+class _Stretch(NamedTuple):
+    """Rows of a block of eight environments from which T and L are made, each counted from its first."""
+
+    stiffness: int  # of circuits and machines, [spring]
+    slope: int  # half of d loss / d angle of each circuit, [branch]
+    angle_sensitivity: int  # psi, [spring, group]
+    impact_share: int  # Phi, [bus, group]
+    tie: int  # T, [group, group]
+    loss: int  # L, [group, group]
+    n: int  # all rows
+
+
+@compiled
+def _stretch(n_spring: int, n_branch: int, n_bus: int, n_group: int) -> _Stretch:
+    slope, angle_sensitivity = n_spring, n_spring + n_branch
+    impact_share = angle_sensitivity + n_spring * n_group
+    tie = impact_share + n_bus * n_group
+    loss = tie + n_group * n_group
+    return _Stretch(0, slope, angle_sensitivity, impact_share, tie, loss, loss + n_group * n_group)
+
+
+@compiled
+def _bring_losses(grid: GridArrays, envs: IntArray, first: int, block: FloatArray, rows: _Stretch) -> None:
+    """Fill the rows that L is made of for up to eight environments from the first on.
+
+    A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi. Lanes without an
+    environment repeat the last one.
+    """
+    network, placement, v_pu = grid.network, grid.placement, grid.power_flow.v_pu
+    from_bus, to_bus = placement.from_bus, placement.to_bus
+    n_spring, n_group = network.angle_sensitivity.shape[1:]
+    n_bus, last = network.impact_share.shape[1], envs.size - 1
+    for k in range(from_bus.size):
+        f, t = from_bus[k], to_bus[k]
+        for lane in range(N_LANE):
+            e = envs[min(first + lane, last)]
+            sine = v_pu[e, f].imag * v_pu[e, t].real - v_pu[e, f].real * v_pu[e, t].imag
+            block[rows.slope + k, lane] = grid.base_mva * network.conductance_pu[e, k] * sine
+    for k in range(n_spring):
+        for g in range(n_group):
+            row = rows.angle_sensitivity + k * n_group + g
+            for lane in range(N_LANE):
+                block[row, lane] = network.angle_sensitivity[envs[min(first + lane, last)], k, g]
+    for bus in range(n_bus):
+        for g in range(n_group):
+            row = rows.impact_share + bus * n_group + g
+            for lane in range(N_LANE):
+                block[row, lane] = network.impact_share[envs[min(first + lane, last)], bus, g]
+
+
 @compiled
 def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
-    """T + L at the operating points of some environments."""
+    """T + L at the operating points of some environments, eight of them side by side."""
     n_spring, n_group = grid.network.angle_sensitivity.shape[1:]
-    stiffness, matrix = np.empty(n_spring), np.empty((n_group, n_group))
-    synchronising_mw_per_rad = grid.synchronising_mw_per_rad
-    for row in range(envs.size):
-        e = envs[row]
-        spring_stiffness(
-            grid.power_flow.v_pu[e],
-            grid.machine_state.q_mvar[e],
-            grid.status.machine[e],
-            grid.network.spring_pu[e],
-            grid.machines.susceptance_pu,
-            grid.placement,
-            grid.base_mva,
-            stiffness,
-        )
-        synchronising_matrix(stiffness, grid.network.angle_sensitivity[e], matrix)
-        loss_matrix(grid.power_flow.v_pu[e], grid.network, grid.placement, e, grid.base_mva, matrix)
+    n_bus = grid.network.impact_share.shape[1]
+    rows = _stretch(n_spring, grid.placement.from_bus.size, n_bus, n_group)
+    block, stiffness = np.empty((rows.n, N_LANE)), np.empty(n_spring)
+    for first in range(0, envs.size, N_LANE):
+        for lane in range(N_LANE):
+            e = envs[min(first + lane, envs.size - 1)]
+            spring_stiffness(
+                grid.power_flow.v_pu[e],
+                grid.machine_state.q_mvar[e],
+                grid.status.machine[e],
+                grid.network.spring_pu[e],
+                grid.machines.susceptance_pu,
+                grid.placement,
+                grid.base_mva,
+                stiffness,
+            )
+            for k in range(n_spring):
+                block[rows.stiffness + k, lane] = stiffness[k]
+        _bring_losses(grid, envs, first, block, rows)
+        synchronising_rows(n_spring, n_group, block, rows.stiffness, rows.angle_sensitivity, rows.tie)
+        _loss_rows(grid.placement, n_group, block, rows)
         for a in range(n_group):
             for b in range(n_group):
-                synchronising_mw_per_rad[a, b, e] = matrix[a, b]
+                at = a * n_group + b
+                for lane in range(min(N_LANE, envs.size - first)):
+                    both = block[rows.tie + at, lane] + block[rows.loss + at, lane]
+                    grid.synchronising_mw_per_rad[a, b, envs[first + lane]] = both
 
 
 @compiled
@@ -121,9 +182,14 @@ def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwor
         grid.placement.machine_bus.size,
     )
     conductance_mw, susceptance_mw = np.empty((n, n, 1)), np.empty((n, n, 1))
-    losses = np.empty((n, n))
+    n_spring, n_bus = grid.network.angle_sensitivity.shape[1], grid.network.impact_share.shape[1]
+    rows = _stretch(n_spring, grid.placement.from_bus.size, n_bus, n)
+    block = np.empty((rows.n, N_LANE))
     for row in range(envs.size):
-        e = envs[row]
+        e, lane = envs[row], row % N_LANE
+        if lane == 0:
+            _bring_losses(grid, envs, row, block, rows)
+            _loss_rows(grid.placement, n, block, rows)
         if not grid.power_flow.converged[e]:
             continue
         e_pu = internal_voltages(
@@ -136,13 +202,12 @@ def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwor
             grid.base_mva,
         )
         power_coefficients(e_pu, grid.y_reduced_pu[e : e + 1], grid.base_mva, conductance_mw, susceptance_mw)
-        losses[:] = 0.0
-        loss_matrix(v_pu[e], grid.network, grid.placement, e, grid.base_mva, losses)
         # Rows sum to zero, so L theta = - sum_j L_ij (theta_i - theta_j): to first order the sines take it up.
         for i in range(n):
             for j in range(n):
                 reduced.conductance_mw[i, j, e] = conductance_mw[i, j, 0]
-                reduced.susceptance_mw[i, j, e] = susceptance_mw[i, j, 0] - losses[i, j]
+                loss = block[rows.loss + i * n + j, lane]
+                reduced.susceptance_mw[i, j, e] = susceptance_mw[i, j, 0] - loss
 
 
 @compiled
@@ -201,57 +266,56 @@ def synchronising_matrix(
         matrix_mw_per_rad: filled with T [MW/rad], [group, group].
     """
     n_spring, n_group = angle_sensitivity.shape
-    total = matrix_mw_per_rad
-    total[:] = 0.0
+    tie = n_spring + n_spring * n_group
+    block = np.zeros((tie + n_group * n_group, N_LANE))
     for k in range(n_spring):
-        for a in range(n_group):
-            pull = stiffness_mw_per_rad[k] * angle_sensitivity[k, a]
-            for b in range(a + 1):
-                total[a, b] += pull * angle_sensitivity[k, b]
+        block[k, 0] = stiffness_mw_per_rad[k]
+        for g in range(n_group):
+            block[n_spring + k * n_group + g, 0] = angle_sensitivity[k, g]
+    synchronising_rows(n_spring, n_group, block, 0, n_spring, tie)
     for a in range(n_group):
-        for b in range(a):
-            total[b, a] = total[a, b]
+        for b in range(n_group):
+            matrix_mw_per_rad[a, b] = block[tie + a * n_group + b, 0]
 
 
 @compiled
-def loss_matrix(
-    v_pu: ComplexArray,
-    network: Network,
-    placement: Placement,
-    env: int,
-    base_mva: float,
-    matrix_mw_per_rad: FloatArray,
+def synchronising_rows(
+    n_spring: int, n_group: int, block: FloatArray, stiffness: int, angle_sensitivity: int, tie: int
 ) -> None:
+    """The same of eight environments side by side: rows of a block, each counted from its first."""
+    for a in range(n_group):
+        for b in range(a + 1):
+            store(block, tie + a * n_group + b, 0.0)
+    for k in range(n_spring):
+        of = angle_sensitivity + k * n_group
+        for a in range(n_group):
+            pull = load(block, stiffness + k) * load(block, of + a)
+            for b in range(a + 1):
+                at = tie + a * n_group + b
+                store(block, at, load(block, at) + pull * load(block, of + b))
+    for a in range(n_group):
+        for b in range(a):
+            store(block, tie + b * n_group + a, load(block, tie + a * n_group + b))
+
+
+@compiled
+def _loss_rows(placement: Placement, n_group: int, block: FloatArray, rows: _Stretch) -> None:
     """L: growth of what each group delivers into losses per radian of each group [MW/rad].
 
-    A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi; phi grows by the
-    angle sensitivity psi_lb per radian of group b, and the groups deliver a loss by the mean of their impact shares
-    Phi at its two ends. Rows sum to 0.
-
-    Args:
-        v_pu: bus voltages of the environment, [bus].
-        network: impact shares, angle sensitivities and conductances of all environments.
-        placement: at which buses the circuits stand.
-        env: the environment.
-        base_mva: base of the conductances [MVA].
-        matrix_mw_per_rad: L is added here [MW/rad], [group, group].
+    The angle phi of a circuit grows by the angle sensitivity psi_lb per radian of group b, and the groups deliver a
+    loss by the mean of their impact shares Phi at its two ends. Rows of L sum to 0.
     """
-    impact_share, angle_sensitivity = network.impact_share[env], network.angle_sensitivity[env]
-    conductance_pu, from_bus, to_bus = network.conductance_pu[env], placement.from_bus, placement.to_bus
-    n_group = impact_share.shape[1]
-    total = np.zeros((n_group, n_group))
-    for k in range(from_bus.size):
-        f, t = from_bus[k], to_bus[k]
-        sine = v_pu[f].imag * v_pu[t].real - v_pu[f].real * v_pu[t].imag
-        slope = base_mva * conductance_pu[k] * sine  # half of 2 g V_f V_t sin phi, for the mean of both ends
-        if slope != 0.0:
-            for a in range(n_group):
-                delivered = slope * (impact_share[f, a] + impact_share[t, a])
-                for b in range(n_group):
-                    total[a, b] += delivered * angle_sensitivity[k, b]
-    for a in range(n_group):
-        for b in range(n_group):
-            matrix_mw_per_rad[a, b] += total[a, b]
+    for at in range(n_group * n_group):
+        store(block, rows.loss + at, 0.0)
+    for k in range(placement.from_bus.size):
+        begin = rows.impact_share + placement.from_bus[k] * n_group
+        end = rows.impact_share + placement.to_bus[k] * n_group
+        of = rows.angle_sensitivity + k * n_group
+        for a in range(n_group):
+            delivered = load(block, rows.slope + k) * (load(block, begin + a) + load(block, end + a))
+            for b in range(n_group):
+                at = rows.loss + a * n_group + b
+                store(block, at, load(block, at) + delivered * load(block, of + b))
 
 
 @compiled

@@ -17,7 +17,7 @@ from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.batch_rows import N_BUS_ROW, PQ, Answer, Grids, Question, Switched, Work, room
 from grid_model.power_flow.elimination import plan_elimination
 from grid_model.power_flow.newton_kernel import solve_batch
-from grid_model.power_flow.switching import switch_lane, switch_shunts
+from grid_model.power_flow.switching import switch_lane, switch_shunts, switch_voltages
 
 NO_LAW = np.zeros((0, 0, 0))
 EARLY_ITERATION = 6  # a warm start needs 2 or 3, an outage up to 5; who needs more is rare
@@ -145,6 +145,17 @@ class BatchSolver:
             self.branch_in_service,
             self._net,
         )
+
+    def set_voltages(self, envs: IntArray, bus: IntArray, on: BoolArray, vm_set_pu: FloatArray) -> None:
+        """Change the voltages that machines hold in environments that have been switched, all else as it is.
+
+        Args:
+            envs: environments, [n].
+            bus: of each machine, [machine].
+            on: which machines are in service, [n, machine].
+            vm_set_pu: voltage that each holds, [n, machine].
+        """
+        switch_voltages(self.plan, envs, bus, on, vm_set_pu, self._net)
 
     def regulate(self, rows: IntArray, bus: IntArray, given: BoolArray) -> None:
         """Let machines' buses hold their voltages or have their reactive powers given; `switch` lets all hold again.

@@ -283,6 +283,14 @@ class NewtonEngine:
         self._holding[env] = holds
         self._switch(env)
 
+    def hold_at(self, envs: IntArray, vm_pu: FloatArray) -> None:
+        """Let the machines of these environments hold other voltages [pu], [n, machine], or hold them again."""
+        self._held_pu[envs] = vm_pu
+        for env in envs[~self._holding[envs]].tolist():
+            self._holding[env] = True
+            self._switch(env)
+        self._solver.set_voltages(envs, self.case.machine.bus, self.machine_in_service[envs], vm_pu)
+
     def reset_voltages(self, env: int | IntArray) -> None:
         """Start the next solve of one environment or several at the reference voltages."""
         self.v_pu[env] = np.where(self.bus_live[env], self._reference_v_pu, 0.0)

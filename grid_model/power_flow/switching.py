@@ -68,6 +68,27 @@ def switch_lane(
 
 
 @compiled
+def switch_voltages(
+    plan: Elimination, envs: IntArray, bus: IntArray, on: BoolArray, vm_set_pu: FloatArray, net: FloatArray
+) -> None:
+    """Other voltages for machines that hold one already; the rows become what `switch_lane` would fill in.
+
+    Args:
+        plan: of the elimination.
+        envs: environments, [n].
+        bus: of each machine, [machine].
+        on: which machines are in service, [n, machine].
+        vm_set_pu: voltage that each holds, [n, machine].
+        net: rows of the batch, [block, row, 8].
+    """
+    for i in range(envs.size):
+        rows, lane = net[envs[i] // N_LANE], envs[i] % N_LANE
+        for k in range(bus.size):
+            if on[i, k]:
+                rows[N_BUS_ROW * plan.place[bus[k]] + VSET, lane] = vm_set_pu[i, k]
+
+
+@compiled
 def switch_shunts(
     plan: Elimination,
     envs: IntArray,

@@ -138,3 +138,11 @@ def test_what_was_assumed_of_a_grid_of_ones_own_is_told(tmp_path, capsys):
     assert [line.removeprefix("grid: ") for line in said if line.startswith("grid: ")] == list(
         open_task_grid("case9").notes
     )
+
+
+def test_a_page_names_a_scenarios_file_without_the_folders_of_who_made_it(tmp_path, model, scenario, capsys):
+    page = tmp_path / "page.html"
+    assert evaluate.main(["--model_path", str(model), "--scenario", str(scenario), "--page", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "short.toml" in text
+    assert str(tmp_path) not in text

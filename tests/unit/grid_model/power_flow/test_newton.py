@@ -395,3 +395,23 @@ def test_a_solution_is_started_from_as_it_is_and_stays(engine):
     np.testing.assert_array_equal(engine.s_from_mva, flows)
     assert engine.solve(injection).all()
     assert engine.iterations.max() == 0
+
+
+def test_other_voltages_to_hold_give_the_bits_of_switching_anew():
+    """Two environments of which one has a machine out, and one whose machines held none before."""
+    ways = [NewtonEngine(CASE, 3, check=False) for _ in range(2)]
+    vm_pu = CASE.machine.vm_set_pu + np.random.default_rng(0).uniform(-0.01, 0.01, (3, CASE.n_machine))
+    machine_on = np.ones(CASE.n_machine, np.bool_)
+    machine_on[1] = False
+    for engine in ways:
+        engine.set_topology(1, np.ones(CASE.n_branch, np.bool_), machine_on)
+        engine.hold_voltages(2, False, CASE.machine.vm_set_pu)
+    ways[0].hold_at(np.arange(3), vm_pu)
+    for env in range(3):
+        ways[1].hold_voltages(env, True, vm_pu[env])
+    for engine in ways:
+        assert engine.solve(np.repeat(engine.reference_injection()[None], 3, axis=0)).all()
+    np.testing.assert_array_equal(ways[0].v_pu, ways[1].v_pu)
+    np.testing.assert_allclose(
+        np.abs(ways[0].v_pu[0, CASE.machine.bus]), vm_pu[0], rtol=0.0, atol=1e-14
+    )  # rounding
