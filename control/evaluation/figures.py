@@ -443,6 +443,23 @@ def _ratios(figures: Result) -> list[str]:
     ]
 
 
+def kills(result: Result) -> list[str]:
+    """What was killed how often, by kind of work."""
+    return table(
+        ["work", "kills", "of these of new processes", "runs that came to their end", "whole run [CPU s]"],
+        [
+            [
+                kind.replace("_", " "),
+                f"{found['kills']:,}",
+                f"{found['kills_of_new_processes']:,}",
+                f"{found['runs']:,}",
+                f"{found['whole_run_cpu_s']:.0f}" if "whole_run_cpu_s" in found else "",
+            ]
+            for kind, found in result.items()
+        ],
+    )
+
+
 def soak(result: Result) -> list[str]:
     """What was met in all suites, by model, grid and actor."""
     rows: dict[tuple[str, ...], list[Result]] = {}
