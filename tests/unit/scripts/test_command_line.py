@@ -255,7 +255,9 @@ def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, capsys):
     ):
         (tmp_path / "file").write_text("x")
         assert train_mappo.main([*options, "--checkpoints", str(tmp_path / "models")]) in (1, 2)
-        (line,) = capsys.readouterr().err.splitlines()
+        said = capsys.readouterr().err.splitlines()
+        # Whoever is the first to need kernels compiles them, and says so.
+        (line,) = [line for line in said if not line.startswith(("compiling ", "compiled "))]
         assert told in line
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
