@@ -23,7 +23,7 @@ from grid_model.kernels.structs import Lanes
     UP,
     MINUS_DOWN,
     MOST,  # that valves move in a step
-    BAND,  # half of the governors' dead band
+    BAND,  # from nominal frequency to the edge of the governors' dead band
     DAMPING,
     INERTIA,
     LINE,  # straight part of what drives the group, at the beginning

@@ -23,7 +23,6 @@ __all__ = [
     "power_coefficients",
     "spring_stiffness",
     "synchronising_matrix",
-    "synchronising_rows",
 ]
 
 
@@ -162,7 +161,7 @@ def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
             for k in range(n_spring):
                 block[rows.stiffness + k, lane] = stiffness[k]
         _bring_losses(grid, envs, first, block, rows)
-        synchronising_rows(n_spring, n_group, block, rows.stiffness, rows.angle_sensitivity, rows.tie)
+        _synchronising_rows(n_spring, n_group, block, rows.stiffness, rows.angle_sensitivity, rows.tie)
         _loss_rows(grid.placement, n_group, block, rows)
         for a in range(n_group):
             for b in range(n_group):
@@ -272,14 +271,14 @@ def synchronising_matrix(
         block[k, 0] = stiffness_mw_per_rad[k]
         for g in range(n_group):
             block[n_spring + k * n_group + g, 0] = angle_sensitivity[k, g]
-    synchronising_rows(n_spring, n_group, block, 0, n_spring, tie)
+    _synchronising_rows(n_spring, n_group, block, 0, n_spring, tie)
     for a in range(n_group):
         for b in range(n_group):
             matrix_mw_per_rad[a, b] = block[tie + a * n_group + b, 0]
 
 
 @compiled
-def synchronising_rows(
+def _synchronising_rows(
     n_spring: int, n_group: int, block: FloatArray, stiffness: int, angle_sensitivity: int, tie: int
 ) -> None:
     """The same of eight environments side by side: rows of a block, each counted from its first."""

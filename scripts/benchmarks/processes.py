@@ -1,7 +1,7 @@
 """What a second process is worth: for environments by themselves, and how fast a whole training is in one.
 
 Two processes each play 64 environments of their own on random actions, as samplers do between two updates, and say
-how long it took: first the one alone, then both at once. Measured in turns, medians of the rounds. On a machine whose
+how fast they went: first the one alone, then both at once. Measured in turns, medians of the rounds. On a machine whose
 cores are busy the ratios say nothing.
 """
 
