@@ -3,13 +3,20 @@
 The same step as torch's, from the same samples: loss, gradient, clipping and Adam of each network by itself. torch
 remains the reference; sums are rounded in another order, so results agree to single precision and not to the bit.
 Weights are torch's parameters and moments stand in torch's optimisers, so either may go on where the other stopped.
+
+Networks know nothing of each other's samples, so several threads may work on them at a time, each on one network as a
+whole: how many they are changes no sum, and so no bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +31,23 @@ from marl.networks.critic import Critic
 from marl.networks.plain import FlatParameters, PlainNetwork, flat_array
 from marl.protocol import Float32Array, FloatArray, IntArray
 from marl.storage.rollout import Batch
+
+
+def n_thread_of(asked: int, n_network: int) -> int:
+    """Threads that an update takes.
+
+    Args:
+        asked: by the configuration; 0 leaves it to the machine: as many as there are processors, but one in a process
+            that is itself one of several, such as a run of a study.
+        n_network: that learn; more threads would have nothing to do.
+    """
+    if multiprocessing.parent_process() is not None:
+        n_free = 1
+    elif hasattr(os, "sched_getaffinity"):  # what this process may use; macOS and Windows do not tell
+        n_free = len(os.sched_getaffinity(0))
+    else:
+        n_free = os.cpu_count() or 1
+    return min(asked or n_free, n_network)
 
 
 class FlatAdam:
@@ -112,6 +136,8 @@ class FusedUpdate:
         critic: Critic,
         optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
         config: PPOConfig,
+        *,
+        n_thread: int = 1,
     ) -> None:
         """Of networks that `serves` names.
 
@@ -120,6 +146,7 @@ class FusedUpdate:
             critic: a central one.
             optimizers: of actors and critic.
             config: of the update.
+            n_thread: that work on networks at a time; 0 as many as `n_thread_of` finds.
         """
         self.config = config
         self.actors = {
@@ -128,6 +155,8 @@ class FusedUpdate:
             if isinstance(actor, Actor)
         }
         self.critic = FusedNetwork(critic.plain["state"], optimizers[1])
+        n_thread = n_thread_of(n_thread, len(self.actors) + 1)
+        self._threads = ThreadPoolExecutor(n_thread, "update") if n_thread > 1 else None
         self._samples: dict[str, Samples] = {}
         self._of_critic: Samples | None = None
 
@@ -183,13 +212,25 @@ class FusedUpdate:
             coefficient=ppo.value_coef,
             huber_delta=ppo.huber_delta if ppo.value_loss == "huber" else math.inf,
         )
-        found = {
-            head: self.actors[head].gradient(samples, positions, policy)
+        work: dict[str, Callable[[], Found]] = {
+            head: partial(self.actors[head].gradient, samples, positions, policy)
             for head, samples in self._samples.items()
         }
-        if self._of_critic is None:
-            return found
-        return found | {"critic_state": self.critic.gradient(self._of_critic, positions, value)}
+        if self._of_critic is not None:
+            work["critic_state"] = partial(self.critic.gradient, self._of_critic, positions, value)
+        if self._threads is None or len(work) == 1:
+            return {name: one() for name, one in work.items()}
+        # The longest first, so that the last to begin are short; a thread that is free takes the next.
+        under_way = {
+            name: self._threads.submit(work[name]) for name in sorted(work, key=self._size, reverse=True)
+        }
+        return {name: under_way[name].result() for name in work}
+
+    def _size(self, name: str) -> int:
+        """Parameters times rows of a sample: what a network's gradient takes, nearly."""
+        if name == "critic_state":
+            return self.critic.plain.flat.size
+        return self.actors[name].plain.flat.size * self._samples[name].n_agent
 
     def measured(self, found: Mapping[str, Found]) -> dict[str, float]:
         """Diagnostics by tag of what `gradients` found."""

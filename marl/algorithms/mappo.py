@@ -136,7 +136,9 @@ class MAPPO:
         self._joint = config.ppo.exploration_density == "joint"
         if not self._joint and FusedUpdate.serves(self.policy.actors, self.critic):
             optimizers = (self.actor_optimizer, self.critic_optimizer)
-            self._fused = FusedUpdate(self.policy.actors, self.critic, optimizers, config.ppo)
+            self._fused = FusedUpdate(
+                self.policy.actors, self.critic, optimizers, config.ppo, n_thread=config.update_threads
+            )
         # The policy to evaluate and keep: an average over recent updates, or the last itself.
         self.average = (
             AveragedPolicy(self.policy, config.ppo.policy_average) if config.ppo.policy_average > 0 else None

@@ -92,6 +92,9 @@ class TrainingConfig:
     checkpoint_every: int = 5
     # Threads torch may use; one is fastest for networks of this size.
     torch_threads: int = 1
+    # Threads of an update by compiled kernels, each on one network at a time, with the same results to the bit; 0 takes
+    # one for each processor, and one alone in a run of a study that has several at a time.
+    update_threads: int = 0
     # Actors and critic.
     network: NetworkConfig = field(default_factory=NetworkConfig)
     # The update.
@@ -108,6 +111,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+        require(self.update_threads >= 0, f"update_threads = {self.update_threads}, expected at least 0")
         require(
             self.reduced_episodes >= 0, f"reduced_episodes = {self.reduced_episodes}, expected at least 0"
         )

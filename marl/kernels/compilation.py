@@ -144,7 +144,8 @@ def compiled(function: Kernel) -> Kernel:
     Args:
         function: its source.
     """
-    dispatcher = _njit(cache=True, pipeline_class=_KernelPipeline, **_OPTIONS)(function)
+    # Python may go on meanwhile: threads of an update work side by side.
+    dispatcher = _njit(cache=True, nogil=True, pipeline_class=_KernelPipeline, **_OPTIONS)(function)
     kept = vars(dispatcher)["_cache"]
     # numba itself looks for a change in the file of this one function alone.
     kept._cache_file = _IndexFile(kept._cache_path, kept._impl.filename_base, _stamp())

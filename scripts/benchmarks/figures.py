@@ -112,6 +112,9 @@ FIGURES: Mapping[str, Figure] = {
     "update_ratio_to_floor": Figure(
         "learner", "learner: times a plain torch loop of the same arithmetic", ".2f"
     ),
+    "update_two_thread_ratio": Figure(
+        "learner", "learner: update on two threads, times faster than on one", ",.2f"
+    ),
     "act_64_ms": time("learner", "learner: acting for 64 environments [ms]", ".2f"),
     "act_ratio_to_floor": Figure("learner", "the same in times of plain torch", ".2f"),
 }

@@ -16,12 +16,13 @@ from marl.storage.rollout import Rollout
 from marl.verification.plain_torch import AGENTS, OBSERVATION, STATE, plain_act, plain_update
 
 
-def _learner(n_env: int, steps: int, minibatch: int, epochs: int) -> MAPPO:
+def _learner(n_env: int, steps: int, minibatch: int, epochs: int, threads: int = 1) -> MAPPO:
     torch.set_num_threads(1)
     base = TrainingConfig()
     config = dataclasses.replace(
         base,
         n_envs=n_env,
+        update_threads=threads,
         ppo=dataclasses.replace(base.ppo, buffer_steps=steps, minibatch_steps=minibatch, epochs=epochs),
     )
     groups = tuple(
@@ -36,10 +37,12 @@ def _learner(n_env: int, steps: int, minibatch: int, epochs: int) -> MAPPO:
     return MAPPO(config, groups, STATE)
 
 
-def our_update(steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env: int = 64) -> float:
-    """Seconds of one update of the learner on random data of the same sizes, on one thread."""
+def our_update(
+    steps: int = 2048, minibatch: int = 256, epochs: int = 10, n_env: int = 64, threads: int = 1
+) -> float:
+    """Seconds of one update of the learner on random data of the same sizes, on as many threads."""
     rehearse(learning=True)  # what is compiled or loaded once is no part of an update
-    learner = _learner(n_env, steps, minibatch, epochs)
+    learner = _learner(n_env, steps, minibatch, epochs, threads)
     n_step = steps // n_env
     generator = torch.Generator().manual_seed(0)
 
@@ -92,6 +95,7 @@ def measure(repeats: int) -> dict[str, list[float]]:
         floor, ours = plain_update(), our_update()
         found.setdefault("update_s", []).append(ours)
         found.setdefault("update_ratio_to_floor", []).append(ours / floor)
+        found.setdefault("update_two_thread_ratio", []).append(ours / our_update(threads=2))
         for _ in range(3):
             plain_ms, ours_ms = plain_act(), our_act()
             found.setdefault("act_64_ms", []).append(ours_ms)

@@ -43,7 +43,7 @@ def test_figures_that_take_long_or_need_no_learner_are_measured_when_they_are_as
     assert everything - benchmark.wanted_of(benchmark.Options(large_grids=True, learner=False)) == {
         "training_s", "time_to_agc_s",
         "training_steps_per_s", "update_s",
-        "update_ratio_to_floor", "act_64_ms", "act_ratio_to_floor",
+        "update_ratio_to_floor", "update_two_thread_ratio", "act_64_ms", "act_ratio_to_floor",
     }  # fmt: skip
 
 

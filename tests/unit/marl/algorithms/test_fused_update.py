@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import math
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from grid_model.compilation import announced
 from marl.algorithms.algorithm import NonFiniteLoss
-from marl.algorithms.fused_update import FusedUpdate
+from marl.algorithms.fused_update import FusedUpdate, n_thread_of
 from marl.algorithms.losses import policy_loss, value_loss
 from marl.algorithms.mappo import MAPPO
 from marl.config.training import NetworkConfig, PPOConfig, TrainingConfig, from_dict
@@ -135,6 +137,47 @@ def test_gradients_of_the_whole_loss_are_autograds(network, ppo, per_agent):
         assert float((ours - exact).norm() / exact.norm()) < 1e-6
         assert measured[name].norm == pytest.approx(float(exact.norm()), rel=1e-6)
         assert measured[name].loss == pytest.approx(loss, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_thread", [2, 3])
+def test_threads_change_no_bit(n_thread):
+    # Two updates, so that moments and weights of the first enter the second.
+    def learned(threads):
+        config = dataclasses.replace(learner_of().config, update_threads=threads)
+        learner = MAPPO(config, GROUPS, N_STATE)
+        told = [learner.learn(rollout_of(learner, seed), 0.0) for seed in (0, 1)]
+        return learner, told
+
+    (one, told_one), (many, told_many) = learned(1), learned(n_thread)
+    assert many._fused._threads is not None
+    assert one._fused._threads is None
+    assert told_one == told_many
+    for network in ("policy", "critic"):
+        for (name, ours), (_, theirs) in zip(
+            getattr(one, network).named_parameters(), getattr(many, network).named_parameters(), strict=True
+        ):
+            assert torch.equal(ours, theirs), name
+
+
+def test_a_loss_that_is_no_number_stops_threads_as_it_stops_one():
+    config = dataclasses.replace(learner_of().config, update_threads=2)
+    learner = MAPPO(config, GROUPS, N_STATE)
+    before = copy.deepcopy(learner.policy.state_dict())
+    rollout = rollout_of(learner)
+    rollout.log_probs[0, 0, 0] = math.nan
+    with pytest.raises(NonFiniteLoss, match="loss/policy_a"):
+        learner.learn(rollout, 0.0)
+    assert all(torch.equal(x, learner.policy.state_dict()[name]) for name, x in before.items())
+
+
+def test_as_many_threads_as_processors_but_one_beside_other_runs(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5})
+    assert n_thread_of(0, 4) == 3
+    assert n_thread_of(0, 2) == 2
+    assert n_thread_of(8, 4) == 4
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    assert n_thread_of(0, 4) == 1
+    assert n_thread_of(2, 4) == 2
 
 
 def test_the_gradient_is_the_slope_of_the_loss():
