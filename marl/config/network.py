@@ -40,6 +40,7 @@ LATER = (
     "reduced_episodes",
     "slow_gamma",
     "log_std_final",
+    "update_threads",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.
