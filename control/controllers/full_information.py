@@ -6,7 +6,7 @@ It plans as MPC does (`receding_horizon.py`), on the same agents' plants within 
 * the disturbance as it is, schedules and renewables less load at 60 Hz and losses, and what it is known to become:
   the machines' schedules and the five-minute data ahead are real, and each kind of noise within five minutes fades
   from its present value with its own time constant, which is its conditional mean;
-* the dynamics that the scenario plays, not the published ones.
+* the dynamics that the scenario plays, not the published ones; those of the episode where each has its own.
 
 Of outages to come it knows nothing: where one is to fall before the next mark of the dispatch, what the machines'
 schedules do beyond that mark, which answers it, is left out.
@@ -18,15 +18,19 @@ its value of energy at the horizon is a quadratic.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from control.controllers.base import CLASSES
-from control.controllers.one_mass import Start, one_mass
+from control.controllers.one_mass import OneMass, Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.fleet_state import BESS, DR, GAS
+from control.scenario.wide import Dynamics
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
+from grid_model.dynamics.parameters import machine_inertia_mws_per_hz
 
 __all__ = ["FullInformation"]
 
@@ -63,6 +67,14 @@ class FullInformation:
                 load, wind_and_sun = np.split(episode.noise_mw, 2, axis=1)
                 real_mw = episode.p_renewable_mw.sum(axis=1) - episode.p_load_mw.sum(axis=1)
                 self._base_mw[env] = real_mw - wind_and_sun.sum(axis=1) + load.sum(axis=1)
+                if episode.dynamics is not None:
+                    self.horizon.plan_on(env, self._played(episode.dynamics))
+
+    def _played(self, drawn: Dynamics) -> OneMass:
+        """The grid as one mass where an episode has dynamics of its own."""
+        governor = replace(self._model.governor, dead_band_hz=drawn.governor_dead_band_hz)
+        inertia = machine_inertia_mws_per_hz(self._loop.case, drawn.inertia_mws)
+        return replace(self._model, inertia_mws_per_hz=float(inertia.sum()), governor=governor)
 
     def act(self, observation: FloatArray) -> FloatArray:
         """Plan for each environment from all that is known, take the first move; [env, resource]."""

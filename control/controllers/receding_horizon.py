@@ -69,21 +69,26 @@ class RecedingHorizon:
 
     def __init__(self, model: OneMass, n_env: int, config: HorizonConfig) -> None:
         self.model, self.config = model, config
-        self.program = [
-            Program(
-                model,
-                np.array(config.stage_s),
-                tolerance=config.tolerance,
-                max_iterations=config.max_iterations,
-                half_full_per_mwh2=config.half_full_per_mwh2,
-            )
-            for _ in range(n_env)
-        ]
+        self.program = [self._program_on(model) for _ in range(n_env)]
         self.ends_s = np.concatenate([[0.0], np.cumsum(config.stage_s)])
         self.unsolved = np.zeros(n_env, dtype=np.int64)
         # The last plan of each environment: commands by class now and at the stages' ends, and intervals since.
         self.plan_mw = np.zeros((n_env, len(self.ends_s), len(CLASSES)))
         self._age = np.zeros(n_env, dtype=np.int64)
+
+    def _program_on(self, model: OneMass) -> Program:
+        config = self.config
+        return Program(
+            model,
+            np.array(config.stage_s),
+            tolerance=config.tolerance,
+            max_iterations=config.max_iterations,
+            half_full_per_mwh2=config.half_full_per_mwh2,
+        )
+
+    def plan_on(self, env: int, model: OneMass) -> None:
+        """From now on an environment is planned for on a mass of its own, with another inertia and dead band."""
+        self.program[env] = self._program_on(model)
 
     def reset(self, envs: IntArray) -> None:
         """Forget the plans of these environments."""

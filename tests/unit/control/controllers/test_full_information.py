@@ -10,7 +10,7 @@ from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import make_baseline
 from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
-from control.scenario.suites import NORMAL
+from control.scenario.suites import NORMAL, TRAINING_WIDE
 from grid_model.dynamics.events import Event
 from marl.environment.batch import make_batch
 
@@ -81,6 +81,18 @@ def test_of_an_outage_to_come_nothing_is_known():
         ByPlant(batch)
     np.testing.assert_array_equal(*seen)
     assert np.ptp(seen[0]) > 5.0
+
+
+def test_every_episode_is_planned_on_its_own_dynamics():
+    """Where a scenario draws them, M = 2 H S / f0 and the dead band are those that the grid plays with."""
+    batch, controller = begun(replace(TRAINING_WIDE, n_intervals=60), [51, 52])
+    drawn = [batch.loop.episode[env].dynamics for env in (0, 1)]
+    planned = [program.model for program in controller.horizon.program]
+    assert drawn[0].inertia_mws != drawn[1].inertia_mws
+    for model, dynamics in zip(planned, drawn, strict=True):
+        assert model.inertia_mws_per_hz == pytest.approx(2.0 * dynamics.inertia_mws / 60.0, rel=1e-12)
+        assert model.governor.dead_band_hz == dynamics.governor_dead_band_hz
+        assert model.governor.gain_mw_per_hz == planned[0].governor.gain_mw_per_hz
 
 
 def test_more_knowledge_costs_less():
