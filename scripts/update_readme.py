@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import command_line
 from benchmarks.figures import MEDIANS, rows
-from control.evaluation import figures
+from control.evaluation import figures, grid_figures, learning_figures, trust_figures
 from control.evaluation.figures import Block
 
 PROGRAM = "update_readme.py"
@@ -48,11 +49,23 @@ def blocks(commands: Path) -> dict[str, Block]:
     """How each block comes about, {name: block}; the words of `benchmark` are those of the benchmark itself."""
     named = tomllib.loads(commands.read_text(encoding="utf-8"))
     return {
-        name: Block(
-            entry["command"], benchmark if name == "benchmark" else getattr(figures, entry.get("table", name))
-        )
-        for name, entry in named.items()
+        name: Block(entry["command"], renderer(entry.get("table", name))) for name, entry in named.items()
     }
+
+
+def renderer(table: str) -> Callable[[Any], list[str]]:
+    """The function that makes a table of this name.
+
+    Raises:
+        figures.FiguresError: there is none.
+    """
+    if table == "benchmark":
+        return benchmark
+    for module in (grid_figures, learning_figures, trust_figures):
+        if hasattr(module, table):
+            found: Callable[[Any], list[str]] = getattr(module, table)
+            return found
+    raise figures.FiguresError(f"results/commands.toml: nothing makes a table {table!r}")
 
 
 BLOCKS = blocks(command_line.ROOT / "results" / "commands.toml")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from control.evaluation import figures
+from control.evaluation import trust_figures
 from control.evaluation.soak import RestlessAgents, soak_row, total
 from control.scenario.suites import N1
 from marl.environment.batch import make_batch
@@ -46,7 +46,7 @@ def test_a_short_soak_finds_nothing(tmp_path):
     assert [row["episodes_ended"] for row in found["rows"]] == 4 * [8.0] + 4 * [64.0]
     assert (found["total"]["full"]["steps"], found["total"]["reduced"]["steps"]) == (640.0, 5120.0)
     # As the table of the results has it: a row for each model and actor.
-    lines = figures.soak(found)
+    lines = trust_figures.soak(found)
     assert [line.split("|")[1].strip() for line in lines[2:6]] == [
         f"{model}, rogers, {actor}" for model in ("full", "reduced") for actor in actors
     ]

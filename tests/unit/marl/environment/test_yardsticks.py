@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from control.evaluation import figures
+from control.evaluation import learning_figures
 from marl.environment.yardsticks import measured, yardsticks_named
 
 FULL = np.array([-1.0, -2.0, -3.0])
@@ -42,7 +42,7 @@ def test_costs_over_full_information_and_differences_are_of_pairs_of_episodes():
 
 
 def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
-    lines = figures.family(the_table())
+    lines = learning_figures.family(the_table())
     names = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:5]]
     assert [name.split(" (")[0] for name in names] == ["full information", "gru", "linear policy"]
     assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) | - |" in lines

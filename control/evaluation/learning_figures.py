@@ -1,0 +1,232 @@
+"""Tables in Markdown of controllers and learners: what they return, what it costs, how long training takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from control.evaluation.figures import Result, table
+
+
+def comparison(result: Result) -> list[str]:
+    """The trained policy beside random agents and agents that do nothing, on the same episodes."""
+    names = {"trained": "trained policy", "do_nothing": "do nothing", "random": "random agents"}
+    rows = []
+    for key, name in names.items():
+        figures = result[key]
+        low, high = figures["return_ci95"]
+        rows.append(
+            [
+                name,
+                f"{figures['return_mean']:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{figures['rms_mhz']:.1f}",
+                f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                f"{figures['violations_per_episode']:.2f}",
+            ]
+        )
+    return table(
+        [
+            "agents",
+            "return",
+            "95 % interval",
+            "rms deviation [mHz]",
+            "time within 200 mHz",
+            "violations an episode",
+        ],
+        rows,
+    )
+
+
+def training(result: Result) -> list[str]:
+    """How long the default training took and where it ended."""
+    return table(
+        ["training", ""],
+        [
+            ["episodes", f"{result['episodes']:,.0f}"],
+            ["environment steps", f"{result['steps']:,}"],
+            ["duration [min]", f"{result['elapsed_s'] / 60.0:.1f}"],
+            ["steps a second, everything included", f"{result['steps_per_s']['overall']:,.0f}"],
+            ["best held-out return", f"{result['best_return']:,.0f}"],
+            ["last held-out return", f"{result['last_return']:,.0f}"],
+        ],
+    )
+
+
+def recipes(result: Any) -> list[str]:
+    """Recipes of training on the same validation episodes; one row each, best first."""
+    elsewhere = list(result[0]["elsewhere"])
+    # One episode of forty can hold half of a mean.
+    typical = [key for key in ("cost_median", "cost_geometric_mean") if key in result[0]]
+    rows = [
+        [
+            f"{row['variant'].replace('_', ' ')} ({row['source']})",
+            str(row["seeds"]),
+            f"{row['return_final']:,.0f}",
+            f"{row['return_final_low']:,.0f} to {row['return_final_high']:,.0f}",
+            f"{row['return_best']:,.0f}",
+            *(f"{row[key]:,.0f}" if row.get(key) else "-" for key in typical),
+            *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
+            f"{row['last_behind_best_percent_max']:.1f} %",
+        ]
+        for row in sorted(result, key=lambda row: -row["return_final"])
+    ]
+    spread = "95 % interval" if min(row["seeds"] for row in result) > 2 else "worst to best seed"
+    head = [
+        f"recipe, {result[0]['episodes']:,} episodes",
+        "seeds",
+        f"`{result[0]['scenario']}`",
+        spread,
+        "best model",
+        *(key.replace("_", " ") for key in typical),
+        *(f"`{scenario}`" for scenario in elsewhere),
+        "last behind best, worst",
+    ]
+    return table(head, rows)
+
+
+def family(result: Any) -> list[str]:
+    """Learners beside each other and beside controllers that learn nothing: a table a suite, best first, and costs."""
+    learners = [row for row in result if row["seeds"]]
+    plain = learners[0]["variant"]
+    # The first yardstick is the unit of costs, distances are from all others; from it too where it is alone.
+    others = [key for key in result[0] if key.startswith("ahead_of_")]
+    unit, others = others[0].removeprefix("ahead_of_"), others[1:] or others
+
+    def name(row: Result) -> str:
+        if not row["seeds"]:
+            return f"{row['title']} ({row['information']})"
+        return f"{row['variant'].replace('_', ' ')} ({row['source']})"
+
+    def apart(interval: Result | None) -> str:
+        if interval is None:
+            return "-"
+        return f"{interval['mean']:+,.0f} ({interval['low']:+,.0f} to {interval['high']:+,.0f})"
+
+    def ratio(interval: Result | None) -> str:
+        if interval is None:
+            return "-"
+        return f"{interval['mean']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})"
+
+    lines: list[str] = []
+    for suite in result[0]["returns"]:
+        head = [f"`{suite}`", "seeds", "return", f"cost / {unit.replace('_', ' ')}"]
+        head += [f"ahead of {other.removeprefix('ahead_of_').replace('_', ' ')}" for other in others]
+        rows = [
+            [
+                name(row),
+                str(row["seeds"] or "-"),
+                f"{row['returns'][suite]:,.0f}",
+                ratio(row[f"cost_ratio_to_{unit}"][suite]),
+                *(apart(row[other][suite]) for other in others),
+                apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-",
+            ]
+            for row in sorted(result, key=lambda row: -row["returns"][suite])
+        ]
+        lines += [*table([*head, f"ahead of {plain}, by seed"], rows), ""]
+    costs = [
+        [
+            name(row),
+            f"{row['parameters']:,.0f}",
+            f"{row['elapsed_s'] / 60.0:.1f}",
+            f"{row['steps_per_s']:,.0f}",
+            f"{row['update_ms']:,.0f}",
+        ]
+        for row in learners
+    ]
+    head = [
+        f"learner, {learners[0]['episodes']:,} episodes",
+        "parameters of its policies",
+        "training [min]",
+        "steps a second",
+        "an update [ms]",
+    ]
+    return [*lines, *table(head, costs)]
+
+
+def verify_learner(result: Result) -> list[str]:
+    """Learners on another task, beside a known implementation where there is one."""
+
+    def row(learner: str, one: Result) -> list[str]:
+        low, high = one["iqm_ci95"]
+        return [learner, str(len(one["returns"])), f"{one['iqm']:.3f}", f"{low:.3f} to {high:.3f}"]
+
+    rows = [row(learner, one) for learner, one in result["learners"].items()]
+    if "benchmarl" in result:
+        rows.append(["BenchMARL's MAPPO", "-", f"{result['benchmarl']:.2f}", "-"])
+    head = [
+        f"{result['task']}, {result['frames']:,} frames",
+        "seeds",
+        "evaluation return, interquartile mean",
+        "95 % interval",
+    ]
+    return table(head, rows)
+
+
+SUITES: Mapping[str, str] = {
+    "normal": "`normal`: real days",
+    "n1": "`n1`: an outage in every episode",
+    "renewable_ramp": "`renewable_ramp`: the steepest ramps of wind and sun",
+    "shift": "`shift`: less inertia, longer delay, twice the renewables",
+}
+
+
+def controllers(result: Result) -> list[str]:
+    """Every controller on the same held-out episodes, suite by suite, best first."""
+    lines: list[str] = []
+    for suite, words in SUITES.items():
+        if suite not in result:
+            continue
+        by_policy = result[suite]
+        rows = []
+        # Beside full information and the next better row, where the result tells of them.
+        compared = any(figures.get("cost_ratio_ci95") for figures in by_policy.values())
+        for policy in sorted(by_policy, key=lambda name: -by_policy[name]["return_mean"]):
+            figures = by_policy[policy]
+            low, high = figures["return_ci95"]
+            rows.append(
+                [
+                    f"{figures['title']} ({figures['information']})",
+                    f"{figures['return_mean']:,.0f}",
+                    f"{low:,.0f} to {high:,.0f}",
+                    f"{figures['rms_mhz']:.1f}",
+                    f"{100.0 * figures['share_within_36mhz']:.2f} %",
+                    f"{100.0 * figures['share_within_200mhz']:.2f} %",
+                    f"{figures['violations_per_episode']:.2f}",
+                    f"{figures['cost_mean']:,.0f}",
+                    *(_ratios(figures) if compared else ()),
+                ]
+            )
+        episodes = max(figures["episodes"] for figures in by_policy.values())
+        head = [
+            f"{words}, {episodes} episodes",
+            "return",
+            "95 % interval",
+            "rms [mHz]",
+            "in 36 mHz",
+            "in 200 mHz",
+        ]
+        head += ["violations", "cost of movement"]
+        if compared:
+            head += ["cost / full information", "cost / next better, paired", "episodes to tell"]
+        lines += [*table(head, rows), ""]
+    return lines[:-1]
+
+
+def _ratios(figures: Result) -> list[str]:
+    """Cost over full information and over the next better row, and how many episodes tell the latter."""
+
+    def text(value: float, interval: Sequence[float]) -> str:
+        return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+
+    ratio, log = figures["cost_ratio_to_full_information"], figures["paired_log_ratio_to_previous"]
+    first = "-" if ratio is None else text(ratio, figures["cost_ratio_ci95"])
+    if log is None:
+        return [first, "-", "-"]
+    needed = log["episodes_needed"]
+    return [
+        first,
+        text(math.exp(log["mean"]), [math.exp(x) for x in log["ci95"]]),
+        "-" if needed is None else f"{needed:,d}",
+    ]
