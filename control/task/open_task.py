@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from cases.case import Case
+from cases.compiler.announcement import announced
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
 from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case, published_series
 from control.task.reward import RewardConfig
 from control.task.shield import ShieldConfig
 from control.task.task import Physics, Task
-from grid_model.compilation import announced
+from grid_model.compilation import PACKAGES
 from grid_model.dynamics.parameters import Level, SwingConfig, swing_of
 
 __all__ = ["make_task"]
@@ -95,7 +96,7 @@ def make_task(
         pool=pool,
         shield=shield,
     )
-    with announced() as compilation:
+    with announced(PACKAGES) as compilation:
         task = build(n_env=n_env, check=check)
         if compilation.n_compiled:
             # The first start on this machine: everything else is compiled here too, where it is told of.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from cases.compiler.announcement import announced
 from control.controllers.base import Controller
 from control.evaluation.contender import ComparisonError, Contender, is_pattern
 from control.evaluation.grid_record import GridEnvironment
@@ -20,7 +21,6 @@ from control.task.area_telemetry import AREAS
 from control.task.layout import SIZE
 from control.task.plant_telemetry import TELEMETRY
 from control.task.task import Physics
-from grid_model.compilation import announced
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import LayeredByPlant, PolicyByPlant
 from marl.environment.hierarchy import COORDINATOR, HIERARCHY

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cases.compiler.announcement import announced
 from control.scenario.config import ScenarioConfig
 from control.scenario.file import scenario_named
 from control.scenario.suites import SCENARIOS, VALIDATION_SEEDS
 from control.scenario.task_grid import TaskGrid, open_task_grid
-from grid_model.compilation import announced
 from marl.algorithms.algorithm import MakeAlgorithm
 from marl.cluster.connection import Cluster
 from marl.config.check import require

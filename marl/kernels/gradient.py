@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marl.kernels.compilation import compiled, compiled_part
+from marl.kernels.compilation import compiled
 from marl.kernels.lanes import N_LANE, fma, load, spread, store, total, transpose
 from marl.kernels.perceptron import ROWS, Network, Room, aligned, backward, forward, free_part, lay_out
 from marl.protocol import Float32Array, FloatArray, IntArray
@@ -109,7 +109,7 @@ def gradient(
     measured[3] = norm(slope)
 
 
-@compiled_part
+@compiled
 def _first_layer(network: Network, room: Room, slope: Float32Array) -> None:
     """The derivative by the first layer's W goes where the parameters have it."""
     n_in, n_out = network.widths[0], network.widths[1]
@@ -122,14 +122,14 @@ def _first_layer(network: Network, room: Room, slope: Float32Array) -> None:
                 slope[row * n_in + k] = room.first[k * n_out + row]
 
 
-@compiled_part
+@compiled
 def _clear(numbers: Float32Array) -> None:
     """Zeros in an array of whole vectors."""
     for k in range(0, len(numbers), N_LANE):
         store(numbers, k, np.float32(0.0))
 
 
-@compiled_part
+@compiled
 def _weight(network: Network, samples: Samples, index: IntArray, policy: bool) -> float:
     """Sum of the minibatch's weights."""
     n = samples.n_agent if policy else samples.n_agent * network.widths[-1]
@@ -140,7 +140,7 @@ def _weight(network: Network, samples: Samples, index: IntArray, policy: bool) -
     return weight
 
 
-@compiled_part
+@compiled
 def _surrogate(
     network: Network,
     room: Room,
@@ -196,7 +196,7 @@ def _surrogate(
             gaussian[2, o] += slope * (z * z - 1.0)
 
 
-@compiled_part
+@compiled
 def _value_error(
     network: Network,
     room: Room,
@@ -238,13 +238,13 @@ def _value_error(
             room.y_slope[i * n_out + o] = loss.coefficient * w * slope / weight
 
 
-@compiled_part
+@compiled
 def _huber(error: float, delta: float) -> float:
     size = abs(error)
     return 0.5 * size * size if size < delta else delta * (size - 0.5 * delta)
 
 
-@compiled_part
+@compiled
 def norm(numbers: Float32Array) -> float:
     """Euclidean norm of an array of whole vectors."""
     squares = 0.0

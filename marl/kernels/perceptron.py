@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marl.kernels.compilation import compiled, compiled_part
+from marl.kernels.compilation import compiled
 from marl.kernels.lanes import (
     N_LANE,
     TILE_COLUMNS,
@@ -91,13 +91,13 @@ def room_for(widths: IntArray) -> Room:
     )
 
 
-@compiled_part
+@compiled
 def aligned(n: int) -> int:
     """The next multiple of sixteen."""
     return (n + N_LANE - 1) // N_LANE * N_LANE
 
 
-@compiled_part
+@compiled
 def last_layer(widths: IntArray) -> int:
     """Where the parameters of the last layer begin."""
     at = 0
@@ -106,14 +106,14 @@ def last_layer(widths: IntArray) -> int:
     return at
 
 
-@compiled_part
+@compiled
 def linear_part(widths: IntArray) -> int:
     """Where the parameters behind the last layer begin."""
     n_in, n_out = widths[-2], widths[-1]
     return last_layer(widths) + n_in * n_out + aligned(n_out)
 
 
-@compiled_part
+@compiled
 def free_part(network: Network) -> int:
     """Where the parameters begin that no layer has."""
     widths = network.widths
@@ -123,7 +123,7 @@ def free_part(network: Network) -> int:
     return at
 
 
-@compiled_part
+@compiled
 def lay_out(network: Network, room: Room, backward: bool) -> None:
     """Copies the hidden layers' weights into panels [column // TILE_COLUMNS, term, column % TILE_COLUMNS].
 
@@ -165,7 +165,7 @@ def lay_out(network: Network, room: Room, backward: bool) -> None:
         to += n_in * n_out
 
 
-@compiled_part
+@compiled
 def _centre(source: tuple[Float32Array, int, int], to: tuple[Float32Array, int, int], n_column: int) -> None:
     """Copies a row without its mean; of both: array, index, and how far two columns of a panel's width are apart."""
     numbers, at, step = source
@@ -181,7 +181,7 @@ def _centre(source: tuple[Float32Array, int, int], to: tuple[Float32Array, int, 
             store(written, at_written + j * step_written + part, value)
 
 
-@compiled_part
+@compiled
 def forward(network: Network, room: Room) -> None:
     """x of a block to its y."""
     parameters, widths = network.parameters, network.widths
@@ -224,7 +224,7 @@ def forward(network: Network, room: Room) -> None:
     _last(network, room)
 
 
-@compiled_part
+@compiled
 def _last(network: Network, room: Room) -> None:
     """The last layer, and the linear map beside the others."""
     parameters, widths, y = network.parameters, network.widths, room.y
@@ -249,7 +249,7 @@ def _last(network: Network, room: Room) -> None:
             y[i * n_out + o] = value
 
 
-@compiled_part
+@compiled
 def backward(network: Network, room: Room, gradient: Float32Array) -> None:
     """Adds the gradient of a block, from the derivative of the loss by its y; `forward` has just been run.
 
@@ -302,7 +302,7 @@ def backward(network: Network, room: Room, gradient: Float32Array) -> None:
                 )
 
 
-@compiled_part
+@compiled
 def _last_backward(network: Network, room: Room, gradient: Float32Array) -> None:
     """Gradient of the last layer and of the linear map; the slopes of the last hidden layer."""
     parameters, widths, y_slope = network.parameters, network.widths, room.y_slope
@@ -334,7 +334,7 @@ def _last_backward(network: Network, room: Room, gradient: Float32Array) -> None
                     gradient[beside + o * n_first + k] += g * room.x[i * x_row + k]
 
 
-@compiled_part
+@compiled
 def _normal_backward(
     network: Network, room: Room, gradient: Float32Array, places: tuple[int, int, int, int]
 ) -> None:

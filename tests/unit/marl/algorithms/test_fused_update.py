@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from grid_model.compilation import announced
+from cases.compiler.announcement import announced
 from marl.algorithms.algorithm import NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate, n_thread_of
 from marl.algorithms.losses import policy_loss, value_loss

@@ -4,7 +4,7 @@ import pickle
 
 from numba.core.caching import IndexDataCacheFile
 
-import grid_model.compilation  # noqa: F401  (mends numba's reading of its index)
+import cases.compiler.kept  # noqa: F401  (mends numba's reading of its index)
 
 
 def test_an_index_that_names_a_module_that_is_gone_is_empty(tmp_path):

@@ -1,6 +1,6 @@
 """numba's compiler without what the kernels of this project do not need.
 
-A kernel is compiled with all of its parts and optimised once (`compilation`). What is left is numba's own work on each
+A kernel is compiled with all of its parts and optimised once (`kernels`). What is left is numba's own work on each
 of them, in Python, and most of that is done again and again for the same, or for nothing:
 
 * what `a + b` or `a[i]` means for given types is asked hundreds of times, and many meanings are tried each time: here
@@ -78,6 +78,8 @@ class _PartLibrary(_CodeLibrary):
 class _KernelLibrary(_PartLibrary):
     """Code of a kernel with all of its parts."""
 
+    vectorises = True
+
     def finalize(self) -> None:
         """Brings the parts in, and makes machine code of all together."""
         self._raise_if_finalized()
@@ -85,7 +87,8 @@ class _KernelLibrary(_PartLibrary):
             self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         # numba optimises twice, which helps it to count fewer users of arrays; these kernels count hardly any.
-        manager, builder = self._codegen._module_pass_manager()
+        vectors = {} if self.vectorises else {"loop_vectorize": False, "slp_vectorize": False}
+        manager, builder = self._codegen._module_pass_manager(**vectors)
         manager.run(self._final_module, builder)
         self._final_module.verify()
         self._finalize_final_module()
@@ -333,6 +336,18 @@ class KernelPipeline(_Compiler):
     def define_pipelines(self) -> list[Any]:
         """What it does."""
         return [_Passes()]
+
+
+class _SpelledOutLibrary(_KernelLibrary):
+    """Code of a kernel whose vectors are spelled out: nobody looks for more of them."""
+
+    vectorises = False
+
+
+class SpelledOutPipeline(KernelPipeline):
+    """The compiler of such a kernel."""
+
+    library = _SpelledOutLibrary
 
 
 class PartPipeline(KernelPipeline):

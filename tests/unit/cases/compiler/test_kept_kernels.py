@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from numba.core import caching
 
+from cases.compiler import kept as keeping
 from grid_model import compilation
 from marl.kernels import compilation as learners_compilation
 
@@ -106,18 +107,19 @@ def test_sources_of_kernels_are_compiled_functions_and_their_named_tuples(tmp_pa
         "kernel.py": "@compiled\ndef swing(state: GroupState) -> None:\n",
         "vectors.py": "@_intrinsic\ndef load(array):\n",
         "structs.py": "class GroupState(NamedTuple):\n",
+        "taught.py": "from numba.extending import overload\n",
         "others.py": "class Verdict(NamedTuple):\n",  # of which no kernel speaks
         "plain.py": "def read() -> None:  # what was @compiled\n",
     }.items():
         (tmp_path / name).write_text(text)
-    found = compilation.sources_of_kernels((tmp_path,))
-    assert {path.name for path in found} == {"kernel.py", "vectors.py", "structs.py"}
+    found = keeping.sources_of_kernels((tmp_path,))
+    assert {path.name for path in found} == {"kernel.py", "vectors.py", "structs.py", "taught.py"}
 
 
 def test_a_kernel_is_compiled_anew_where_any_source_of_kernels_has_changed(tree, monkeypatch):
     """numba alone looks at the kernel's own file, and would go on with old parts of another."""
     assert [start(tree), start(tree)] == [True, False]
-    monkeypatch.setattr(compilation, "_stamp_of_kernels", lambda: "after an update")
+    monkeypatch.setattr(compilation.compiled.sources, "stamp", "after an update")
     assert [start(tree), start(tree)] == [True, False]
 
 
@@ -134,5 +136,5 @@ def test_the_learners_kernels_are_compiled_anew_where_any_of_their_sources_has_c
     source = tree / "kernel_of_test.py"
     source.write_text(SOURCE.replace("grid_model", "marl.kernels"))
     assert [start(tree), start(tree)] == [True, False]
-    monkeypatch.setattr(learners_compilation, "_stamp", lambda: "after an update")
+    monkeypatch.setattr(learners_compilation.compiled.sources, "stamp", "after an update")
     assert [start(tree), start(tree)] == [True, False]
