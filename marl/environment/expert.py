@@ -2,6 +2,7 @@
 
 Any controller that a comparison knows will do: a baseline, `mpc`, or a user's own FILE.py:CLASS. It plays training
 episodes; where it sees more numbers than the actors do, the grid shows it more, and the actors learn on what they see.
+Every kind of plants may have an expert of its own: `dagger:bess=full_information,gas=linear_memory,dr=linear_memory`.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from marl.config.imitation import ImitationConfig
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
 from marl.environment.hierarchy import HIERARCHY
+from marl.environment.warm_start import experts_named
 from marl.networks.policy import Policy
 from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
 from marl.training.imitation import imitate
+from marl.training.progress_report import ImitationReport
 
-__all__ = ["GridExpert", "begin_imitating"]
+__all__ = ["ExpertsByKind", "GridExpert", "begin_imitating"]
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,56 @@ class GridExpert:
         took(action)
 
 
+class ExpertsByKind:
+    """An expert for each kind of plants; all of them watch the whole grid, and hear what all plants did."""
+
+    def __init__(self, contenders: Mapping[str, Contender], environment: GridBatch, *, zoned: bool) -> None:
+        """Builds each controller once, for whatever kinds it is asked.
+
+        Args:
+            contenders: who is imitated, by kind.
+            environment: see `GridExpert`.
+            zoned: likewise.
+        """
+        self._name_of = {kind: contender.name for kind, contender in contenders.items()}
+        self._experts = {
+            contender.name: GridExpert(contender, environment, zoned=zoned)
+            for contender in contenders.values()
+        }
+        self._wanted: Mapping[str, Float32Array] = {}
+
+    def reset(self, envs: IntArray, seeds: IntArray) -> None:
+        """All forget what was before."""
+        for expert in self._experts.values():
+            expert.reset(envs, seeds)
+
+    def act(self, observation: Observation) -> Mapping[str, Float32Array]:
+        """{group: [env, agent, 1]}."""
+        acted = {name: expert.act(observation) for name, expert in self._experts.items()}
+        wanted = {name: expert.before_zones() for name, expert in self._experts.items()}
+        self._wanted = {kind: wanted[name][kind] for kind, name in self._name_of.items()}
+        together = {kind: acted[name][kind] for kind, name in self._name_of.items()}
+        if len(self._experts) > 1:  # each takes it that all plants did as it said
+            self.took(together)
+        return together
+
+    def before_zones(self) -> Mapping[str, Float32Array]:
+        """What is to be learned, see `GridExpert.before_zones`."""
+        return self._wanted
+
+    def took(self, actions: Mapping[str, Float32Array]) -> None:
+        """All hear what was done instead."""
+        for expert in self._experts.values():
+            expert.took(actions)
+
+
 def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any) -> None:
     """Actors begin as an expert acts.
 
     Args:
         policy: fresh.
         how: `clone` or `dagger`.
-        name: of the expert.
+        name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`.
         config: of the run.
         build: makes a batch of the run's grid from (n_env, observation).
 
@@ -117,6 +163,55 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         ConfigError: there is no such expert, or it sees what cannot be shown beside what the actors see.
     """
     settings: ImitationConfig = config.imitation
+
+    require(
+        config.observation != HIERARCHY,
+        f"start = {config.start}: no controller shows coordinators their part",
+    )
+    contenders = {kind: _contender(who, config) for kind, who in experts_named(name, config.start).items()}
+    wider: str = config.observation
+    for contender in contenders.values():
+        if config.observation in SIZE:
+            wider = max(wider, contender.observation, key=lambda observation: SIZE[observation])
+        else:  # telemetry, which begins with the default numbers
+            require(
+                contender.observation == "default",
+                f"{contender.name} sees the {contender.observation} observation, which {config.observation} does not "
+                "begin with",
+            )
+    environment: GridBatch = build(settings.imitation_envs, wider)
+    rounds = 1 if how == "clone" else settings.imitation_rounds
+    # Streams of their own, beside those that training begins with.
+    seeds = np.stack(
+        [
+            training_seeds(2**40 + 1000 * config.seed + k, environment.n_env, VALIDATION_SEEDS.first)
+            for k in range(rounds)
+        ]
+    )
+    n_step = -(-settings.imitation_steps // (rounds * environment.n_env))
+    try:
+        with ImitationReport(name, rounds * n_step) as report:
+            imitate(
+                policy,
+                environment,
+                ExpertsByKind(contenders, environment, zoned=bool(policy.config.dead_zones)),
+                seeds,
+                rounds=rounds,
+                n_step=n_step,
+                epochs=settings.imitation_epochs,
+                lr=settings.imitation_lr,
+                on_step=report,
+            )
+    finally:
+        environment.close()
+
+
+def _contender(name: str, config: TrainingConfig) -> Contender:
+    """A controller that can be imitated.
+
+    Raises:
+        ConfigError: there is none of this name, or it sees what cannot be shown beside what the actors see.
+    """
 
     def refuse(file: str) -> Contender:
         raise ComparisonError(f"{file!r} is a model: begin with it by --start {file}")
@@ -127,39 +222,6 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         raise ConfigError(f"start = {config.start}: {error}") from error
     require(contender.name != BOUND, "the bound is no controller that could be imitated")
     require(
-        config.observation != HIERARCHY,
-        f"start = {config.start}: no controller shows coordinators their part",
-    )
-    require(
         contender.observation in SIZE, f"start = {config.start}: {name} sees {contender.observation} besides"
     )
-    if config.observation in SIZE:
-        wider = max(config.observation, contender.observation, key=lambda observation: SIZE[observation])
-    else:  # telemetry, which begins with the default numbers
-        require(
-            contender.observation == "default",
-            f"{name} sees the {contender.observation} observation, which {config.observation} does not begin with",
-        )
-        wider = config.observation
-    environment: GridBatch = build(settings.imitation_envs, wider)
-    rounds = 1 if how == "clone" else settings.imitation_rounds
-    # Streams of their own, beside those that training begins with.
-    seeds = np.stack(
-        [
-            training_seeds(2**40 + 1000 * config.seed + k, environment.n_env, VALIDATION_SEEDS.first)
-            for k in range(rounds)
-        ]
-    )
-    try:
-        imitate(
-            policy,
-            environment,
-            GridExpert(contender, environment, zoned=bool(policy.config.dead_zones)),
-            seeds,
-            rounds=rounds,
-            n_step=-(-settings.imitation_steps // (rounds * environment.n_env)),
-            epochs=settings.imitation_epochs,
-            lr=settings.imitation_lr,
-        )
-    finally:
-        environment.close()
+    return contender

@@ -17,6 +17,7 @@ import torch
 
 from cases.case import Case
 from cases.ieee68 import load_ieee68
+from cases.tables import RESOURCE_KINDS
 from control.controllers.registry import is_tuned, stored_parameters
 from control.scenario.file import scenario_named
 from control.scenario.wide import WideScenarioConfig
@@ -80,19 +81,42 @@ def _law_of(config: TrainingConfig, case: Case | None) -> str:
     return WIDE[name] if wide and name in WIDE and is_tuned(WIDE[name], case) else name
 
 
-def _zones_of(config: TrainingConfig, case: Case | None) -> str | None:
-    """The law whose zones a run's actions get: that which actors begin with, or a linear one that they imitate."""
+def experts_named(name: str, start: str) -> dict[str, str]:
+    """Who is imitated, by kind of plants.
+
+    Args:
+        name: of an expert for all, or of one for each kind: `bess=A,gas=B,dr=B`.
+        start: what was asked for, for messages.
+
+    Raises:
+        ConfigError: a kind has no expert, or several, or there are no such plants.
+    """
+    if "=" not in name:
+        return dict.fromkeys(RESOURCE_KINDS, name)
+    named = [one.partition("=")[::2] for one in name.split(",")]
+    found = {kind.strip(): expert.strip() for kind, expert in named}
+    if len(named) != len(RESOURCE_KINDS) or set(found) != set(RESOURCE_KINDS) or "" in found.values():
+        expected = ",".join(f"{kind}=NAME" for kind in RESOURCE_KINDS)
+        raise ConfigError(f"start = {start}: expected one expert for all plants, or {expected}")
+    return found
+
+
+def _laws_of(config: TrainingConfig, case: Case | None) -> dict[str, str]:
+    """The tuned linear laws whose zones a run's actions get, by kind: those that actors begin with or imitate."""
     if config.start == LINEAR:
-        return _law_of(config, case)
+        return dict.fromkeys(RESOURCE_KINDS, _law_of(config, case))
     how, _, expert = config.start.partition(":")
-    laws = {*BASELINE.values(), *WIDE.values()}
     # Soft actor-critic's critics see actions as drawn.
-    is_law = how in ("clone", "dagger") and expert in laws and config.algorithm != "masac"
-    return expert if is_law else None
+    if how not in ("clone", "dagger") or config.algorithm == "masac":
+        return {}
+    laws = {*BASELINE.values(), *WIDE.values()}
+    return {kind: law for kind, law in experts_named(expert, config.start).items() if law in laws}
 
 
 def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:
     """A run that begins with a tuned linear policy, or imitates one, gets its zones of each kind that it names none of.
+
+    Where only some kinds imitate one, the others have the dead zone that is set for all, and are not drawn to zero.
 
     Args:
         config: of the run.
@@ -103,15 +127,22 @@ def with_own_zones(config: TrainingConfig, case: Case | None = None) -> Training
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
     """
     network = config.network
-    law = _zones_of(config, case)
-    if law is None or (network.dead_zones and network.soft_zones):
+    laws = _laws_of(config, case)
+    if not laws or (network.dead_zones and network.soft_zones):
         return config
-    stored = stored_parameters(law, case)["parameters"]
-    # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
-    dead_zones = tuple(min(float(zone), WIDEST_ZONE) for zone in stored["dead_zone"])
-    soft_zones = tuple(float(zone) for zone in stored.get("soft_zone", ()))
+    stored = {law: stored_parameters(law, case)["parameters"] for law in set(laws.values())}
+    dead_zones, soft_zones = [], []
+    for k, kind in enumerate(RESOURCE_KINDS):
+        zones = (
+            stored[laws[kind]] if kind in laws else {"dead_zone": [network.dead_zone] * len(RESOURCE_KINDS)}
+        )
+        # A law may move a class of plants at full ramp or not at all, with a zone of one; a policy's stays below.
+        dead_zones.append(min(float(zones["dead_zone"][k]), WIDEST_ZONE))
+        soft_zones.append(float(zones["soft_zone"][k]) if "soft_zone" in zones else 0.0)
     completed = replace(
-        network, dead_zones=network.dead_zones or dead_zones, soft_zones=network.soft_zones or soft_zones
+        network,
+        dead_zones=network.dead_zones or tuple(dead_zones),
+        soft_zones=network.soft_zones or (tuple(soft_zones) if any(soft_zones) else ()),
     )
     return replace(config, network=completed)
 

@@ -19,7 +19,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -105,6 +105,7 @@ def gather(
     *,
     n_step: int,
     led: bool,
+    on_step: Callable[[], None] | None = None,
 ) -> Demonstrations:
     """Plays, and asks the expert at every step.
 
@@ -115,6 +116,7 @@ def gather(
         seeds: of the first episodes, [env].
         n_step: steps of each environment.
         led: the expert's actions are carried out; otherwise the policy's deterministic ones.
+        on_step: called after every step of all environments.
     """
     n_env, every = environment.n_env, np.arange(environment.n_env)
     seen = environment.reset(seeds)
@@ -148,6 +150,8 @@ def gather(
             expert.reset(over, none)
             policy.reset(over, none)
         seen = transition.observation
+        if on_step is not None:
+            on_step()
     stacked: dict[str, Any] = {
         part: {name: torch.stack(rows)[None] for name, rows in of.items()} for part, of in kept.items()
     }
@@ -285,6 +289,7 @@ def imitate(
     epochs: int,
     minibatch: int = 64,
     lr: float = 3e-3,
+    on_step: Callable[[], None] | None = None,
 ) -> list[float]:
     """Behaviour cloning, and DAgger where there is more than one round.
 
@@ -298,6 +303,7 @@ def imitate(
         epochs: passes over all that was shown so far, in each round.
         minibatch: samples of a gradient step.
         lr: Adam's step size at the beginning of each round.
+        on_step: called after every step of all environments, `rounds * n_step` times.
 
     Returns:
         The loss of the last pass of each round.
@@ -305,7 +311,7 @@ def imitate(
     shown: Demonstrations | None = None
     found = []
     for k in range(rounds):
-        more = gather(environment, expert, policy, seeds[k], n_step=n_step, led=k == 0)
+        more = gather(environment, expert, policy, seeds[k], n_step=n_step, led=k == 0, on_step=on_step)
         shown = more if shown is None else shown.joined(more)
         found.append(fit(policy, shown, epochs=epochs, minibatch=minibatch, lr=lr, seed=k)[-1])
     return found

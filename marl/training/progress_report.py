@@ -82,3 +82,40 @@ class ProgressReport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class ImitationReport:
+    """Told of every step in which an expert is asked, it shows how far the imitation is; used with `with`."""
+
+    def __init__(self, expert: str, n_step: int) -> None:
+        """Begins.
+
+        Args:
+            expert: who is imitated.
+            n_step: that there will be.
+        """
+        self._words, self._n_step, self._done = f"imitating {expert}", n_step, 0
+        self._last = time.monotonic()  # what takes less than a line's time has none
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=n_step, desc=self._words, unit="step", leave=False, dynamic_ncols=True)
+
+    def __call__(self) -> None:
+        """One step more."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update()
+        elif (now := time.monotonic()) - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            print(f"{self._words}: step {self._done:,} of {self._n_step:,}", flush=True)
+
+    def __enter__(self) -> ImitationReport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

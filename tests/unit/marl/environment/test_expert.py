@@ -14,10 +14,11 @@ from control.scenario.suites import TRAINING
 from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
 from marl.environment.batch import make_batch
-from marl.environment.expert import GridExpert, begin_imitating
+from marl.environment.expert import ExpertsByKind, GridExpert, begin_imitating
 from marl.environment.held_out import PolicyInGroups
-from marl.environment.warm_start import with_own_zones
+from marl.environment.warm_start import experts_named, with_own_zones
 from marl.networks.policy import Policy
+from marl.training import progress_report
 
 SHORT = replace(TRAINING, n_intervals=40)
 
@@ -47,6 +48,60 @@ def test_set_points_hear_what_was_done_instead():
     points.towards(fleet.step_mw[None] / 3)
     points.took(np.full((1, fleet.n_resource), -1.0))
     np.testing.assert_allclose(points.command_mw[0], np.maximum(-fleet.step_mw, fleet.low_mw), rtol=1e-12)
+
+
+def test_every_kind_of_plants_may_have_an_expert_of_its_own():
+    """Batteries as one law says, the others as another, each as alone; both hear what all did."""
+    batch = build(2, "memory")
+    seen = batch.reset(np.array([1, 2]))
+    contenders = {"bess": known("local_pi"), "gas": known("linear_memory"), "dr": known("linear_memory")}
+    together = ExpertsByKind(contenders, batch, zoned=False)
+    alone = {name: GridExpert(known(name), batch) for name in ("local_pi", "linear_memory")}
+    for expert in (together, *alone.values()):
+        expert.reset(np.arange(2), np.array([1, 2]))
+    for _ in range(3):
+        done = together.act(seen)
+        acted = {name: expert.act(seen) for name, expert in alone.items()}
+        for kind, contender in contenders.items():
+            np.testing.assert_array_equal(done[kind], acted[contender.name][kind])
+            np.testing.assert_array_equal(together.before_zones()[kind], acted[contender.name][kind])
+        for expert in alone.values():
+            expert.took(done)
+        seen = batch.step(done).observation
+
+
+def test_imitation_tells_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(progress_report, "SECONDS_BETWEEN_LINES", 0.0)
+    settings = ImitationConfig(imitation_steps=12, imitation_envs=2, imitation_rounds=3, imitation_epochs=1)
+    config = TrainingConfig(start="dagger:linear", imitation=settings)
+    policy = Policy(build(1, "default").groups, NetworkConfig(actor_hidden=(32,)))
+    begin_imitating(policy, how="dagger", name="linear", config=config, build=build)
+    lines = capsys.readouterr().out.splitlines()
+    # Three rounds of two steps of two environments.
+    assert lines == [f"imitating linear: step {k} of 6" for k in range(1, 7)]
+
+
+def test_experts_by_kind_are_named_for_all_kinds():
+    assert experts_named("mpc", "clone:mpc") == {"bess": "mpc", "gas": "mpc", "dr": "mpc"}
+    found = experts_named("bess=mpc, gas=agc,dr=agc", "")
+    assert found == {"bess": "mpc", "gas": "agc", "dr": "agc"}
+    for wrong in (
+        "bess=mpc",
+        "bess=mpc,gas=agc,hydro=agc",
+        "bess=mpc,bess=agc,gas=agc,dr=agc",
+        "bess=,gas=a,dr=a",
+    ):
+        with pytest.raises(ConfigError, match="bess=NAME,gas=NAME,dr=NAME"):
+            experts_named(wrong, f"clone:{wrong}")
+
+
+def test_zones_are_those_of_the_laws_that_are_imitated():
+    """Kinds whose expert is no linear law keep the dead zone that is set for all."""
+    start = "dagger:bess=full_information,gas=linear_memory,dr=linear_memory"
+    found = with_own_zones(TrainingConfig(start=start, network=NetworkConfig(dead_zone=0.02))).network
+    stored = stored_parameters("linear_memory")["parameters"]
+    assert found.dead_zones == (0.02, *(min(zone, 0.999) for zone in stored["dead_zone"][1:]))
+    assert found.soft_zones == (0.0, *stored["soft_zone"][1:])
 
 
 @pytest.mark.parametrize("how", ["clone", "dagger"])
