@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from numba.core import types
 from numba.core.registry import CPUDispatcher
 
 from cases.compiler.kept import Kept, Sources
@@ -60,12 +61,21 @@ class _Kernel(CPUDispatcher):
         self._cache = Kept(function, sources)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        """How a kernel that calls this one sees it."""
-        return self.part.get_call_template(args, kws)
+        """How a kernel that calls this one sees it: one for all numbers that it may be called with."""
+        return self.part.get_call_template(
+            tuple(_any_number(kind) for kind in args), {name: _any_number(kind) for name, kind in kws.items()}
+        )
 
     def get_overload(self, signature: Any) -> Any:
         """What such a kernel links."""
         return self.part.get_overload(signature)
+
+
+def _any_number(kind: Any) -> Any:
+    """numba would compile a part anew for every integer that stands in a call of it."""
+    if isinstance(kind, types.IntegerLiteral) or type(kind) in (types.Tuple, types.UniTuple):
+        return types.unliteral(kind)
+    return kind
 
 
 class Compiler:

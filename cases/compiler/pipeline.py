@@ -11,7 +11,7 @@ of them, in Python, and most of that is done again and again for the same, or fo
   of all variables are found out after each: here only what is needed is done, and once;
 * users of every array are counted up and down wherever it is handed on: here only in functions that make arrays or
   return some. Elsewhere who calls has them and keeps them;
-* every look at an array's number goes by way of a copy of all that is known of the array: here by what is needed.
+* much is written down for LLVM that it takes out again (`lowering`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import binding as llvm
-from numba.core import analysis, cgutils, errors, ir, ir_utils, transforms, types
+from numba.core import analysis, errors, ir, ir_utils, transforms, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
-from numba.core.lowering import Lower
 from numba.core.ssa import reconstruct_ssa
 from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import (
@@ -33,6 +32,7 @@ from numba.core.typed_passes import (
     NopythonTypeInference,
     PreLowerStripPhis,
 )
+from numba.core.typing.templates import signature as signature_of
 from numba.core.untyped_passes import (
     FixupArgs,
     GenericRewrites,
@@ -40,17 +40,14 @@ from numba.core.untyped_passes import (
     RewriteSemanticConstants,
     TranslateByteCode,
 )
-from numba.np.arrayobj import fix_integer_index, load_item, store_item
+
+from cases.compiler.lowering import KernelLower, numbers_to_compare
 
 _CodeLibrary: Any = JITCodeLibrary  # of its own workings numba gives no types
 _Compiler: Any = Compiler
 _Flags: Any = Flags
 _NativeLowering: Any = NativeLowering
-_Lower: Any = Lower
 _BaseFunction: Any = types.functions.BaseFunction
-
-# Where numba has what it knows of an array.
-_, _, _N_ITEMS, _, _DATA, _SHAPE, _STRIDES = range(7)
 
 
 class _PartLibrary(_CodeLibrary):
@@ -153,6 +150,9 @@ def _resolved(function: Any, context: Any, args: Any, kws: Any) -> Any:
     """Signature of a call of one of numba's own functions; within kernels each is found out once."""
     if kws or ConfigStack.top_or_none() is not _COMMON:
         return _resolve(function, context, args, kws)
+    if numbers_to_compare(function, args):
+        kinds = [types.unliteral(kind) for kind in args]
+        return signature_of(context.unify_types(*kinds), *kinds)
     known = vars(function).setdefault("_of_kernels", {})
     if (context, args) not in known:
         signature = _resolve(function, context, args, kws)
@@ -247,77 +247,13 @@ class _Counted:
         return bool(self._models[kind].contains_nrt_meminfo())
 
 
-class _KernelLower(_Lower):
-    """Writes a function down for LLVM."""
-
-    def lower_expr(self, kind: Any, expression: Any) -> Any:
-        """An expression; an array's shape and size are read where they stand."""
-        if expression.op == "getattr" and expression.attr in ("shape", "size"):
-            name = expression.value.name
-            if isinstance(self.typeof(name), types.Array):
-                return self._known_of(name, _SHAPE if expression.attr == "shape" else _N_ITEMS)
-        return super().lower_expr(kind, expression)
-
-    def lower_getitem(self, kind: Any, expression: Any, array: Any, index: Any, signature: Any) -> Any:
-        """A number of an array, or anything else within something."""
-        place = self._place(array.name, index.name)
-        if place is None:
-            return super().lower_getitem(kind, expression, array, index, signature)
-        of = self.typeof(array.name)
-        number = load_item(self.context, self.builder, of, place)
-        number = self.context.cast(self.builder, number, of.dtype, signature.return_type)
-        return self.context.cast(self.builder, number, signature.return_type, kind)
-
-    def lower_setitem(self, array: Any, index: Any, value: Any, signature: Any) -> Any:
-        """The same the other way."""
-        place = self._place(array.name, index.name)
-        if place is None:
-            return super().lower_setitem(array, index, value, signature)
-        of, given = self.typeof(array.name), signature.args[2]
-        number = self.context.cast(self.builder, self.loadvar(value.name), self.typeof(value.name), given)
-        number = self.context.cast(self.builder, number, given, of.dtype)
-        return store_item(self.context, self.builder, of, number, place)
-
-    def _known_of(self, name: str, field: int) -> Any:
-        """One of the things that are known of an array."""
-        if name in self._blk_local_varmap and not self._disable_sroa_like_opt:
-            return self.builder.extract_value(self.loadvar(name), field)
-        return self.builder.load(cgutils.gep_inbounds(self.builder, self.getvar(name), 0, field))
-
-    def _place(self, name: str, index_name: str) -> Any:
-        """Where a number of an array is; None if not one is asked for."""
-        array, index = self.typeof(name), self.typeof(index_name)
-        several = isinstance(index, types.BaseTuple)
-        kinds = index.types if several else (index,)
-        if not (
-            isinstance(array, types.Array)
-            and isinstance(array.dtype, types.Number | types.Boolean)
-            and len(kinds) == array.ndim
-            and all(isinstance(kind, types.Integer) for kind in kinds)
-        ):
-            return None
-        context, builder = self.context, self.builder
-        value = self.loadvar(index_name)
-        given = cgutils.unpack_tuple(builder, value, len(kinds)) if several else [value]
-        shape = cgutils.unpack_tuple(builder, self._known_of(name, _SHAPE), array.ndim)
-        strides = None
-        if array.layout not in "CF":
-            strides = cgutils.unpack_tuple(builder, self._known_of(name, _STRIDES), array.ndim)
-        indices = [
-            fix_integer_index(context, builder, kind, at, size)
-            for kind, at, size in zip(kinds, given, shape, strict=True)
-        ]
-        data = self._known_of(name, _DATA)
-        return cgutils.get_item_pointer2(context, builder, data, shape, strides, array.layout, indices)
-
-
 class _KernelLowering(_NativeLowering):
     """What has it written."""
 
     @property
-    def lowering_class(self) -> type[_KernelLower]:
+    def lowering_class(self) -> type[KernelLower]:
         """By whom."""
-        return _KernelLower
+        return KernelLower
 
 
 class KernelPipeline(_Compiler):
