@@ -69,6 +69,7 @@ SKIPPED = (
     ("compare_revisions", ALONE),
     ("benchmark", ALONE),
     ("scaling", ALONE),
+    ("time_torchrl", ALONE),
     ("try_documents", "is this script"),
 )
 

@@ -230,3 +230,37 @@ def _ratios(figures: Result) -> list[str]:
         text(math.exp(log["mean"]), [math.exp(x) for x in log["ci95"]]),
         "-" if needed is None else f"{needed:,d}",
     ]
+
+
+TORCHRL: Mapping[str, str] = {
+    "recipe": "TorchRL's MAPPO, with the default training's hyper-parameters",
+    "tutorial": "TorchRL's MAPPO, with those of its tutorial",
+}
+
+
+def torchrl(result: Result) -> list[str]:
+    """When the default training, and TorchRL's MAPPO, were better than tuned AGC with feed-forward."""
+
+    def line(words: str, one: Result) -> list[str]:
+        passed = one["time_to_agc_s"] is not None
+        return [
+            words,
+            f"{one['time_to_agc_s']:,.0f}" if passed else f"never in {one['seconds']:,.0f}",
+            f"{one['cpu_to_agc_s']:,.0f}" if passed else f"never in {one['cpu_s']:,.0f}",
+            f"{one['steps_to_agc']:,}" if passed else f"never in {one['steps']:,}",
+            f"{one['steps_per_cpu_s']:,.0f}" if "steps_per_cpu_s" in one else "-",
+            f"{one['best_return']:,.0f}" if "best_return" in one else "-",
+        ]
+
+    rows = [line(TORCHRL[name], one) for name, one in result["torchrl"].items()]
+    if "ours" in result:
+        rows.insert(0, line("the default training", result["ours"]))
+    head = [
+        f"until `normal` returns more than {result['bar']:,.0f}",
+        "clock [s]",
+        "processor [s]",
+        "environment steps",
+        "steps a second of the processor",
+        "best held-out return",
+    ]
+    return table(head, rows)

@@ -13,11 +13,14 @@ from __future__ import annotations
 import csv
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 BAR = "agc_forecast"
@@ -62,15 +65,34 @@ def training_s(root: Path = ROOT, *options: str) -> float:
         return time.perf_counter() - began
 
 
+@dataclass(frozen=True)
+class Passed:
+    """When a training was first told to be above a bar."""
+
+    seconds: float  # since its start
+    cpu_s: float  # processor time of its own process, and of others that it had waited for
+    steps: int | None  # of environments, where it tells of them
+
+
 def time_to_s(least: float, root: Path = ROOT, *options: str) -> float:
     """Seconds from the start of a training until its held-out return is above `least`; infinite if it never is.
 
     Raises:
         RuntimeError: it failed.
     """
+    passed = first_above(least, root, *options)
+    return float("inf") if passed is None else passed.seconds
+
+
+def first_above(least: float, root: Path = ROOT, *options: str) -> Passed | None:
+    """When a training's held-out return was above `least`; None if it never was.
+
+    Raises:
+        RuntimeError: it failed.
+    """
     with tempfile.TemporaryDirectory(prefix="time-to-agc-") as directory:
         metrics = Path(directory) / "run" / "metrics.csv"
-        began = time.perf_counter()
+        began, cpu_before_s = time.perf_counter(), _cpu_of_children_s()
         usual = ("--eval-scenario", "normal", "--eval-every", "5", "--eval-episodes", str(N_EPISODE))
         process = subprocess.Popen(
             _command(root, Path(directory), *usual, *options), stdout=sys.stderr, start_new_session=True
@@ -78,26 +100,47 @@ def time_to_s(least: float, root: Path = ROOT, *options: str) -> float:
         try:
             while process.poll() is None:
                 if best_return(metrics) > least:
-                    return time.perf_counter() - began
+                    break
                 time.sleep(LOOK_S)
+            seconds = time.perf_counter() - began
             if process.returncode:
                 raise RuntimeError(f"train_mappo.py of {root} ended with status {process.returncode}")
-            return time.perf_counter() - began if best_return(metrics) > least else float("inf")
+            if not best_return(metrics) > least:
+                return None
+            steps = [
+                int(row["step"]) for row in _told(metrics) if _return_of(row) > least and row.get("step")
+            ]
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        return Passed(seconds, _cpu_of_children_s() - cpu_before_s, steps[0] if steps else None)
+
+
+def _cpu_of_children_s() -> float:
+    """Processor time of processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _told(metrics: Path) -> list[dict[str, str]]:
+    """Rows of a run's metrics so far."""
+    try:
+        with metrics.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+
+
+def _return_of(row: Mapping[str, str]) -> float:
+    """The held-out return that a row tells of; minus infinity if none."""
+    value = float(row.get("eval/return") or "nan")
+    return value if value == value else -float("inf")
 
 
 def best_return(metrics: Path) -> float:
     """The best held-out return that a run has told of so far; none yet is minus infinity."""
-    try:
-        with metrics.open(encoding="utf-8", newline="") as file:
-            told = [row.get("eval/return") or "nan" for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return -float("inf")
-    values = [float(value) for value in told]
-    return max((value for value in values if value == value), default=-float("inf"))
+    return max(map(_return_of, _told(metrics)), default=-float("inf"))
 
 
 def measure() -> dict[str, list[float]]:

@@ -82,15 +82,19 @@ def test_a_whole_training_is_timed_until_it_beats_the_bar(tmp_path):
         "import pathlib, sys, time\n"
         "run = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])\n"
         "run.mkdir()\n"
-        "told = 'update,eval/return\\n'\n"
+        "told = 'step,eval/return\\n'\n"
         "for k, value in enumerate(('-30.5', '', '-20.0', '-9.5')):\n"
         "    time.sleep(0.25)\n"
-        "    told += f'{k},{value}\\n'\n"
+        "    told += f'{2048 * k},{value}\\n'\n"
         "    (run / 'metrics.csv').write_text(told)\n"
         "time.sleep(0.5)\n"
         "sys.exit('--fail' in sys.argv)\n"
     )
     assert 1.0 <= whole_training.time_to_s(-10.0, tmp_path) < 5.0
+    passed = whole_training.first_above(-10.0, tmp_path)
+    assert passed is not None
+    assert passed.steps == 3 * 2048
+    assert 0.0 < passed.cpu_s < 5.0  # an interpreter that waits
     assert whole_training.time_to_s(-1.0, tmp_path) == float("inf")
     assert 1.5 <= whole_training.training_s(tmp_path) < 6.0
     with pytest.raises(RuntimeError, match="ended with status 1"):
