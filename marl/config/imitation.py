@@ -17,12 +17,18 @@ class ImitationConfig:
     imitation_envs: int = 32
     # Rounds of DAgger: the expert plays in the first, the actors in the others.
     imitation_rounds: int = 4
+    # Steps between two questions to the expert where the actors play: what an expert says in two intervals, one after
+    # the other, is nearly the same, and one who plans takes long to say it. More than one only of linear laws and full
+    # information, which do not live on what they said before.
+    imitation_every: int = 1
     # Passes over what was shown so far, in each round.
     imitation_epochs: int = 10
+    # Samples of a gradient step; of actors with a memory, episodes side by side, of those that are played at a time.
+    imitation_minibatch: int = 64
     # Adam's step size at the beginning of each round; it falls linearly to zero.
     imitation_lr: float = 3e-3
 
     def __post_init__(self) -> None:
-        for name in ("imitation_steps", "imitation_envs", "imitation_rounds", "imitation_epochs"):
-            require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+        for name, value in vars(self).items():
+            require(name == "imitation_lr" or value >= 1, f"{name} = {value}, expected at least 1")
         require(0 < self.imitation_lr < 1, f"imitation_lr = {self.imitation_lr}, expected above 0, below 1")

@@ -41,6 +41,8 @@ LATER = (
     "slow_gamma",
     "log_std_final",
     "update_threads",
+    "imitation_every",
+    "imitation_minibatch",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.

@@ -17,7 +17,7 @@ from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.controllers.base import Controller
 from control.controllers.linear import LinearPolicy
-from control.evaluation.contender import BOUND, ComparisonError, Contender, resolve
+from control.evaluation.contender import BOUND, FULL_INFORMATION, ComparisonError, Contender, resolve
 from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
@@ -27,7 +27,7 @@ from marl.config.imitation import ImitationConfig
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
 from marl.environment.hierarchy import HIERARCHY
-from marl.environment.warm_start import experts_named
+from marl.environment.warm_start import LAWS, experts_named
 from marl.networks.policy import Policy
 from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
@@ -169,6 +169,12 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         f"start = {config.start}: no controller shows coordinators their part",
     )
     contenders = {kind: _contender(who, config) for kind, who in experts_named(name, config.start).items()}
+    forgetful = {FULL_INFORMATION, *LAWS}
+    require(
+        settings.imitation_every == 1 or {one.name for one in contenders.values()} <= forgetful,
+        f"start = {config.start}: imitation_every = {settings.imitation_every} needs experts that do not live on what "
+        f"they said before: {', '.join(sorted(forgetful))}",
+    )
     wider: str = config.observation
     for contender in contenders.values():
         if config.observation in SIZE:
@@ -199,6 +205,8 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
                 rounds=rounds,
                 n_step=n_step,
                 epochs=settings.imitation_epochs,
+                minibatch=settings.imitation_minibatch,
+                ask_every=settings.imitation_every,
                 lr=settings.imitation_lr,
                 on_step=report,
             )

@@ -26,12 +26,13 @@ from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
 from marl.networks.policy import Policy
 
-__all__ = ["LINEAR", "begin_linear", "begin_with", "start_of", "with_own_zones"]
+__all__ = ["LAWS", "LINEAR", "begin_linear", "begin_with", "start_of", "with_own_zones"]
 
 LINEAR = "linear"
 # Tuned linear policy of each observation, and what takes its place where dynamics are drawn.
 BASELINE = {"default": "linear", "extended": "linear_extended", "memory": "linear_memory"}
 WIDE = {"linear_memory": "linear_wide"}
+LAWS = frozenset((*BASELINE.values(), *WIDE.values()))
 WIDEST_ZONE = 0.999
 FREE = (
     "log_std_init",
@@ -109,8 +110,7 @@ def _laws_of(config: TrainingConfig, case: Case | None) -> dict[str, str]:
     # Soft actor-critic's critics see actions as drawn.
     if how not in ("clone", "dagger") or config.algorithm == "masac":
         return {}
-    laws = {*BASELINE.values(), *WIDE.values()}
-    return {kind: law for kind, law in experts_named(expert, config.start).items() if law in laws}
+    return {kind: law for kind, law in experts_named(expert, config.start).items() if law in LAWS}
 
 
 def with_own_zones(config: TrainingConfig, case: Case | None = None) -> TrainingConfig:

@@ -75,7 +75,7 @@ class Demonstrations:
 
     observations: Mapping[str, Tensor]  # group -> [round, step, env, agent, observation]
     actions: Mapping[str, Tensor]  # group -> [round, step, env, agent, action]
-    in_service: Mapping[str, Tensor]  # group -> [round, step, env, agent]
+    in_service: Mapping[str, Tensor]  # and the expert was asked, group -> [round, step, env, agent]
     begins: Tensor  # steps with which an episode begins, boolean, [round, step, env]
 
     @property
@@ -105,9 +105,10 @@ def gather(
     *,
     n_step: int,
     led: bool,
+    ask_every: int = 1,
     on_step: Callable[[], None] | None = None,
 ) -> Demonstrations:
-    """Plays, and asks the expert at every step.
+    """Plays, and asks the expert.
 
     Args:
         environment: whose groups are the policy's; it may show more numbers to each agent.
@@ -116,6 +117,8 @@ def gather(
         seeds: of the first episodes, [env].
         n_step: steps of each environment.
         led: the expert's actions are carried out; otherwise the policy's deterministic ones.
+        ask_every: steps between two questions; of steps without an answer nothing is learned but what was seen. An
+            expert who leads is asked at every step.
         on_step: called after every step of all environments.
     """
     n_env, every = environment.n_env, np.arange(environment.n_env)
@@ -126,21 +129,26 @@ def gather(
         part: {g.name: [] for g in policy.groups} for part in ("observations", "actions", "in_service")
     }
     begun, begins = np.ones(n_env, dtype=np.bool_), []
-    for _ in range(n_step):
+    wanted: Mapping[str, Float32Array] = {}
+    lesson = wanted
+    for k in range(n_step):
         begins.append(torch.from_numpy(begun))
         shown = {g.name: seen.observations[g.name][..., : g.observation_size] for g in policy.groups}
-        wanted = expert.act(seen)
-        lesson = expert.before_zones() if isinstance(expert, Zoned) else wanted
+        asked = led or k % ask_every == 0
+        if asked:
+            wanted = expert.act(seen)
+            lesson = expert.before_zones() if isinstance(expert, Zoned) else wanted
         for g in policy.groups:
             service = None if seen.in_service is None else seen.in_service[g.name]
             mask = np.ones((n_env, g.n_agent), dtype=np.bool_) if service is None else np.array(service)
+            mask &= asked
             kept["observations"][g.name].append(torch.from_numpy(np.array(shown[g.name], dtype=np.float32)))
             kept["actions"][g.name].append(torch.from_numpy(np.array(lesson[g.name], dtype=np.float32)))
             kept["in_service"][g.name].append(torch.from_numpy(mask))
         done = wanted
         if not led:
             done = policy.act(shown)
-            if isinstance(expert, Overruled):
+            if asked and isinstance(expert, Overruled):
                 expert.took(done)
         transition = environment.step(done)
         begun = transition.terminated | transition.truncated
@@ -289,6 +297,7 @@ def imitate(
     epochs: int,
     minibatch: int = 64,
     lr: float = 3e-3,
+    ask_every: int = 1,
     on_step: Callable[[], None] | None = None,
 ) -> list[float]:
     """Behaviour cloning, and DAgger where there is more than one round.
@@ -303,6 +312,7 @@ def imitate(
         epochs: passes over all that was shown so far, in each round.
         minibatch: samples of a gradient step.
         lr: Adam's step size at the beginning of each round.
+        ask_every: steps between two questions where the actors play, see `gather`.
         on_step: called after every step of all environments, `rounds * n_step` times.
 
     Returns:
@@ -311,7 +321,16 @@ def imitate(
     shown: Demonstrations | None = None
     found = []
     for k in range(rounds):
-        more = gather(environment, expert, policy, seeds[k], n_step=n_step, led=k == 0, on_step=on_step)
+        more = gather(
+            environment,
+            expert,
+            policy,
+            seeds[k],
+            n_step=n_step,
+            led=k == 0,
+            ask_every=ask_every,
+            on_step=on_step,
+        )
         shown = more if shown is None else shown.joined(more)
         found.append(fit(policy, shown, epochs=epochs, minibatch=minibatch, lr=lr, seed=k)[-1])
     return found

@@ -95,6 +95,14 @@ def test_experts_by_kind_are_named_for_all_kinds():
             experts_named(wrong, f"clone:{wrong}")
 
 
+def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
+    config = TrainingConfig(start="dagger:mpc", imitation=ImitationConfig(imitation_every=2))
+    with pytest.raises(
+        ConfigError, match="imitation_every = 2 needs experts that do not live on what they said"
+    ):
+        begin_imitating(None, how="dagger", name="mpc", config=config, build=build)
+
+
 def test_zones_are_those_of_the_laws_that_are_imitated():
     """Kinds whose expert is no linear law keep the dead zone that is set for all."""
     start = "dagger:bess=full_information,gas=linear_memory,dr=linear_memory"

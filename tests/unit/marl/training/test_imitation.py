@@ -108,6 +108,30 @@ def test_the_actors_play_in_all_rounds_but_the_first(rounds):
     assert expert.heard == 5 * (rounds - 1)
 
 
+def test_an_expert_may_be_asked_now_and_then():
+    """Of five steps that the actors play those of 0 and 3 have an answer; whoever leads is asked at every one."""
+    expert, environment = Law(-1.3), Unstable(n_env=4)
+    policy = Policy(GROUP, LINEAR)
+    shown = gather(environment, expert, policy, np.zeros(4, np.int64), n_step=5, led=False, ask_every=3)
+    assert expert.heard == 2
+    asked = torch.tensor([True, False, False, True, False])
+    assert torch.equal(shown.in_service["walker"][0, :, :, 0], asked[:, None].expand(5, 4))
+    seen = shown.observations["walker"][0, asked]
+    assert torch.allclose(shown.actions["walker"][0, asked], (-1.3 * seen).clamp(-1, 1))
+    led = gather(environment, expert, policy, np.zeros(4, np.int64), n_step=5, led=True, ask_every=3)
+    assert bool(led.in_service["walker"].all())
+
+
+def test_of_steps_without_an_answer_nothing_is_learned():
+    """What stands there as an answer is the last one, far from right."""
+    environment = Target(n_env=16)
+    torch.manual_seed(0)
+    policy = Policy(environment.groups, LINEAR)
+    seeds = np.arange(16)[None].repeat(2, 0)
+    few = imitate(policy, environment, Law(0.8), seeds, rounds=2, n_step=40, epochs=60, lr=1e-2, ask_every=4)
+    assert few[-1] < 1e-4  # as where it is asked at every step
+
+
 def test_dagger_improves_on_cloning_where_errors_compound():
     """Cloning is shown one step away from zero, and nothing of where its own errors lead; DAgger is.
 
