@@ -6,9 +6,7 @@ one by `limit_battery`. Buses are all energised here.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from cases.arrays import FloatArray
 from control.plants.battery import GUARD_MWH, S_PER_H, limit_battery
@@ -16,7 +14,7 @@ from control.plants.fleet_state import BESS, GAS, PlantParameters
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import N_LANE, any_above, floor, larger, load, select, smaller, spread, store
 
-__all__ = ["advance_block"]
+__all__ = ["PlantRows", "advance_block"]
 
 
 @compiled
@@ -26,33 +24,31 @@ def _stopping_area(u: Any, step_mw: float, h_s: float) -> Any:
     return (n * u - n * n * (0.5 * step_mw)) * h_s + larger(u - n * step_mw, 0.0) * (0.5 * h_s)
 
 
+class PlantRows(NamedTuple):
+    """Plants of all blocks, [block x resource, 8], what is asked of one block, [resource, 8], and what comes of it."""
+
+    command_mw: FloatArray
+    set_point_mw: FloatArray  # what plants follow
+    output_mw: FloatArray  # into the grid, beyond schedule
+    energy_mwh: FloatArray  # see `FleetState`
+    action: FloatArray  # of one block, -1 to 1
+    change_mw: FloatArray  # of its commands
+    fresh: FloatArray  # scratch, [5, 8]
+
+
 @compiled
-def advance_block(
-    base: int,
-    command: FloatArray,
-    set_point: FloatArray,
-    output: FloatArray,
-    energy: FloatArray,
-    plants: PlantParameters,
-    decay: FloatArray,
-    action: FloatArray,
-    change: FloatArray,
-) -> None:
+def advance_block(base: int, plants: PlantParameters, decay: FloatArray, rows: PlantRows) -> None:
     """Every plant of a block through one interval, in place.
 
     Args:
         base: row of the block's first plant.
-        command: of all blocks [MW], as the next three, [block x resource, 8].
-        set_point: what plants follow [MW].
-        output: into the grid, beyond schedule [MW].
-        energy: see `FleetState` [MWh].
         plants: the parameters.
         decay: exp(-h/T) of each plant, [resource].
-        action: of this block, -1 to 1, [resource, 8].
-        change: filled with the change of each command [MW], [resource, 8].
+        rows: plants of all blocks, of which those of this block are moved.
     """
+    command, set_point, output, energy = rows.command_mw, rows.set_point_mw, rows.output_mw, rows.energy_mwh
+    fresh, change = rows.fresh, rows.change_mw
     h_s = plants.interval_s
-    fresh = np.empty((5, N_LANE))
     for i in range(plants.kind.size):
         row = base + i
         c0, u0, x0, e0 = load(command, row), load(set_point, row), load(output, row), load(energy, row)
@@ -62,7 +58,7 @@ def advance_block(
             plants.high_mw[i],
             plants.lag_s[i],
         )
-        target = c0 + smaller(larger(load(action, i), -1.0), 1.0) * step_mw
+        target = c0 + smaller(larger(load(rows.action, i), -1.0), 1.0) * step_mw
         c1 = smaller(smaller(larger(larger(target, c0 - step_mw), low_mw), c0 + step_mw), high_mw)
         u1 = c1
         if plants.kind[i] != BESS and plants.kind[i] != GAS:

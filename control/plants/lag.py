@@ -53,29 +53,28 @@ def lag_integral_by_sign(
         if 0.0 < share < 1.0:
             middle_s = min(-lag_s * log(share), h_s)
     up = down = 0.0
-    start_s, start = 0.0, x0
+    start_s, start, start_share = 0.0, x0, 1.0  # share of the fading part that is left, exp(-t/T)
     for piece in range(2):
         end_s = middle_s if piece == 0 else h_s
         if end_s <= start_s:
             continue
-        end = offset + slope * end_s + fading * exp(-end_s / lag_s)
-        cut_s = end_s
+        end_share = exp(-end_s / lag_s)
+        end = offset + slope * end_s + fading * end_share
+        cut_s, cut_share = end_s, end_share
         if (start > 0.0) != (end > 0.0):
             cut_s = _zero(offset, slope, fading, lag_s, start_s, end_s, start)
+            cut_share = exp(-cut_s / lag_s)
         for half in range(2):
             a_s, b_s = (start_s, cut_s) if half == 0 else (cut_s, end_s)
             if b_s <= a_s:
                 continue
-            area = (
-                offset * (b_s - a_s)
-                + 0.5 * slope * (b_s * b_s - a_s * a_s)
-                + fading * lag_s * (exp(-a_s / lag_s) - exp(-b_s / lag_s))
-            )
+            faded = start_share - cut_share if half == 0 else cut_share - end_share
+            area = offset * (b_s - a_s) + 0.5 * slope * (b_s * b_s - a_s * a_s) + fading * lag_s * faded
             if area > 0.0:
                 up += area
             else:
                 down -= area
-        start_s, start = end_s, end
+        start_s, start, start_share = end_s, end, end_share
     return up, down
 
 

@@ -70,10 +70,14 @@ def refuse(action: FloatArray, position: int, names: tuple[str, ...]) -> NoRetur
 @compiled
 def cut_action(action: FloatArray, cut: FloatArray) -> int:
     """Fill in the action cut at -1 and 1, [env, resource]; position of a number that is not finite, or -1."""
-    wrong = -1
+    n_wrong = 0
     for e in range(cut.shape[0]):
         for i in range(cut.shape[1]):
-            if not np.isfinite(action[e, i]) and wrong < 0:
-                wrong = e * cut.shape[1] + i
+            n_wrong += int(not np.isfinite(action[e, i]))
             cut[e, i] = min(max(action[e, i], -1.0), 1.0)
-    return wrong
+    if n_wrong > 0:
+        for e in range(cut.shape[0]):
+            for i in range(cut.shape[1]):
+                if not np.isfinite(action[e, i]):
+                    return int(e * cut.shape[1] + i)
+    return -1

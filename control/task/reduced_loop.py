@@ -7,6 +7,7 @@ frequency at which the grid is lost; circuits and voltages count as within their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from cases.series import Series
 from control.plants.fleet import Fleet, capacity_utilisation
+from control.plants.fleet_lanes import PlantRows
 from control.plants.fleet_state import FleetState
 from control.scenario.config import ScenarioConfig
 from control.scenario.episode import Episode, EpisodeBuilder
@@ -27,14 +29,25 @@ from control.task.limits import FrequencyLimits, LimitCheck
 from control.task.memory import Past
 from control.task.observation import Observer
 from control.task.reduced_episode import EpisodeReducer
-from control.task.reduced_kernel import Outcome, ReducedArrays, ReducedState, advance_interval, take_segment
-from control.task.reduced_observation import N_SLOT, View, observe_blocks, remember_blocks
+from control.task.reduced_kernel import (
+    N_SLOT,
+    JudgedBy,
+    Outcome,
+    ReducedArrays,
+    ReducedState,
+    advance_interval,
+    own_frequency,
+    scratch_of,
+    take_segment,
+)
+from control.task.reduced_observation import View, observe_blocks, view_rows
 from control.task.reduced_store import EpisodeStore, PackedEpisode
 from control.telemetry.scada import FORECAST, NEIGHBOUR_FREQUENCY, SYSTEM_FREQUENCY, Scada
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.kernels.held import hold
 from grid_model.kernels.lanes import N_LANE
-from grid_model.reduced.motion import Constants, Record, Sizes
+from grid_model.reduced.lanes import rows_of_lanes
+from grid_model.reduced.motion import Constants, GroupMotion, Record, Sizes, scratch_rows
 
 __all__ = ["STEP_S", "ReducedError", "ReducedLoop", "is_plain"]
 
@@ -109,19 +122,21 @@ class ReducedLoop:
         g = sizes.n_group
 
         def blocks(n_row: int) -> FloatArray:
-            return np.zeros((n_block * n_row, N_LANE))
+            return rows_of_lanes(n_block * n_row)
 
         self._state = ReducedState(
             groups=blocks(sizes.state),
             segment=blocks(sizes.segment),
-            dead_band_hz=np.full((n_block, N_LANE), governor.dead_band_hz),
+            dead_band_hz=blocks(1),
             command_mw=blocks(case.n_resource),
             set_point_mw=blocks(case.n_resource),
             output_mw=blocks(case.n_resource),
             energy_mwh=blocks(case.n_resource),
             interval=np.zeros(n_env, dtype=np.int64),
             segment_now=np.zeros(n_env, dtype=np.int64),
+            sent_hz=rows_of_lanes(N_SLOT * n_block * (g + 1)),
         )
+        self._state.dead_band_hz[:] = governor.dead_band_hz
         # Environments beyond the batch have masses, so that nothing is divided by zero.
         self._state.segment.reshape(n_block, sizes.segment, N_LANE)[:, :g] = 1.0
         self.interval = self._state.interval
@@ -135,8 +150,8 @@ class ReducedLoop:
             lag_kind=np.searchsorted(lag_s, self.fleet.lag_s),
             interval_s=scenario.interval_s,
             dt_s=dt_s,
-            t_valve_s=governor.t_valve_s,
-            t_reheat_s=governor.t_reheat_s,
+            valve_decay=math.exp(-dt_s / governor.t_valve_s),
+            reheat_decay=math.exp(-dt_s / governor.t_reheat_s),
             high_pressure_fraction=governor.high_pressure_fraction,
             tie_damping_s=config.tie_damping_s,
             curtail_from_hz=np.inf if over is None else over.renewable_from_hz - case.f0_hz,
@@ -144,12 +159,34 @@ class ReducedLoop:
         )
         self.store = EpisodeStore(case, scenario, self._reducer, sizes, self._constants, n_env, pool)
         self._columns = self.store.columns
-        self._record = Record(*(np.zeros((n_block, N_LANE)) for _ in range(5)))
+        self._record = Record(*(blocks(1) for _ in range(5)))
+        self._motion = GroupMotion(
+            sizes=sizes,
+            constants=self._constants,
+            state=self._state.groups,
+            segment=self._state.segment,
+            dead_band_hz=self._state.dead_band_hz,
+            record=self._record,
+            given=rows_of_lanes(sizes.given + N_LANE),
+            end_mw=rows_of_lanes(g),
+            set_point=rows_of_lanes(3 * case.n_resource),
+            scratch=rows_of_lanes(scratch_rows(sizes)),
+        )
+        self._scratch = scratch_of(sizes)
+        self._plant_rows = PlantRows(
+            self._state.command_mw,
+            self._state.set_point_mw,
+            self._state.output_mw,
+            self._state.energy_mwh,
+            action=rows_of_lanes(case.n_resource),
+            change_mw=rows_of_lanes(case.n_resource),
+            fresh=rows_of_lanes(5),
+        )
         # Losses and noise are a signal's own; late telemetry without them is read off what was.
         self.plain_telemetry = is_plain(scenario)
         self._delay = np.array(scenario.scada.delay_intervals, dtype=np.int64)
-        self._sent_hz = np.zeros((N_SLOT * n_block * (g + 1), N_LANE))
-        self._own_hz = np.zeros((n_env, case.n_resource))
+        self._own_hz: FloatArray | None = None  # until it is asked for
+        self._bus_df_hz = self._nobody_asks = np.empty((0, case.n_bus))
         self._blocks = np.arange(n_block)
         self._view: View | None = None
         self._n_seen = (0, 0)
@@ -162,19 +199,27 @@ class ReducedLoop:
         self._key = [0] * n_env
         self.action = np.zeros((n_env, case.n_resource))
         self._all = np.arange(n_env)
+        # What this model takes for granted.
         self._always = np.ones((n_env, case.n_bus), dtype=np.bool_)
+        self._never: BoolArray = np.zeros(n_env, dtype=np.bool_)
+        self._no_loading, self._nominal, self._nothing = (
+            np.zeros((n_env, 1)),
+            np.ones((n_env, 1)),
+            np.zeros(n_env),
+        )
 
     def _hold(self) -> None:
         self._arrays = hold(
             ReducedArrays(
-                sizes=self._sizes,
-                constants=self._constants,
+                motion=self._motion,
                 plants=self.fleet.parameters,
                 plant_decay=np.exp(-self.scenario.interval_s / self.fleet.lag_s),
+                plant_rows=self._plant_rows,
+                limits=JudgedBy(self.limits.violation_hz, self.limits.lost_hz),
                 load_fade=float(np.exp(-self.scenario.interval_s / self._reducer.config.load.recovery_s)),
                 stored=self.store.stored(),
                 state=self._state,
-                record=self._record,
+                scratch=self._scratch,
             )
         )
 
@@ -271,11 +316,9 @@ class ReducedLoop:
             if self.store.has_moved:
                 self._hold()
             self._begin(env, packed)
+        self._own_hz = None
         if self._view is None:
             self.scada.reset(envs, [self._key[env] for env in envs], self._signals()[envs])
-        else:
-            self._own_hz = self._own_hz.copy()
-            self._own_hz[envs] = 0.0
 
     def _begin(self, env: int, packed: PackedEpisode) -> None:
         self.episode[env] = packed.episode
@@ -293,7 +336,7 @@ class ReducedLoop:
         energy_mwh = packed.soc_start * self.fleet.energy_mwh[bess]
         state.energy_mwh.reshape(-1, n, N_LANE)[block, bess, lane] = energy_mwh
         self.interval[env] = 0
-        self._sent_hz.reshape(N_SLOT, -1, self._sizes.n_group + 1, N_LANE)[:, block, :, lane] = 0.0
+        state.sent_hz.reshape(N_SLOT, -1, self._sizes.n_group + 1, N_LANE)[:, block, :, lane] = 0.0
         take_segment(self._arrays, env, 0)
 
     # One interval --------------------------------------------------------------------------------------------------
@@ -311,46 +354,63 @@ class ReducedLoop:
             raise RuntimeError(
                 f"the episodes of {over} of {self.n_env} environments are over; call reset first"
             )
-        n_env, n_plant = self.n_env, self._sizes.n_plant
-        outcome = Outcome(*np.empty((4, n_env, n_plant)))
+        n_env, n_row = self.n_env, len(self._blocks) * N_LANE
+        change_mw, rebound_mw, output_mw, utilisation = np.empty((4, n_row, self._sizes.n_plant))
+        sum_bus_square_hz2, max_abs_df_hz, within_36_mhz, within_200_mhz = np.empty((4, n_env))
+        frequency_violation, grid_lost = np.empty((2, n_env), dtype=np.bool_)
+        outcome = Outcome(
+            change_mw=change_mw,
+            rebound_mw=rebound_mw,
+            output_mw=output_mw,
+            utilisation=utilisation,
+            sum_bus_square_hz2=sum_bus_square_hz2,
+            max_abs_df_hz=max_abs_df_hz,
+            within_36_mhz=within_36_mhz,
+            within_200_mhz=within_200_mhz,
+            violations=np.empty(n_env, dtype=np.int64),
+            frequency_violation=frequency_violation,
+            grid_lost=grid_lost,
+        )
         advance_interval(self._arrays, cut, outcome)
-        self.action = cut
+        self.action, self._own_hz = cut, None
         if self._view is None:
             self.scada.advance(self._signals())
+            bus_df_hz = self.bus_df_hz
         else:
-            self._own_hz = np.empty((n_env, n_plant))
-            remember_blocks(self._arrays, self._view, self._own_hz)
-        record = (x.ravel()[:n_env] for x in self._record)
-        square_hz2, narrow, wide, lowest_hz, highest_hz = record
-        largest_hz = np.maximum(-lowest_hz, highest_hz)
-        beyond = ~(largest_hz <= self.limits.violation_hz)
-        never: BoolArray = np.zeros((3, n_env), dtype=np.bool_)
+            # The next observation fills it in.
+            bus_df_hz = self._bus_df_hz = np.empty((n_row, self._sizes.n_bus))
         return LimitCheck(
-            sum_bus_square_hz2=square_hz2.copy(),
-            set_point_change_mw=outcome.change_mw,
-            rebound_change_mw=outcome.rebound_mw,
-            frequency_violation=beyond,
-            branch_violation=never[0],
-            voltage_violation=never[1],
-            unserved_violation=never[2],
-            violations=beyond.astype(np.int64),
-            grid_lost=~(largest_hz <= self.limits.lost_hz),
-            max_abs_df_hz=largest_hz,
-            within_36_mhz=narrow.copy(),
-            within_200_mhz=wide.copy(),
-            loading_percent=np.zeros((n_env, 1)),
-            vm_pu=np.ones((n_env, 1)),
-            unserved_mw=np.zeros(n_env),
-            bus_df_hz=self.bus_df_hz if self._view is None else self._own_hz,
-            resource_mw=outcome.output_mw,
-            utilisation=outcome.utilisation,
+            sum_bus_square_hz2=outcome.sum_bus_square_hz2,
+            set_point_change_mw=outcome.change_mw[:n_env],
+            rebound_change_mw=outcome.rebound_mw[:n_env],
+            frequency_violation=outcome.frequency_violation,
+            branch_violation=self._never,
+            voltage_violation=self._never,
+            unserved_violation=self._never,
+            violations=outcome.violations,
+            grid_lost=outcome.grid_lost,
+            max_abs_df_hz=outcome.max_abs_df_hz,
+            within_36_mhz=outcome.within_36_mhz,
+            within_200_mhz=outcome.within_200_mhz,
+            loading_percent=self._no_loading,
+            vm_pu=self._nominal,
+            unserved_mw=self._nothing,
+            bus_df_hz=bus_df_hz[:n_env],
+            resource_mw=outcome.output_mw[:n_env],
+            utilisation=outcome.utilisation[:n_env],
             bus_live=self._always,
         )
 
     @property
     def own_df_hz(self) -> FloatArray:
         """Frequency deviation at the plants' buses, [env, resource]."""
-        return self._own_hz if self._view is not None else self.bus_df_hz[:, self.case.resource.bus]
+        if self._view is None:
+            return self.bus_df_hz[:, self.case.resource.bus]
+        if self._own_hz is None:
+            found = np.empty((len(self._blocks) * N_LANE, self._sizes.n_plant))
+            own_frequency(self._arrays, self.case.resource.bus, found)
+            self._own_hz = found[: self.n_env]
+        return self._own_hz
 
     def look_by(self, observer: Observer) -> None:
         """Make observations from now on, as an observer of the full simulator would."""
@@ -360,6 +420,10 @@ class ReducedLoop:
             found: FloatArray = np.where(mw > 0.0, 1.0 / np.where(mw > 0.0, mw, 1.0), 0.0)
             return found
 
+        self._n_seen = (self._sizes.n_plant * observer.size, observer.state_size)
+        with np.errstate(divide="ignore"):  # of a plant or load of size zero, which none can be divided by
+            per_renewable_mw = 1.0 / plants.renewable_mw
+            per_largest_mw = 1.0 / plants.nominal_mw[plants.largest]
         self._view = hold(
             View(
                 plants=plants,
@@ -367,6 +431,8 @@ class ReducedLoop:
                 per_high_mw=per(plants.high_mw),
                 per_low_mw=per(-plants.low_mw),
                 per_capacity_mwh=1.0 / plants.capacity_mwh,
+                per_renewable_mw=per_renewable_mw,
+                per_largest_mw=per_largest_mw,
                 load=columns.load,
                 renewable=columns.renewable,
                 schedule=columns.schedule,
@@ -376,10 +442,9 @@ class ReducedLoop:
                 feature=columns.feature,
                 elements_out=columns.elements_out,
                 delay=self._delay,
-                sent_hz=self._sent_hz,
+                rows=view_rows(columns.n, self._sizes.n_group, self._sizes.n_bus, *self._n_seen),
             )
         )
-        self._n_seen = (self._sizes.n_plant * observer.size, observer.state_size)
 
     def observe(
         self,
@@ -401,7 +466,8 @@ class ReducedLoop:
         if before is not None and envs is not None:
             agents[:n_env], critic[:n_env] = before[0].reshape(n_env, -1), before[1]
             blocks = np.unique(envs // N_LANE)
-        observe_blocks(self._arrays, self._view, past, blocks, agents, critic)
+        observe_blocks(self._arrays, self._view, past, blocks, agents, critic, self._bus_df_hz)
+        self._bus_df_hz = self._nobody_asks
         return agents[:n_env].reshape(n_env, self._sizes.n_plant, -1), critic[:n_env]
 
     def _signals(self) -> FloatArray:
@@ -412,8 +478,6 @@ class ReducedLoop:
     def get_state(self) -> dict[str, Any]:
         """Everything but the episodes, which a generator's state rebuilds, see `set_state`."""
         return {name: array.copy() for name, array in self._state._asdict().items()} | {
-            "sent_hz": self._sent_hz.copy(),
-            "own_hz": self._own_hz.copy(),
             "scada": self.scada.get_state(),
         }
 
@@ -423,14 +487,13 @@ class ReducedLoop:
         Raises:
             ValueError: the state is of other plants, signals, environments or physics.
         """
-        own = self._state._asdict() | {"sent_hz": self._sent_hz, "own_hz": self._own_hz}
+        own = self._state._asdict()
         for name, array in own.items():
             if name not in state or np.shape(state[name]) != array.shape:
                 raise ValueError(
                     f"the saved state of the grid lacks {name} as the reduced model has it; it is of other physics"
                 )
         self.reset(self._all, generators)
-        own["own_hz"] = self._own_hz
         for name, array in own.items():
             array[...] = state[name]
         self.scada.set_state(state["scada"])

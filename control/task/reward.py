@@ -69,16 +69,26 @@ class RewardPrices(NamedTuple):
 
 
 @compiled
+def _every_eighth(values: FloatArray, first: int, end: int) -> float:
+    """values[first] + values[first + 8] + .., before `end`."""
+    total = values[first]
+    for i in range(first + 8, end, 8):
+        total += values[i]
+    return total
+
+
+@compiled
 def _sum_row(values: FloatArray) -> float:
     """Sum of a row in the order in which numpy adds up to 128 numbers: eight sums side by side, then the rest."""
-    whole = values.size - values.size % 8
+    n = values.size - values.size % 8
     total = 0.0
-    if whole > 0:
-        part = values[:8].copy()
-        for i in range(8, whole):
-            part[i % 8] += values[i]
-        total = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]))
-    for i in range(whole, values.size):
+    if n > 0:
+        low = _every_eighth(values, 0, n) + _every_eighth(values, 1, n)
+        low += _every_eighth(values, 2, n) + _every_eighth(values, 3, n)
+        high = _every_eighth(values, 4, n) + _every_eighth(values, 5, n)
+        high += _every_eighth(values, 6, n) + _every_eighth(values, 7, n)
+        total = low + high
+    for i in range(n, values.size):
         total += values[i]
     return total
 

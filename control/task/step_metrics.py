@@ -61,5 +61,11 @@ def measure(judged: Judged, n_bus: int, group: IntArray, found: FloatArray) -> N
         found[11, e] = judged.grid_lost[e]
         for g in range(N_FIXED, found.shape[0]):
             found[g, e] = 0.0
+        moved_mw, k = 0.0, group[0]
         for i in range(group.size):
-            found[N_FIXED + group[i], e] += abs(judged.set_point_change_mw[e, i])
+            if group[i] != k:
+                found[N_FIXED + k, e] = moved_mw
+                k = group[i]
+                moved_mw = found[N_FIXED + k, e]
+            moved_mw += abs(judged.set_point_change_mw[e, i])
+        found[N_FIXED + k, e] = moved_mw

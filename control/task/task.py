@@ -15,7 +15,6 @@ it meets does not depend on the size of the batch; a finished episode is followe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -31,7 +30,7 @@ from control.task.action import ActionError, action_array, cut_at_one
 from control.task.area_telemetry import AREAS, AreaTelemetry
 from control.task.description import TaskDescription
 from control.task.draws import EpisodeDraws, checked_seed
-from control.task.layout import DF_HZ, OBSERVATION_SIZE, SIZE
+from control.task.layout import OBSERVATION_SIZE, SIZE
 from control.task.ledger import Ledger
 from control.task.limits import LimitCheck
 from control.task.memory import AgentMemory
@@ -47,6 +46,7 @@ from grid_model.dynamics.parameters import SwingConfig
 __all__ = ["Physics", "Task", "TaskError"]
 
 Float32Array = npt.NDArray[np.float32]
+ASIDE = 8  # numbers, a line of the cache
 Physics = Literal["full", "reduced"]
 
 
@@ -292,7 +292,9 @@ class Task:
         if loop.episode[0] is None:
             raise ActionError("no episode has begun; call reset first")
         action = action_array(action, (self.n_env, self.case.n_resource))
-        logged, n_booked = np.empty((len(self._logged), self.n_env)), len(self._ledger.logged)
+        # Rows that lie a power of two apart have all but one place in the processor's cache to share.
+        logged = np.empty((len(self._logged), self.n_env + ASIDE))[:, : self.n_env]
+        n_booked = len(self._ledger.logged)
         if self._shield is not None:
             action = cut_at_one(action, self.case.resource.name)
             action = self._shield.project(action, loop.resources, logged[n_booked:])
@@ -304,11 +306,6 @@ class Task:
         if self._telemetry is not None:
             self._telemetry.advance(self._look()[0])
         final = observation = self.observe()
-        if self._reduced is not None:
-            result = replace(
-                result,
-                bus_df_hz=np.multiply(final.state[:, : self.case.n_bus], DF_HZ, dtype=np.float64),
-            )
         self.last_result = result
         terminated = result.grid_lost
         if n_done > 0 and self._auto_reset:

@@ -7,8 +7,10 @@ has a dead band and limits of its own, valve and reheater are those of its group
 `control.task.reduced_episode`, the agents' outputs follow their set-points with their lags, exactly. What is left out
 beside the full model is the renewal of T at power flows.
 
-A block is eight environments. Rows of a block's arrays [row, 8] are counted from `base`, in the order of the tuples
-below; `Sizes` says how many there are of each.
+A block is eight environments, and `Sizes` says how many rows a block has of each array [row, 8]. `begin_piece` brings
+all that the steps need of a block into a part of a scratch that stays in the processor's first cache, `move_groups`
+takes the steps, and `end_piece` writes down where they led. Each step has to wait for the one before, so two blocks go
+through their steps in turn. No operation depends on how many do.
 """
 
 from __future__ import annotations
@@ -21,9 +23,47 @@ from cases.arrays import FloatArray, IntArray
 from grid_model.compilation import compiled
 from grid_model.kernels.lanes import any_above, fma, fnma, larger, load, select, smaller, spread, store
 
-__all__ = ["Constants", "Groups", "Piece", "PieceDrive", "Record", "Sizes", "begin_record", "move_groups"]
+__all__ = [
+    "N_PART",
+    "Constants",
+    "GroupMotion",
+    "Record",
+    "Sizes",
+    "begin_piece",
+    "begin_record",
+    "end_piece",
+    "move_groups",
+    "scratch_rows",
+]
 
+N_PART = 2  # blocks that go through their steps in turn
 NARROW_HZ, WIDE_HZ = 0.036, 0.2
+
+# What the scratch has a row of for each group and part.
+(
+    DF,
+    THETA,
+    VALVE,
+    REHEAT,
+    POWER,  # all that drives the group besides its ties
+    PULL,  # angle that ties feel
+    BAND,  # from nominal frequency to the edge of the governors' dead band
+    MOST,  # that valves move in a step
+    LINE,  # straight part of what drives the group, at the middle of the step
+    SLOPE,  # and its growth in a step
+    DAMPING,
+    CURTAIL,  # of renewables per Hz
+    PER_MW,  # growth of the frequency in a step
+    SHARE,  # of the inertia of all groups
+    END_MW,  # A at the end of the piece
+) = range(15)
+N_QUANTITY = 15
+# For each machine and part.
+MINUS_GAIN, MINUS_DOWN, UP = range(3)
+N_LIMIT = 3
+# For each part.
+LOWEST, HIGHEST, NARROW, WIDE = range(4)
+N_RECORD = 4
 
 
 class Sizes(NamedTuple):
@@ -43,9 +83,15 @@ class Sizes(NamedTuple):
 
     @property
     def segment(self) -> int:
-        """Rows of what holds between switchings, see `control.task.reduced_loop`."""
+        """Rows of what holds between switchings, see `control.task.reduced_store`."""
         g = self.n_group
         return 2 * g + 2 * g * g + self.n_machine + (2 * self.n_plant + self.n_bus) * g
+
+    @property
+    def given(self) -> int:
+        """Rows of what holds in an interval: D and what is curtailed per Hz, [group], rooms of governors up and down,
+        [machine]."""
+        return 2 * self.n_group + 2 * self.n_machine
 
 
 class Constants(NamedTuple):
@@ -58,8 +104,8 @@ class Constants(NamedTuple):
     lag_kind: IntArray  # which of them is each plant's, [plant]
     interval_s: float
     dt_s: float
-    t_valve_s: float
-    t_reheat_s: float
+    valve_decay: float  # over a step
+    reheat_decay: float
     high_pressure_fraction: float
     tie_damping_s: float
     curtail_from_hz: float
@@ -76,12 +122,37 @@ class Record(NamedTuple):
     highest_hz: FloatArray
 
 
+class GroupMotion(NamedTuple):
+    """All that moves groups."""
+
+    sizes: Sizes
+    constants: Constants
+    state: FloatArray  # of all blocks
+    segment: FloatArray  # likewise
+    dead_band_hz: FloatArray  # of the governors, a row a block
+    record: Record
+    given: FloatArray  # of the block that a piece begins of, see `Sizes.given`
+    end_mw: FloatArray  # A at its end, [group, 8]
+    set_point: (
+        FloatArray  # set-point and output at the interval's beginning, set-point at its end, each [plant, 8]
+    )
+    scratch: FloatArray  # `scratch_rows` of them
+
+
+def scratch_rows(sizes: Sizes) -> int:
+    """Rows of the scratch: quantities of groups, of machines, of parts, then moments, ties and gaps of plants."""
+    g = sizes.n_group
+    n_row = N_QUANTITY * g + N_LIMIT * sizes.n_machine + N_RECORD + 2 * g * g + sizes.n_lag * g
+    return N_PART * n_row + sizes.n_lag
+
+
 @compiled
-def begin_record(sizes: Sizes, block: int, state: FloatArray, record: Record) -> None:
+def begin_record(motion: GroupMotion, block: int) -> None:
     """Nothing recorded; extremes are where the interval begins."""
-    base = block * 7 * sizes.n_group
+    state, record = motion.state, motion.record
+    base = block * 7 * motion.sizes.n_group
     low = high = load(state, base)
-    for g in range(1, sizes.n_group):
+    for g in range(1, motion.sizes.n_group):
         low, high = smaller(load(state, base + g), low), larger(load(state, base + g), high)
     store(record.square_hz2, block, 0.0)
     store(record.narrow, block, 0.0)
@@ -90,78 +161,47 @@ def begin_record(sizes: Sizes, block: int, state: FloatArray, record: Record) ->
     store(record.highest_hz, block, high)
 
 
-class Piece(NamedTuple):
-    """A part of an interval of one block."""
-
-    block: int
-    step_a: int  # at which it begins
-    step_b: int  # at which it ends
-
-
-class Groups(NamedTuple):
-    """States of all blocks, and what holds for them."""
-
-    state: FloatArray
-    segment: FloatArray
-    dead_band_hz: FloatArray  # of the governors, a row a block
-
-
-class PieceDrive(NamedTuple):
-    """What drives one block through a piece of an interval, [row, 8]."""
-
-    given: FloatArray  # D, curtailed per Hz, rooms of governors up and down
-    end_mw: FloatArray  # A at the piece's end, [group, 8]
-    set_point: (
-        FloatArray  # set-point and output at the interval's beginning, set-point at its end, each [plant, 8]
-    )
-    work: FloatArray  # scratch: 7 group + lag group + group^2 rows
-
-
 @compiled
-def move_groups(
-    sizes: Sizes, constants: Constants, piece: Piece, groups: Groups, drive: PieceDrive, record: Record
-) -> None:
-    """Move one block through a piece of an interval.
+def begin_piece(motion: GroupMotion, block: int, part: int, step_a: int, step_b: int) -> None:
+    """Write down what a block needs in its steps through a piece of an interval.
 
     Args:
-        sizes: of the grid.
-        constants: the same everywhere.
-        piece: which block, from which step to which.
-        groups: their state is changed.
-        drive: what acts.
-        record: added to.
+        motion: of it the scratch is changed.
+        block: which one.
+        part: of the scratch, which this block has until `end_piece`.
+        step_a: at which the piece begins.
+        step_b: at which it ends.
     """
-    block, step_a, step_b = piece.block, piece.step_a, piece.step_b
-    state, segment, dead_band_hz = groups.state, groups.segment, groups.dead_band_hz
-    given, end_mw, set_point, work = drive.given, drive.end_mw, drive.set_point, drive.work
+    sizes, constants, state, segment = motion.sizes, motion.constants, motion.state, motion.segment
+    given, end_mw, set_point, scratch = motion.given, motion.end_mw, motion.set_point, motion.scratch
     n_group, n_machine, n_plant, n_lag = sizes.n_group, sizes.n_machine, sizes.n_plant, sizes.n_lag
     df = block * 7 * n_group
-    theta, valve, reheat, now = df + n_group, df + 2 * n_group, df + 3 * n_group, df + 4 * n_group
-    inertia = block * (
-        2 * n_group + 2 * n_group * n_group + n_machine + (2 * n_plant + sizes.n_bus) * n_group
-    )
-    rate = inertia + n_group
-    tie = rate + n_group
-    gram = tie + n_group * n_group
-    gain = gram + n_group * n_group
+    inertia = block * (segment.shape[0] // motion.dead_band_hz.shape[0])
+    rate, tie = inertia + n_group, inertia + 2 * n_group
+    gain = tie + 2 * n_group * n_group
     share = gain + n_machine
-    damping, curtail = 0, n_group
-    up, down = 2 * n_group, 2 * n_group + n_machine
-    line, slope, power, pull, per_mw, most = 0, n_group, 2 * n_group, 3 * n_group, 4 * n_group, 5 * n_group
-    gap = 6 * n_group
-    moment = gap + n_lag * n_group
-    coi = moment + n_group * n_group
-    dt, n = constants.dt_s, step_b - step_a
-    h_s, t_a, t_b = constants.interval_s, step_a * constants.dt_s, step_b * constants.dt_s
+    limits = N_PART * N_QUANTITY * n_group
+    recorded = limits + N_PART * N_LIMIT * n_machine
+    moment = recorded + N_PART * N_RECORD
+    springs = moment + N_PART * n_group * n_group
+    gap = springs + N_PART * n_group * n_group
+    left = gap + N_PART * n_lag * n_group
+    dt, h_s = constants.dt_s, constants.interval_s
+    t_a, t_b = step_a * dt, step_b * dt
 
     # What drives the groups: A along a straight line, and the plants as straight lines and gaps that close.
+    total = spread(0.0)
     for g in range(n_group):
-        drawn = load(state, now + 2 * n_group + g)
-        start, end = load(state, now + g) - drawn, load(end_mw, g) - drawn
-        store(work, line + g, start)
-        store(work, slope + g, end)
+        own = (g * N_PART + part) * N_QUANTITY
+        drawn = load(state, df + 6 * n_group + g)
+        store(scratch, own + LINE, load(state, df + 4 * n_group + g) - drawn)
+        store(scratch, own + SLOPE, load(end_mw, g) - drawn)
+        store(scratch, own + END_MW, load(end_mw, g))
         for k in range(n_lag):
-            store(work, gap + k * n_group + g, 0.0)
+            store(scratch, gap + (k * n_group + g) * N_PART + part, 0.0)
+        total = total + load(segment, inertia + g)
+    for k in range(n_lag):
+        store(scratch, left + k, 1.0 if step_a == 0 else np.exp(-t_a / constants.lag_s[k]))
     for i in range(n_plant):
         k = constants.lag_kind[i]
         lag_s = constants.lag_s[k]
@@ -172,94 +212,158 @@ def move_groups(
         )
         rise = (u1 - u0) * (1.0 / h_s)
         straight = u0 - rise * lag_s
-        open_mw = (x0 - straight) * np.exp(-t_a / lag_s)
+        open_mw = (x0 - straight) * load(scratch, left + k)
         begin, finish = straight + rise * t_a, straight + rise * t_b
         for g in range(n_group):
-            part = load(segment, share + i * n_group + g)
-            store(work, line + g, fma(begin, part, load(work, line + g)))
-            store(work, slope + g, fma(finish, part, load(work, slope + g)))
-            at = gap + k * n_group + g
-            store(work, at, fma(open_mw, part, load(work, at)))
-    total = spread(0.0)
+            own, at = (g * N_PART + part) * N_QUANTITY, gap + (k * n_group + g) * N_PART + part
+            met = load(segment, share + i * n_group + g)
+            store(scratch, own + LINE, fma(begin, met, load(scratch, own + LINE)))
+            store(scratch, own + SLOPE, fma(finish, met, load(scratch, own + SLOPE)))
+            store(scratch, at, fma(open_mw, met, load(scratch, at)))
     for g in range(n_group):
-        m = load(segment, inertia + g)
-        total = total + m
-        store(work, per_mw + g, dt / (m + load(given, damping + g) * (0.5 * dt)))
-        store(work, most + g, load(segment, rate + g) * dt)
-        begin = load(work, line + g)
-        store(work, slope + g, (load(work, slope + g) - begin) * (1.0 / n))
-        store(work, line + g, begin + load(work, slope + g) * 0.5)
+        own = (g * N_PART + part) * N_QUANTITY
+        m, d = load(segment, inertia + g), load(given, g)
+        begin = load(scratch, own + LINE)
+        slope = (load(scratch, own + SLOPE) - begin) * (1.0 / (step_b - step_a))
+        store(scratch, own + DF, load(state, df + g))
+        store(scratch, own + THETA, load(state, df + n_group + g))
+        store(scratch, own + VALVE, load(state, df + 2 * n_group + g))
+        store(scratch, own + REHEAT, load(state, df + 3 * n_group + g))
+        store(scratch, own + BAND, load(motion.dead_band_hz, block))
+        store(scratch, own + MOST, load(segment, rate + g) * dt)
+        store(scratch, own + LINE, begin + slope * 0.5)
+        store(scratch, own + SLOPE, slope)
+        store(scratch, own + DAMPING, d)
+        store(scratch, own + CURTAIL, load(given, n_group + g))
+        store(scratch, own + PER_MW, dt / (m + d * (0.5 * dt)))
+        store(scratch, own + SHARE, m / total)
         for j in range(n_group):
-            store(work, moment + g * n_group + j, 0.0)
-    for g in range(n_group):
-        store(work, coi + g, load(segment, inertia + g) / total)
+            at = (g * n_group + j) * N_PART + part
+            store(scratch, moment + at, 0.0)
+            store(scratch, springs + at, load(segment, tie + g * n_group + j))
+    for i in range(n_machine):
+        own = limits + (i * N_PART + part) * N_LIMIT
+        store(scratch, own + MINUS_GAIN, load(segment, gain + i) * -1.0)
+        store(scratch, own + MINUS_DOWN, load(given, 2 * n_group + n_machine + i) * -1.0)
+        store(scratch, own + UP, load(given, 2 * n_group + i))
+    own = recorded + part * N_RECORD
+    store(scratch, own + LOWEST, load(motion.record.lowest_hz, block))
+    store(scratch, own + HIGHEST, load(motion.record.highest_hz, block))
+    store(scratch, own + NARROW, 0.0)
+    store(scratch, own + WIDE, 0.0)
 
-    decay_valve, decay_reheat = np.exp(-dt / constants.t_valve_s), np.exp(-dt / constants.t_reheat_s)
-    half_reheat = 0.5 * (1.0 - decay_reheat)
-    f_high = constants.high_pressure_fraction
-    turn, lead = np.pi * dt, 2.0 * np.pi * constants.tie_damping_s
-    dead_hz = load(dead_band_hz, block)
-    low, high = load(record.lowest_hz, block), load(record.highest_hz, block)
-    narrow, wide = spread(0.0), spread(0.0)
-    one = spread(1.0)
-    for _ in range(n):
+
+@compiled
+def move_groups(motion: GroupMotion, first: int, last: int, n_step: int) -> None:
+    """Move the blocks in some parts of the scratch on by n_step steps, in turn.
+
+    Args:
+        motion: of it the scratch is changed.
+        first: part.
+        last: behind the last one.
+        n_step: how many steps.
+    """
+    sizes, constants, scratch = motion.sizes, motion.constants, motion.scratch
+    n_group, n_machine, n_lag = sizes.n_group, sizes.n_machine, sizes.n_lag
+    limits = N_PART * N_QUANTITY * n_group
+    recorded = limits + N_PART * N_LIMIT * n_machine
+    moment = recorded + N_PART * N_RECORD
+    springs = moment + N_PART * n_group * n_group
+    gap = springs + N_PART * n_group * n_group
+    valve_moves, reheat_decay = 1.0 - constants.valve_decay, constants.reheat_decay
+    half_reheat = 0.5 * (1.0 - reheat_decay)
+    f_high, curtail_from_hz = constants.high_pressure_fraction, constants.curtail_from_hz
+    turn, lead = np.pi * constants.dt_s, 2.0 * np.pi * constants.tie_damping_s
+    for _ in range(n_step):
         for g in range(n_group):
-            f = load(state, df + g)
-            beyond = larger(f - dead_hz, 0.0) + smaller(f + dead_hz, 0.0)
-            target = spread(0.0)
-            if any_above(beyond * beyond, 0.0):
-                for i in range(constants.first_machine[g], constants.first_machine[g + 1]):
-                    asked = 0.0 - load(segment, gain + i) * beyond
-                    asked = larger(asked, 0.0 - load(given, down + i))
-                    target = target + smaller(asked, load(given, up + i))
-            before, limit = load(state, valve + g), load(work, most + g)
-            move = (target - before) * (1.0 - decay_valve)
-            after = before + smaller(larger(move, 0.0 - limit), limit)
-            x = load(state, reheat + g) * decay_reheat + (before + after) * half_reheat
-            store(state, valve + g, after)
-            store(state, reheat + g, x)
-            p = load(work, line + g)
-            store(work, line + g, p + load(work, slope + g))
-            p = p + after * f_high + x * (1.0 - f_high)
-            p = fnma(load(given, damping + g), f, p)
-            p = fnma(load(given, curtail + g), larger(f - constants.curtail_from_hz, 0.0), p)
-            for k in range(n_lag):
-                at = gap + k * n_group + g
-                open_mw = load(work, at)
-                p = p + open_mw * constants.half_decay[k]
-                store(work, at, open_mw * constants.lag_decay[k])
-            store(work, power + g, p)
-            angle = load(state, theta + g) + f * turn
-            store(state, theta + g, angle)
-            store(work, pull + g, angle + f * lead)
-        centre = spread(0.0)
-        for g in range(n_group):
-            p = load(work, power + g)
-            if n_group > 1:
-                for j in range(n_group):
-                    p = fnma(load(segment, tie + g * n_group + j), load(work, pull + j), p)
-            f = fma(p, load(work, per_mw + g), load(state, df + g))
-            store(state, df + g, f)
-            store(state, theta + g, load(state, theta + g) + f * turn)
-            low, high = smaller(f, low), larger(f, high)
-            centre = fma(load(work, coi + g), f, centre)
-            for j in range(g + 1):
-                at = moment + g * n_group + j
-                store(work, at, fma(f, load(state, df + j), load(work, at)))
-        size = larger(centre, 0.0 - centre)
-        narrow = narrow + select(size - NARROW_HZ, spread(0.0), one)
-        wide = wide + select(size - WIDE_HZ, spread(0.0), one)
+            for part in range(first, last):
+                own = (g * N_PART + part) * N_QUANTITY
+                f, dead_hz = load(scratch, own + DF), load(scratch, own + BAND)
+                beyond = larger(f - dead_hz, 0.0) + smaller(f + dead_hz, 0.0)
+                target = spread(0.0)
+                if any_above(beyond * beyond, 0.0):
+                    for i in range(constants.first_machine[g], constants.first_machine[g + 1]):
+                        at = limits + (i * N_PART + part) * N_LIMIT
+                        asked = load(scratch, at + MINUS_GAIN) * beyond
+                        asked = larger(asked, load(scratch, at + MINUS_DOWN))
+                        target = target + smaller(asked, load(scratch, at + UP))
+                before, limit = load(scratch, own + VALVE), load(scratch, own + MOST)
+                move = (target - before) * valve_moves
+                after = before + smaller(larger(move, 0.0 - limit), limit)
+                x = load(scratch, own + REHEAT) * reheat_decay + (before + after) * half_reheat
+                store(scratch, own + VALVE, after)
+                store(scratch, own + REHEAT, x)
+                p = load(scratch, own + LINE)
+                store(scratch, own + LINE, p + load(scratch, own + SLOPE))
+                p = p + after * f_high + x * (1.0 - f_high)
+                p = fnma(load(scratch, own + DAMPING), f, p)
+                p = fnma(load(scratch, own + CURTAIL), larger(f - curtail_from_hz, 0.0), p)
+                for k in range(n_lag):
+                    at = gap + (k * n_group + g) * N_PART + part
+                    open_mw = load(scratch, at)
+                    p = p + open_mw * constants.half_decay[k]
+                    store(scratch, at, open_mw * constants.lag_decay[k])
+                store(scratch, own + POWER, p)
+                angle = load(scratch, own + THETA) + f * turn
+                store(scratch, own + THETA, angle)
+                store(scratch, own + PULL, angle + f * lead)
+        for part in range(first, last):
+            kept = recorded + part * N_RECORD
+            low, high = load(scratch, kept + LOWEST), load(scratch, kept + HIGHEST)
+            centre = spread(0.0)
+            for g in range(n_group):
+                own = (g * N_PART + part) * N_QUANTITY
+                p = load(scratch, own + POWER)
+                if n_group > 1:
+                    for j in range(n_group):
+                        spring = load(scratch, springs + (g * n_group + j) * N_PART + part)
+                        p = fnma(spring, load(scratch, (j * N_PART + part) * N_QUANTITY + PULL), p)
+                f = fma(p, load(scratch, own + PER_MW), load(scratch, own + DF))
+                store(scratch, own + DF, f)
+                store(scratch, own + THETA, load(scratch, own + THETA) + f * turn)
+                low, high = smaller(f, low), larger(f, high)
+                centre = fma(load(scratch, own + SHARE), f, centre)
+                for j in range(g + 1):
+                    at = moment + (g * n_group + j) * N_PART + part
+                    other = load(scratch, (j * N_PART + part) * N_QUANTITY + DF)
+                    store(scratch, at, fma(f, other, load(scratch, at)))
+            size = larger(centre, 0.0 - centre)
+            store(scratch, kept + LOWEST, low)
+            store(scratch, kept + HIGHEST, high)
+            beyond = select(size - NARROW_HZ, spread(0.0), spread(1.0))
+            store(scratch, kept + NARROW, load(scratch, kept + NARROW) + beyond)
+            beyond = select(size - WIDE_HZ, spread(0.0), spread(1.0))
+            store(scratch, kept + WIDE, load(scratch, kept + WIDE) + beyond)
+
+
+@compiled
+def end_piece(motion: GroupMotion, block: int, part: int) -> None:
+    """Write down where the steps of a piece have led a block, in state and record; arguments as of `begin_piece`."""
+    sizes, state, segment = motion.sizes, motion.state, motion.segment
+    record, scratch = motion.record, motion.scratch
+    n_group = sizes.n_group
+    df = block * 7 * n_group
+    gram = block * (segment.shape[0] // motion.dead_band_hz.shape[0]) + 2 * n_group + n_group * n_group
+    recorded = N_PART * (N_QUANTITY * n_group + N_LIMIT * sizes.n_machine)
+    moment = recorded + N_PART * N_RECORD
     square = load(record.square_hz2, block)
-    weight = 1.0 / constants.n_step
+    weight = 1.0 / motion.constants.n_step
     for g in range(n_group):
+        own = (g * N_PART + part) * N_QUANTITY
         for j in range(g + 1):
             # The Gram matrix is symmetric; the lower triangle counts twice off the diagonal.
             twice = weight if j == g else 2.0 * weight
-            product = load(segment, gram + g * n_group + j) * load(work, moment + g * n_group + j)
-            square = square + product * twice
-        store(state, now + g, load(end_mw, g))
+            at = g * n_group + j
+            square = square + load(segment, gram + at) * load(scratch, moment + at * N_PART + part) * twice
+        store(state, df + g, load(scratch, own + DF))
+        store(state, df + n_group + g, load(scratch, own + THETA))
+        store(state, df + 2 * n_group + g, load(scratch, own + VALVE))
+        store(state, df + 3 * n_group + g, load(scratch, own + REHEAT))
+        store(state, df + 4 * n_group + g, load(scratch, own + END_MW))
+    kept = recorded + part * N_RECORD
     store(record.square_hz2, block, square)
+    narrow, wide = load(scratch, kept + NARROW), load(scratch, kept + WIDE)
     store(record.narrow, block, load(record.narrow, block) + narrow * weight)
     store(record.wide, block, load(record.wide, block) + wide * weight)
-    store(record.lowest_hz, block, low)
-    store(record.highest_hz, block, high)
+    store(record.lowest_hz, block, load(scratch, kept + LOWEST))
+    store(record.highest_hz, block, load(scratch, kept + HIGHEST))

@@ -42,10 +42,8 @@ class GridBatch:
         """Args: task: what is played; it belongs to this batch from now on."""
         self.task = self._built = task
         self._of_kind = task.of_kind
-        # A single environment shows its agents rows of one array that is new at every step.
-        self._shown = {
-            kind: _as_slice(rows) if task.n_env == 1 else rows for kind, rows in self._of_kind.items()
-        }
+        # Agents of a kind that stand side by side are shown their part of one array that is new at every step.
+        self._shown = {kind: _as_slice(rows) for kind, rows in self._of_kind.items()}
         self._groups = tuple(
             AgentGroup(
                 name=kind,
