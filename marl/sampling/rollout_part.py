@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -263,12 +263,7 @@ def _stacked(
         reward=np.stack([np.asarray(t.reward, dtype=np.float64) for t in transitions]),
         terminated=terminated,
         truncated=truncated,
-        terms={
-            name: np.stack(
-                [np.broadcast_to(np.asarray(t.terms[name], dtype=np.float64), (n_env,)) for t in transitions]
-            )
-            for name in names
-        },
+        terms={name: _of_envs([t.terms[name] for t in transitions], n_env) for name in names},
         ended_step=ended_step.astype(np.int64),
         ended_env=ended_env.astype(np.int64),
         final_observations={
@@ -280,6 +275,14 @@ def _stacked(
         else {g: of_ends(lambda t, g=g: final_services[t][g], services[0][g]) for g in groups},
         after=after,
     )
+
+
+def _of_envs(values: Sequence[Any], n_env: int) -> FloatArray:
+    """A number of each step and environment, [step, env], where steps may have one for all of their environments."""
+    rows = np.empty((len(values), n_env))
+    for row, value in zip(rows, values, strict=True):
+        row[:] = value
+    return rows
 
 
 def joined_observations(parts: Sequence[Observation]) -> Observation:
@@ -302,6 +305,8 @@ def joined(parts: Sequence[PlayedRollout]) -> PlayedRollout:
         ValueError: parts name different terms.
     """
     first = parts[0]
+    if len(parts) == 1:
+        return replace(first, after={})
     for part in parts:
         if tuple(part.terms) != tuple(first.terms):
             raise ValueError(f"samplers name different terms: {tuple(first.terms)}, {tuple(part.terms)}")
