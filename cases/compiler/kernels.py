@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from numba.core import types
 from numba.core.registry import CPUDispatcher
 
+from cases.compiler.calls import call_of
 from cases.compiler.kept import Kept, Sources
 from cases.compiler.pipeline import KernelPipeline, PartPipeline
 
@@ -46,17 +47,16 @@ class _Part(CPUDispatcher):
         result = self._compile_whole(args, return_type)
         name = object()  # numba tells functions apart by their entry for Python
         context: Any = self.targetctx
-        context.insert_user_function(name, result.fndesc, [result.library])
+        call = call_of(result.fndesc, result.library)
+        context._defns[name].append(call, call.signature)
         return result._replace(entry_point=name)
 
 
 class _Kernel(CPUDispatcher):
     """A kernel that Python calls; where other kernels call it, its part is compiled into them."""
 
-    def __init__(
-        self, function: Any, options: dict[str, Any], pipeline: type[KernelPipeline], sources: Sources
-    ) -> None:
-        super().__init__(function, targetoptions=options, pipeline_class=pipeline)
+    def __init__(self, function: Any, options: dict[str, Any], sources: Sources) -> None:
+        super().__init__(function, targetoptions=options, pipeline_class=KernelPipeline)
         self.part = _Part(function, options)
         self._cache = Kept(function, sources)
 
@@ -81,16 +81,12 @@ def _any_number(kind: Any) -> Any:
 class Compiler:
     """Makes functions kernels."""
 
-    def __init__(
-        self, folders: Iterable[Path], *, pipeline: type[KernelPipeline] = KernelPipeline, nogil: bool = False
-    ) -> None:
+    def __init__(self, folders: Iterable[Path], *, nogil: bool = False) -> None:
         """Args:
         folders: where the sources of its kernels stand.
-        pipeline: how they are compiled.
         nogil: whether other threads of Python go on while a kernel runs.
         """
         self.sources = Sources(folders)
-        self._pipeline = pipeline
         self._options = _OPTIONS | {"nogil": nogil}
 
     def __call__(self, function: Kernel) -> Kernel:
@@ -99,4 +95,4 @@ class Compiler:
         Args:
             function: its source.
         """
-        return cast(Kernel, _Kernel(function, self._options, self._pipeline, self.sources))
+        return cast(Kernel, _Kernel(function, self._options, self.sources))

@@ -13,6 +13,7 @@ A kernel starts at once when little is written, read and optimised:
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir as llvm
@@ -20,6 +21,8 @@ from numba.core import analysis, cgutils, ir, types
 from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
 from numba.np.arrayobj import fix_integer_index, load_item, store_item
+
+from cases.compiler.calls import PartCallConv, declared, note_whether_it_fails
 
 _Lower: Any = Lower  # of its own workings numba gives no types
 _compute_use_defs: Any = analysis.compute_use_defs
@@ -30,6 +33,20 @@ _do_minmax: Any = do_minmax
 # Where numba has what it knows of an array, of a range, and of a range on its way.
 _, _, _N_ITEMS, _, _DATA, _SHAPE, _STRIDES = range(7)
 _NEXT, _STOP, _STEP, _ = range(4)
+# Expressions that are not done with a range on its way, or only ask it for the next number.
+_READ_NO_RANGE = frozenset(
+    (
+        "binop",
+        "inplace_binop",
+        "getattr",
+        "getitem",
+        "getiter",
+        "iternext",
+        "pair_first",
+        "pair_second",
+        "static_getitem",
+    )
+)
 _EXTREMES = {min: operator.lt, max: operator.gt}
 
 
@@ -71,66 +88,78 @@ def _parts(builder: Any, whole: Any, position: int, count: int) -> list[Any]:
 class KernelLower(_Lower):
     """Writes a function down for LLVM."""
 
-    def _find_singly_assigned_variable(self) -> None:
-        """Which variables need no place in memory."""
-        super()._find_singly_assigned_variable()
-        self._values = self._singly_assigned_vars
-        self._values |= self._set_before_all_uses()
-        self._counts_simply = self._ranges_are_only_counted()
+    @property
+    def call_conv(self) -> Any:
+        """How it is called."""
+        return PartCallConv(self.context) if self.library.is_part else self.context.call_conv
 
-    def _set_before_all_uses(self) -> set[str]:
-        """Variables that are set once, and used only where that has been done, in blocks that are written later."""
+    def setup_function(self, description: Any) -> None:
+        """Begins a function."""
+        if not self.library.is_part:
+            super().setup_function(description)
+            return
+        self.function = declared(self.context, self.module, description)
+        self.entry_block = self.function.append_basic_block("entry")
+        self.builder = llvm.IRBuilder(self.entry_block)
+        self.call_helper = self.call_conv.init_call_helper(self.builder)
+
+    def lower_normal_function(self, description: Any) -> None:
+        """Writes down a function."""
+        super().lower_normal_function(description)
+        if self.library.is_part:
+            note_whether_it_fails(description, self.function)
+
+    def _find_singly_assigned_variable(self) -> None:
+        """Which variables need no place in memory: they are set once, before all uses, in blocks written earlier."""
         blocks = self.func_ir.blocks
         n_set: dict[str, int] = {}
         where: dict[str, int] = {}
-        used: dict[str, set[int]] = {}
+        needed: dict[int, set[str]] = {
+            label: set(names) for label, names in _compute_use_defs(blocks).usemap.items()
+        }
         for label, block in blocks.items():
             for statement in block.body:
                 if isinstance(statement, ir.Assign):
                     name = statement.target.name
                     n_set[name] = n_set.get(name, 0) + 1
                     where[name] = label
-                    variables = () if isinstance(statement.value, ir.Arg) else statement.list_vars()
-                elif isinstance(statement, ir.Del):
-                    used.setdefault(statement.value, set()).add(label)
-                    continue
-                else:
-                    variables = statement.list_vars()
-                for variable in variables:
-                    used.setdefault(variable.name, set()).add(label)
+                elif isinstance(statement, ir.Del) and where.get(statement.value) != label:
+                    needed[label].add(statement.value)
         before = _compute_cfg(blocks).dominators()
-        exposed = _compute_use_defs(blocks).usemap
         in_memory = _must_use_alloca(blocks)
-        # Those that count as users of an array are let go of at more than one place, and forget it at the first.
-        in_memory |= {name for name in where if self.context.enable_nrt and self._counts_users(name)}
-        return {
-            name
-            for name, label in where.items()
-            if n_set[name] == 1
-            and name not in in_memory
-            and name not in exposed[label]
-            and all(use == label or (use > label and label in before[use]) for use in used.get(name, ()))
+        for label, names in needed.items():
+            for name in names:
+                at = where.get(name)
+                # Those that count as users of an array are let go of at more than one place, and forget it at the
+                # first.
+                if at is None or not (at < label and at in before[label]) or self._counts_users(name):
+                    in_memory.add(name)
+        self._values = self._singly_assigned_vars = {
+            name for name, count in n_set.items() if count == 1 and name not in in_memory
         }
+        self._blk_local_varmap: dict[str, Any] = {}
+        self._counts_simply = self._ranges_are_only_counted(n_set)
 
     def _counts_users(self, name: str) -> bool:
+        if not self.context.enable_nrt:
+            return False
         return bool(self.context.data_model_manager[self.typeof(name)].contains_nrt_meminfo())
 
-    def _ranges_are_only_counted(self) -> bool:
+    def _ranges_are_only_counted(self, set_there: Iterable[str]) -> bool:
         """Whether all that is done with ranges on their way is to ask for the next number."""
-        for block in self.func_ir.blocks.values():
+        kinds = self.fndesc.typemap
+        ways = {name for name in set_there if kinds[name] == types.range_iter64_type}
+        if not ways <= self._values:
+            return False
+        for block in self.func_ir.blocks.values() if ways else ():
             for statement in block.body:
-                if isinstance(statement, ir.Del):
+                value: Any = statement.value if isinstance(statement, ir.Assign) else statement
+                if isinstance(value, ir.Var | ir.Const | ir.Global | ir.FreeVar | ir.Arg | ir.Del | ir.Jump):
                     continue
-                for variable in statement.list_vars():
-                    if self.fndesc.typemap.get(variable.name) != types.range_iter64_type:
-                        continue
-                    if variable.name not in self._values or not isinstance(statement, ir.Assign):
-                        return False
-                    value = statement.value
-                    if statement.target.name != variable.name and not (
-                        isinstance(value, ir.Var) or (isinstance(value, ir.Expr) and value.op == "iternext")
-                    ):
-                        return False
+                if isinstance(value, ir.Expr) and value.op in _READ_NO_RANGE:
+                    continue
+                if not ways.isdisjoint(variable.name for variable in value.list_vars()):
+                    return False
         return True
 
     def alloca_lltype(self, name: str, lltype: Any, datamodel: Any = None) -> Any:

@@ -11,7 +11,7 @@ of them, in Python, and most of that is done again and again for the same, or fo
   of all variables are found out after each: here only what is needed is done, and once;
 * users of every array are counted up and down wherever it is handed on: here only in functions that make arrays or
   return some. Elsewhere who calls has them and keeps them;
-* much is written down for LLVM that it takes out again (`lowering`).
+* much is written down for LLVM that it takes out again (`lowering`), and calls above all (`calls`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ _BaseFunction: Any = types.functions.BaseFunction
 class _PartLibrary(_CodeLibrary):
     """Code of a part, as it was written down: it is optimised with the kernels that it ends up in, and only there."""
 
+    is_part = True
+
     def add_llvm_module(self, module: Any) -> None:
         """One function's code."""
         module.data_layout = self._codegen._data_layout
@@ -75,7 +77,7 @@ class _PartLibrary(_CodeLibrary):
 class _KernelLibrary(_PartLibrary):
     """Code of a kernel with all of its parts."""
 
-    vectorises = True
+    is_part = False
 
     def finalize(self) -> None:
         """Brings the parts in, and makes machine code of all together."""
@@ -84,8 +86,8 @@ class _KernelLibrary(_PartLibrary):
             self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         # numba optimises twice, which helps it to count fewer users of arrays; these kernels count hardly any.
-        vectors = {} if self.vectorises else {"loop_vectorize": False, "slp_vectorize": False}
-        manager, builder = self._codegen._module_pass_manager(**vectors)
+        # Where vectors matter they are spelled out: to look for more takes a sixth longer, and no step gets faster.
+        manager, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
         manager.run(self._final_module, builder)
         self._final_module.verify()
         self._finalize_final_module()
@@ -272,18 +274,6 @@ class KernelPipeline(_Compiler):
     def define_pipelines(self) -> list[Any]:
         """What it does."""
         return [_Passes()]
-
-
-class _SpelledOutLibrary(_KernelLibrary):
-    """Code of a kernel whose vectors are spelled out: nobody looks for more of them."""
-
-    vectorises = False
-
-
-class SpelledOutPipeline(KernelPipeline):
-    """The compiler of such a kernel."""
-
-    library = _SpelledOutLibrary
 
 
 class PartPipeline(KernelPipeline):
