@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -305,8 +305,6 @@ def joined(parts: Sequence[PlayedRollout]) -> PlayedRollout:
         ValueError: parts name different terms.
     """
     first = parts[0]
-    if len(parts) == 1:
-        return replace(first, after={})
     for part in parts:
         if tuple(part.terms) != tuple(first.terms):
             raise ValueError(f"samplers name different terms: {tuple(first.terms)}, {tuple(part.terms)}")
