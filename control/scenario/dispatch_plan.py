@@ -112,7 +112,7 @@ class DispatchPlanner:
         """What loads, wind and sun will be at the marks up to the first after the end."""
         n_mark = self._n_mark(mark_s)
         mark_level = between_knots(mark_s[:n_mark], knot_s, level)
-        mark_available_mw = between_knots(mark_s[:n_mark], knot_s, available_mw)
+        mark_available_mw = between_knots(mark_s[:n_mark], knot_s, np.ascontiguousarray(available_mw))
         actual_mw = np.maximum(mark_available_mw.sum(axis=1), 1e-9)
         plant_mw = mark_available_mw * (planned_renewable_mw[:n_mark] / actual_mw)[:, None]
         actual_load_mw = mark_level @ powers.region_weight * powers.nominal_mw

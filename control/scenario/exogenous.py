@@ -125,7 +125,8 @@ class ExogenousPowers:
         p_load_mw = level_of_load * (case.load.p_mw * (1.0 + load_noise))
         weight_mw = level_of_load * case.load.p_mw
 
-        p_mw = between_knots(time_s, knot_s, available_mw)
+        # Laid out row by row, as everywhere: for columns the kernel would be compiled once more.
+        p_mw = between_knots(time_s, knot_s, np.ascontiguousarray(available_mw))
         amplitude_mw = np.where(
             self.is_wind, config.wind_percent / 100.0 * self.capacity_mw, config.pv_percent / 100.0 * p_mw
         )

@@ -198,7 +198,7 @@ class PlannedGrid:
         injection_mva[grid] = 0.0
         _add_powers(
             case.load.bus,
-            p_load_mw,
+            np.ascontiguousarray(p_load_mw),  # for numbers apart the kernel would be compiled once more
             self.mvar_per_mw,
             case.renewable.bus,
             p_renewable_mw,
