@@ -242,9 +242,9 @@ def train(
     judge_every: int,
     n_judged: int,
     seed: int = 0,
-    tell: Callable[[Judgement], None] = lambda _: None,
+    enough: Callable[[Judgement], bool] = lambda _: False,
 ) -> list[Judgement]:
-    """Train until the budget of steps or of seconds is used up, judged every so many steps and at the end.
+    """Train until it is enough or a budget is used up; judged every so many steps, and at the end.
 
     Args:
         setting: hyper-parameters.
@@ -253,7 +253,7 @@ def train(
         judge_every: steps between judgements; they take place after whole updates.
         n_judged: held-out episodes of `normal`, the first of the validation's.
         seed: of networks, exploration and episodes.
-        tell: is given every judgement at once.
+        enough: is told of every judgement, the clocks standing still, and answers whether to end.
     """
     clock = _Clock()
     torch.manual_seed(seed)
@@ -292,7 +292,7 @@ def train(
                 judged.append(
                     Judgement(steps=done, seconds=seconds_now, cpu_s=cpu_now_s, held_out_return=mean)
                 )
-                tell(judged[-1])
+                over = enough(judged[-1]) or over
         if over:
             break
     collector.shutdown()
