@@ -120,11 +120,17 @@ def family(result: Any) -> list[str]:
                 f"{row['returns'][suite]:,.0f}",
                 ratio(row[f"cost_ratio_to_{unit}"][suite]),
                 *(apart(row[other][suite]) for other in others),
-                apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-",
+                *(
+                    [apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-"]
+                    if len(learners) > 1
+                    else []
+                ),
             ]
             for row in sorted(result, key=lambda row: -row["returns"][suite])
         ]
-        lines += [*table([*head, f"ahead of {plain}, by seed"], rows), ""]
+        if len(learners) > 1:
+            head.append(f"ahead of {plain}, by seed")
+        lines += [*table(head, rows), ""]
     costs = [
         [
             name(row),
