@@ -34,7 +34,7 @@ from marl.training.curriculum import training_seeds
 from marl.training.imitation import imitate
 from marl.training.progress_report import ImitationReport
 
-__all__ = ["ExpertsByKind", "GridExpert", "begin_imitating"]
+__all__ = ["ExpertsByKind", "GridExpert", "begin_imitating", "experts_of"]
 
 
 @dataclass(frozen=True)
@@ -149,31 +149,27 @@ class ExpertsByKind:
             expert.took(actions)
 
 
-def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any) -> None:
-    """Actors begin as an expert acts.
+def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, Contender], str]:
+    """Who is imitated, by kind of plants, and the observation that all of them and the actors find their numbers in.
 
     Args:
-        policy: fresh.
-        how: `clone` or `dagger`.
-        name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`.
+        name: of the expert, or of one for each kind of plants.
         config: of the run.
-        build: makes a batch of the run's grid from (n_env, observation).
 
     Raises:
         ConfigError: there is no such expert, or it sees what cannot be shown beside what the actors see.
     """
-    settings: ImitationConfig = config.imitation
-
     require(
         config.observation != HIERARCHY,
         f"start = {config.start}: no controller shows coordinators their part",
     )
     contenders = {kind: _contender(who, config) for kind, who in experts_named(name, config.start).items()}
     forgetful = {FULL_INFORMATION, *LAWS}
+    every = config.imitation.imitation_every
     require(
-        settings.imitation_every == 1 or {one.name for one in contenders.values()} <= forgetful,
-        f"start = {config.start}: imitation_every = {settings.imitation_every} needs experts that do not live on what "
-        f"they said before: {', '.join(sorted(forgetful))}",
+        every == 1 or {one.name for one in contenders.values()} <= forgetful,
+        f"start = {config.start}: imitation_every = {every} works with experts alone that keep no memory of what they "
+        f"said: {', '.join(sorted(forgetful))}",
     )
     wider: str = config.observation
     for contender in contenders.values():
@@ -185,6 +181,24 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
                 f"{contender.name} sees the {contender.observation} observation, which {config.observation} does not "
                 "begin with",
             )
+    return contenders, wider
+
+
+def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any) -> None:
+    """Actors begin as an expert acts.
+
+    Args:
+        policy: fresh.
+        how: `clone` or `dagger`.
+        name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`.
+        config: of the run.
+        build: makes a batch of the run's grid from (n_env, observation).
+
+    Raises:
+        ConfigError: see `experts_of`.
+    """
+    settings: ImitationConfig = config.imitation
+    contenders, wider = experts_of(name, config)
     environment: GridBatch = build(settings.imitation_envs, wider)
     rounds = 1 if how == "clone" else settings.imitation_rounds
     # Streams of their own, beside those that training begins with.

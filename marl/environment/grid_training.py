@@ -70,7 +70,7 @@ def check_scenarios(config: TrainingConfig) -> None:
     """Raises what `scenario_of` does, for training and evaluation both, before anything is built.
 
     Raises:
-        ConfigError: a slow layer is to learn where there are no coordinators.
+        ConfigError: a slow layer is to learn where there are no coordinators, or nobody like that can be imitated.
     """
     require(
         config.algorithm != "hierarchical" or config.observation == HIERARCHY,
@@ -79,6 +79,11 @@ def check_scenarios(config: TrainingConfig) -> None:
     for name in (config.scenario, config.evaluation.eval_scenario):
         if name:
             scenario_of(config, name)
+    how, _, name = config.start.partition(":")
+    if how in ("clone", "dagger"):
+        from marl.environment.expert import experts_of
+
+        experts_of(name, config)
 
 
 def batch_maker(config: TrainingConfig, name: str, *, stagger: bool) -> Callable[[int], GridBatch]:

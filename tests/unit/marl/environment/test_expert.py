@@ -15,6 +15,7 @@ from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
 from marl.environment.batch import make_batch
 from marl.environment.expert import ExpertsByKind, GridExpert, begin_imitating
+from marl.environment.grid_training import check_scenarios
 from marl.environment.held_out import PolicyInGroups
 from marl.environment.warm_start import experts_named, with_own_zones
 from marl.networks.policy import Policy
@@ -97,10 +98,14 @@ def test_experts_by_kind_are_named_for_all_kinds():
 
 def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
     config = TrainingConfig(start="dagger:mpc", imitation=ImitationConfig(imitation_every=2))
-    with pytest.raises(
-        ConfigError, match="imitation_every = 2 needs experts that do not live on what they said"
-    ):
+    with pytest.raises(ConfigError, match="imitation_every = 2 works with experts alone that keep no memory"):
         begin_imitating(None, how="dagger", name="mpc", config=config, build=build)
+
+
+@pytest.mark.parametrize("start", ["dagger:nobody", "clone:bound", "dagger:bess=full_information,gas=linear"])
+def test_a_wrong_expert_is_refused_before_anything_is_built(start):
+    with pytest.raises(ConfigError, match=f"start = {start}|bound is no controller"):
+        check_scenarios(TrainingConfig(start=start))
 
 
 def test_zones_are_those_of_the_laws_that_are_imitated():
