@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import sys
+import pathlib, sys
+from grid_model.power_flow import remembered_oracle
+remembered_oracle.SHIPPED = pathlib.Path("nowhere")  # as with any grid but the one whose answer comes along
 from marl.environment import make_batch
 make_batch("training", 4).reset()
 heavy = ("pandapower", "pandas", "lightsim2grid", "matplotlib", "gymnasium", "pettingzoo", "scipy.stats", "torch")

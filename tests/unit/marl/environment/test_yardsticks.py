@@ -45,5 +45,6 @@ def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
     lines = learning_figures.family(the_table())
     names = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:5]]
     assert [name.split(" (")[0] for name in names] == ["full information", "gru", "linear policy"]
-    assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) | - |" in lines
+    # No distance from the plain learner, where there is no other.
+    assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) |" in lines
     assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 |" in lines
