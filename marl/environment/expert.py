@@ -113,15 +113,14 @@ class ExpertsByKind:
         """Builds each controller once, for whatever kinds it is asked.
 
         Args:
-            contenders: who is imitated, by kind.
+            contenders: who is imitated, by kind; of kinds that the grid has none of, nobody is asked.
             environment: see `GridExpert`.
             zoned: likewise.
         """
-        self._name_of = {kind: contender.name for kind, contender in contenders.items()}
-        self._experts = {
-            contender.name: GridExpert(contender, environment, zoned=zoned)
-            for contender in contenders.values()
-        }
+        present = {g.name: contenders[g.name] for g in environment.groups}  # a grid may lack a kind
+        self._name_of = {kind: contender.name for kind, contender in present.items()}
+        by_name = {contender.name: contender for contender in present.values()}
+        self._experts = {name: GridExpert(one, environment, zoned=zoned) for name, one in by_name.items()}
         self._wanted: Mapping[str, Float32Array] = {}
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:

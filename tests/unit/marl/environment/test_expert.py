@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from builders import with_plants
+from cases.ieee68 import load_ieee68
 from control.controllers.base import SetPoints
 from control.controllers.registry import make_baseline, stored_parameters
 from control.evaluation.contender import known
@@ -69,6 +71,21 @@ def test_every_kind_of_plants_may_have_an_expert_of_its_own():
         for expert in alone.values():
             expert.took(done)
         seen = batch.step(done).observation
+
+
+def test_nobody_is_asked_of_a_kind_that_the_grid_has_none_of():
+    """A grid of batteries and gas plants alone: an expert is named for demand response, of which there is none."""
+    case = with_plants(load_ieee68(), ("bess", "gas"))
+
+    def without_dr(n_env, observation):
+        return make_batch(SHORT, n_env, observation=observation, case=case, check=False)
+
+    settings = ImitationConfig(imitation_steps=8, imitation_envs=2, imitation_rounds=2, imitation_epochs=1)
+    config = TrainingConfig(start="dagger:agc_textbook", imitation=settings)
+    groups = without_dr(1, "default").groups
+    assert [g.name for g in groups] == ["bess", "gas"]
+    policy = Policy(groups, NetworkConfig(actor_hidden=(32,)))
+    begin_imitating(policy, how="dagger", name="agc_textbook", config=config, build=without_dr)
 
 
 def test_imitation_tells_how_far_it_is(monkeypatch, capsys):
