@@ -63,6 +63,12 @@ class Cluster:
         """Processors that nobody has claimed."""
         return int(self.ray.available_resources().get("CPU", 0))
 
+    def nodes_with_cpu(self) -> list[str]:
+        """Identifiers of the nodes that have processors to lend, in an order that stays."""
+        return sorted(
+            node["NodeID"] for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+        )
+
     def wait(self, references: list[Any], timeout_s: float = 1.0) -> list[Any]:
         """One that has its result, or none where none has after this time.
 

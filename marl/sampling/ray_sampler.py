@@ -88,6 +88,7 @@ class RaySampler:
             deque()
         )  # that are out, with the reference to their weights
         self._parts: list[_Part] = []
+        self._n_placed = 0  # actors that were given a node
         self.n_replaced = 0  # actors that died
         try:
             described = self._begin(n_part)
@@ -119,8 +120,21 @@ class RaySampler:
     def _actor(self, rows: slice, n_cpu: int) -> tuple[Any, Any]:
         """A new actor that builds these environments, and the reference to what they are."""
         remote = self.cluster.ray.remote(_Actor)
-        actor = remote.options(num_cpus=n_cpu, scheduling_strategy="SPREAD", max_restarts=0).remote()
+        place = "SPREAD" if n_cpu else self._next_place()
+        actor = remote.options(num_cpus=n_cpu, scheduling_strategy=place, max_restarts=0).remote()
         return actor, actor.build.remote(self._make, rows.stop - rows.start)
+
+    def _next_place(self) -> Any:
+        """For an actor that claims no processor: the nodes in turn, since Ray would put it where there is none.
+
+        Ray does not keep to a wish (`soft`) of such actors. One whose node is gone is replaced like one that died.
+        """
+        nodes = self.cluster.nodes_with_cpu()
+        if not nodes:
+            return "SPREAD"
+        node = nodes[self._n_placed % len(nodes)]
+        self._n_placed += 1
+        return self.cluster.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
     # -- rollouts ------------------------------------------------
 
@@ -179,6 +193,7 @@ class RaySampler:
         errors = self.cluster.ray.exceptions
         deaths = (
             errors.RayActorError,
+            errors.ActorUnschedulableError,
             errors.ObjectLostError,
             errors.WorkerCrashedError,
             errors.NodeDiedError,

@@ -69,6 +69,21 @@ def test_weights_are_those_of_one_process_for_any_number_of_samplers(tmp_path, n
         assert batch.n_replaced == 0
 
 
+def test_where_no_processor_is_idle_they_share_the_nodes_that_have_some(nodes):
+    """The head, which lends none, plays nothing even then."""
+    with connected(nodes.address) as cluster:
+
+        class Idler:
+            def here(self):
+                return True
+
+        idlers = [cluster.ray.remote(Idler).options(num_cpus=1).remote() for _ in range(cluster.n_cpu)]
+        cluster.ray.get([idler.here.remote() for idler in idlers])
+        batch = sampler(cluster, 4)
+        hosts = cluster.ray.get([part.actor.where.remote() for part in batch._parts])
+        assert sorted(hosts.count(node) for node in cluster.nodes_with_cpu()) == [2, 2]
+
+
 def test_so_they_are_on_the_grid(tmp_path, nodes):
     """The recommended recipe in small: staggered episodes that end within, over two nodes; two updates."""
     from marl.algorithms.mappo import MAPPO
