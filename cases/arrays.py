@@ -20,6 +20,11 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
+def any_set(flags: npt.NDArray[Any]) -> bool:
+    """Whether an entry is not zero; `flags.any()` takes three times as long where there are few."""
+    return bool(np.count_nonzero(flags))
+
+
 class CaseDataError(ValueError):
     """Data of a case is missing or cannot be true; the message says what, where and what was expected.
 

@@ -30,7 +30,6 @@ from control.scheduling.voltage import next_reactor_share
 from control.task.action import refuse
 from control.task.episode_rows import EpisodeRows, Exogenous
 from control.task.interval_kernel import (
-    IntervalEnd,
     LoopArrays,
     Measurement,
     begin_interval,
@@ -365,17 +364,21 @@ class ClosedLoop:
     def _end_interval(self, solved: BoolArray, change_mw: FloatArray) -> LimitCheck:
         """Measure, and judge what the interval came to; solved: the grid still has a power flow, [env]."""
         grid, case, n_env, limits = self.grid, self.case, self.n_env, self.limits
-        end = IntervalEnd(
-            self._new_measurement(),
-            empty_judgement(n_env, case.n_branch, case.n_bus),
-            np.empty_like(change_mw),
-        )
+        measured, utilisation = self._new_measurement(), np.empty_like(change_mw)
+        found = empty_judgement(n_env, case.n_branch, case.n_bus)
         rebound_change_mw = self.resources.set_point_mw - self.resources.command_mw - self._rebound_mw
         n_beyond = end_interval(
-            grid.arrays, self._arrays, limits.violation_hz, limits.lost_hz, solved, end, change_mw
+            grid.arrays,
+            self._arrays,
+            limits.violation_hz,
+            limits.lost_hz,
+            solved,
+            change_mw,
+            utilisation,
+            *measured,
+            *found,
         )
-        self._take(end.measured)
-        found = end.judgement
+        self._take(measured)
         max_abs_hz, frequency, lost = found.max_abs_df_hz, found.frequency_violation, found.grid_lost
         branch, voltage = found.branch_violation, found.voltage_violation
         if n_beyond > 0:
@@ -406,7 +409,7 @@ class ClosedLoop:
             unserved_mw=found.unserved_mw,
             bus_df_hz=self.bus_df_hz,
             resource_mw=self.resources.output_mw.copy(),
-            utilisation=end.utilisation,
+            utilisation=utilisation,
             bus_live=grid.engine.bus_live.copy(),
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from control.task.limits import Judged, LimitCheck
@@ -70,15 +71,16 @@ class Ledger:
         """
         n_env = len(result.grid_lost)
         reward, truncated = np.empty(n_env), np.empty(n_env, dtype=np.bool_)
-        n_done: int = _enter(self._account, result.judged, found, reward, truncated)
+        n_done: int = _enter(self._account, found, reward, truncated, *result.judged)
         return reward, truncated, n_done
 
 
 @compiled
 def _enter(
-    account: Account, judged: Judged, found: FloatArray, reward: FloatArray, truncated: BoolArray
+    account: Account, found: FloatArray, reward: FloatArray, truncated: BoolArray, *arrays: npt.NDArray[Any]
 ) -> int:
-    """See Ledger.enter; the last three arrays are filled."""
+    """See Ledger.enter; the three arrays are filled. One by one, those of `Judged` are handed over faster."""
+    judged = Judged(*arrays)
     interval = account.interval
     charge(judged, interval, account.prices, found, reward)
     measure(judged, account.n_bus, account.kind, found[N_TERM:])

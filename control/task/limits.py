@@ -43,8 +43,7 @@ class FrequencyLimits:
     lost_hz: float = 2.2
 
 
-@dataclass(frozen=True, kw_only=True)
-class LimitCheck:
+class LimitCheck(NamedTuple):
     """What one control interval came to; the axes lead with env."""
 
     sum_bus_square_hz2: (

@@ -12,7 +12,7 @@ mean state of charge, elements out of service.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ from control.task.layout import (
     WEEKDAY,
 )
 from grid_model.compilation import compiled
+from grid_model.kernels.held import hold
 from grid_model.network.topology import weighted_laplacian
 
 __all__ = [
@@ -283,19 +284,23 @@ class Observer:
             forecast_mw=FORECAST_MW * case.setting.size,
             slope_mw=SLOPE_MW * case.setting.size,
         )
+        self._held = hold(self.plants)
 
     def observe(self, now: Measured) -> tuple[Float32Array, Float32Array]:
         """The agents' view [env, resource, 15, 18 or 22] and the critic's [env, state], in single precision."""
         n_env, n_resource = now.output_mw.shape
         agents = np.empty((n_env, n_resource, self.size), dtype=np.float32)
         state = np.empty((n_env, self.state_size), dtype=np.float32)
-        _fill(now, self.plants, agents, state)
+        _fill(self._held, agents, state, *now)
         return agents, state
 
 
 @compiled
-def _fill(now: Measured, plants: ObservedPlants, agents: Float32Array, state: Float32Array) -> None:
-    """Both views, environment by environment; see Observer.observe."""
+def _fill(
+    plants: ObservedPlants, agents: Float32Array, state: Float32Array, *measured: npt.NDArray[Any]
+) -> None:
+    """Both views, environment by environment; see Observer.observe. `measured`: the arrays of `Measured`, in turn."""
+    now = Measured(*measured)
     n_env, n_bus = now.bus_df_hz.shape
     n_resource, n_nearest = plants.nearest.shape
     n_load, n_renewable, n_largest = now.load_mw.shape[1], now.renewable_mw.shape[1], plants.largest.size

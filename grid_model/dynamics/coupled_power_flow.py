@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray, any_set
 from grid_model.dynamics.over_excitation import OverExcitation
 from grid_model.dynamics.rotor_angles import Demand, MachinesAtAngles, network_at_angles
 from grid_model.dynamics.synchronising_power import SynchronisingPower
@@ -115,7 +115,8 @@ class CoupledPowerFlow:
             theta_rad: by how much the groups have turned in that time, [group, n]; None if rotors stood still.
         """
         engine, field = self._engine, self._terminal_voltage.state
-        if self.sagging.any():
+        sagged = any_set(self.sagging)
+        if sagged:
             self.riding[envs] &= field.regulating[envs]
             sagging = self.sagging[envs]
             if quiet and sagging.any():
@@ -123,20 +124,22 @@ class CoupledPowerFlow:
                 if not sagging.all():
                     self.solve(envs[~sagging], length_s, quiet=True)
                 return
-        field.elapsed_s[envs] += length_s
-        regulating = not quiet and bool(field.regulating[envs].any())
+        field.elapsed_s[slice(None) if len(envs) == engine.n_env else envs] += length_s
+        regulating = not quiet and any_set(field.regulating[envs])
         by_law = regulating or (self._loads_depend and not quiet)
         law_mva = self._injected.law_mva if by_law else None
         if by_law:
             write_laws(self._arrays, envs)
-        failed_before = self.failed_solves[envs]
         if regulating:
+            failed_before = self.failed_solves[envs]
             self._solve_swing(envs, theta_rad)
+            self._count_failures(envs, length_s, self.failed_solves[envs] > failed_before)
         else:
             engine.solve(self._injected.total_mva, envs, law_mva)
-        self._count_failures(envs, length_s, self.failed_solves[envs] > failed_before)
-        self._look_at_voltages(envs)
-        if not regulating or not self.riding[envs].any():
+            self._count_failures(envs, length_s)
+        if sagged or regulating:
+            self._look_at_voltages(envs)
+        if not regulating or not any_set(self.riding[envs]):
             self.adopt(envs, by_law=by_law)
         else:
             riding = self.riding[envs]
@@ -288,7 +291,10 @@ class CoupledPowerFlow:
             length_s: time since their last power flow.
             counted: whose failed power flow of this instant has been counted, [n].
         """
-        failed = ~self._engine.converged[envs]
+        converged = self._engine.converged
+        if np.count_nonzero(converged) == len(converged) and not any_set(self.failing | self.riding):
+            return
+        failed = ~converged[envs]
         for row in np.flatnonzero(self.riding[envs]).tolist():
             failed[row] |= self._apart(int(envs[row]))
         if not failed.any() and not self.failing.any():

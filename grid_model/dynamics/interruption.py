@@ -41,28 +41,32 @@ class Interruptions:
 
     def begin(self) -> None:
         """A new interval: things stay as they are until a change is told."""
-        _look(self._bus_live, self._served_share, self._load_bus, self._every, self._now)
-        for mean, now in zip(self.mean, self._now, strict=True):
-            mean[...] = now
+        _look(self._bus_live, self._served_share, self._load_bus, self._every, *self._now)
+        self.mean.dark_share[...], self.mean.unserved_share[...] = self._now
 
     def change(self, env: int, at: float) -> None:
         """Breakers of one environment have moved at a fraction `at` of the interval."""
         before = [now[env].copy() for now in self._now]
-        _look(self._bus_live, self._served_share, self._load_bus, np.array([env]), self._now)
+        _look(self._bus_live, self._served_share, self._load_bus, np.array([env]), *self._now)
         for mean, now, was in zip(self.mean, self._now, before, strict=True):
             mean[env] += (1.0 - at) * (now[env] - was)
 
 
 @compiled
 def _look(
-    bus_live: BoolArray, served_share: FloatArray, load_bus: IntArray, envs: IntArray, now: Interruption
+    bus_live: BoolArray,
+    served_share: FloatArray,
+    load_bus: IntArray,
+    envs: IntArray,
+    dark_share: FloatArray,
+    unserved_share: FloatArray,
 ) -> None:
-    """How things stand now in some environments, [n]; their rows of `now` are filled."""
+    """How things stand now in some environments, [n]; their rows of the last two, see `Interruption`, are filled."""
     for e in envs:
         for k in range(bus_live.shape[1]):
-            now.dark_share[e, k] = 0.0 if bus_live[e, k] else 1.0
+            dark_share[e, k] = 0.0 if bus_live[e, k] else 1.0
         for i in range(load_bus.size):
-            now.unserved_share[e, i] = 1.0 - served_share[e, i] if bus_live[e, load_bus[i]] else 1.0
+            unserved_share[e, i] = 1.0 - served_share[e, i] if bus_live[e, load_bus[i]] else 1.0
 
 
 @compiled

@@ -57,7 +57,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, IntArray
+from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, IntArray, any_set
 from cases.case import Case
 from grid_model.dynamics.coupled_power_flow import CoupledPowerFlow
 from grid_model.dynamics.events import Event
@@ -435,17 +435,19 @@ class GridSimulator:
             recorder.next_interval()
         if self.storage is not None:
             self.storage.drawn_mwh[:] = 0.0
-        restored = self._switching.blocks_to_restore(self.interval_s) if self.relays.shed_stages.any() else {}
+        restored = (
+            self._switching.blocks_to_restore(self.interval_s) if any_set(self.relays.shed_stages) else {}
+        )
         self.profile.announce(injections)
         if self._loading.holds_back:
             self._loading.advance()
         self.interruptions.begin()
         self.failed_solves[:] = 0
         swinging, n_swinging = self.swing_state.begin_interval()
-        regulating = self.terminal_voltage.state.regulating.any()
-        if n_swinging > 0 or regulating or self.flow.failing.any():
+        regulating = any_set(self.terminal_voltage.state.regulating)
+        if n_swinging > 0 or regulating or any_set(self.flow.failing):
             n_swinging += self._short_of_rest(swinging)
-        eventful = sorted({*events, *restored}) if events else sorted(restored)
+        eventful = sorted({*(events or ()), *restored}) if events or restored else []
         if eventful:
             swinging[eventful] = False
             n_swinging = int(np.count_nonzero(swinging))
@@ -626,7 +628,7 @@ class GridSimulator:
         terminal = self.terminal_voltage
         n_before = int(np.count_nonzero(swinging))
         swinging |= self.flow.failing
-        if terminal.state.regulating.any():
+        if any_set(terminal.state.regulating):
             swinging |= terminal.moving(swinging)
         n_after = int(np.count_nonzero(swinging))
         if n_after > 0:

@@ -22,7 +22,7 @@ from grid_model.kernels.macro_step import (
     empty_macro_step,
     integrate_macro_step,
 )
-from grid_model.kernels.structs import GridArrays, GroupState, IntervalRecord, MacroStep, Traces
+from grid_model.kernels.structs import GridArrays, GroupState, IntervalRecord, MacroStep
 
 __all__ = ["Membership", "SwingState", "empty_record", "groups_at_rest"]
 
@@ -126,7 +126,8 @@ class SwingState:
             self._grid,
             macro,
             macro.reduced,
-            Traces(trace_hz, mechanical_mw),
+            trace_hz,
+            mechanical_mw,
             envs,
             step_a,
             step_b,

@@ -32,7 +32,7 @@ from typing import Literal
 
 import numpy as np
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray, any_set
 from cases.case import Case
 from cases.excitation import typical_excitation
 from grid_model.kernels.structs import Excitation, ExcitationState, GridArrays
@@ -150,7 +150,7 @@ class TerminalVoltage:
 
     def recover(self, envs: IntArray, length_s: float) -> None:
         """Held voltages of these environments go on towards the scheduled ones for this time."""
-        if not self._returning.any():
+        if not any_set(self._returning):
             return
         envs = envs[self._returning[envs]]
         away_pu = np.exp(-length_s / self._recovery_s) * (self.held_pu[envs] - self._scheduled_pu)

@@ -29,7 +29,6 @@ from grid_model.kernels.structs import (
     ReducedNetwork,
     SwingParameters,
     SwingVariables,
-    Traces,
 )
 from grid_model.kernels.unit_limits import begin_units, empty_unit_limits
 from grid_model.kernels.voltage_laws import forget_worst
@@ -134,7 +133,8 @@ def integrate_macro_step(
     grid: GridArrays,
     macro: MacroStep,
     reduced: ReducedNetwork | None,
-    traces: Traces,
+    trace_hz: FloatArray,
+    trace_mechanical_mw: FloatArray,
     envs: IntArray,
     step_a: int,
     step_b: int,
@@ -146,7 +146,8 @@ def integrate_macro_step(
         grid: the grid.
         macro: working arrays of n environments.
         reduced: that of `macro`, by itself so that the integrator of the level is known when this is compiled.
-        traces: filled from step_a to step_b.
+        trace_hz: frequencies of the groups, filled from step_a to step_b, [step, group, n].
+        trace_mechanical_mw: their governors' power likewise, or of length 0 for none.
         envs: environments, [n].
         step_a: step of the interval at which the macro step begins.
         step_b: step at which it ends.
@@ -163,7 +164,7 @@ def integrate_macro_step(
     begin_units(grid, envs, step_a / grid.n_steps, macro.parameters, macro.control.units)
     moved = macro.record
     record = IntervalRecord(
-        moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, traces.df_hz, traces.mechanical_mw
+        moved.second_moment_hz2, moved.df_min_hz, moved.df_max_hz, trace_hz, trace_mechanical_mw
     )
     integrate_swing(
         n_steps,

@@ -49,7 +49,6 @@ __all__ = [
     "SwingConstants",
     "SwingParameters",
     "SwingVariables",
-    "Traces",
     "UnitLimits",
     "WorstMoment",
     "placement_of",
@@ -290,13 +289,6 @@ class IntervalRecord(NamedTuple):
     df_max_hz: FloatArray
     trace_hz: FloatArray  # at every step, [step, group, env]; length 0 for none
     trace_mechanical_mw: FloatArray  # governors' power likewise, [step, group, env]
-
-
-class Traces(NamedTuple):
-    """What a macro step writes down of every one of its steps."""
-
-    df_hz: FloatArray  # the groups' frequency deviations, [step, group, n]
-    mechanical_mw: FloatArray  # their governors' power likewise; length 0 for none
 
 
 class ReducedNetwork(NamedTuple):

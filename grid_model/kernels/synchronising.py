@@ -114,28 +114,28 @@ def _bring_losses(grid: GridArrays, envs: IntArray, first: int, block: FloatArra
     """Fill the rows that L is made of for up to eight environments from the first on.
 
     A circuit loses g (V_f^2 + V_t^2 - 2 V_f V_t cos phi), so d loss / d phi = 2 g V_f V_t sin phi. Lanes without an
-    environment repeat the last one.
+    environment are left as they are.
     """
     network, placement, v_pu = grid.network, grid.placement, grid.power_flow.v_pu
     from_bus, to_bus = placement.from_bus, placement.to_bus
     n_spring, n_group = network.angle_sensitivity.shape[1:]
-    n_bus, last = network.impact_share.shape[1], envs.size - 1
+    n_bus, width = network.impact_share.shape[1], min(N_LANE, envs.size - first)
     for k in range(from_bus.size):
         f, t = from_bus[k], to_bus[k]
-        for lane in range(N_LANE):
-            e = envs[min(first + lane, last)]
+        for lane in range(width):
+            e = envs[first + lane]
             sine = v_pu[e, f].imag * v_pu[e, t].real - v_pu[e, f].real * v_pu[e, t].imag
             block[rows.slope + k, lane] = grid.base_mva * network.conductance_pu[e, k] * sine
     for k in range(n_spring):
         for g in range(n_group):
             row = rows.angle_sensitivity + k * n_group + g
-            for lane in range(N_LANE):
-                block[row, lane] = network.angle_sensitivity[envs[min(first + lane, last)], k, g]
+            for lane in range(width):
+                block[row, lane] = network.angle_sensitivity[envs[first + lane], k, g]
     for bus in range(n_bus):
         for g in range(n_group):
             row = rows.impact_share + bus * n_group + g
-            for lane in range(N_LANE):
-                block[row, lane] = network.impact_share[envs[min(first + lane, last)], bus, g]
+            for lane in range(width):
+                block[row, lane] = network.impact_share[envs[first + lane], bus, g]
 
 
 @compiled
@@ -144,10 +144,10 @@ def _renew_matrix(grid: GridArrays, envs: IntArray) -> None:
     n_spring, n_group = grid.network.angle_sensitivity.shape[1:]
     n_bus = grid.network.impact_share.shape[1]
     rows = _stretch(n_spring, grid.placement.from_bus.size, n_bus, n_group)
-    block, stiffness = np.empty((rows.n, N_LANE)), np.empty(n_spring)
+    block, stiffness = np.zeros((rows.n, N_LANE)), np.empty(n_spring)
     for first in range(0, envs.size, N_LANE):
-        for lane in range(N_LANE):
-            e = envs[min(first + lane, envs.size - 1)]
+        for lane in range(min(N_LANE, envs.size - first)):
+            e = envs[first + lane]
             spring_stiffness(
                 grid.power_flow.v_pu[e],
                 grid.machine_state.q_mvar[e],
@@ -183,7 +183,7 @@ def _renew_coefficients(grid: GridArrays, envs: IntArray, reduced: ReducedNetwor
     conductance_mw, susceptance_mw = np.empty((n, n, 1)), np.empty((n, n, 1))
     n_spring, n_bus = grid.network.angle_sensitivity.shape[1], grid.network.impact_share.shape[1]
     rows = _stretch(n_spring, grid.placement.from_bus.size, n_bus, n)
-    block = np.empty((rows.n, N_LANE))
+    block = np.zeros((rows.n, N_LANE))
     for row in range(envs.size):
         e, lane = envs[row], row % N_LANE
         if lane == 0:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
+from grid_model.kernels.held import hold
 from grid_model.kernels.lanes import N_LANE
 from grid_model.network.admittance import ComplexArray
 from grid_model.power_flow.batch_rows import N_BUS_ROW, PQ, Answer, Grids, Question, Switched, Work, room
@@ -100,6 +101,23 @@ class BatchSolver:
         self.mismatch_pu = np.zeros(n_env)
         self.iterations = np.zeros(n_env, dtype=np.int64)
         self.converged = np.zeros(n_env, dtype=np.bool_)
+        # As the kernel takes them at every call.
+        self._planned = hold(plan)
+        self._grids = hold(
+            Grids(self._net, self._branch_y, self._branch_end, self.branch_in_service, self._held)
+        )
+        self._answer = hold(
+            Answer(
+                self.v_pu,
+                self.s_bus_mva,
+                self.s_from_mva,
+                self.s_to_mva,
+                self.slack_mw,
+                self.mismatch_pu,
+                self.iterations,
+                self.converged,
+            )
+        )
 
     def switch(
         self,
@@ -193,34 +211,19 @@ class BatchSolver:
         # Islands that are not there change no bit of the others' results, but take their time.
         n_island = 1 if self._one_island else int(self._n_living[rows].max(initial=1))
         if (n_law, n_island) not in self._rooms:
-            self._rooms[n_law, n_island] = room(self.plan, len(self.two_ports.from_bus), n_law, n_island)
+            n_branch = len(self.two_ports.from_bus)
+            self._rooms[n_law, n_island] = hold(room(self.plan, n_branch, n_law, n_island))
         work = self._rooms[n_law, n_island]
-        grids = Grids(self._net, self._branch_y, self._branch_end, self.branch_in_service, self._held)
-        answer = Answer(
-            self.v_pu,
-            self.s_bus_mva,
-            self.s_from_mva,
-            self.s_to_mva,
-            self.slack_mw,
-            self.mismatch_pu,
-            self.iterations,
-            self.converged,
-        )
         # One environment that goes on keeps its block of eight at work. Those that take long stop early, and begin
         # again in blocks of their own.
         first = EARLY_ITERATION if len(rows) > N_LANE and max_iteration > EARLY_ITERATION else max_iteration
         asked = Question(rows, injection_mva, law_mva, start_pu, self.base_mva, tolerance_pu, first)
-        solve_batch(self.plan, work, grids, asked, answer)
+        solve_batch(self._planned, work, self._grids, asked, self._answer)
         if first < max_iteration:
             late = rows[~self.converged[rows]]
             if len(late):
-                solve_batch(
-                    self.plan,
-                    work,
-                    grids,
-                    asked._replace(rows=late, max_iteration=max_iteration),
-                    answer,
-                )
+                asked = asked._replace(rows=late, max_iteration=max_iteration)
+                solve_batch(self._planned, work, self._grids, asked, self._answer)
 
     def find_flows(self, rows: IntArray) -> None:
         """Powers that `v_pu` means as it stands."""

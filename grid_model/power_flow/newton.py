@@ -355,7 +355,7 @@ class NewtonEngine:
             max_iteration=MAX_ITERATION,
             law_mva=self._law_mva,
         )
-        if self.converged[names].all():
+        if np.count_nonzero(self.converged) == self.n_env or self.converged[names].all():
             return
         failed = names[~self.converged[names]]
         if not again:

@@ -66,7 +66,9 @@ class Cluster:
     def nodes_with_cpu(self) -> list[str]:
         """Identifiers of the nodes that have processors to lend, in an order that stays."""
         return sorted(
-            node["NodeID"] for node in self.ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+            node["NodeID"]
+            for node in self.ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU", 0) > 0
         )
 
     def wait(self, references: list[Any], timeout_s: float = 1.0) -> list[Any]:
