@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import importlib.util
 import io
 import math
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
+# What modules make when they are imported stays, and looking through it again and again is a tenth of a start.
+gc.set_threshold(100_000, 20, 20)
 NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing is kept for going on
 
 
