@@ -75,6 +75,7 @@ class Speeds:
         self._modules: dict[tuple[str, ...], Any] = {}
         self._of: dict[str, Callable[[], dict[str, float]]] = {
             "env_steps_per_s_64": lambda: {"env_steps_per_s_64": self._steps_per_s(64, self._steps)},
+            "env_steps_per_s_256": lambda: {"env_steps_per_s_256": self._steps_per_s(256, self._steps // 4)},
             "env_steps_per_s_1": lambda: {"env_steps_per_s_1": self._steps_per_s(1, 2 * self._steps)},
             "pettingzoo": self._zoo_steps_per_s,
             "parts": self._parts,

@@ -27,6 +27,7 @@ PROBE = Path(__file__).with_name("probe.py")
 # What is measured in turns, in the words of `probe.Speeds`, and the figures it gives.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "env_steps_per_s_64": ("env_steps_per_s_64",),
+    "env_steps_per_s_256": ("env_steps_per_s_256",),
     "env_steps_per_s_1": ("env_steps_per_s_1",),
     "pettingzoo": ("pettingzoo_steps_per_s",),
     "parts": ("power_flow_us", "dynamics_us", "resources_us", "observation_us", "rest_us"),
