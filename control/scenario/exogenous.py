@@ -8,6 +8,7 @@ the regions may differ from it. Reactive load and tap changers are not here.
 from __future__ import annotations
 
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 
@@ -117,13 +118,22 @@ class ExogenousPowers:
         config, case, time_s = self._config, self._case, self._time_s
         noise = autoregress(white, self._noise_memory)
         n_load, n_area = case.n_load, case.n_area
-        own, common = np.sqrt(1.0 - config.load_area_share), np.sqrt(config.load_area_share)
-        slow, fast, renewable = np.split(noise, [n_load + n_area, 2 * (n_load + n_area)], axis=1)
-        z = config.load_slow_percent / 100.0 * slow + config.load_fast_percent / 100.0 * fast
-        load_noise = own * z[:, :n_load] + common * z[:, n_load:][:, self._load_area]
-        level_of_load = between_knots(time_s, knot_s, level)[:, self.load_region]
-        p_load_mw = level_of_load * (case.load.p_mw * (1.0 + load_noise))
-        weight_mw = level_of_load * case.load.p_mw
+        own, common = float(np.sqrt(1.0 - config.load_area_share)), float(np.sqrt(config.load_area_share))
+        slow_share, fast_share = config.load_slow_percent / 100.0, config.load_fast_percent / 100.0
+        p_load_mw, slow_mw, fast_mw = np.empty((3, len(time_s), n_load))
+        _noisy_loads(
+            noise,
+            between_knots(time_s, knot_s, level),
+            case.load.p_mw,
+            self.load_region,
+            self._load_area,
+            n_area,
+            _LoadNoise(slow_share, fast_share, own, common),
+            p_load_mw,
+            slow_mw,
+            fast_mw,
+        )
+        renewable = noise[:, 2 * (n_load + n_area) :]
 
         # Laid out row by row, as everywhere: for columns the kernel would be compiled once more.
         p_mw = between_knots(time_s, knot_s, np.ascontiguousarray(available_mw))
@@ -132,14 +142,60 @@ class ExogenousPowers:
         )
         p_renewable_mw = np.clip(p_mw + amplitude_mw * renewable, 0.0, self.capacity_mw)
         noise_mw = np.empty((len(time_s), 4))
-        for k, (percent, x) in enumerate(
-            ((config.load_slow_percent, slow), (config.load_fast_percent, fast))
-        ):
-            of_load = own * x[:, :n_load] + common * x[:, n_load:][:, self._load_area]
-            noise_mw[:, k] = percent / 100.0 * np.sum(weight_mw * of_load, axis=1)
+        noise_mw[:, 0] = slow_share * np.sum(slow_mw, axis=1)
+        noise_mw[:, 1] = fast_share * np.sum(fast_mw, axis=1)
         for k, those in ((2, self.is_wind), (3, self.is_pv)):
             noise_mw[:, k] = (p_renewable_mw - p_mw)[:, those].sum(axis=1)
         return p_load_mw, p_renewable_mw, noise_mw
+
+
+class _LoadNoise(NamedTuple):
+    slow_share: float  # of the load
+    fast_share: float
+    own: float  # weight of a load's own noise
+    common: float  # weight of its area's
+
+
+@compiled
+def _noisy_loads(
+    noise: FloatArray,
+    level: FloatArray,
+    p_mw: FloatArray,
+    region: IntArray,
+    area: IntArray,
+    n_area: int,
+    size: _LoadNoise,
+    p_load_mw: FloatArray,
+    slow_mw: FloatArray,
+    fast_mw: FloatArray,
+) -> None:
+    """Loads with their slow and fast noise; see `ExogenousPowers.with_noise`.
+
+    Args:
+        noise: of variance one, in its first columns slow of loads and areas, then fast, [time, process].
+        level: load over nominal load, [time, region].
+        p_mw: nominal powers [MW], [load].
+        region: of each load, [load].
+        area: of each load, [load].
+        n_area: number of areas.
+        size: of the noise.
+        p_load_mw: filled in [MW], [time, load].
+        slow_mw: filled with what slow noise would be at a share of one [MW], [time, load].
+        fast_mw: filled with what fast noise would be, [time, load].
+    """
+    n_time, n_load = p_load_mw.shape
+    for t in range(n_time):
+        for i in range(n_load):
+            slow, fast = noise[t, i], noise[t, n_load + n_area + i]
+            slow_of_area = noise[t, n_load + area[i]]
+            fast_of_area = noise[t, 2 * n_load + n_area + area[i]]
+            z = size.slow_share * slow + size.fast_share * fast
+            z_of_area = size.slow_share * slow_of_area + size.fast_share * fast_of_area
+            at = level[t, region[i]]
+            p_load_mw[t, i] = at * (p_mw[i] * (1.0 + (size.own * z + size.common * z_of_area)))
+            weight_mw = at * p_mw[i]
+            slow_mw[t, i] = weight_mw * (size.own * slow + size.common * slow_of_area)
+            fast_mw[t, i] = weight_mw * (size.own * fast + size.common * fast_of_area)
 
 
 @compiled

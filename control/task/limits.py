@@ -13,8 +13,18 @@ import numpy as np
 
 from cases.arrays import BoolArray, FloatArray, IntArray
 from grid_model.compilation import compiled
-from grid_model.dynamics.group_sums import centre_of_inertia, sum_square
+from grid_model.dynamics.group_sums import sum_square
 from grid_model.dynamics.interruption import Interruption, mean_unserved_load
+from grid_model.kernels.lanes import (
+    N_LANE,
+    larger_size,
+    load,
+    load_at,
+    one_where_not_above,
+    select,
+    spread,
+    store,
+)
 from grid_model.kernels.structs import GridArrays, PowerFlow, ServiceStatus, WorstMoment
 from grid_model.network.limits import LOADING_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PU
 
@@ -197,22 +207,57 @@ def judge_worst(worst: WorstMoment, limits: GridLimits, judgement: Judgement) ->
 
 @compiled
 def share_within(
-    df_hz: FloatArray, narrow_hz: float, wide_hz: float, narrow: FloatArray, wide: FloatArray
+    df_hz: FloatArray,
+    inertia: FloatArray,
+    narrow_hz: float,
+    wide_hz: float,
+    narrow: FloatArray,
+    wide: FloatArray,
 ) -> None:
-    """Share of the steps at which |df| is no larger than each of two limits; df_hz [step, env], two filled [env]."""
-    n_step, n_env = df_hz.shape
-    narrow[:] = 0.0
-    wide[:] = 0.0
-    for s in range(n_step):
-        for e in range(n_env):
-            size = abs(df_hz[s, e])
-            if size <= narrow_hz:
-                narrow[e] += 1.0
-            if size <= wide_hz:
-                wide[e] += 1.0
-    for e in range(n_env):
-        narrow[e] /= n_step
-        wide[e] /= n_step
+    """Share of the steps at which the centre of inertia deviates by no more than each of two limits.
+
+    Eight environments go side by side, see `grid_model.kernels.lanes`.
+
+    Args:
+        df_hz: of the groups, the first row left out, [step + 1, group, env].
+        inertia: of the groups, [group, env].
+        narrow_hz: the smaller limit [Hz].
+        wide_hz: the larger one [Hz].
+        narrow: filled with the share within the smaller one, [env].
+        wide: filled with that within the larger one, [env].
+    """
+    n_row, n_group, n_env = df_hz.shape
+    weight, found = np.zeros((n_group, N_LANE)), np.zeros((2, N_LANE))
+    tail = np.zeros((1, N_LANE))
+    for first in range(0, n_env, N_LANE):
+        width = min(N_LANE, n_env - first)
+        for g in range(n_group):
+            for lane in range(width):
+                weight[g, lane] = inertia[g, first + lane]
+        total = spread(0.0)
+        for g in range(n_group):
+            total = total + load(weight, g)
+        total = select(total, total, spread(1.0))  # a grid without a machine has no frequency
+        within, within_wide = spread(0.0), spread(0.0)
+        for step in range(1, n_row):
+            weighed = spread(0.0)
+            for g in range(n_group):
+                if width == N_LANE:
+                    f = load_at(df_hz, (step * n_group + g) * n_env + first)
+                else:
+                    for lane in range(width):
+                        tail[0, lane] = df_hz[step, g, first + lane]
+                    f = load(tail, 0)
+                weighed = weighed + f * load(weight, g)
+            mean = weighed / total
+            size = larger_size(mean, mean)
+            within = within + one_where_not_above(size, narrow_hz)
+            within_wide = within_wide + one_where_not_above(size, wide_hz)
+        store(found, 0, within)
+        store(found, 1, within_wide)
+        for lane in range(width):
+            narrow[first + lane] = found[0, lane] / (n_row - 1)
+            wide[first + lane] = found[1, lane] / (n_row - 1)
 
 
 @compiled
@@ -261,10 +306,9 @@ def check_limits(
         Number of environments whose frequency left its limits.
     """
     record, profile = grid.record, grid.profile
-    trace_hz, inertia = record.trace_hz[1:], grid.groups.inertia_mws_per_hz
-    within_narrow, within_wide = judgement.within_narrow, judgement.within_wide
     _copy(largest_deviation(record.df_min_hz, record.df_max_hz), judgement.max_abs_df_hz)
-    share_within(centre_of_inertia(trace_hz, inertia), NARROW_HZ, WIDE_HZ, within_narrow, within_wide)
+    inertia, narrow, wide = grid.groups.inertia_mws_per_hz, judgement.within_narrow, judgement.within_wide
+    share_within(record.trace_hz, inertia, NARROW_HZ, WIDE_HZ, narrow, wide)
     _copy(sum_square(grid.network.bus_gram, record.second_moment_hz2), judgement.sum_bus_square_hz2)
     unserved_mw = mean_unserved_load(profile.end.load_mw, profile.load_step_mw, interruption.unserved_share)
     _copy(unserved_mw, judgement.unserved_mw)

@@ -219,6 +219,17 @@ def equal(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @_intrinsic
+def one_where_not_above(typingctx: Any, a: Any, limit: Any) -> Any:
+    """1.0 where a lane is at most a limit, 0.0 where it is above it or no number."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        found = builder.fcmp_ordered("<=", args[0], _spread(builder, args[1]))
+        return builder.uitofp(found, _VECTOR)
+
+    return LANES(LANES, types.float64), codegen
+
+
+@_intrinsic
 def spread(typingctx: Any, value: Any) -> Any:
     """The same number in every lane."""
 
@@ -277,6 +288,21 @@ def any_above(typingctx: Any, a: Any, limit: Any) -> Any:
         return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(N_LANE), 0))
 
     return types.boolean(LANES, types.float64), codegen
+
+
+@_intrinsic
+def load_at(typingctx: Any, array: Any, index: Any) -> Any:
+    """Eight numbers from one place of an array on, counted along all its axes."""
+    if not isinstance(array, types.Array) or array.layout != "C" or array.dtype != types.float64:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _widen(builder)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
+        return builder.load(pointer, align=8)
+
+    return LANES(array, types.intp), codegen
 
 
 @_intrinsic

@@ -1,6 +1,7 @@
 """The compiled judgement of an interval says what the array arithmetic of grid_model/network/limits.py says."""
 
 import numpy as np
+import pytest
 
 from control.task.limits import (
     GridLimits,
@@ -53,8 +54,25 @@ def test_limits_are_judged_as_by_the_array_arithmetic():
 def test_shares_count_the_steps_within_each_limit():
     """Four steps at 10, -40, 36 and 300 mHz: two within 36 mHz, three within 200 mHz."""
     narrow, wide = np.empty((2, 1))
-    share_within(np.array([[0.010], [-0.040], [0.036], [0.300]]), 0.036, 0.2, narrow, wide)
+    df_hz = np.array([9.0, 0.010, -0.040, 0.036, 0.300]).reshape(5, 1, 1)
+    share_within(df_hz, np.ones((1, 1)), 0.036, 0.2, narrow, wide)
     assert (narrow[0], wide[0]) == (0.5, 0.75)
+
+
+@pytest.mark.parametrize("n_env", [1, 8, 11, 24])
+def test_shares_are_those_of_the_centre_of_inertia_in_any_batch(n_env):
+    """Array arithmetic says the same. A grid without a machine has no frequency; what is no number is within none."""
+    rng = np.random.default_rng(n_env)
+    df_hz, inertia = rng.normal(0.0, 0.1, (60, 3, n_env)), rng.uniform(10.0, 900.0, (3, n_env))
+    inertia[:, -1] = 0.0
+    df_hz[20:30, 1, 0] = np.nan
+    narrow, wide = np.empty((2, n_env))
+    share_within(df_hz, inertia, 0.036, 0.2, narrow, wide)
+    size = np.abs(
+        (df_hz * inertia).sum(axis=1) / np.where(inertia.sum(axis=0) > 0.0, inertia.sum(axis=0), 1.0)
+    )
+    np.testing.assert_array_equal(narrow, (size[1:] <= 0.036).mean(axis=0))
+    np.testing.assert_array_equal(wide, (size[1:] <= 0.2).mean(axis=0))
 
 
 def test_the_largest_deviation_is_that_of_either_extreme_of_any_group():
