@@ -2,7 +2,7 @@
 
 `training_s` is the default command from its start to its end, evaluations on held-out episodes among them.
 `time_to_agc_s` is the time until it is worth having learned: from the start of the command until the policy, judged on
-64 held-out episodes of `normal`, returns more there than AGC with feed-forward, tuned, does. It is judged every five
+64 held-out episodes of `normal`, returns more there than AGC with feed-forward, tuned, does. It is judged every ten
 updates, beside the learning, and counted is what the user sees: when the evaluation is told of.
 
 Works with the interfaces of older revisions as well (`probe.py` calls it for them).
@@ -25,6 +25,7 @@ from pathlib import Path
 
 BAR = "agc_forecast"
 N_EPISODE = 64  # of an evaluation, the validation's first, as in training
+EVERY = 10  # updates between two evaluations: longer than one takes, so that the learner does not wait for it
 LOOK_S = 0.1
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,7 +94,7 @@ def first_above(least: float, root: Path = ROOT, *options: str) -> Passed | None
     with tempfile.TemporaryDirectory(prefix="time-to-agc-") as directory:
         metrics = Path(directory) / "run" / "metrics.csv"
         began, cpu_before_s = time.perf_counter(), _cpu_of_children_s()
-        usual = ("--eval-scenario", "normal", "--eval-every", "5", "--eval-episodes", str(N_EPISODE))
+        usual = ("--eval-scenario", "normal", "--eval-every", str(EVERY), "--eval-episodes", str(N_EPISODE))
         process = subprocess.Popen(
             _command(root, Path(directory), *usual, *options), stdout=sys.stderr, start_new_session=True
         )
