@@ -290,32 +290,33 @@ def any_above(typingctx: Any, a: Any, limit: Any) -> Any:
     return types.boolean(LANES, types.float64), codegen
 
 
+def _is_numbers(array: Any) -> bool:
+    return isinstance(array, types.Array) and array.layout == "C" and array.dtype == types.float64
+
+
+def _eight_from(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Where eight numbers begin, counted along all axes of an array, as a pointer to a vector."""
+    _widen(builder)
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+
+
 @_intrinsic
 def load_at(typingctx: Any, array: Any, index: Any) -> Any:
     """Eight numbers from one place of an array on, counted along all its axes."""
-    if not isinstance(array, types.Array) or array.layout != "C" or array.dtype != types.float64:
-        return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        _widen(builder)
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
-        return builder.load(pointer, align=8)
+        return builder.load(_eight_from(context, builder, sig.args[0], *args), align=8)
 
-    return LANES(array, types.intp), codegen
+    return (LANES(array, types.intp), codegen) if _is_numbers(array) else None
 
 
 @_intrinsic
 def store_at(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write eight numbers from one place of an array on, counted along all its axes."""
-    if not isinstance(array, types.Array) or array.layout != "C" or array.dtype != types.float64:
-        return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        _widen(builder)
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
-        builder.store(args[2], pointer, align=8)
+        builder.store(args[2], _eight_from(context, builder, sig.args[0], *args[:2]), align=8)
         return context.get_dummy_value()
 
-    return (types.void(array, types.intp, LANES), codegen) if value == LANES else None
+    return (types.void(array, types.intp, LANES), codegen) if _is_numbers(array) and value == LANES else None
