@@ -92,13 +92,14 @@ class RecurrentNetwork(nn.Module):
         gates = self._by_network(self.encoder.forward, x)
         wide = (slice(None), *[None] * (hidden.dim() - 1))
         before, after = [], []
-        for t in range(x.shape[0]):
+        # Taken apart at once: the gradient of gates[t] would be an array of all steps, for every step.
+        for t, of_step in enumerate(gates.unbind()):
             known = torch.where(unroll.restart[first + t][wide], unroll.hidden, hidden)
             known = torch.where(unroll.continues[first + t][wide], known, torch.zeros_like(known))
             if self.n_network == 1:
-                hidden = self._remember(gates[t], known)
+                hidden = self._remember(of_step, known)
             else:
-                hidden = self._remember(gates[t].transpose(0, 1), known.transpose(0, 1)).transpose(0, 1)
+                hidden = self._remember(of_step.transpose(0, 1), known.transpose(0, 1)).transpose(0, 1)
             before.append(known)
             after.append(hidden)
         return torch.stack(before), torch.stack(after)
