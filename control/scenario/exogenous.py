@@ -120,7 +120,7 @@ class ExogenousPowers:
         n_load, n_area = case.n_load, case.n_area
         own, common = float(np.sqrt(1.0 - config.load_area_share)), float(np.sqrt(config.load_area_share))
         slow_share, fast_share = config.load_slow_percent / 100.0, config.load_fast_percent / 100.0
-        p_load_mw, slow_mw, fast_mw = np.empty((3, len(time_s), n_load))
+        of_loads_mw = np.empty((3, len(time_s), n_load))
         _noisy_loads(
             noise,
             between_knots(time_s, knot_s, level),
@@ -129,10 +129,9 @@ class ExogenousPowers:
             self._load_area,
             n_area,
             _LoadNoise(slow_share, fast_share, own, common),
-            p_load_mw,
-            slow_mw,
-            fast_mw,
+            of_loads_mw,
         )
+        p_load_mw, slow_mw, fast_mw = of_loads_mw
         renewable = noise[:, 2 * (n_load + n_area) :]
 
         # Laid out row by row, as everywhere: for columns the kernel would be compiled once more.
@@ -165,9 +164,7 @@ def _noisy_loads(
     area: IntArray,
     n_area: int,
     size: _LoadNoise,
-    p_load_mw: FloatArray,
-    slow_mw: FloatArray,
-    fast_mw: FloatArray,
+    found_mw: FloatArray,
 ) -> None:
     """Loads with their slow and fast noise; see `ExogenousPowers.with_noise`.
 
@@ -179,11 +176,10 @@ def _noisy_loads(
         area: of each load, [load].
         n_area: number of areas.
         size: of the noise.
-        p_load_mw: filled in [MW], [time, load].
-        slow_mw: filled with what slow noise would be at a share of one [MW], [time, load].
-        fast_mw: filled with what fast noise would be, [time, load].
+        found_mw: filled with the loads, and with what slow and what fast noise would be at a share of one [MW],
+            [3, time, load].
     """
-    n_time, n_load = p_load_mw.shape
+    n_time, n_load = found_mw.shape[1:]
     for t in range(n_time):
         for i in range(n_load):
             slow, fast = noise[t, i], noise[t, n_load + n_area + i]
@@ -192,10 +188,10 @@ def _noisy_loads(
             z = size.slow_share * slow + size.fast_share * fast
             z_of_area = size.slow_share * slow_of_area + size.fast_share * fast_of_area
             at = level[t, region[i]]
-            p_load_mw[t, i] = at * (p_mw[i] * (1.0 + (size.own * z + size.common * z_of_area)))
+            found_mw[0, t, i] = at * (p_mw[i] * (1.0 + (size.own * z + size.common * z_of_area)))
             weight_mw = at * p_mw[i]
-            slow_mw[t, i] = weight_mw * (size.own * slow + size.common * slow_of_area)
-            fast_mw[t, i] = weight_mw * (size.own * fast + size.common * fast_of_area)
+            found_mw[1, t, i] = weight_mw * (size.own * slow + size.common * slow_of_area)
+            found_mw[2, t, i] = weight_mw * (size.own * fast + size.common * fast_of_area)
 
 
 @compiled

@@ -86,12 +86,12 @@ class Spoilt:
             "here, step 2: reward is not finite in environment 0",
         ),
         (
-            lambda t, r: (t, replace(r, max_abs_df_hz=np.array([0.1, 11.0]))),
+            lambda t, r: (t, r._replace(max_abs_df_hz=np.array([0.1, 11.0]))),
             "here, step 2: frequency is 11 Hz from",
         ),
-        (lambda t, r: (t, replace(r, max_abs_df_hz=np.array([0.1, np.inf]))), "frequency is not finite"),
-        (lambda t, r: (t, replace(r, resource_mw=r.resource_mw + 1e4)), "is outside its range"),
-        (lambda t, r: (t, replace(r, utilisation=r.utilisation + 1.1)), "a battery's state of charge is"),
+        (lambda t, r: (t, r._replace(max_abs_df_hz=np.array([0.1, np.inf]))), "frequency is not finite"),
+        (lambda t, r: (t, r._replace(resource_mw=r.resource_mw + 1e4)), "is outside its range"),
+        (lambda t, r: (t, r._replace(utilisation=r.utilisation + 1.1)), "a battery's state of charge is"),
         (lambda t, r: 1 // 0, "here: ZeroDivisionError: "),
     ],
 )
