@@ -47,7 +47,11 @@ BENCHMARL_RETURN = 0.96  # of its MAPPO on this task, within 120,000 to 300,000 
 
 
 def configuration(
-    frames: int, seed: int, first_validation_seed: int, learner: Learner = "mappo"
+    frames: int,
+    seed: int,
+    first_validation_seed: int,
+    learner: Learner = "mappo",
+    task: Task = "navigation",
 ) -> TrainingConfig:
     """The learner's settings for navigation: the project's defaults but for the task's horizon and noise.
 
@@ -57,7 +61,10 @@ def configuration(
         first_validation_seed: training draws its seeds below.
         learner: `mappo`; `gru`, the same with actors that remember; or `happo`, an actor for each agent, one after the
             other.
+        task: where goals are soon hidden, rollouts are whole episodes, so that half of one can be learned from at a
+            time.
     """
+    remembered = task == "remembered"
     plain = TrainingConfig(
         total_episodes=frames // EPISODE_STEPS,
         episode_steps=EPISODE_STEPS,
@@ -72,8 +79,8 @@ def configuration(
             lr_final_fraction=0.1,
             gamma=0.99,
             gae_lambda=0.9,
-            buffer_steps=3000,
-            minibatch_steps=500,
+            buffer_steps=10_000 if remembered else 3000,
+            minibatch_steps=2000 if remembered else 500,
             epochs=8,
             noise_correlation=0.0,
             robust_reward=0.0,
@@ -81,9 +88,14 @@ def configuration(
         ),
         evaluation=EvaluationConfig(eval_every=0, eval_seed=first_validation_seed),
     )
-    if learner == "gru":  # rollouts of 30 steps and minibatches of 500 are whole sequences of 10
+    if learner == "gru":
+        # Rollouts of 30 steps and minibatches of 500 are whole sequences of 10. What was shown in the first five steps
+        # is used up to the last, so gradients have to reach further where it is to be remembered.
+        length, burn_in = (50, 0) if remembered else (10, plain.ppo.burn_in_steps)
         return replace(
-            plain, network=replace(plain.network, actor="gru"), ppo=replace(plain.ppo, sequence_steps=10)
+            plain,
+            network=replace(plain.network, actor="gru"),
+            ppo=replace(plain.ppo, sequence_steps=length, burn_in_steps=burn_in),
         )
     if learner == "happo":
         return replace(plain, algorithm="happo", network=replace(plain.network, sharing="agent"))
@@ -110,7 +122,7 @@ def train(
     """
     remembered = task == "remembered"
     with tempfile.TemporaryDirectory() as directory:
-        config = configuration(frames, seed, first_validation_seed, learner)
+        config = configuration(frames, seed, first_validation_seed, learner, task)
         trainer = Trainer(
             config,
             Navigation(config.n_envs, remembered=remembered),
@@ -167,7 +179,7 @@ def verify(
             "iqm": interquartile_mean(x),
             "iqm_ci95": list(bootstrap_interval(x)),
             "run_s": float(np.mean(spent_s)),
-            "config": asdict(configuration(frames, 0, first_validation_seed, learner)),
+            "config": asdict(configuration(frames, 0, first_validation_seed, learner, task)),
         }
     beside = {"benchmarl": BENCHMARL_RETURN} if task == "navigation" else {}
     return {"task": TASKS[task], "frames": frames, **beside, "learners": found}

@@ -14,7 +14,7 @@ from control.scenario.suites import VALIDATION_SEEDS
 from marl.config.presets import recommended
 from marl.config.training import from_dict
 from marl.training.study import settings
-from marl.verification.run import configuration
+from marl.verification.run import TASKS, configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "findings" / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -100,9 +100,13 @@ def test_the_default_training_of_the_results_is_the_default_recipe():
     assert from_dict(found) == recommended().validated_from(VALIDATION_SEEDS.first)
 
 
-def test_the_proof_on_another_task_is_of_the_recipe_in_the_script():
-    found = json.loads((ROOT / "results" / "verify_learner.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("result", "task"), [("verify_learner.json", "navigation"), ("verify_memory.json", "remembered")]
+)
+def test_the_proof_on_another_task_is_of_the_recipe_in_the_script(result, task):
+    found = json.loads((ROOT / "results" / result).read_text(encoding="utf-8"))
+    assert found["task"] == TASKS[task]
     for learner, one in found["learners"].items():
-        expected = as_json(configuration(found["frames"], 0, VALIDATION_SEEDS.first, learner))
+        expected = as_json(configuration(found["frames"], 0, VALIDATION_SEEDS.first, learner, task))
         # What came later moves no result where it is as it was before there was a choice.
         assert settings(one["config"]) == settings(expected)
