@@ -258,9 +258,9 @@ def solve_net(net: Any) -> SolvedNet:
     dc_lines, gen = _dc_lines(net, gen, number, bus[:, VM])
     gen[:, 0] = number[gen[:, 0].astype(np.int64)]
     columns = TwoPortColumns(
-        shunt_from_pu=0.5 * branch[:, G].astype(np.complex128),
-        shunt_to_pu=0.5 * (branch[:, G] + branch[:, G_ASYMMETRY] + 1j * branch[:, B_ASYMMETRY]),
-        asymmetry_pu=branch[:, R_ASYMMETRY] + 1j * branch[:, X_ASYMMETRY],
+        shunt_from_pu=_complex(0.5 * branch[:, G], np.zeros(len(branch))),
+        shunt_to_pu=_complex(0.5 * (branch[:, G] + branch[:, G_ASYMMETRY]), 0.5 * branch[:, B_ASYMMETRY]),
+        asymmetry_pu=_complex(branch[:, R_ASYMMETRY], branch[:, X_ASYMMETRY]),
     )
     branch[:, 0], branch[:, 1] = (number[branch[:, end].astype(np.int64)] for end in (0, 1))
     bus[:, 0] = number
@@ -282,6 +282,13 @@ def solve_net(net: Any) -> SolvedNet:
     solution = net.res_bus.loc[indices]
     v_pu = solution["vm_pu"].to_numpy() * np.exp(1j * np.deg2rad(solution["va_degree"].to_numpy()))
     return SolvedNet(tables=tables, label=np.array([label[i] for i in indices], dtype=np.int64), v_pu=v_pu)
+
+
+def _complex(real: FloatArray, imaginary: FloatArray) -> ComplexArray:
+    """Put together without a product: that of an infinite number, as an element out of service may have, is none."""
+    found = np.empty(len(real), dtype=np.complex128)
+    found.real, found.imag = real, imaginary
+    return found
 
 
 def _require_matrices_hold(net: Any) -> None:

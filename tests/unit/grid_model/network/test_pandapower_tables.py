@@ -240,3 +240,19 @@ def test_a_file_cannot_make_the_reader_import_what_it_likes(tmp_path, monkeypatc
     assert not (tmp_path / "mark").exists()
     path.write_text(pp.to_json(ring()))
     assert open_and_solve(str(path)).case.n_bus == len(LABELS)
+
+
+def test_what_is_out_of_service_may_have_no_number():
+    """An infinite conductance of a line that is open is left out with it, and no arithmetic stumbles over it."""
+    net = ring()
+    net.line["g_us_per_km"] = [0.0, np.inf, 0.0, 0.0]
+    net.line.loc[1, "in_service"] = False
+    with np.errstate(all="raise"):
+        solved = solve_net(net)
+    np.testing.assert_allclose(
+        solved.v_pu,
+        net.res_bus.loc[solved.label, "vm_pu"]
+        * np.exp(1j * np.deg2rad(net.res_bus.loc[solved.label, "va_degree"])),
+        rtol=1e-12,
+    )
+    assert np.isfinite(solved.v_pu).all()
