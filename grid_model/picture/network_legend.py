@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.path import Path
 
 from cases.case import Case
+from grid_model.network.topology import ties
 from grid_model.picture.layout import Badges
 from grid_model.picture.network_symbols import (
     AREA_MARKER_SCALE,
@@ -60,9 +61,9 @@ def draw_keys(
         for kind, badge in BADGES.items()
         if kind in badges.kind
     ]
-    lines: list[Any] = [
-        Patch(facecolor="white", edgecolor=TIE_BAND, linewidth=1.0, label="tie between areas")
-    ]
+    lines: list[Any] = []
+    if len(ties(case)):
+        lines.append(Patch(facecolor="white", edgecolor=TIE_BAND, linewidth=1.0, label="tie between areas"))
     if loading_label is not None:
         lines += [
             Line2D(
@@ -79,6 +80,8 @@ def draw_keys(
     if buses is not None and np.isnan(buses.values).any():
         lines.append(_mark("o", DEAD, "bus cut off", 9.0))
     for height, handles in ((0.072, areas), (0.042, plants), (0.012, lines)):
+        if not handles:
+            continue
         figure.legend(
             handles=handles,
             loc="lower left",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from builders import one_area
 from cases.ieee68 import load_ieee68
 from grid_model.picture.layout import bus_radius, place_badges
 from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
@@ -83,3 +84,15 @@ def test_badges_of_a_case_without_plants_of_ours_are_its_machines(case):
         resource=type(case.resource)(name=(), kind=(), bus=none),
     )
     assert place_badges(bare).kind == ("machine",) * 16
+
+
+def test_the_legend_has_what_the_grid_has(case):
+    """Ties stand there where there are areas to tie, and a grid of one area without colours has no empty row."""
+    found = []
+    for grid in (case, one_area()):
+        figure = Figure(figsize=NETWORK_FIGSIZE)
+        draw_network(grid, figure)
+        found.append({text.get_text() for legend in figure.legends for text in legend.get_texts()})
+    assert "tie between areas" in found[0]
+    assert "tie between areas" not in found[1]
+    assert found[0] & found[1] >= {"synchronous machine"}
