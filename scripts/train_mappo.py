@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
 EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 143}
+MORE_THAN_ASKED = 1.1  # steps, of which is told: an update takes a rollout whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,13 @@ def train(arguments: Arguments, directory: Path) -> int:
             f"in {config.n_envs} environments: {directory}",
             flush=True,
         )
+        steps = config.n_updates * config.ppo.buffer_steps
+        if steps > MORE_THAN_ASKED * config.total_steps:
+            print(
+                f"An update takes {config.ppo.buffer_steps:,} steps: {steps:,} are played, where "
+                f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
+                flush=True,
+            )
         from marl.algorithms.registry import algorithm_named
         from marl.cluster.connection import connected
         from marl.environment.grid_training import case_name, grid_of, make_trainer

@@ -393,3 +393,11 @@ def test_metrics_go_to_weights_and_biases_where_asked_and_a_missing_library_is_o
             tag: row[tag] for tag in row if row[tag] and tag not in ("update", "step")
         }
     assert Run.ended
+
+
+def test_steps_beyond_the_episodes_asked_for_are_told(train, capsys):
+    """An update of 64 steps takes one episode of 10 with it; 32 episodes are five updates."""
+    assert train([*SMALL, "--total-episodes", "1", "--out", "few", "--checkpoints", "models"]) == 0
+    assert "An update takes 64 steps: 64 are played, where 10 were asked for" in capsys.readouterr().out
+    assert train([*SMALL, "--out", "whole", "--checkpoints", "models"]) == 0
+    assert "An update takes" not in capsys.readouterr().out
