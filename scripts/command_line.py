@@ -27,9 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cases", "grid_model", "control", "marl")
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
+NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing is kept for going on
+
+
 # What modules make when they are imported stays, and looking through it again and again is a tenth of a start.
 gc.set_threshold(100_000, 20, 20)
-NOTHING_WRITTEN = "stopped, nothing was written"  # after Ctrl-C, where nothing is kept for going on
 
 
 class OptionError(ValueError):

@@ -79,7 +79,10 @@ class Ledger:
 def _enter(
     account: Account, found: FloatArray, reward: FloatArray, truncated: BoolArray, *arrays: npt.NDArray[Any]
 ) -> int:
-    """See Ledger.enter; the three arrays are filled. One by one, those of `Judged` are handed over faster."""
+    """See Ledger.enter; `found`, `reward` and `truncated` are filled.
+
+    `arrays`: those of a `Judged`, in turn; one by one they are handed over faster.
+    """
     judged = Judged(*arrays)
     interval = account.interval
     charge(judged, interval, account.prices, found, reward)

@@ -447,7 +447,7 @@ class GridSimulator:
         regulating = any_set(self.terminal_voltage.state.regulating)
         if n_swinging > 0 or regulating or any_set(self.flow.failing):
             n_swinging += self._short_of_rest(swinging)
-        eventful = sorted({*(events or ()), *restored}) if events or restored else []
+        eventful = sorted({*(events or ()), *restored})
         if eventful:
             swinging[eventful] = False
             n_swinging = int(np.count_nonzero(swinging))

@@ -1,9 +1,9 @@
 """The network as a graph: islands, bridges, and the buses that stay alive after an outage.
 
 Nodes are buses, edges are rated circuits, so parallel circuits are parallel edges: losing one of two leaves
-the corridor standing. Drawing goes through networkx; what runs inside a step is a compiled union-find. An island with
-a machine and load can live on by itself (`islands_that_live`). N-1 and plans look at the main one alone
-(`live_buses`): an outage that cuts off anything else is islanding there.
+the corridor standing. Drawing and the search for bridges go through networkx; what runs inside a step is a
+compiled union-find. An island with a machine and load can live on by itself (`islands_that_live`). N-1 and plans look
+at the main one alone (`live_buses`): an outage that cuts off anything else is islanding there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def multigraph(case: Case, branch_in_service: BoolArray | None = None) -> Any:
         nx.MultiGraph. A node is a bus position with `bus_number` and `area`; an edge's key is its row in
         the branch table, with `name` and `is_transformer`.
     """
-    import networkx as nx  # a tenth of a second at every start, and needed for few
+    import networkx as nx  # a tenth of a second, which commands without a grid need not wait for
 
     graph = nx.MultiGraph(name=case.name)
     for k in range(case.n_bus):
@@ -48,45 +48,13 @@ def multigraph(case: Case, branch_in_service: BoolArray | None = None) -> Any:
 
 
 def bridges(case: Case) -> IntArray:
-    """Rows of the circuits whose loss alone cuts buses off, ascending.
+    """Rows of the circuits whose loss alone cuts buses off, ascending."""
+    import networkx as nx
 
-    Buses are visited depth first. The circuit by which one was reached is a bridge if no circuit leads from it, or from
-    what was reached by way of it, to a bus that was visited before it.
-
-    Source: R. E. Tarjan, A note on finding the bridges of a graph, Information Processing Letters 2(6), 1974.
-    """
-    # Every task asks for it when it begins, and networkx takes longer to import than this to run.
-    circuits: list[list[tuple[int, int]]] = [
-        [] for _ in range(case.n_bus)
-    ]  # of each bus, with their other ends
-    for row, (a, b) in enumerate(
-        zip(case.branch.from_bus.tolist(), case.branch.to_bus.tolist(), strict=True)
-    ):
-        circuits[a].append((row, b))
-        circuits[b].append((row, a))
-    visited = [-1] * case.n_bus  # when
-    earliest = [-1] * case.n_bus  # visit of a bus that circuits lead to from there on
-    found, time = [], 0
-    for first in range(case.n_bus):
-        path = [(first, -1, iter(circuits[first]))] if visited[first] < 0 else []
-        while path:
-            bus, by, left = path[-1]
-            if visited[bus] < 0:
-                visited[bus] = earliest[bus] = time
-                time += 1
-            for row, end in left:
-                if visited[end] < 0:
-                    path.append((end, row, iter(circuits[end])))
-                    break
-                if row != by:
-                    earliest[bus] = min(earliest[bus], visited[end])
-            else:
-                path.pop()
-                if path:
-                    before = path[-1][0]
-                    earliest[before] = min(earliest[before], earliest[bus])
-                    if earliest[bus] == visited[bus]:
-                        found.append(by)
+    graph = multigraph(case)
+    found = [
+        key for u, v in nx.bridges(nx.Graph(graph)) for key in graph[u][v] if graph.number_of_edges(u, v) == 1
+    ]
     return np.array(sorted(found), dtype=np.int64)
 
 

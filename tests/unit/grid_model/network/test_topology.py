@@ -1,10 +1,7 @@
 """The network as a graph, on grids whose answer can be seen."""
 
-from types import SimpleNamespace
-
 import networkx as nx
 import numpy as np
-import pytest
 
 from builders import grid, one_area, three_area, two_bus
 from cases.ieee68 import load_ieee68
@@ -87,23 +84,3 @@ def test_many_islands_at_once_agree_with_networkx():
         assert len(np.unique(label)) == len(components)
         for component in components:
             assert set(label[list(component)]) == {min(component)}
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_bridges_are_those_of_networkx(seed):
-    """Random graphs of one island or several, with parallel circuits and circuits from a bus to itself."""
-    rng = np.random.default_rng(seed)
-    n_bus, n_branch = int(rng.integers(1, 40)), int(rng.integers(0, 60))
-    ends = rng.integers(0, n_bus, (2, n_branch))
-    branch = SimpleNamespace(from_bus=ends[0], to_bus=ends[1])
-    graph = nx.MultiGraph()
-    graph.add_nodes_from(range(n_bus))
-    graph.add_edges_from((a, b, row) for row, (a, b) in enumerate(ends.T.tolist()))
-    n_island = nx.number_connected_components(graph)
-    expected = []
-    for row, (a, b) in enumerate(ends.T.tolist()):
-        cut = graph.copy()
-        cut.remove_edge(a, b, row)
-        if nx.number_connected_components(cut) > n_island:
-            expected.append(row)
-    assert bridges(SimpleNamespace(n_bus=n_bus, branch=branch)).tolist() == expected
