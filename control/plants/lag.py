@@ -13,8 +13,9 @@ from math import exp, log
 
 from grid_model.compilation import compiled
 
-# A root is needed to the square root of the precision of an integral only: x is zero there.
 ROOT_ITERATIONS = 80
+# Of the interval: a root is needed to the square root of the precision of an integral only, as x is zero there.
+ROOT_TOLERANCE = 1e-8
 
 
 @compiled
@@ -36,8 +37,8 @@ def lag_integral_by_sign(
 ) -> tuple[float, float]:
     """(∫ max(x, 0) dt, ∫ max(-x, 0) dt) over the interval, exactly [MW s].
 
-    x has at most one extremum, at exp(-t/T) = s T / (x0 - u0 + s T), so at most two zeros; the interval is
-    cut there. Where set-point and output keep one sign, so does x, and nothing needs to be cut.
+    x has at most one extremum, at exp(-t/T) = s T / (x0 - u0 + s T), so one zero where its ends differ in sign, and
+    two or none where they do not. Where set-point and output keep one sign, so does x.
     """
     whole = lag_integral(x0, x1, u0, u1, lag_s, h_s)
     if x0 >= 0.0 and u0 >= 0.0 and u1 >= 0.0:
@@ -47,58 +48,73 @@ def lag_integral_by_sign(
     slope = (u1 - u0) / h_s
     offset = u0 - slope * lag_s
     fading = x0 - offset
-    middle_s = h_s
-    if fading != 0.0:
-        share = slope * lag_s / fading
-        if 0.0 < share < 1.0:
-            middle_s = min(-lag_s * log(share), h_s)
-    up = down = 0.0
-    start_s, start, start_share = 0.0, x0, 1.0  # share of the fading part that is left, exp(-t/T)
-    for piece in range(2):
-        end_s = middle_s if piece == 0 else h_s
-        if end_s <= start_s:
-            continue
-        end_share = exp(-end_s / lag_s)
-        end = offset + slope * end_s + fading * end_share
-        cut_s, cut_share = end_s, end_share
-        if (start > 0.0) != (end > 0.0):
-            cut_s = _zero(offset, slope, fading, lag_s, start_s, end_s, start)
-            cut_share = exp(-cut_s / lag_s)
-        for half in range(2):
-            a_s, b_s = (start_s, cut_s) if half == 0 else (cut_s, end_s)
-            if b_s <= a_s:
-                continue
-            faded = start_share - cut_share if half == 0 else cut_share - end_share
-            area = offset * (b_s - a_s) + 0.5 * slope * (b_s * b_s - a_s * a_s) + fading * lag_s * faded
-            if area > 0.0:
-                up += area
-            else:
-                down -= area
-        start_s, start, start_share = end_s, end, end_share
-    return up, down
+    if (x0 > 0.0) != (x1 > 0.0):
+        zero_s = _zero(offset, slope, fading, lag_s, 0.0, h_s, x0 > 0.0)
+        first = _area_until(zero_s, offset, slope, fading, lag_s)
+        return _by_sign(first, whole - first)
+    share = slope * lag_s / fading if fading != 0.0 else 0.0
+    if 0.0 < share < 1.0:
+        middle_s = -lag_s * log(share)
+        if middle_s < h_s and (offset + slope * (middle_s + lag_s) > 0.0) != (x0 > 0.0):
+            there_s = _zero(offset, slope, fading, lag_s, 0.0, middle_s, x0 > 0.0)
+            back_s = _zero(offset, slope, fading, lag_s, middle_s, h_s, x0 <= 0.0)
+            beyond = _area_until(back_s, offset, slope, fading, lag_s) - _area_until(
+                there_s, offset, slope, fading, lag_s
+            )
+            return _by_sign(beyond, whole - beyond)
+    return max(whole, 0.0), max(-whole, 0.0)
+
+
+@compiled
+def _by_sign(a: float, b: float) -> tuple[float, float]:
+    """Sum of what is above zero of two, and of what is below, without its sign."""
+    return max(a, 0.0) + max(b, 0.0), max(-a, 0.0) + max(-b, 0.0)
+
+
+@compiled
+def _area_until(t_s: float, offset: float, slope: float, fading: float, lag_s: float) -> float:
+    """∫ x dt from the interval's beginning [MW s]."""
+    return (offset + 0.5 * slope * t_s) * t_s + fading * lag_s * (1.0 - exp(-t_s / lag_s))
 
 
 @compiled
 def _zero(
-    offset: float, slope: float, fading: float, lag_s: float, a_s: float, b_s: float, x_a: float
+    offset: float, slope: float, fading: float, lag_s: float, a_s: float, b_s: float, above: bool
 ) -> float:
-    """Where x is zero between a and b, x being monotone there and of opposite signs at the ends [s].
+    """Where x is zero between a and b, at whose ends it has opposite signs [s].
 
-    Newton's method, kept inside the bracket by bisection.
+    Newton's method from where the straight part is zero, where x and its curvature have one sign, kept inside the
+    bracket by bisection.
+
+    Args:
+        offset: of the straight part, offset + slope t.
+        slope: its slope.
+        fading: of the part that fades, fading exp(-t/T).
+        lag_s: T.
+        a_s: one end.
+        b_s: the other.
+        above: whether x is above zero at a.
     """
-    t_s = 0.5 * (a_s + b_s)
+    near_s = ROOT_TOLERANCE * b_s
+    t_s = -offset / slope if slope != 0.0 else b_s
+    if not a_s < t_s < b_s:
+        t_s = 0.5 * (a_s + b_s)
     for _ in range(ROOT_ITERATIONS):
         fade = fading * exp(-t_s / lag_s)
         x = offset + slope * t_s + fade
-        if (x > 0.0) == (x_a > 0.0):
+        if (x > 0.0) == above:
             a_s = t_s
         else:
             b_s = t_s
         rate = slope - fade / lag_s
-        step_s = -x / rate if rate != 0.0 else 0.0
-        inside = rate != 0.0 and a_s < t_s + step_s < b_s
-        next_s = t_s + step_s if inside else 0.5 * (a_s + b_s)
-        if abs(next_s - t_s) <= 1e-14 * b_s:
+        step_s = -x / rate if rate != 0.0 else b_s
+        next_s = t_s + step_s
+        if not a_s <= next_s <= b_s:
+            next_s = 0.5 * (a_s + b_s)
+        # What Newton's method leaves of an error e is e² |x''| / (2 |x'|).
+        elif step_s * step_s * abs(fade) <= 2.0 * near_s * lag_s * lag_s * abs(rate):
+            return next_s
+        if abs(next_s - t_s) <= near_s:
             return next_s
         t_s = next_s
     return t_s

@@ -1,4 +1,7 @@
-"""Speed of the reduced model, observations, critic's view and rewards included; episodes are of a pool drawn before."""
+"""Speed of the reduced model, observations, critic's view and rewards included; episodes are of a pool drawn before.
+
+A round is a whole episode of every environment: late in one, batteries stand at their limits, and a step takes longer.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from marl.environment.batch import make_batch
 SIZES = (64, 1024)
 
 
-def measure(rounds: int, n_step: int = 200, pool: int = 64) -> dict[str, list[float]]:
+def measure(rounds: int, n_step: int = 500, pool: int = 64) -> dict[str, list[float]]:
     """{key: its value of every round}, whole system as one group and areas."""
     found: dict[str, list[float]] = {}
     for n_env in SIZES:
