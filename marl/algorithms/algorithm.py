@@ -157,3 +157,7 @@ class PlayedElsewhere(Protocol):
     def adopt(self, decision: Decision) -> None:
         """Takes what was done at a step as its own; `observe` follows."""
         ...
+
+    def forget(self) -> None:
+        """Lets go of the steps since the last update: their rollout broke off, and is played again as a whole."""
+        ...

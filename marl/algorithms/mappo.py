@@ -245,6 +245,11 @@ class MAPPO:
         """What was done elsewhere, with the weights and the noise of an `errand`."""
         self._decision = decision
 
+    def forget(self) -> None:
+        """Lets go of the steps since the last update; actors that samplers run remember none of them."""
+        self._decision = None
+        self.storage.clear()
+
     def observe(self, transition: Transition) -> None:
         """Keeps what the last actions led to, with its reward as it is learned from.
 

@@ -6,6 +6,8 @@ is one over episodes, as in the comparison of controllers (`control.evaluation.s
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from control.evaluation.suite_runner import compare
 from marl.environment.contenders import make_grid
 from marl.training.study import Study
 
-__all__ = ["measured", "played", "yardsticks_named"]
+__all__ = ["TableError", "joined", "measured", "played", "read_table", "yardsticks_named"]
 
+# Yardsticks learn nothing: on the same episodes they return the same, to what another processor's rounding makes of it.
+SAME = 1e-6
 Returns = Mapping[str, Mapping[str, FloatArray]]  # {scenario: {controller: [episode]}}
 
 
@@ -90,6 +94,56 @@ def measured(
         about = {"variant": contender.name, "title": contender.title, "information": contender.information}
         found.append({**about, "seeds": 0, **_against(own, contenders, returns)})
     return found
+
+
+class TableError(ValueError):
+    """A table cannot stand beside another; the message says why."""
+
+
+def read_table(path: Path, yardsticks: Sequence[str]) -> list[dict[str, Any]]:
+    """An earlier table that is to stand beside another with these yardsticks.
+
+    Raises:
+        TableError: it is no such table, or lacks one of them; or there are none to go by.
+    """
+    if not yardsticks:
+        raise TableError("needs --yardsticks, by which episodes are known to be the same")
+    try:
+        rows = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path} cannot be read ({error})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "returns" in row for row in rows):
+        raise TableError(f"{path} is no table of ablation.py with yardsticks")
+    missing = [name for name in yardsticks if name not in [row.get("variant") for row in rows]]
+    if missing:
+        raise TableError(f"{path} has no yardstick {missing[0]}")
+    return rows
+
+
+def joined(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A table with the variants of an earlier one that it lacks, in front of the yardsticks.
+
+    Raises:
+        TableError: a yardstick returned something else there, or the variant that others are compared with by seed is
+            another; what is told of pairs of episodes would be of different ones.
+    """
+    known = {row["variant"]: row for row in earlier}
+    for row in rows:
+        if row["seeds"] == 0 and row["variant"] in known:
+            name, there = row["variant"], known[row["variant"]]["returns"]
+            for scenario, here in row["returns"].items():
+                then = there.get(scenario)
+                if then is None or not math.isclose(then, here, rel_tol=SAME):
+                    what = f"{name} returned {then} in {scenario}, here {here}"
+                    raise TableError(f"{what}: other episodes, or another grid")
+    if earlier and earlier[0]["variant"] != rows[0]["variant"]:
+        raise TableError(
+            f"its variants are compared with {earlier[0]['variant']}, here with {rows[0]['variant']}"
+        )
+    own = {row["variant"] for row in rows}
+    learned = [row for row in rows if row["seeds"] > 0]
+    others = [row for row in earlier if row["seeds"] > 0 and row["variant"] not in own]
+    return [*learned, *others, *(row for row in rows if row["seeds"] == 0)]
 
 
 def _against(

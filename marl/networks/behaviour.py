@@ -89,7 +89,8 @@ class BehaviourPolicy:
 
     def take(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
         """Acts with these from now on."""
-        self.policy.load_state_dict({name: torch.from_numpy(np.array(x)) for name, x in weights.items()})
+        for name, own in self.policy.state_dict().items():
+            own.numpy()[...] = weights[name]
 
     @torch.inference_mode()
     def act(

@@ -2,10 +2,11 @@
 
 Every actor holds a consecutive part of the environments (`rollout_part.py`). For a rollout it is sent the weights, put
 into the object store once and fetched once by each node, and its rows of the noise; what comes back is the part's
-rollout and its state behind it. The learner keeps the state in front of every rollout that is not taken yet. So an
-actor that dies, alone or with its node, is replaced by one that goes on from there: with the same weights and the same
-noise it plays the same rollout, and nothing of it shows in what is learned. For the same reason a checkpoint needs
-nothing of the actors: it is these states and the errands that are still out.
+rollout, most of it while the last steps are still played, and its state behind it, once the next one is under way. The
+learner keeps the state in front of every rollout that is not taken yet. So an actor that dies, alone or with its node,
+is replaced by one that goes on from there: with the same weights and the same noise it plays the same rollout, and
+nothing of it shows in what is learned. For the same reason a checkpoint needs nothing of the actors: it is these states
+and the errands that are still out.
 
 Parts belong to the run: they travel in its checkpoint, and a run that is resumed has as many as it began with, on
 whatever cluster there is then. How they fall does not move a bit of the result.
@@ -13,7 +14,9 @@ whatever cluster there is then. How they fall does not move a bit of the result.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import os
 import time
 from collections import deque
@@ -40,6 +43,8 @@ from marl.sampling.sampler import MakeEnvironment
 __all__ = ["RaySampler"]
 
 MOST_DEATHS = 5  # of one part within one rollout: more is no accident
+# A rollout's last part that is handed over by itself: all before it is taken in while it is played.
+LAST_PIECE = 1 / 8
 
 
 @dataclass
@@ -49,14 +54,19 @@ class _Part:
     rows: slice
     actor: Any
     start: Mapping[str, Any] | None = None  # its state in front of the oldest rollout that is not taken
-    out: deque[Any] = field(
-        default_factory=deque
-    )  # references to rollouts that it is to play, the oldest first
+    # Rollouts that it is to play: references to the pieces of each, and to its state behind the last one.
+    out: deque[tuple[list[Any], Any]] = field(default_factory=deque)
     deaths: int = 0  # since its last answer
 
 
-def _oldest(part: _Part) -> Any:
-    return part.out[0]
+def _cuts(errand: Errand) -> list[int]:
+    """Where pieces of a rollout begin, but the first."""
+    n_step = len(errand.noise)
+    return [n_step - math.ceil(LAST_PIECE * n_step)] if n_step > 1 else []
+
+
+def _state_behind_oldest(part: _Part) -> Any:
+    return part.out[0][1]
 
 
 class RaySampler:
@@ -88,6 +98,8 @@ class RaySampler:
             deque()
         )  # that are out, with the reference to their weights
         self._parts: list[_Part] = []
+        self._n_taken = 0  # pieces of the oldest rollout
+        self._at_end = False  # whether these are all, and only the states behind it are still to be fetched
         self._n_placed = 0  # actors that were given a node
         self.n_replaced = 0  # actors that died
         try:
@@ -146,8 +158,8 @@ class RaySampler:
 
     @property
     def n_pending(self) -> int:
-        """Rollouts that were asked for and not taken yet."""
-        return len(self._errands)
+        """Rollouts that were asked for and not taken to their end yet."""
+        return len(self._errands) - int(self._at_end)
 
     def request(self, errand: Errand) -> None:
         """Has the actors play a rollout, after those that were asked for before."""
@@ -155,29 +167,53 @@ class RaySampler:
         self._errands.append(kept)
         for part in self._parts:
             self._send(part, kept)
+        self._settle()  # after it, so that nobody waits
 
     def _send(self, part: _Part, kept: tuple[Errand, Any]) -> None:
         errand, weights = kept
-        rows = np.ascontiguousarray(errand.noise[:, part.rows])
-        part.out.append(part.actor.collect.remote(weights, rows))
+        pieces = [
+            part.actor.collect.remote(None if k else weights, np.ascontiguousarray(rows))
+            for k, rows in enumerate(np.split(errand.noise[:, part.rows], _cuts(errand)))
+        ]
+        part.out.append((pieces, part.actor.get_state.remote()))
 
     def take(self) -> PlayedRollout:
-        """The oldest rollout that was asked for, once all parts of it are there.
+        """The next piece of the oldest rollout that was asked for, once it is there from all parts.
 
         Raises:
             HeadLost: the cluster has lost its head; `get_state` is whole all the same.
             ClusterError: a part cannot be played whoever is asked.
             Exception: whatever the environments or the policy raised.
         """
-        played: list[PlayedRollout] = [
-            self._settled(part, part.out[0], partial(_oldest, part)) for part in self._parts
+        self._settle()
+
+        def reference(part: _Part) -> Any:
+            return part.out[0][0][self._n_taken]
+
+        pieces: list[PlayedRollout] = [
+            self._settled(part, reference(part), partial(reference, part)) for part in self._parts
         ]
-        rollout = joined(played)
-        for part, own in zip(self._parts, played, strict=True):
-            part.start = own.after
+        self._n_taken += 1
+        self._at_end = self._n_taken > len(_cuts(self._errands[0][0]))
+        return joined(pieces)
+
+    def _settle(self) -> None:
+        """Where the oldest rollout was taken to its end, parts stand behind it from now on.
+
+        Raises:
+            ClusterError: as of `take`; the parts stand in front of it then, as before.
+        """
+        if not self._at_end:
+            return
+        states = [
+            self._settled(part, _state_behind_oldest(part), partial(_state_behind_oldest, part))
+            for part in self._parts
+        ]
+        for part, state in zip(self._parts, states, strict=True):
+            part.start = state
             part.out.popleft()
         self._errands.popleft()
-        return rollout
+        self._n_taken, self._at_end = 0, False
 
     def _settled(self, part: _Part, reference: Any, again: Callable[[], Any]) -> Any:
         """A part's answer; whoever dies over it is replaced.
@@ -288,6 +324,7 @@ class RaySampler:
             part.start = state if state is not None else part.start
 
     def _require_idle(self, what: str) -> None:
+        self._settle()
         if self._errands:
             raise ClusterError(f"{what} while rollouts are still out: train without --async-updates")
 
@@ -316,12 +353,18 @@ class RaySampler:
         raise TypeError("samplers of a cluster play whole rollouts: ask by request and take")
 
     def get_state(self) -> dict[str, Any]:
-        """The parts' states in front of the oldest rollout that is not taken, and the errands that are out."""
+        """The parts' states in front of the oldest rollout, the errands that are out, and whether the oldest is taken.
+
+        The latter where the cluster was lost behind it: it is to be played again then, and nobody needs it.
+        """
+        with contextlib.suppress(ClusterError):
+            self._settle()
         return {
             "parts": [dict(part.start or {}) for part in self._parts],
             "errands": [
                 {"weights": dict(errand.weights), "noise": errand.noise} for errand, _ in self._errands
             ],
+            "taken": self._at_end,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -338,12 +381,14 @@ class RaySampler:
             if self._behaviour is not None:
                 self.prepare(self._behaviour)
         self._errands.clear()
+        self._n_taken, self._at_end = 0, False
         for part, saved in zip(self._parts, state["parts"], strict=True):
             part.start = saved
             part.out.clear()
         self._each("set_state", [(part.start,) for part in self._parts])
         for saved in state["errands"]:
             self.request(Errand(weights=saved["weights"], noise=saved["noise"]))
+        self._at_end = bool(state.get("taken", False))  # checkpoints of before do not say
 
     def _let_go(self) -> None:
         if self.cluster.has_head:  # else they end with it

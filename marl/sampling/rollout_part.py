@@ -2,9 +2,10 @@
 
 A `RolloutPart` holds some of the environments and the policy, wherever it stands; this file knows of no machine. Asked
 for a rollout it steps to its end and hands over arrays [step, env, ...] in as few numbers as say everything: what is
-seen before each step and after the last one, last observations only where an episode ended. With them goes its state
-after the last step, from which anyone else can go on. Parts are joined in the order of their environments, so that the
-learner takes in the same steps as if all had been played beside it.
+seen before each step and after the last one, last observations only where an episode ended. From its state after that
+anyone else can go on. It may be asked for a rollout in pieces, so that the learner takes in one while the next is
+played. Parts are joined in the order of their environments, so that the learner takes in the same steps as if all had
+been played beside it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = ["PlayedRollout", "RolloutPart", "joined", "joined_observations", "obs
 
 @dataclass(frozen=True, kw_only=True)
 class PlayedRollout:
-    """A rollout of some environments, or of all."""
+    """A rollout of some environments, or of all, or a piece of it."""
 
     observations: Mapping[str, Float32Array]  # group -> [step + 1, env, agent, observation]
     critic_state: Float32Array  # [step + 1, env, state]
@@ -57,7 +58,6 @@ class PlayedRollout:
     final_observations: Mapping[str, Float32Array]  # group -> [end, agent, observation]
     final_state: Float32Array  # [end, state]
     final_in_service: Mapping[str, BoolArray] | None  # group -> [end, agent]
-    after: Mapping[str, Any]  # state of the part behind the last step; of all, nothing
 
     @property
     def n_step(self) -> int:
@@ -164,11 +164,11 @@ class RolloutPart:
         self.environment.set_state(state["environment"])
         self._seen = observation_of(state)
 
-    def collect(self, weights: Mapping[str, Any], noise: Float32Array) -> PlayedRollout:
-        """Plays a rollout.
+    def collect(self, weights: Mapping[str, Any] | None, noise: Float32Array) -> PlayedRollout:
+        """Plays a rollout, or a piece of one.
 
         Args:
-            weights: of the policy.
+            weights: of the policy; None goes on with those of the piece before.
             noise: of these environments, [step, env, component].
 
         Raises:
@@ -178,9 +178,16 @@ class RolloutPart:
         policy, observation = self._policy, self._seen
         assert policy is not None  # prepared
         assert observation is not None  # reset
-        policy.take(weights)
+        if weights is not None:
+            policy.take(weights)
         seen, actions, log_probs, transitions = [observation], [], [], []
-        for step_noise in noise:
+        # What is large is written down as it comes, while the processor has it at hand.
+        rows = {
+            name: np.empty((len(noise) + 1, *x.shape), x.dtype) for name, x in _large(observation).items()
+        }
+        for step, step_noise in enumerate(noise):
+            for name, x in _large(observation).items():
+                rows[name][step] = x
             drawn, log_prob = policy.act(observation.observations, step_noise)
             if not np.isfinite(log_prob).all():
                 raise NonFiniteActions("the policy's actions are no longer finite")
@@ -190,8 +197,10 @@ class RolloutPart:
             actions.append(drawn)
             log_probs.append(log_prob)
             transitions.append(transition)
+        for name, x in _large(observation).items():
+            rows[name][-1] = x
         self._seen = observation
-        return _stacked(seen, actions, log_probs, transitions, self.get_state())
+        return _stacked(rows, seen, actions, log_probs, transitions)
 
     def close(self) -> None:
         """Lets go of the environments."""
@@ -216,14 +225,19 @@ def _services(seen: Sequence[Observation], groups: Sequence[str]) -> list[Mappin
     ]
 
 
+def _large(seen: Observation) -> dict[str, Float32Array]:
+    """What agents see by their groups' names, and what the critic sees, by none."""
+    return {**seen.observations, "": seen.state}
+
+
 def _stacked(
+    rows: Mapping[str, Float32Array],
     seen: Sequence[Observation],
     actions: Sequence[Mapping[str, Float32Array]],
     log_probs: Sequence[Float32Array],
     transitions: Sequence[Transition],
-    after: Mapping[str, Any],
 ) -> PlayedRollout:
-    """One array of each kind from those of the steps.
+    """One array of each kind from those of the steps; rows are what all of them saw, as `_large` names it.
 
     Raises:
         ValueError: steps name different terms.
@@ -255,8 +269,8 @@ def _stacked(
         )
 
     return PlayedRollout(
-        observations={g: np.stack([x.observations[g] for x in seen]) for g in groups},
-        critic_state=np.stack([x.state for x in seen]),
+        observations={g: rows[g] for g in groups},
+        critic_state=rows[""],
         in_service=None if services is None else {g: np.stack([x[g] for x in services]) for g in groups},
         actions={g: np.stack([x[g] for x in actions]) for g in groups},
         log_probs=np.stack(log_probs),
@@ -273,7 +287,6 @@ def _stacked(
         final_in_service=None
         if services is None or final_services is None
         else {g: of_ends(lambda t, g=g: final_services[t][g], services[0][g]) for g in groups},
-        after=after,
     )
 
 
@@ -338,7 +351,6 @@ def joined(parts: Sequence[PlayedRollout]) -> PlayedRollout:
         final_observations={g: ends(lambda p, g=g: p.final_observations[g]) for g in first.observations},
         final_state=ends(lambda p: p.final_state),
         final_in_service=final_in_service,
-        after={},
     )
 
 

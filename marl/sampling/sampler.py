@@ -49,7 +49,7 @@ class RolloutSampler(Protocol):
 
     @property
     def n_pending(self) -> int:
-        """Rollouts that were asked for and not taken yet."""
+        """Rollouts that were asked for and not taken to their end yet."""
 
     def prepare(self, behaviour: Behaviour) -> None:
         """Says how actions are drawn; once, before the first rollout."""
@@ -60,5 +60,5 @@ class RolloutSampler(Protocol):
         ...
 
     def take(self) -> PlayedRollout:
-        """The oldest rollout that was asked for, once it is there."""
+        """The next piece of the oldest rollout that was asked for, once it is there; it may be the whole."""
         ...

@@ -1,4 +1,7 @@
-"""Steps of rollouts that samplers play by themselves, handed to the learner one after the other as if it had acted."""
+"""Steps of rollouts that samplers play by themselves, handed to the learner one after the other as if it had acted.
+
+Samplers may hand over a rollout in pieces, and play one while the learner takes in the piece before.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +64,8 @@ class RolloutsAway:
             self._rollout = None
         self.algorithm.adopt(rollout.decision(position))
         return rollout.transition(position)
+
+    def forget(self) -> None:
+        """The rollout that is being taken broke off: it will be asked for again, from its beginning."""
+        self._rollout = None
+        self.algorithm.forget()

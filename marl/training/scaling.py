@@ -83,11 +83,14 @@ def local_rollouts(
                 t0 = time.process_time()
                 errand = learner.errand()
                 sampler.request(errand)
-                played = sampler.take()
+                pieces = []
+                while sampler.n_pending > 0:
+                    pieces.append(sampler.take())
                 t1 = time.process_time()
-                for k in range(played.n_step):
-                    learner.adopt(played.decision(k))
-                    learner.observe(played.transition(k))
+                for played in pieces:
+                    for k in range(played.n_step):
+                        learner.adopt(played.decision(k))
+                        learner.observe(played.transition(k))
                 t2 = time.process_time()
                 learner.storage.clear()
                 found.append(
@@ -96,7 +99,7 @@ def local_rollouts(
             del found[0]  # the first one compiles and loads
             return {
                 **{key: median(round_[key] for round_ in found) for key in found[0]},
-                "step_bytes": len(pickle.dumps(played, 5)) / size,
+                "step_bytes": sum(len(pickle.dumps(piece, 5)) for piece in pieces) / size,
                 "noise_bytes": errand.noise.nbytes / size,
                 "weight_bytes": float(sum(x.nbytes for x in errand.weights.values())),
                 "state_bytes": len(pickle.dumps(sampler.get_state()["parts"], 5)) / n_env,

@@ -372,6 +372,7 @@ class Trainer:
         collected: dict[str, list[FloatArray]] = {}
         diagnostics: dict[str, float] | None = None
         self._ended = []
+        before = run_state.state(), self.sums.state(), self.observation
         while diagnostics is None:
             t0 = time.perf_counter()
             if self._away is None:
@@ -379,7 +380,7 @@ class Trainer:
                 t1 = time.perf_counter()
                 transition = self.environment.step(actions)
             else:
-                t1, transition = t0, self._played()
+                t1, transition = t0, self._played(before)
             t2 = time.perf_counter()
             self._take_in(transition, collected)
             t3 = time.perf_counter()
@@ -398,8 +399,11 @@ class Trainer:
         except NonFiniteActions as error:
             raise self._failed(error) from error
 
-    def _played(self) -> Transition:
+    def _played(self, before: tuple[dict[str, Any], dict[str, Any], Observation]) -> Transition:
         """The next step that samplers have played by themselves.
+
+        Args:
+            before: counters, sums of episodes and what was seen at the last update.
 
         Raises:
             TrainingFailed: their actions are no numbers, or their cluster is gone; all is saved then as it stood at the
@@ -411,6 +415,11 @@ class Trainer:
         except NonFiniteActions as error:
             raise self._failed(error) from error
         except ClusterError as error:
+            counters, sums, self.observation = before
+            for name, value in counters.items():  # in place: the evaluation looks at the same ones
+                setattr(self.run_state, name, value)
+            self.sums.load_state(sums)
+            self._away.forget()
             self.save_checkpoint()
             raise self._failed(error) from error
 

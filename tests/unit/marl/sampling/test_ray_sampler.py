@@ -16,6 +16,7 @@ from marl.training.run_directory import CHECKPOINT
 from marl.training.trainer import TrainingFailed
 from unit.marl.sampling.test_rollout_part import PartsHere, assert_same, config, trained
 from unit.marl.toys import make_uneven
+from unit.marl.training.test_trainer import rows
 
 pytest.importorskip("ray", reason="samplers elsewhere need Ray: pip install -e '.[ray]'")
 pytestmark = pytest.mark.within(seconds=180)  # some ten on a machine that does nothing else
@@ -153,9 +154,40 @@ def test_without_a_cluster_there_is_one_line():
         pass
 
 
+def test_an_actor_and_a_node_that_die_in_the_middle_change_no_bit(tmp_path, nodes, alone):
+    """One actor is killed in the middle of the second rollout, a whole node before the fifth: the nodes' last test."""
+    with connected(nodes.address) as cluster:
+        batch, take = sampler(cluster, 2), None
+        taken = 0
+
+        def disturbed():
+            nonlocal taken
+            taken += 1
+            if taken == 4:
+                os.kill(cluster.ray.get(batch._parts[1].actor.pid.remote()), signal.SIGKILL)
+            if taken == 9:
+                host = cluster.ray.get(batch._parts[0].actor.where.remote())
+                node = next(node for node in nodes.worker_nodes if node.node_id == host)
+                nodes.remove_node(node, allow_graceful=False)
+            return take()
+
+        take, batch.take = batch.take, disturbed
+        assert_same(trained(tmp_path, batch), alone)
+        assert batch.n_replaced >= 2
+
+
+# At the end: Ray of a process that has seen a cluster's head die cancels actors that it is to start on another.
 @pytest.mark.slow  # two clusters of its own
-def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(tmp_path, monkeypatch, alone):
-    """The cluster is its own. What is taken up on another ends with the same bits."""
+@pytest.mark.parametrize(
+    ("call", "count", "steps"), [("take", 6, 256), ("request", 4, 384)], ids=["in a rollout", "behind one"]
+)
+def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(
+    tmp_path, monkeypatch, alone, call, count, steps
+):
+    """The cluster is its own. What is taken up on another ends with the same bits, and the same rows of metrics.
+
+    A rollout is taken in two pieces, so that it breaks off in the middle of the third, or when a fourth is asked for.
+    """
     from marl.algorithms.mappo import MAPPO
     from marl.training.trainer import Trainer
 
@@ -163,19 +195,22 @@ def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(tmp_path
     with connected("local", object_store_bytes=STORE_BYTES) as cluster:
         batch = sampler(cluster, 2)
         trainer = Trainer(config(), batch, algorithm=MAPPO, directory=tmp_path, tensorboard=False)
-        take, taken = batch.take, []
+        undisturbed, calls = getattr(batch, call), []
 
-        def disturbed():
-            taken.append(True)
-            if len(taken) == 4:
+        def disturbed(*arguments):
+            calls.append(True)
+            if len(calls) == count:
                 head = cluster.ray._private.worker._global_node
                 head.kill_gcs_server()
                 os.kill(batch_pid, signal.SIGKILL)
-            return take()
+                if call == "take":  # the second piece, which may have come already, is of the dead
+                    batch._parts[0].out[0][0][1] = batch._parts[0].actor.get_state.remote()
+            return undisturbed(*arguments)
 
         batch_pid = cluster.ray.get(batch._parts[0].actor.pid.remote())
-        batch.take = disturbed
-        with pytest.raises(TrainingFailed, match="the head of the Ray cluster .* is gone after 384 steps"):
+        setattr(batch, call, disturbed)
+        gone = f"the head of the Ray cluster .* is gone after {steps} steps"
+        with pytest.raises(TrainingFailed, match=gone):
             trainer.run()
     assert issubclass(HeadLost, ClusterError)
     with connected("local", object_store_bytes=STORE_BYTES) as cluster:
@@ -188,26 +223,4 @@ def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(tmp_path
             resume=True,
         )
         again.run()
-        assert_same(again.algorithm.state(), alone[0])
-
-
-def test_an_actor_and_a_node_that_die_in_the_middle_change_no_bit(tmp_path, nodes, alone):
-    """One actor is killed before the third rollout is taken, a whole node before the fifth: the nodes' last test."""
-    with connected(nodes.address) as cluster:
-        batch, take = sampler(cluster, 2), None
-        taken = 0
-
-        def disturbed():
-            nonlocal taken
-            taken += 1
-            if taken == 3:
-                os.kill(cluster.ray.get(batch._parts[1].actor.pid.remote()), signal.SIGKILL)
-            if taken == 5:
-                host = cluster.ray.get(batch._parts[0].actor.where.remote())
-                node = next(node for node in nodes.worker_nodes if node.node_id == host)
-                nodes.remove_node(node, allow_graceful=False)
-            return take()
-
-        take, batch.take = batch.take, disturbed
-        assert_same(trained(tmp_path, batch), alone)
-        assert batch.n_replaced >= 2
+        assert_same((again.algorithm.state(), rows(tmp_path)), alone)
