@@ -50,6 +50,9 @@ class Arguments:
     yardsticks: str = ""
     # Directory of the runs and the table.
     out: str = "runs/ablation"
+    # An earlier table, with the same yardsticks on the same episodes: its variants stand in this one as they are there,
+    # but those that this one has itself. Which have been trained elsewhere, or before, need no directory here.
+    beside: str = ""
     # File for a copy of the table; none if empty.
     json: str = ""
     # Picture of the learning curves, .png, .svg or .pdf; none if empty.
@@ -91,14 +94,14 @@ def compare(arguments: Arguments) -> None:
     """Runs what is missing, and writes and prints the table.
 
     Raises:
-        OptionError: --plot is no picture.
+        OptionError: --plot is no picture, --beside has no yardsticks to go by or is no such table.
         ResultError: none of the runs is there and none is to be trained.
         ComparisonError: a yardstick is no controller.
     """
     from control.evaluation.contender import ComparisonError
     from marl.cluster.tasks import pool_on
     from marl.environment.study_world import grid_world
-    from marl.environment.yardsticks import measured, played, yardsticks_named
+    from marl.environment.yardsticks import TableError, joined, measured, played, read_table, yardsticks_named
     from marl.training import study as engine
     from marl.training.study_report import draw, report, table
 
@@ -111,6 +114,12 @@ def compare(arguments: Arguments) -> None:
     if plot is not None and plot.suffix not in command_line.PICTURES:
         expected = ", ".join(command_line.PICTURES)
         raise command_line.OptionError(f"--plot {plot}, expected a file ending in {expected}")
+    try:
+        earlier = (
+            read_table(Path(arguments.beside), [one.name for one in yardsticks]) if arguments.beside else []
+        )
+    except TableError as error:
+        raise command_line.OptionError(f"--beside: {error}") from error
     own = study.out / "ablation.json"
     for option, path in (("out", own), ("json", copy), ("plot", plot)):
         command_line.require_writable(option, path)
@@ -123,6 +132,10 @@ def compare(arguments: Arguments) -> None:
         seeds = engine.judged_seeds(config, study.judge_episodes, world)
         returns = played(yardsticks, study, dict.fromkeys(study.judge_scenarios, seeds))
         rows = measured(rows, results, yardsticks, returns)
+        try:
+            rows = joined(rows, earlier)
+        except TableError as error:
+            raise command_line.OptionError(f"--beside {arguments.beside}: {error}") from error
     for path in (own, copy):
         command_line.write_json(path, rows)
     if plot is not None:

@@ -1,10 +1,12 @@
 """Variants of a study beside controllers that learn nothing."""
 
+import json
+
 import numpy as np
 import pytest
 
 from control.evaluation import learning_figures
-from marl.environment.yardsticks import measured, yardsticks_named
+from marl.environment.yardsticks import TableError, joined, measured, read_table, yardsticks_named
 
 FULL = np.array([-1.0, -2.0, -3.0])
 
@@ -48,3 +50,42 @@ def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
     # No distance from the plain learner, where there is no other.
     assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) |" in lines
     assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 |" in lines
+
+
+def test_variants_of_an_earlier_table_stand_beside_in_front_of_the_yardsticks():
+    gru, full, linear = the_table()
+    happo = {**gru, "variant": "happo", "returns": {"normal": -9.0}}
+    found = joined([gru, full, linear], [{**gru, "seeds": 1}, happo, full, linear])
+    assert found == [gru, happo, full, linear]  # its own rows are the newer ones
+    assert joined([gru, full, linear], []) == [gru, full, linear]
+
+
+def test_a_table_of_other_episodes_is_refused():
+    gru, full, linear = the_table()
+    moved = {**linear, "returns": {"normal": -6.01}}
+    with pytest.raises(TableError, match=r"linear returned -6.01 in normal, here -6.0: other episodes"):
+        joined([gru, full, linear], [gru, full, moved])
+    with pytest.raises(TableError, match="compared with happo, here with gru"):
+        joined([gru, full, linear], [{**gru, "variant": "happo"}, full, linear])
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "message"),
+    [
+        ("[1", ["linear"], "cannot be read"),
+        ("{}", ["linear"], "is no table of ablation.py"),
+        ('[{"variant": "gru", "returns": {}}]', ["linear"], "has no yardstick linear"),
+        ("[]", [], "needs --yardsticks"),
+    ],
+)
+def test_what_is_no_table_with_these_yardsticks_is_told_of(tmp_path, content, names, message):
+    path = tmp_path / "table.json"
+    path.write_text(content)
+    with pytest.raises(TableError, match=message):
+        read_table(path, names)
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(the_table()))
+    assert read_table(path, ["linear", "full_information"]) == the_table()
