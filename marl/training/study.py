@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from contextlib import nullcontext
@@ -453,5 +454,8 @@ def _side_by_side(
     going = {pool.submit(run, *job) for job in islice(todo, workers)}
     while going:
         done, going = wait(going, return_when=FIRST_COMPLETED)
+        for error in (job.exception() for job in done):
+            if going and isinstance(error, Exception):  # else nobody would know until they have ended
+                print(f"{error}; runs that are under way go on to their end", file=sys.stderr, flush=True)
         yield from (job.result() for job in done)
         going |= {pool.submit(run, *job) for job in islice(todo, len(done))}

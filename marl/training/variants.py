@@ -144,6 +144,11 @@ VARIANTS: dict[str, Variant] = {
     "linear_part": Variant("Srouji et al. 2018", network={"actor_linear": True}),
     "explored_dead_zone": Variant("small exploring actions left out", ppo={"explore_dead_zone": True}),
     "last_policy": Variant("against Polyak & Juditsky 1992", ppo={"policy_average": 0.0}),
+    "small_buffer": Variant(
+        "512 steps of 32 environments, minibatches of 256",
+        ppo={"buffer_steps": 512, "minibatch_steps": 256, "policy_average": 0.995},
+        training={"n_envs": 32},
+    ),
     "large_buffer": Variant(
         "4096 steps of 128 environments", ppo={"buffer_steps": 4096}, training={"n_envs": 128}
     ),

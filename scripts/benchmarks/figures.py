@@ -100,7 +100,8 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "training_s": time("whole_training", "the whole default training, as a command [s]"),
     "time_to_agc_s": time(
-        "whole_training", "from its start until held-out `normal` beats tuned AGC with feed-forward [s]"
+        "whole_training",
+        "quick preset, from its start until held-out `normal` beats tuned AGC with feed-forward [s]",
     ),
     "ray_two_sampler_ratio": Figure(
         "cluster", "default training with two samplers of a local Ray cluster, over that", ",.2f"

@@ -8,7 +8,7 @@ import pytest
 from control.controllers.registry import stored_parameters
 from control.scenario import suites
 from marl.config import evaluation
-from marl.config.presets import preset, recommended, reference, residual, thorough
+from marl.config.presets import preset, quick, recommended, reference, residual, thorough
 from marl.config.training import (
     ConfigError,
     EvaluationConfig,
@@ -63,7 +63,13 @@ def test_the_residual_preset_rests_where_its_linear_policy_does():
         with_own_zones(dataclasses.replace(residual(), observation="areas"))
 
 
-def test_all_presets_train_half_a_million_steps():
+def test_the_quick_preset_trains_a_seventh_of_it():
+    config = preset("quick")
+    assert config == quick()
+    assert (config.total_steps, config.n_updates, config.rollout_steps) == (75_000, 147, 16)
+
+
+def test_all_presets_but_the_quick_one_train_half_a_million_steps():
     for config in (recommended(), reference(), thorough(), residual()):
         assert config.total_steps == 500_000
         # 244 full buffers of 2048 are 288 steps short, 61 of 8192 are 288, 30 of 16,384 are 8,480 short.

@@ -13,6 +13,7 @@ import pytest
 from marl.environment.held_out import HeldOut
 from marl.networks.policy import Policy
 from marl.training import study, study_report
+from marl.training.run_claim import DirectoryClaimed
 from marl.training.trainer import Trainer
 from marl.training.variants import VARIANTS
 from marl.verification.killing import without_clock
@@ -210,6 +211,31 @@ def test_after_ctrl_c_no_further_run_begins(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(study.runs(a_study(seeds=6, workers=2, out=tmp_path), TOY))
     assert sorted(begun) == [0, 1]
+
+
+def test_a_run_that_fails_is_told_of_while_others_go_on(monkeypatch, tmp_path):
+    """Two at a time of three, the second in a directory that somebody uses: the first is awaited, no third begins."""
+    begun, told = [], threading.Event()
+
+    def refused(name, asked, seed, world):
+        begun.append(seed)
+        if seed == 1:
+            raise DirectoryClaimed("the directory is in use")
+        told.wait(timeout=10.0)
+        return {}
+
+    def printed(*words, **where):
+        assert words == ("the directory is in use; runs that are under way go on to their end",)
+        assert begun == [0, 1]
+        told.set()
+
+    monkeypatch.setattr(study, "run", refused)
+    monkeypatch.setattr(study, "print", printed, raising=False)
+    monkeypatch.setattr(study, "ProcessPoolExecutor", lambda n, **options: ThreadPoolExecutor(n))
+    with pytest.raises(DirectoryClaimed):
+        list(study.runs(a_study(seeds=3, workers=2, out=tmp_path), TOY))
+    assert told.is_set()
+    assert begun == [0, 1]
 
 
 def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
