@@ -199,7 +199,7 @@ def train(arguments: Arguments, directory: Path) -> int:
                 if not result.finished:
                     break
     if not holds_run(directory):  # stopped on the reduced model
-        print(f"Saved, {result.reason}. To resume: {resume_command(directory)}")
+        print(f"Saved, {result.reason}. To resume: {resume_command(arguments, directory)}")
         return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
     try:
         draw_training_curves(directory)
@@ -214,21 +214,27 @@ def train(arguments: Arguments, directory: Path) -> int:
     if result.finished:
         print(f"Done: {directory}, models also in {arguments.checkpoints}/.")
         return 0
-    print(f"Saved, {result.reason}. To resume: {resume_command(directory)}")
+    print(f"Saved, {result.reason}. To resume: {resume_command(arguments, directory)}")
     return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
 
 
-def resume_command(directory: Path) -> str:
-    """What to type, here and now, for the run to go on."""
-    return command_line.command(__file__, "--resume", str(directory))
+def resume_command(arguments: Arguments, directory: Path) -> str:
+    """What to type, here and now, for the run to go on: with what it does not remember itself."""
+    kept = (
+        []
+        if arguments.checkpoints == Arguments.checkpoints
+        else ["--checkpoints", str(arguments.checkpoints)]
+    )
+    kept += ["--ray", arguments.ray] if arguments.ray else []
+    return command_line.command(__file__, "--resume", str(directory), *kept)
 
 
-def stopped_at_once(directory: Path) -> str:
+def stopped_at_once(arguments: Arguments, directory: Path) -> str:
     """What is left of a run that had no time to save."""
     from marl.training.run_directory import has_begun
 
     if has_begun(directory):
-        return f"stopped; its last checkpoint is kept, to resume: {resume_command(directory)}"
+        return f"stopped; its last checkpoint is kept, to resume: {resume_command(arguments, directory)}"
     return "stopped before anything was saved"
 
 
@@ -255,7 +261,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             return train(parsed, directory)
         except KeyboardInterrupt:
-            print(f"{PROGRAM}: {stopped_at_once(directory)}", file=sys.stderr)
+            print(f"{PROGRAM}: {stopped_at_once(parsed, directory)}", file=sys.stderr)
             return 130
         except command_line.OutputError:
             raise

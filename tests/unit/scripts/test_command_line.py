@@ -297,3 +297,16 @@ def test_packages_write_files_by_the_one_writer_of_theirs():
                     name,
                     line,
                 )
+
+
+def test_the_command_that_resumes_says_what_the_run_does_not_remember(tmp_path):
+    import train_mappo
+
+    def told(*options):
+        parsed = train_mappo.parse(["--out", str(tmp_path / "run"), *options])
+        return train_mappo.resume_command(parsed, tmp_path / "run").split("--resume ")[1]
+
+    assert told() == str(tmp_path / "run")
+    assert told("--checkpoints", "models", "--ray", "local") == (
+        f"{tmp_path / 'run'} --checkpoints models --ray local"
+    )
