@@ -22,13 +22,15 @@ Reference:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from marl.networks.actor import LOG_2_PI
+from marl.networks.actor import LOG_2_PI, ActorSet
+from marl.storage.rollout import Batch
 
-__all__ = ["joint_log_density"]
+__all__ = ["GroupDensity", "joint_log_density"]
 
 
 def joint_log_density(
@@ -59,3 +61,49 @@ def joint_log_density(
     log_det = (n - 1.0).clamp(min=0.0) * math.log(free) + torch.where(n > 0.0, common, 1.0).log()
     scale = ((log_std + 0.5 * LOG_2_PI) * counts).sum(dim=1)
     return (-0.5 * (square + log_det) - scale).sum(dim=-1)
+
+
+class GroupDensity:
+    """The joint density in the place of the agents' own: samples of a group as a whole."""
+
+    def __init__(self, actors: ActorSet, correlation: float) -> None:
+        """Of these actors' groups, whose noise is correlated so."""
+        self._actors, self._correlation = actors, correlation
+
+    @torch.no_grad()
+    def known(self, batch: Batch) -> Batch:
+        """The same samples with the joint log-probabilities of each group under the policy that acted.
+
+        Nothing has been learned since, so that policy is the present one.
+        """
+        log_probs = {
+            head: self.log_prob(head, self._actors.actor(head).learned_means(inputs, None), batch)
+            for head, inputs in batch.actor_inputs.items()
+        }
+        return replace(batch, log_probs=log_probs)
+
+    def log_prob(self, head: str, mean: Tensor, batch: Batch) -> Tensor:
+        """Log-probability of what each group of a head did together, [sample, group]."""
+        log_std = self._actors.actor(head).log_std
+        found, first = [], 0
+        for g in self._actors.head_groups[head]:
+            own = slice(first, first + g.n_agent)
+            found.append(
+                joint_log_density(
+                    batch.actions[head][:, own],
+                    mean[:, own],
+                    log_std if len(log_std) == 1 else log_std[own],
+                    batch.weights[head][:, own],
+                    self._correlation,
+                )
+            )
+            first += g.n_agent
+        return torch.stack(found, dim=1)
+
+    def of_groups(self, head: str, weights: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether anybody of a group was in service, and the mean advantage of those who were, both [sample, group]."""
+        sizes = [g.n_agent for g in self._actors.head_groups[head]]
+        by_group = list(zip(torch.split(weights, sizes, 1), torch.split(advantages, sizes, 1), strict=True))
+        counted = torch.stack([w.amax(dim=1) for w, _ in by_group], dim=1)
+        mean = torch.stack([(w * a).sum(dim=1) / w.sum(dim=1).clamp(min=1.0) for w, a in by_group], dim=1)
+        return counted, mean

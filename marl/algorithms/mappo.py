@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate
-from marl.algorithms.joint_density import joint_log_density
+from marl.algorithms.joint_density import GroupDensity
 from marl.algorithms.lagrangian import Lagrangian
 from marl.algorithms.losses import (
     clip_gradients,
@@ -133,8 +133,10 @@ class MAPPO:
         )
         # Plain networks on the CPU learn by compiled kernels, all others by torch.
         self._fused: FusedUpdate | None = None
-        self._joint = config.ppo.exploration_density == "joint"
-        if not self._joint and FusedUpdate.serves(self.policy.actors, self.critic):
+        self._joint: GroupDensity | None = None
+        if config.ppo.exploration_density == "joint":
+            self._joint = GroupDensity(self.policy.actors, config.ppo.noise_correlation)
+        elif FusedUpdate.serves(self.policy.actors, self.critic):
             optimizers = (self.actor_optimizer, self.critic_optimizer)
             self._fused = FusedUpdate(
                 self.policy.actors, self.critic, optimizers, config.ppo, n_thread=config.update_threads
@@ -316,8 +318,8 @@ class MAPPO:
         """
         schedule = self._schedule(progress)
         batch, diagnostics = self.prepare(rollout)
-        if self._joint:
-            batch = self._joined(batch)
+        if self._joint is not None:
+            batch = self._joint.known(batch)
         diagnostics |= self._improve(batch, schedule)
         self._check_weights()
         self._bound_spread(progress)
@@ -433,9 +435,9 @@ class MAPPO:
         for head, weights in batch.weights.items():
             actor, advantages, counted = self.learners[head], batch.advantages[head], weights
             mean = actor.learned_means(batch.actor_inputs[head], batch.unrolls.get(head))
-            if self._joint:
-                log_prob = self._joint_log_prob(head, mean, batch)
-                counted, advantages = self._of_groups(head, weights, advantages)
+            if self._joint is not None:
+                log_prob = self._joint.log_prob(head, mean, batch)
+                counted, advantages = self._joint.of_groups(head, weights, advantages)
             else:
                 log_prob = actor.log_prob(mean, batch.actions[head])
             log_ratio = log_prob - batch.log_probs[head]
@@ -482,45 +484,6 @@ class MAPPO:
         self.actor_optimizer.step()
         self.critic_optimizer.step()
         return measured
-
-    @torch.no_grad()
-    def _joined(self, batch: Batch) -> Batch:
-        """The same samples with the joint log-probabilities of each type under the policy that acted, by group.
-
-        Nothing has been learned since, so that policy is the present one.
-        """
-        actors = self.policy.actors
-        log_probs = {
-            head: self._joint_log_prob(head, actors.actor(head).learned_means(inputs, None), batch)
-            for head, inputs in batch.actor_inputs.items()
-        }
-        return replace(batch, log_probs=log_probs)
-
-    def _joint_log_prob(self, head: str, mean: Tensor, batch: Batch) -> Tensor:
-        """Log-probability of what each group of a head did together, [sample, group]."""
-        log_std = self.policy.actors.actor(head).log_std
-        found, first = [], 0
-        for g in self.policy.actors.head_groups[head]:
-            own = slice(first, first + g.n_agent)
-            found.append(
-                joint_log_density(
-                    batch.actions[head][:, own],
-                    mean[:, own],
-                    log_std if len(log_std) == 1 else log_std[own],
-                    batch.weights[head][:, own],
-                    self.config.ppo.noise_correlation,
-                )
-            )
-            first += g.n_agent
-        return torch.stack(found, dim=1)
-
-    def _of_groups(self, head: str, weights: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether anybody of a group was in service, and the mean advantage of those who were, both [sample, group]."""
-        sizes = [g.n_agent for g in self.policy.actors.head_groups[head]]
-        by_group = list(zip(torch.split(weights, sizes, 1), torch.split(advantages, sizes, 1), strict=True))
-        counted = torch.stack([w.amax(dim=1) for w, _ in by_group], dim=1)
-        mean = torch.stack([(w * a).sum(dim=1) / w.sum(dim=1).clamp(min=1.0) for w, a in by_group], dim=1)
-        return counted, mean
 
     @staticmethod
     def _fused_step(fused: FusedUpdate, index: Tensor, entropy_coef: float) -> dict[str, float]:
