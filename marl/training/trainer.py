@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -49,6 +48,7 @@ from marl.training.evaluation import Evaluation
 from marl.training.evaluator import Judge
 from marl.training.logger import MetricsLogger
 from marl.training.rollouts_away import RolloutsAway
+from marl.training.run_checkpoint import first_line, last_whole, take_learner
 from marl.training.run_claim import RunClaim
 from marl.training.run_directory import BEFORE_LAST, BEST, CHECKPOINT, FINAL, STATISTICS
 from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
@@ -167,7 +167,8 @@ class Trainer:
                 self._saved_update = self.run_state.update
             else:
                 if learner_from is not None:
-                    self._take_learner(learner_from)
+                    take_learner(self.algorithm, checkpoint.load(learner_from, "run"), learner_from)
+                    self.algorithm.begin_episodes()
                 elif start is not None:
                     self.algorithm.start_from(start)
                 self._draw(self.curriculum.begin(environment.n_env))
@@ -197,19 +198,8 @@ class Trainer:
             CheckpointError: it cannot be read, or is of another algorithm, network or environment.
         """
         path = self.directory / CHECKPOINT
-        content = self._last_whole()
-        name = content.get("algorithm")
-        if name != self.algorithm.name:
-            whose = f"of the algorithm {name}" if name else "of an earlier version, which names no algorithm"
-            raise checkpoint.CheckpointError(
-                f"{path} is {whose}, asked for is {self.algorithm.name}{checkpoint.alternative(path, 'run')}"
-            )
-        try:
-            self.algorithm.load_state(content["learner"])
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained with other networks than asked for: {_first_line(error)}"
-            ) from error
+        content = last_whole(self.directory)
+        take_learner(self.algorithm, content, path)
         # A file without a checksum may hold anything; one with it, what another version wrote.
         try:
             self.curriculum.load_state(content["curriculum"])
@@ -223,47 +213,8 @@ class Trainer:
             raise checkpoint.CheckpointError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise checkpoint.CheckpointError(
-                f"{path} is not of this version, or damaged: {type(error).__name__} {_first_line(error)}"
+                f"{path} is not of this version, or damaged: {type(error).__name__} {first_line(error)}"
             ) from error
-
-    def _take_learner(self, path: Path) -> None:
-        """Begins with the learner of another run.
-
-        Raises:
-            CheckpointError: it cannot be read, or is of another algorithm or network.
-        """
-        content = checkpoint.load(path, "run")
-        if content.get("algorithm") != self.algorithm.name:
-            raise checkpoint.CheckpointError(
-                f"{path} is of the algorithm {content.get('algorithm')}, asked for is {self.algorithm.name}"
-            )
-        try:
-            self.algorithm.load_state(content["learner"])
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise checkpoint.CheckpointError(
-                f"{path} was trained with other networks than asked for: {_first_line(error)}"
-            ) from error
-        self.algorithm.begin_episodes()
-
-    def _last_whole(self) -> dict[str, Any]:
-        """Content of the last checkpoint; of the one before where a disk or a copy has damaged that.
-
-        Raises:
-            CheckpointError: none can be read.
-        """
-        path, before = self.directory / CHECKPOINT, self.directory / BEFORE_LAST
-        try:
-            return checkpoint.load(path, "run")
-        except checkpoint.CheckpointError as error:
-            if path.exists() and not isinstance(error, checkpoint.BrokenCheckpoint):
-                raise
-            try:
-                content = checkpoint.load(before, "run")
-            except checkpoint.CheckpointError:
-                raise error from None
-            print(f"{str(error).split(';')[0]}: going on from {before}", file=sys.stderr)
-        checkpoint.keep_also(before, path)  # or the next one would push it out and keep the damaged one
-        return content
 
     def save_checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
@@ -567,10 +518,6 @@ class Trainer:
             last_return=run_state.last_return,
             statistics=report,
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
 
 
 def choose_device(name: str) -> torch.device:
