@@ -50,8 +50,8 @@ class Arguments:
     yardsticks: str = ""
     # Directory of the runs and the table.
     out: str = "runs/ablation"
-    # An earlier table, with the same yardsticks on the same episodes: its variants stand in this one as they are there,
-    # but those that this one has itself. Which have been trained elsewhere, or before, need no directory here.
+    # An earlier table, with the same yardsticks on the same episodes and the same first variant: those of its variants
+    # that this one lacks stand in it as they are there, and need not be trained again.
     beside: str = ""
     # File for a copy of the table; none if empty.
     json: str = ""
@@ -101,7 +101,15 @@ def compare(arguments: Arguments) -> None:
     from control.evaluation.contender import ComparisonError
     from marl.cluster.tasks import pool_on
     from marl.environment.study_world import grid_world
-    from marl.environment.yardsticks import TableError, joined, measured, played, read_table, yardsticks_named
+    from marl.environment.yardsticks import (
+        TableError,
+        joined,
+        measured,
+        played,
+        read_table,
+        require_same_episodes,
+        yardsticks_named,
+    )
     from marl.training import study as engine
     from marl.training.study_report import draw, report, table
 
@@ -114,28 +122,27 @@ def compare(arguments: Arguments) -> None:
     if plot is not None and plot.suffix not in command_line.PICTURES:
         expected = ", ".join(command_line.PICTURES)
         raise command_line.OptionError(f"--plot {plot}, expected a file ending in {expected}")
-    try:
-        earlier = (
-            read_table(Path(arguments.beside), [one.name for one in yardsticks]) if arguments.beside else []
-        )
-    except TableError as error:
-        raise command_line.OptionError(f"--beside: {error}") from error
     own = study.out / "ablation.json"
     for option, path in (("out", own), ("json", copy), ("plot", plot)):
         command_line.require_writable(option, path)
     engine.check(study, world)
+    earlier, returns = [], {}
+    try:
+        if arguments.beside:
+            earlier = read_table(Path(arguments.beside), [one.name for one in yardsticks], study)
+        if yardsticks:  # first, as they say whether that table is of these episodes
+            config = engine.recipe(study.names[0], study, 0, world)
+            seeds = engine.judged_seeds(config, study.judge_episodes, world)
+            returns = played(yardsticks, study, dict.fromkeys(study.judge_scenarios, seeds))
+        if arguments.beside:
+            require_same_episodes(earlier, returns)
+    except TableError as error:
+        raise command_line.OptionError(f"--beside: {error}") from error
     with pool_on(arguments.ray) as pool:
         results = engine.results(study, world, partial(print, flush=True), pool)
     rows = told = table(results, study.judge_scenarios)
     if yardsticks:
-        config = engine.recipe(study.names[0], study, 0, world)
-        seeds = engine.judged_seeds(config, study.judge_episodes, world)
-        returns = played(yardsticks, study, dict.fromkeys(study.judge_scenarios, seeds))
-        rows = measured(rows, results, yardsticks, returns)
-        try:
-            rows = joined(rows, earlier)
-        except TableError as error:
-            raise command_line.OptionError(f"--beside {arguments.beside}: {error}") from error
+        rows = joined(measured(rows, results, yardsticks, returns), earlier)
     for path in (own, copy):
         command_line.write_json(path, rows)
     if plot is not None:

@@ -111,8 +111,8 @@ def _zero(
         next_s = t_s + step_s
         if not a_s <= next_s <= b_s:
             next_s = 0.5 * (a_s + b_s)
-        # What Newton's method leaves of an error e is e² |x''| / (2 |x'|).
-        elif step_s * step_s * abs(fade) <= 2.0 * near_s * lag_s * lag_s * abs(rate):
+        # What Newton's method leaves of an error e is e² |x''| / (2 |x'|); within a lag x'' changes by a factor of e.
+        elif abs(step_s) <= lag_s and step_s * step_s * abs(fade) <= near_s * lag_s * lag_s * abs(rate):
             return next_s
         if abs(next_s - t_s) <= near_s:
             return next_s

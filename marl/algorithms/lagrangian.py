@@ -52,11 +52,15 @@ class Lagrangian:
         self._n += len(violations)
         return self.multiplier * violations
 
+    def forget(self) -> None:
+        """Lets go of what was counted since the last move."""
+        self._total, self._n = 0.0, 0
+
     def move(self) -> dict[str, float]:
         """Dual ascent by what was counted; diagnostics by tag."""
         mean = self._total / self._n if self._n else self.budget
         self.multiplier = max(0.0, self.multiplier + self.rate * (mean - self.budget))
-        self._total, self._n = 0.0, 0
+        self.forget()
         return {"train/violations_per_step": mean, "train/violation_price": self.multiplier}
 
     def state(self) -> dict[str, Any]:

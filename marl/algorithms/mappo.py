@@ -251,6 +251,8 @@ class MAPPO:
         """Lets go of the steps since the last update; actors that samplers run remember none of them."""
         self._decision = None
         self.storage.clear()
+        if self.lagrangian is not None:
+            self.lagrangian.forget()
 
     def observe(self, transition: Transition) -> None:
         """Keeps what the last actions led to, with its reward as it is learned from.

@@ -19,9 +19,18 @@ from control.evaluation import statistics
 from control.evaluation.contender import BOUND, ComparisonError, Contender, resolve
 from control.evaluation.suite_runner import compare
 from marl.environment.contenders import make_grid
-from marl.training.study import Study
+from marl.training.study import Study, configuration
+from marl.training.variants import VARIANTS
 
-__all__ = ["TableError", "joined", "measured", "played", "read_table", "yardsticks_named"]
+__all__ = [
+    "TableError",
+    "joined",
+    "measured",
+    "played",
+    "read_table",
+    "require_same_episodes",
+    "yardsticks_named",
+]
 
 # Yardsticks learn nothing: on the same episodes they return the same, to what another processor's rounding makes of it.
 SAME = 1e-6
@@ -100,11 +109,19 @@ class TableError(ValueError):
     """A table cannot stand beside another; the message says why."""
 
 
-def read_table(path: Path, yardsticks: Sequence[str]) -> list[dict[str, Any]]:
-    """An earlier table that is to stand beside another with these yardsticks.
+def read_table(path: Path, yardsticks: Sequence[str], study: Study) -> list[dict[str, Any]]:
+    """An earlier table that is to stand beside a study's.
+
+    Its variants are told of as they stand there: how far they are ahead, by seed, is counted from the runs of its first
+    variant, so that has to be the study's first one too, trained alike.
+
+    Args:
+        path: of the table.
+        yardsticks: of the study.
+        study: what is to be compared.
 
     Raises:
-        TableError: it is no such table, or lacks one of them; or there are none to go by.
+        TableError: it is no such table, or lacks a yardstick; or there are none to go by.
     """
     if not yardsticks:
         raise TableError("needs --yardsticks, by which episodes are known to be the same")
@@ -112,34 +129,44 @@ def read_table(path: Path, yardsticks: Sequence[str]) -> list[dict[str, Any]]:
         rows = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TableError(f"{path} cannot be read ({error})") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "returns" in row for row in rows):
+    needed = {"variant", "seeds", "returns"}
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
         raise TableError(f"{path} is no table of ablation.py with yardsticks")
-    missing = [name for name in yardsticks if name not in [row.get("variant") for row in rows]]
+    missing = [name for name in yardsticks if name not in [row["variant"] for row in rows]]
     if missing:
         raise TableError(f"{path} has no yardstick {missing[0]}")
+    first = study.names[0]
+    alike = {
+        "variant": first,
+        "seeds": study.seeds,
+        "episodes": configuration(VARIANTS[first], study, seed=0).total_episodes,
+        "observation": configuration(VARIANTS[first], study, seed=0).observation,
+        "scenario": study.judge_scenarios[0],
+    }
+    for what, here in alike.items():
+        there = rows[0].get(what)
+        if there != here:
+            raise TableError(f"{path} begins with {what} {there}, this table with {here}")
     return rows
 
 
-def joined(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A table with the variants of an earlier one that it lacks, in front of the yardsticks.
+def require_same_episodes(earlier: Sequence[Mapping[str, Any]], returns: Returns) -> None:
+    """Refuses an earlier table in which a yardstick returned something else.
 
     Raises:
-        TableError: a yardstick returned something else there, or the variant that others are compared with by seed is
-            another; what is told of pairs of episodes would be of different ones.
+        TableError: one did: what is told of pairs of episodes would be of different ones.
     """
-    known = {row["variant"]: row for row in earlier}
-    for row in rows:
-        if row["seeds"] == 0 and row["variant"] in known:
-            name, there = row["variant"], known[row["variant"]]["returns"]
-            for scenario, here in row["returns"].items():
-                then = there.get(scenario)
-                if then is None or not math.isclose(then, here, rel_tol=SAME):
-                    what = f"{name} returned {then} in {scenario}, here {here}"
-                    raise TableError(f"{what}: other episodes, or another grid")
-    if earlier and earlier[0]["variant"] != rows[0]["variant"]:
-        raise TableError(
-            f"its variants are compared with {earlier[0]['variant']}, here with {rows[0]['variant']}"
-        )
+    known = {row["variant"]: row["returns"] for row in earlier}
+    for scenario, by_name in returns.items():
+        for name, episodes in by_name.items():
+            then, here = known[name].get(scenario), float(episodes.mean())
+            if then is None or not math.isclose(then, here, rel_tol=SAME):
+                what = f"{name} returned {then} in {scenario}, here {here}"
+                raise TableError(f"{what}: other episodes, or another grid")
+
+
+def joined(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A table with the variants of an earlier one that it lacks, in front of the yardsticks."""
     own = {row["variant"] for row in rows}
     learned = [row for row in rows if row["seeds"] > 0]
     others = [row for row in earlier if row["seeds"] > 0 and row["variant"] not in own]

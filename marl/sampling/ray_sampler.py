@@ -3,10 +3,10 @@
 Every actor holds a consecutive part of the environments (`rollout_part.py`). For a rollout it is sent the weights, put
 into the object store once and fetched once by each node, and its rows of the noise; what comes back is the part's
 rollout, most of it while the last steps are still played, and its state behind it, once the next one is under way. The
-learner keeps the state in front of every rollout that is not taken yet. So an actor that dies, alone or with its node,
-is replaced by one that goes on from there: with the same weights and the same noise it plays the same rollout, and
-nothing of it shows in what is learned. For the same reason a checkpoint needs nothing of the actors: it is these states
-and the errands that are still out.
+learner keeps the state in front of every rollout until it has the one behind. So an actor that dies, alone or with its
+node, is replaced by one that goes on from there: with the same weights and the same noise it plays the same rollout,
+and nothing of it shows in what is learned. For the same reason a checkpoint needs nothing of the actors: it is these
+states and the errands that are still out.
 
 Parts belong to the run: they travel in its checkpoint, and a run that is resumed has as many as it began with, on
 whatever cluster there is then. How they fall does not move a bit of the result.
@@ -53,7 +53,7 @@ class _Part:
 
     rows: slice
     actor: Any
-    start: Mapping[str, Any] | None = None  # its state in front of the oldest rollout that is not taken
+    start: Mapping[str, Any] | None = None  # its state in front of the oldest rollout that is out
     # Rollouts that it is to play: references to the pieces of each, and to its state behind the last one.
     out: deque[tuple[list[Any], Any]] = field(default_factory=deque)
     deaths: int = 0  # since its last answer

@@ -66,6 +66,6 @@ class RolloutsAway:
         return rollout.transition(position)
 
     def forget(self) -> None:
-        """The rollout that is being taken broke off: it will be asked for again, from its beginning."""
+        """The rollout that is being taken broke off: a resumed run plays it again, from its beginning."""
         self._rollout = None
         self.algorithm.forget()

@@ -357,8 +357,8 @@ class Trainer:
             before: counters, sums of episodes and what was seen at the last update.
 
         Raises:
-            TrainingFailed: their actions are no numbers, or their cluster is gone; all is saved then as it stood at the
-                last update.
+            TrainingFailed: their actions are no numbers; or their cluster is gone, in which case all is saved as it
+                stood at the last update.
         """
         assert self._away is not None
         try:

@@ -46,6 +46,8 @@ def test_an_unknown_variant_is_one_clear_line(script, capsys):
         (["--judge_episodes", "937"], "--judge_episodes 937, expected at most 936"),
         (["--yardsticks", "linear,wishful"], "'wishful' is neither a controller"),
         (["--yardsticks", "bound"], "yardstick 'bound' plays no episode"),
+        (["--beside", "mine.json"], "--beside: needs --yardsticks"),
+        (["--beside", "mine.json", "--yardsticks", "linear"], "--beside: mine.json cannot be read"),
         (["--seeds", "0"], "--seeds 0, expected at least 1"),
         (["--total_episodes", "0"], "total_episodes = 0, expected at least 1"),
         (["--plot", "curves"], "--plot curves, expected a file ending in .png, .svg, .pdf"),

@@ -310,3 +310,14 @@ def test_the_command_that_resumes_says_what_the_run_does_not_remember(tmp_path):
     assert told("--checkpoints", "models", "--ray", "local") == (
         f"{tmp_path / 'run'} --checkpoints models --ray local"
     )
+
+
+def test_what_the_benchmark_times_until_agc_is_the_quick_preset(tmp_path):
+    import train_mappo
+    from benchmarks.whole_training import QUICK
+
+    found, preset = (
+        train_mappo.parse(["--out", str(tmp_path / "run"), *options]).training
+        for options in (QUICK, ["--preset", "quick"])
+    )
+    assert found == preset

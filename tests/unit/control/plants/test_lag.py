@@ -42,6 +42,15 @@ def test_the_end_and_the_integral_are_those_of_the_differential_equation(
     assert lag_integral(x0, x1, u0, u1, lag_s, h_s) == pytest.approx(solution.y[1, -1], abs=1e-9)
 
 
+def test_a_crossing_that_newtons_method_first_looks_for_far_behind_it_is_found() -> None:
+    """x = t - exp(-t), from 0 to 80: zero at the omega constant W(1), before which it is -(1 - W - W^2/2)."""
+    omega = 0.5671432904097838
+    below = 1.0 - omega - 0.5 * omega**2
+    found = lag_integral_by_sign(-1.0, lag_end(-1.0, 1.0, 81.0, 1.0, 80.0), 1.0, 81.0, 1.0, 80.0)
+    # Rounding of 3,200.
+    assert found == pytest.approx((3200.0 - 1.0 + below, below), abs=1e-11)
+
+
 @pytest.mark.parametrize(("x0", "u0", "u1", "lag_s"), CASES)
 def test_energy_in_and_out_are_told_apart_exactly(x0: float, u0: float, u1: float, lag_s: float) -> None:
     h_s = 4.0

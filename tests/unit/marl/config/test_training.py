@@ -63,7 +63,7 @@ def test_the_residual_preset_rests_where_its_linear_policy_does():
         with_own_zones(dataclasses.replace(residual(), observation="areas"))
 
 
-def test_the_quick_preset_trains_a_seventh_of_it():
+def test_the_quick_preset_trains_seventy_five_thousand_steps():
     config = preset("quick")
     assert config == quick()
     assert (config.total_steps, config.n_updates, config.rollout_steps) == (75_000, 147, 16)

@@ -1,12 +1,22 @@
 """Variants of a study beside controllers that learn nothing."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from control.evaluation import learning_figures
-from marl.environment.yardsticks import TableError, joined, measured, read_table, yardsticks_named
+from marl.environment.yardsticks import (
+    TableError,
+    joined,
+    measured,
+    read_table,
+    require_same_episodes,
+    yardsticks_named,
+)
+from marl.training.study import Study
 
 FULL = np.array([-1.0, -2.0, -3.0])
 
@@ -52,6 +62,20 @@ def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
     assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 |" in lines
 
 
+def a_study(**changed) -> Study:
+    asked = {
+        "names": ("gru",),
+        "seeds": 3,
+        "total_episodes": 1000,
+        "observation": "default",
+        "scenario": "training",
+        "judge_scenarios": ("normal",),
+        "judge_episodes": 3,
+        "out": Path("runs"),
+    }
+    return Study(**asked | changed)
+
+
 def test_variants_of_an_earlier_table_stand_beside_in_front_of_the_yardsticks():
     gru, full, linear = the_table()
     happo = {**gru, "variant": "happo", "returns": {"normal": -9.0}}
@@ -61,12 +85,14 @@ def test_variants_of_an_earlier_table_stand_beside_in_front_of_the_yardsticks():
 
 
 def test_a_table_of_other_episodes_is_refused():
+    returns = {"normal": {"full_information": FULL, "linear": 2.0 * FULL - 2.0}}
     gru, full, linear = the_table()
+    require_same_episodes([gru, full, linear], returns)
     moved = {**linear, "returns": {"normal": -6.01}}
     with pytest.raises(TableError, match=r"linear returned -6.01 in normal, here -6.0: other episodes"):
-        joined([gru, full, linear], [gru, full, moved])
-    with pytest.raises(TableError, match="compared with happo, here with gru"):
-        joined([gru, full, linear], [{**gru, "variant": "happo"}, full, linear])
+        require_same_episodes([gru, full, moved], returns)
+    with pytest.raises(TableError, match=r"full_information returned None in n1, here -2.0"):
+        require_same_episodes([gru, full, linear], {"n1": {"full_information": FULL}})
 
 
 @pytest.mark.parametrize(
@@ -74,7 +100,8 @@ def test_a_table_of_other_episodes_is_refused():
     [
         ("[1", ["linear"], "cannot be read"),
         ("{}", ["linear"], "is no table of ablation.py"),
-        ('[{"variant": "gru", "returns": {}}]', ["linear"], "has no yardstick linear"),
+        ('[{"variant": "gru", "returns": {}}]', ["linear"], "is no table of ablation.py"),
+        ('[{"variant": "gru", "seeds": 3, "returns": {}}]', ["linear"], "has no yardstick linear"),
         ("[]", [], "needs --yardsticks"),
     ],
 )
@@ -82,10 +109,32 @@ def test_what_is_no_table_with_these_yardsticks_is_told_of(tmp_path, content, na
     path = tmp_path / "table.json"
     path.write_text(content)
     with pytest.raises(TableError, match=message):
-        read_table(path, names)
+        read_table(path, names, a_study())
+
+
+def a_table(tmp_path, **changed) -> tuple[Path, list[dict[str, Any]]]:
+    gru, full, linear = the_table()
+    rows = [{**gru, "seeds": 3, "observation": "default", "scenario": "normal", **changed}, full, linear]
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(rows))
+    return path, rows
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
-    path = tmp_path / "table.json"
-    path.write_text(json.dumps(the_table()))
-    assert read_table(path, ["linear", "full_information"]) == the_table()
+    path, rows = a_table(tmp_path)
+    assert read_table(path, ["linear", "full_information"], a_study()) == rows
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"variant": "happo"}, "begins with variant happo, this table with gru"),
+        ({"seeds": 5}, "begins with seeds 5, this table with 3"),
+        ({"episodes": 100}, "begins with episodes 100, this table with 1000"),
+        ({"scenario": "n1"}, "begins with scenario n1, this table with normal"),
+    ],
+)
+def test_a_table_whose_first_variant_was_trained_or_judged_otherwise_is_refused(tmp_path, changed, message):
+    path, _ = a_table(tmp_path, **changed)
+    with pytest.raises(TableError, match=message):
+        read_table(path, ["linear"], a_study())

@@ -203,8 +203,10 @@ def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(
                 head = cluster.ray._private.worker._global_node
                 head.kill_gcs_server()
                 os.kill(batch_pid, signal.SIGKILL)
-                if call == "take":  # the second piece, which may have come already, is of the dead
-                    batch._parts[0].out[0][0][1] = batch._parts[0].actor.get_state.remote()
+                # What is waited for next may have come already: it is asked of the dead.
+                (pieces, state), missing = batch._parts[0].out[0], batch._parts[0].actor.get_state.remote()
+                pieces, state = ([pieces[0], missing], state) if call == "take" else (pieces, missing)
+                batch._parts[0].out[0] = (pieces, state)
             return undisturbed(*arguments)
 
         batch_pid = cluster.ray.get(batch._parts[0].actor.pid.remote())
@@ -213,6 +215,7 @@ def test_losing_the_head_ends_in_one_line_and_a_checkpoint_that_resumes(
         with pytest.raises(TrainingFailed, match=gone):
             trainer.run()
     assert issubclass(HeadLost, ClusterError)
+    assert load(tmp_path / CHECKPOINT, "run")["environment"]["taken"] == (call == "request")
     with connected("local", object_store_bytes=STORE_BYTES) as cluster:
         again = Trainer(
             config(),
