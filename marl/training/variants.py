@@ -99,6 +99,17 @@ VARIANTS: dict[str, Variant] = {
     ),
     "gru": Variant("memory; Hausknecht & Stone 2015", network={"actor": "gru"}),
     "gru_both": Variant("the critic remembers too", network={"actor": "gru", "critic_memory": True}),
+    "gru_energy": Variant(
+        "memory, on episodes that begin with batteries of any charge",
+        network={"actor": "gru"},
+        training={"scenario": "training_energy"},
+    ),
+    "gru_far": Variant(
+        "the same, with gamma 0.99 and lambda 0.95",
+        network={"actor": "gru"},
+        ppo={"gamma": 0.99, "gae_lambda": 0.95},
+        training={"scenario": "training_energy"},
+    ),
     "gru_dagger": Variant(
         "memory of the 15 numbers begun as the law of 22 acts, 200 episodes; Ross et al. 2011",
         preset="residual",
