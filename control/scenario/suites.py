@@ -61,6 +61,10 @@ TRAINING_N1 = replace(NORMAL, name="training_n1", outage_rate_per_h=0.5, outages
 TRAINING_ENERGY = replace(
     TRAINING, name="training_energy", soc_start_min=0.03, soc_start_max=0.97, soc_start_alike=True
 )
+# Both rare states at once: an outage in every episode, and batteries of any charge.
+TRAINING_N1_ENERGY = replace(
+    TRAINING_N1, name="training_n1_energy", soc_start_min=0.03, soc_start_max=0.97, soc_start_alike=True
+)
 TRAINING_RAMP = replace(RENEWABLE_RAMP, name="training_ramp", start_ramp_quantile=0.9)
 # Every episode on a grid of its own: inertia 80 to 250 GW s, dead band 10 to 36 mHz, telemetry 1 to 4 intervals late,
 # once to twice the wind and sun; batteries begin as in training_energy.
@@ -90,7 +94,14 @@ SCENARIOS: dict[str, ScenarioConfig] = {
     config.name: config
     for config in (
         *(NORMAL, N1, RENEWABLE_RAMP, SHIFT, STRESS, TRAINING, TRAINING_N1, TRAINING_RAMP),
-        *(TRAINING_CALM, TRAINING_INERTIA, TRAINING_DELAY, TRAINING_WIDE, TRAINING_ENERGY),
+        *(
+            TRAINING_CALM,
+            TRAINING_INERTIA,
+            TRAINING_DELAY,
+            TRAINING_WIDE,
+            TRAINING_ENERGY,
+            TRAINING_N1_ENERGY,
+        ),
     )
 }
 FIRST_HELD_OUT_SEED = 2**31  # training and tuning stay below

@@ -104,11 +104,10 @@ VARIANTS: dict[str, Variant] = {
         network={"actor": "gru"},
         training={"scenario": "training_energy"},
     ),
-    "gru_far": Variant(
-        "the same, with gamma 0.99 and lambda 0.95",
+    "gru_n1_energy": Variant(
+        "the same, and with an outage in each of them",
         network={"actor": "gru"},
-        ppo={"gamma": 0.99, "gae_lambda": 0.95},
-        training={"scenario": "training_energy"},
+        training={"scenario": "training_n1_energy"},
     ),
     "gru_dagger": Variant(
         "memory of the 15 numbers begun as the law of 22 acts, 200 episodes; Ross et al. 2011",
