@@ -105,7 +105,7 @@ VARIANTS: dict[str, Variant] = {
         training={"scenario": "training_energy"},
     ),
     "gru_n1_energy": Variant(
-        "the same, and with an outage in each of them",
+        "memory, on episodes with an outage each and batteries of any charge",
         network={"actor": "gru"},
         training={"scenario": "training_n1_energy"},
     ),
