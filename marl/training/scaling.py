@@ -157,7 +157,8 @@ def predicted(m: Measured, n: int, *, n_envs: int = 64, n_step: int = 32, cores:
     total_s = sum(parts.values())
     return {
         "machines": n,
-        "messages": 2 * n * cores + n,
+        # Weights to each machine; of each sampler two pieces and the state behind them, asked for and answered.
+        "messages": 6 * n * cores + n,
         "bytes_up": up,
         "bytes_down": down,
         **parts,
