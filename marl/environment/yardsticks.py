@@ -127,10 +127,9 @@ def read_table(path: Path, yardsticks: Sequence[str], study: Study) -> list[dict
         raise TableError("needs --yardsticks, by which episodes are known to be the same")
     try:
         rows = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TableError(f"{path} cannot be read ({error})") from error
-    needed = {"variant", "seeds", "returns"}
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
+    if not isinstance(rows, list) or not all(_is_row(row) for row in rows):
         raise TableError(f"{path} is no table of ablation.py with yardsticks")
     missing = [name for name in yardsticks if name not in [row["variant"] for row in rows]]
     if missing:
@@ -148,6 +147,17 @@ def read_table(path: Path, yardsticks: Sequence[str], study: Study) -> list[dict
         if there != here:
             raise TableError(f"{path} begins with {what} {there}, this table with {here}")
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it has what a table is joined by."""
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("variant"), str)
+        and isinstance(row.get("seeds"), int)
+        and isinstance(row.get("returns"), dict)
+        and all(isinstance(x, int | float) for x in row["returns"].values())
+    )
 
 
 def require_same_episodes(earlier: Sequence[Mapping[str, Any]], returns: Returns) -> None:

@@ -101,6 +101,13 @@ def test_a_table_of_other_episodes_is_refused():
         ("[1", ["linear"], "cannot be read"),
         ("{}", ["linear"], "is no table of ablation.py"),
         ('[{"variant": "gru", "returns": {}}]', ["linear"], "is no table of ablation.py"),
+        ('[{"variant": "gru", "seeds": "3", "returns": {}}]', ["linear"], "is no table of ablation.py"),
+        (
+            '[{"variant": "gru", "seeds": 3, "returns": {"n1": "-1"}}]',
+            ["linear"],
+            "is no table of ablation.py",
+        ),
+        ("[" * 100_000 + "]" * 100_000, ["linear"], "cannot be read"),
         ('[{"variant": "gru", "seeds": 3, "returns": {}}]', ["linear"], "has no yardstick linear"),
         ("[]", [], "needs --yardsticks"),
     ],
