@@ -6,7 +6,8 @@ It plans as MPC does (`receding_horizon.py`), on the same agents' plants within 
 * the disturbance as it is, schedules and renewables less load at 60 Hz and losses, and what it is known to become:
   the machines' schedules and the five-minute data ahead are real, and each kind of noise within five minutes fades
   from its present value with its own time constant, which is its conditional mean;
-* the dynamics that the scenario plays, not the published ones; those of the episode where each has its own.
+* the dynamics that the scenario plays, not the published ones; those of the episode where each has its own. Inertia
+  and governors are those of the machines in service at the time: a commitment turns half of them off at low load.
 
 Of outages to come it knows nothing: where one is to fall before the next mark of the dispatch, what the machines'
 schedules do beyond that mark, which answers it, is left out.
@@ -24,13 +25,11 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from control.controllers.base import CLASSES
-from control.controllers.one_mass import OneMass, Start, one_mass
+from control.controllers.one_mass import Start, as_committed, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.fleet_state import BESS, DR, GAS
-from control.scenario.wide import Dynamics
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
-from grid_model.dynamics.parameters import machine_inertia_mws_per_hz
 
 __all__ = ["FullInformation"]
 
@@ -54,9 +53,9 @@ class FullInformation:
         # Load takes power, wind and sun give it: how far each has changed by then, of its present value.
         fades = np.exp(-self.horizon.ends_s[:, None] / np.array(tau_s)) - 1.0
         self._fades = fades * np.array([-1.0, -1.0, 1.0, 1.0])  # [stage + 1, noise]
-        self._base_mw = np.zeros(
-            (loop.n_env, scenario.n_intervals + 1)
-        )  # wind and sun less load without noise
+        # Wind and sun less load without noise.
+        self._base_mw = np.zeros((loop.n_env, scenario.n_intervals + 1))
+        self._inertia_mws_per_hz = np.zeros(loop.n_env)  # that is planned on
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Take in what is known of the episodes that begin in these environments."""
@@ -67,18 +66,38 @@ class FullInformation:
                 load, wind_and_sun = np.split(episode.noise_mw, 2, axis=1)
                 real_mw = episode.p_renewable_mw.sum(axis=1) - episode.p_load_mw.sum(axis=1)
                 self._base_mw[env] = real_mw - wind_and_sun.sum(axis=1) + load.sum(axis=1)
-                if episode.dynamics is not None:
-                    self.horizon.plan_on(env, self._played(episode.dynamics))
+                self._plan_on_what_is_in_service(int(env))
 
-    def _played(self, drawn: Dynamics) -> OneMass:
-        """The grid as one mass where an episode has dynamics of its own."""
-        governor = replace(self._model.governor, dead_band_hz=drawn.governor_dead_band_hz)
-        inertia = machine_inertia_mws_per_hz(self._loop.case, drawn.inertia_mws)
-        return replace(self._model, inertia_mws_per_hz=float(inertia.sum()), governor=governor)
+    def _plan_on_what_is_in_service(self, env: int) -> None:
+        """The grid as one mass as it is now; the loads' damping stays until machines come or go once more."""
+        loop, grid = self._loop, self._loop.grid
+        episode, model = loop.episode[env], self._model
+        assert episode is not None
+        self._inertia_mws_per_hz[env] = inertia = float(grid.topology.inertia[:, env].sum())
+        if episode.dynamics is not None:
+            dead_band_hz = episode.dynamics.governor_dead_band_hz
+            model = replace(model, governor=replace(model.governor, dead_band_hz=dead_band_hz))
+        model = as_committed(
+            model,
+            inertia_mws_per_hz=inertia,
+            governor_share=float(grid.topology.group_share[:, env].sum()),
+            damping_mw_per_hz=float(self._damping_mw_per_hz()[env]),
+        )
+        self.horizon.plan_on(env, model)
+
+    def _damping_mw_per_hz(self) -> FloatArray:
+        grid = self._loop.grid
+        damping: FloatArray = (
+            grid.config.load_damping / self._loop.case.f0_hz * grid.injections.load_mw.sum(axis=1)
+        )
+        return damping
 
     def act(self, observation: FloatArray) -> FloatArray:
         """Plan for each environment from all that is known, take the first move; [env, resource]."""
         loop, fleet = self._loop, self._fleet
+        changed = loop.grid.topology.inertia.sum(axis=0) != self._inertia_mws_per_hz
+        for env in np.flatnonzero(changed).tolist():
+            self._plan_on_what_is_in_service(env)
         plants = loop.resources
         command_mw = plants.command_mw @ self._member
         output_mw = plants.output_mw @ self._member
@@ -110,10 +129,9 @@ class FullInformation:
         """Disturbance now and what is known of it at the stages' ends [MW], [env, stage + 1]."""
         loop, grid = self._loop, self._loop.grid
         on = grid.engine.machine_in_service
-        damping = grid.config.load_damping / loop.case.f0_hz * grid.injections.load_mw.sum(axis=1)
         now_mw = (
             np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
-            + damping * loop.coi_df_hz
+            + self._damping_mw_per_hz() * loop.coi_df_hz
             - grid.injections.resource_mw.sum(axis=1)
         )
         # A unit that joins the schedule later counts by what it will be asked for; one that tripped does not.

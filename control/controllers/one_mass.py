@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
@@ -16,7 +16,7 @@ from control.task.reward import RewardConfig
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
 
-__all__ = ["OneMass", "Start", "one_mass"]
+__all__ = ["OneMass", "Start", "as_committed", "one_mass"]
 
 # Variables of a stage. Frequency [mHz], reheater, outputs [MW], energies [MWh], commands and DR set-point [MW], and
 # the rise and fall of each command.
@@ -76,6 +76,25 @@ def one_mass(task: TaskDescription, swing: SwingConfig | None = None) -> OneMass
         cost_per_mw2=fleet.cost_per_mw2[first],
         energy_mwh=float(fleet.energy_mwh[fleet.bess].sum()),
         rebound_s=float(fleet.rebound_s[first[DR]]),
+    )
+
+
+def as_committed(
+    model: OneMass, *, inertia_mws_per_hz: float, governor_share: float, damping_mw_per_hz: float
+) -> OneMass:
+    """The mass with what of its machines is in the schedule and in service.
+
+    Units follow a commitment: at low load half of the published inertia turns, and half of the governors' gain.
+
+    Args:
+        model: with all machines.
+        inertia_mws_per_hz: M of those in service.
+        governor_share: of the governors' gain, theirs.
+        damping_mw_per_hz: of the loads as they are.
+    """
+    governor = replace(model.governor, gain_mw_per_hz=governor_share * model.governor.gain_mw_per_hz)
+    return replace(
+        model, inertia_mws_per_hz=inertia_mws_per_hz, governor=governor, damping_mw_per_hz=damping_mw_per_hz
     )
 
 

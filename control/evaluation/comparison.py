@@ -17,11 +17,12 @@ from cases.case import Case
 from cases.tables import RESOURCE_KINDS
 from control.controllers.agc import area_bias_mw_per_decihertz, area_control_error_mw
 from control.controllers.one_mass import OneMass
-from control.controllers.quadratic_program import Program, perfect_information
+from control.controllers.quadratic_program import perfect_information
 from control.evaluation import metrics, statistics
 from control.evaluation.grid_record import (
     KINDS,
     TERMS,
+    masses,
     return_by_terms,
     reward_terms,
 )
@@ -128,18 +129,16 @@ def bound_figures(idle: Record, model: OneMass) -> Figures:
 
     Args:
         idle: the episodes played without any control; their imbalance is what is to be met.
-        model: the grid as one mass.
+        model: the grid as one mass, with all machines; of each episode those count that were in service.
     """
-    n = idle.n_intervals
-    program = Program(model, np.full(n, model.interval_s), tolerance=1e-3)
     rows: list[dict[str, Any]] = []
-    for k in range(len(idle.seed)):
+    for k, mass in enumerate(masses(model, idle)):
         # An episode that lost its grid without control ends in an unknown imbalance: the last known one.
         d_mw = idle["imbalance_mw"][k].copy()
         known = np.flatnonzero(~np.isnan(d_mw))
         d_mw[known[-1] + 1 :] = d_mw[known[-1]]
         best = perfect_information(
-            model, np.concatenate([[0.0], d_mw]), float(idle["soc"][k, 0]), program=program
+            mass, np.concatenate([[0.0], d_mw]), float(idle["soc"][k, 0]), tolerance=1e-3
         )
         moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
         df_mhz = 1e3 * best.df_hz

@@ -20,7 +20,7 @@ Three things are asked of every episode, whose disturbances are known here from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ from control.evaluation.grid_record import (
     Grid,
     GridEnvironment,
     limit_violations,
+    masses,
     return_by_terms,
 )
 from control.evaluation.rollout import Record, rollout
@@ -180,8 +181,9 @@ def certify(
     loop, plants = environment.loop, ByPlant(environment)
     idle = rollout(Constant(environment, 0.0), plants, seeds, Figures, on_interval)
     model = one_mass(environment.description, environment.description.scenario_swing)
+    models = masses(model, idle)
     n = loop.scenario.n_intervals
-    program = Program(model, np.full(n, model.interval_s), tolerance=TOLERANCE)
+    programs = [Program(mass, np.full(n, mass.interval_s), tolerance=TOLERANCE) for mass in models]
     # An episode that loses its grid has no imbalance to plan for from there on.
     disturbance_mw = np.nan_to_num(np.pad(idle["imbalance_mw"], ((0, 0), (1, 0))))
     soc = np.nan_to_num(idle["soc"][:, 0], nan=0.5)  # nothing has moved by then
@@ -191,14 +193,14 @@ def certify(
     for correction in range(1 + CORRECTIONS):
         command_mw, planned_hz = np.empty((len(seeds), n, 3)), np.empty((len(seeds), n))
         for k in range(len(seeds)):
-            bound = perfect_information(model, disturbance_mw[k], float(soc[k]), program=program)
+            bound = perfect_information(models[k], disturbance_mw[k], float(soc[k]), program=programs[k])
             command_mw[k], planned_hz[k] = bound.command_mw, bound.df_hz
             if correction == 0:
                 energy_share[k], program_return[k] = bound.energy_share, -bound.cost
             if on_interval is not None:
                 on_interval()
         played = rollout(FollowPlan(environment, command_mw), plants, seeds, Figures, on_interval)
-        disturbance_mw = disturbance_mw + unexplained_mw(model, played, planned_hz)
+        disturbance_mw = disturbance_mw + unexplained_mw(models, played, planned_hz)
         planned = played if planned is None else better(planned, played)
     assert planned is not None
     unavoidable = limit_violations(idle) & limit_violations(planned)
@@ -244,28 +246,32 @@ def check_suite(
     return suite_figures(certify(environment, seeds, on_interval), random)
 
 
-def unexplained_mw(model: OneMass, played: Record, planned_hz: FloatArray) -> FloatArray:
+def unexplained_mw(models: Sequence[OneMass], played: Record, planned_hz: FloatArray) -> FloatArray:
     """Power that the one mass lacks to move as the grid did [MW], [episode, T + 1].
 
         e = M d(f - f_plan)/dt + D (f - f_plan) + [g(f_plan) - g(f)],      g the governors' response in the steady state
 
     Args:
-        model: the grid as one mass, with M, D and g.
+        models: the grid as one mass, with M, D and g, of each episode.
         played: the episodes under the plan; f is in its `df_hz`.
         planned_hz: f_plan, deviation of the plan at the intervals' ends [Hz], [episode, T].
     """
     n = planned_hz.shape[1]
     f_hz = np.nan_to_num(played["df_hz"][:, :, -1])
-    governor = model.governor
+    governors = [model.governor for model in models]
+    gain_mw_per_hz = np.array([[governor.gain_mw_per_hz] for governor in governors])
+    dead_band_hz = np.array([[governor.dead_band_hz] for governor in governors])
+    inertia = np.array([[model.inertia_mws_per_hz] for model in models])
+    damping = np.array([[model.damping_mw_per_hz] for model in models])
 
     def response_mw(x_hz: FloatArray) -> FloatArray:
-        beyond: FloatArray = np.sign(x_hz) * np.maximum(np.abs(x_hz) - governor.dead_band_hz, 0.0)
-        return -governor.gain_mw_per_hz * beyond
+        beyond: FloatArray = np.sign(x_hz) * np.maximum(np.abs(x_hz) - dead_band_hz, 0.0)
+        return -gain_mw_per_hz * beyond
 
     ahead = np.pad(f_hz - planned_hz, ((0, 0), (1, 0)))
-    growth = model.inertia_mws_per_hz / model.interval_s * np.diff(ahead, axis=1)
+    growth = inertia / models[0].interval_s * np.diff(ahead, axis=1)
     middle = 0.5 * (ahead[:, 1:] + ahead[:, :-1])
-    lacking = growth + model.damping_mw_per_hz * middle + response_mw(planned_hz) - response_mw(f_hz)
+    lacking = growth + damping * middle + response_mw(planned_hz) - response_mw(f_hz)
     # What lacked over an interval, at its two ends: disturbances are straight lines there.
     padded = np.pad(lacking, ((0, 0), (1, 1)), mode="edge")
     at_ends: FloatArray = 0.5 * (padded[:, 1:] + padded[:, :-1])

@@ -17,6 +17,7 @@ from cases.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cases.case import Case
 from cases.tables import RESOURCE_KINDS
 from control.controllers.base import CLASSES
+from control.controllers.one_mass import OneMass, as_committed
 from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step
 from control.scenario.suites import event_words
@@ -39,6 +40,7 @@ __all__ = [
     "GridEnvironment",
     "Traces",
     "limit_violations",
+    "masses",
     "percent_of_rating_a",
     "return_by_terms",
     "reward_terms",
@@ -183,7 +185,8 @@ class Figures(_OfGrid):
     each area over its ties less its schedule, [area]; `output_mw` and `moved_mw`, sums of P and |dP| by class, [class];
     `rebound_mw`, |dP| by which rebound moved demand response besides; `soc`, mean of the batteries; `violation`, 0 or 1
     by kind of limit, [kind];
-    `unserved_mw`, mean over the interval; `imbalance_mw`, schedule and renewables less load at 60 Hz and losses.
+    `unserved_mw`, mean over the interval; `imbalance_mw`, schedule and renewables less load at 60 Hz and losses;
+    `inertia_mws_per_hz`, `governor_share` and `damping_mw_per_hz`, of machines in service and loads as they are.
     """
 
     def __init__(self, environment: Grid) -> None:
@@ -215,10 +218,10 @@ class Figures(_OfGrid):
         area_df_hz = grid.df_hz.T if own_area else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
         flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
         on = grid.engine.machine_in_service
-        damping = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
+        damping_mw_per_hz = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
         imbalance_mw = (
             np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
-            + damping * grid.coi_df_hz()
+            + damping_mw_per_hz * grid.coi_df_hz()
             - grid.injections.resource_mw.sum(axis=1)
         )
         violation = np.stack([getattr(end, f"{kind}_violation") for kind in KINDS], axis=1)
@@ -246,6 +249,11 @@ class Figures(_OfGrid):
             "violation": violation.astype(np.float64),
             "unserved_mw": end.unserved_mw,
             "imbalance_mw": self._last_known("imbalance_mw", imbalance_mw, over),
+            "inertia_mws_per_hz": self._last_known(
+                "inertia_mws_per_hz", grid.topology.inertia.sum(axis=0), over
+            ),
+            "governor_share": self._last_known("governor_share", grid.topology.group_share.sum(axis=0), over),
+            "damping_mw_per_hz": self._last_known("damping_mw_per_hz", damping_mw_per_hz, over),
         }
 
     def _last_known(self, name: str, value: FloatArray, over: BoolArray) -> FloatArray:
@@ -292,6 +300,21 @@ def percent_of_rating_a(case: Case, s_from_mva: ComplexArray, s_to_mva: ComplexA
         100 max(|S_from|, |S_to|) / rating A [%], [env, branch].
     """
     return loading_percent(apparent_power_mva(s_from_mva, s_to_mva), case.branch.rate_a_mva)
+
+
+def masses(model: OneMass, record: Record) -> list[OneMass]:
+    """The grid as one mass in each episode, with what of its machines was in service in the mean.
+
+    Args:
+        model: with all machines.
+        record: with the detail `Figures`.
+    """
+    names = ("inertia_mws_per_hz", "governor_share", "damping_mw_per_hz")
+    means = {name: np.nanmean(record[name], axis=1) for name in names}
+    return [
+        as_committed(model, **{name: float(mean[k]) for name, mean in means.items()})
+        for k in range(len(record.seed))
+    ]
 
 
 def reward_terms(record: Record) -> FloatArray:

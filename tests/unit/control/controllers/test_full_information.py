@@ -12,6 +12,7 @@ from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
 from control.scenario.suites import NORMAL, TRAINING_WIDE
 from grid_model.dynamics.events import Event
+from grid_model.power_flow.solution import governor_share
 from marl.environment.batch import make_batch
 
 pytest.importorskip("osqp")
@@ -84,15 +85,40 @@ def test_of_an_outage_to_come_nothing_is_known():
 
 
 def test_every_episode_is_planned_on_its_own_dynamics():
-    """Where a scenario draws them, M = 2 H S / f0 and the dead band are those that the grid plays with."""
+    """Where a scenario draws them, M = 2 H S / f0 and the dead band are those that the grid plays with.
+
+    Of M and of the governors' gain counts what is in the schedule, each machine by its share.
+    """
     batch, controller = begun(replace(TRAINING_WIDE, n_intervals=60), [51, 52])
     drawn = [batch.loop.episode[env].dynamics for env in (0, 1)]
     planned = [program.model for program in controller.horizon.program]
     assert drawn[0].inertia_mws != drawn[1].inertia_mws
-    for model, dynamics in zip(planned, drawn, strict=True):
-        assert model.inertia_mws_per_hz == pytest.approx(2.0 * dynamics.inertia_mws / 60.0, rel=1e-12)
+    machine = batch.case.machine
+    stored = machine.h_s * machine.base_mva
+    for env, (model, dynamics) in enumerate(zip(planned, drawn, strict=True)):
+        share = batch.loop.episode[env].committed_share[0]
+        inertia_mws = dynamics.inertia_mws * (stored @ share) / stored.sum()
+        assert model.inertia_mws_per_hz == pytest.approx(2.0 * inertia_mws / 60.0, rel=1e-12)
         assert model.governor.dead_band_hz == dynamics.governor_dead_band_hz
-        assert model.governor.gain_mw_per_hz == planned[0].governor.gain_mw_per_hz
+        gain = 2500.0 * governor_share(machine) @ share
+        assert model.governor.gain_mw_per_hz == pytest.approx(gain, rel=1e-12)
+
+
+def test_a_machine_that_trips_is_planned_without():
+    """What a plan takes for M falls by 2 H S / f0 of the machine, once it is out."""
+    out = Event(time_s=6.0, kind="machine_out", index=5)
+    batch, controller = begun(replace(NORMAL, n_intervals=60, events=(out,), commitment=False), [31])
+    shown = ByPlant(batch)
+    observed = shown.reset(np.array([31]))
+    controller.reset(np.arange(1), np.array([31]))
+    masses = []
+    for _ in range(3):
+        controller.act(observed)
+        masses.append(controller.horizon.program[0].model.inertia_mws_per_hz)
+        observed = shown.step(np.zeros((1, batch.case.n_resource))).observation
+    machine = batch.case.machine
+    lost = 2.0 * machine.h_s[5] * machine.base_mva[5] / 60.0
+    assert masses[0] == masses[1] == pytest.approx(masses[2] + lost, rel=1e-12)
 
 
 def test_more_knowledge_costs_less():

@@ -14,10 +14,11 @@ from control.evaluation.feasibility import (
     certify,
     unexplained_mw,
 )
-from control.evaluation.grid_record import ByPlant, Figures, limit_violations, return_by_terms
+from control.evaluation.grid_record import ByPlant, Figures, limit_violations, masses, return_by_terms
 from control.evaluation.rollout import rollout
 from control.scenario.suites import SCENARIOS
 from grid_model.dynamics.events import Event
+from grid_model.power_flow.solution import governor_share
 from marl.environment.batch import make_batch
 
 SHORT = replace(SCENARIOS["normal"], name="short", n_intervals=30)
@@ -100,9 +101,33 @@ def test_what_the_model_does_not_explain_is_the_power_that_would_have_moved_it_s
     model = replace(one_mass(batch.description), damping_mw_per_hz=0.0)
     ahead_hz = 1e-3 * np.arange(1, 6)[None, :]
     steady = replace(played, arrays={**played.arrays, "df_hz": np.zeros_like(played["df_hz"])})
-    found = unexplained_mw(model, steady, -ahead_hz)
+    found = unexplained_mw([model], steady, -ahead_hz)
     np.testing.assert_allclose(found, model.inertia_mws_per_hz * 1e-3 / 4.0, rtol=1e-9)
     assert found.shape == (1, 6)
+
+
+def test_a_bound_is_of_the_machines_in_service():
+    """M = sum of 2 H S / f0 over the machines, each by its share in the schedule; so for the governors' gain.
+
+    Beside it the frequency itself: in an interval without control M df/dt is the imbalance less D f, within what a
+    straight line through the imbalance at the intervals' ends leaves, some 1 MW of load noise.
+    """
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=12), 2, check=False)
+    batch.reset(np.array([7, 9]))
+    shares = [episode.committed_share[0] for episode in batch.loop.episode]
+    idle = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([7, 9]), Figures)
+    model = one_mass(batch.description)
+    machine = batch.case.machine
+    for env, mass in enumerate(masses(model, idle)):
+        inertia = 2.0 / 60.0 * (machine.h_s * machine.base_mva) @ shares[env]
+        assert mass.inertia_mws_per_hz == pytest.approx(inertia, rel=1e-9)
+        gain = 2500.0 * governor_share(machine) @ shares[env]
+        assert mass.governor.gain_mw_per_hz == pytest.approx(gain, rel=1e-9)
+        f_hz, d_mw = idle["df_hz"][env, :, -1], idle["imbalance_mw"][env]
+        inside = np.abs(f_hz[1:]) < 0.017
+        growth = mass.inertia_mws_per_hz * np.diff(f_hz) / 4.0
+        power = 0.5 * (d_mw[1:] + d_mw[:-1]) - mass.damping_mw_per_hz * 0.5 * (f_hz[1:] + f_hz[:-1])
+        np.testing.assert_allclose(growth[inside], power[inside], atol=4.0)
 
 
 def test_the_better_of_two_records_is_chosen_episode_by_episode():

@@ -10,8 +10,8 @@ from cases.arrays import CaseDataError
 from cases.case import Case
 from cases.series import RENEWABLE_NAMES
 from control.controllers.agc import frequency_bias_mw_per_decihertz
+from control.controllers.disturbance_filter import FilterConfig
 from control.controllers.one_mass import one_mass
-from control.controllers.predictive import PredictiveConfig
 from control.plants.fleet import make_fleet
 from control.scenario.fleet_sizing import PUBLISHED_INERTIA_MWS, fleet_of, sized
 from control.scenario.suites import NORMAL, SHIFT, STRESS
@@ -206,8 +206,8 @@ def test_the_controller_that_plans_knows_the_grids_own_mass_and_imbalances(case3
     model, size = one_mass(task), case39.setting.size
     stored_mws = float((case39.machine.h_s * case39.machine.base_mva).sum())
     assert model.inertia_mws_per_hz == pytest.approx(2.0 * stored_mws / 60.0, rel=1e-12)
-    published = PredictiveConfig().disturbance_sd_mw
-    assert PredictiveConfig.of(case39).disturbance_sd_mw == pytest.approx(published * size, rel=1e-12)
+    published = FilterConfig().disturbance_sd_mw
+    assert FilterConfig.of(case39).disturbance_sd_mw == pytest.approx(published * size, rel=1e-12)
     # B of AGC: 1 % of 0.59 of the load for 1 % of frequency, and 2500 MW/Hz of 18,234 MW, to three digits.
     beta = 0.59 * case39.load.p_mw.sum() / 60.0 + 2500.0 * size
     assert frequency_bias_mw_per_decihertz(task) == pytest.approx(-beta / 10.0, rel=5e-3)
