@@ -51,7 +51,7 @@ class Arguments:
     # Directory of the runs and the table.
     out: str = "runs/ablation"
     # An earlier table, with the same yardsticks on the same episodes and the same first variant: those of its variants
-    # that this one lacks stand in it as they are there, and need not be trained again.
+    # that this one lacks stand in it too, and need not be trained again.
     beside: str = ""
     # File for a copy of the table; none if empty.
     json: str = ""
@@ -107,7 +107,7 @@ def compare(arguments: Arguments) -> None:
         measured,
         played,
         read_table,
-        require_same_episodes,
+        retold,
         yardsticks_named,
     )
     from marl.training import study as engine
@@ -135,7 +135,9 @@ def compare(arguments: Arguments) -> None:
             seeds = engine.judged_seeds(config, study.judge_episodes, world)
             returns = played(yardsticks, study, dict.fromkeys(study.judge_scenarios, seeds))
         if arguments.beside:
-            require_same_episodes(earlier, returns)
+            earlier, changed = retold(earlier, yardsticks, returns)
+            if changed:
+                print(f"--beside: told anew, or left out where no episodes are kept: {', '.join(changed)}")
     except TableError as error:
         raise command_line.OptionError(f"--beside: {error}") from error
     with pool_on(arguments.ray) as pool:
@@ -159,7 +161,7 @@ def beside_yardsticks(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -
         for scenario in rows[0]["returns"]:
             lines += ["", f"cost / {name}, {scenario}"]
             for row in rows:
-                ratio = row[f"cost_ratio_to_{name}"][scenario]
+                ratio = row.get(f"cost_ratio_to_{name}", {}).get(scenario)
                 told = "-" if ratio is None else "{mean:.3f} ({low:.3f} to {high:.3f})".format(**ratio)
                 lines.append(f"{row['variant']:28s} {told}")
     return lines

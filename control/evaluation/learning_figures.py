@@ -118,8 +118,8 @@ def family(result: Any) -> list[str]:
                 name(row),
                 str(row["seeds"] or "-"),
                 f"{row['returns'][suite]:,.0f}",
-                ratio(row[f"cost_ratio_to_{unit}"][suite]),
-                *(apart(row[other][suite]) for other in others),
+                ratio(row.get(f"cost_ratio_to_{unit}", {}).get(suite)),
+                *(apart(row.get(other, {}).get(suite)) for other in others),
                 *(
                     [apart(row["ahead"][suite]) if row["seeds"] and row["variant"] != plain else "-"]
                     if len(learners) > 1

@@ -28,7 +28,7 @@ __all__ = [
     "measured",
     "played",
     "read_table",
-    "require_same_episodes",
+    "retold",
     "yardsticks_named",
 ]
 
@@ -90,7 +90,8 @@ def measured(
     Returns:
         In each row, by scenario: `returns`, `cost_ratio_to_NAME` (mean cost over the yardstick's) and `ahead_of_NAME`
         (return less the yardstick's), each of these with `mean`, `low` and `high`, a 95 % interval over pairs of
-        episodes. A yardstick's row has `title` and `information` beside them, and `seeds` of 0.
+        episodes; and `episode_returns`, what all that is made of, means over the seeds. A yardstick's row has `title`
+        and `information` beside them, and `seeds` of 0.
     """
     scenarios = list(returns)
     found = []
@@ -112,8 +113,8 @@ class TableError(ValueError):
 def read_table(path: Path, yardsticks: Sequence[str], study: Study) -> list[dict[str, Any]]:
     """An earlier table that is to stand beside a study's.
 
-    Its variants are told of as they stand there: how far they are ahead, by seed, is counted from the runs of its first
-    variant, so that has to be the study's first one too, trained alike.
+    How far its variants are ahead, by seed, stays as it is there and is counted from the runs of its first variant, so
+    that has to be the study's first one too, trained alike, if with another number of seeds.
 
     Args:
         path: of the table.
@@ -137,7 +138,6 @@ def read_table(path: Path, yardsticks: Sequence[str], study: Study) -> list[dict
     first = study.names[0]
     alike = {
         "variant": first,
-        "seeds": study.seeds,
         "episodes": configuration(VARIANTS[first], study, seed=0).total_episodes,
         "observation": configuration(VARIANTS[first], study, seed=0).observation,
         "scenario": study.judge_scenarios[0],
@@ -160,19 +160,45 @@ def _is_row(row: Any) -> bool:
     )
 
 
-def require_same_episodes(earlier: Sequence[Mapping[str, Any]], returns: Returns) -> None:
-    """Refuses an earlier table in which a yardstick returned something else.
+def retold(
+    earlier: Sequence[Mapping[str, Any]], contenders: Sequence[Contender], returns: Returns
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """An earlier table in the yardsticks of now.
+
+    A yardstick that returns what it did says that the episodes are the same. One that does not is another controller
+    by now: what rows say of it is counted anew from their episodes, or left out where they do not tell of them.
+
+    Args:
+        earlier: the table.
+        contenders: the yardsticks.
+        returns: what those return in the episodes of now.
+
+    Returns:
+        The table, and the yardsticks that return something else.
 
     Raises:
-        TableError: one did: what is told of pairs of episodes would be of different ones.
+        TableError: all of them do: its episodes, or its grid, are others.
     """
     known = {row["variant"]: row["returns"] for row in earlier}
+    changed: dict[str, str] = {}
     for scenario, by_name in returns.items():
         for name, episodes in by_name.items():
             then, here = known[name].get(scenario), float(episodes.mean())
             if then is None or not math.isclose(then, here, rel_tol=SAME):
-                what = f"{name} returned {then} in {scenario}, here {here}"
-                raise TableError(f"{what}: other episodes, or another grid")
+                changed[name] = f"{name} returned {then} in {scenario}, here {here}"
+    if len(changed) == len(contenders):
+        raise TableError(f"{next(iter(changed.values()))}: other episodes, or another grid")
+    return [_retold_row(row, contenders, returns, changed) for row in earlier], list(changed)
+
+
+def _retold_row(
+    row: Mapping[str, Any], contenders: Sequence[Contender], returns: Returns, changed: Mapping[str, str]
+) -> dict[str, Any]:
+    own = row.get("episode_returns")
+    if own is not None:
+        return {**row, **_against({s: np.array(own[s]) for s in returns}, contenders, returns)}
+    stale = {f"{what}_{name}" for name in changed for what in ("cost_ratio_to", "ahead_of")}
+    return {key: value for key, value in row.items() if key not in stale}
 
 
 def joined(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -186,7 +212,10 @@ def joined(rows: Sequence[dict[str, Any]], earlier: Sequence[dict[str, Any]]) ->
 def _against(
     own: Mapping[str, FloatArray], contenders: Sequence[Contender], returns: Returns
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {"returns": {scenario: float(x.mean()) for scenario, x in own.items()}}
+    told: dict[str, Any] = {
+        "returns": {scenario: float(x.mean()) for scenario, x in own.items()},
+        "episode_returns": {scenario: x.tolist() for scenario, x in own.items()},
+    }
     for name in (contender.name for contender in contenders):
         ratio, ahead = {}, {}
         for scenario, x in own.items():

@@ -13,7 +13,7 @@ from marl.environment.yardsticks import (
     joined,
     measured,
     read_table,
-    require_same_episodes,
+    retold,
     yardsticks_named,
 )
 from marl.training.study import Study
@@ -85,14 +85,42 @@ def test_variants_of_an_earlier_table_stand_beside_in_front_of_the_yardsticks():
 
 
 def test_a_table_of_other_episodes_is_refused():
+    contenders = yardsticks_named("full_information,linear")
     returns = {"normal": {"full_information": FULL, "linear": 2.0 * FULL - 2.0}}
-    gru, full, linear = the_table()
-    require_same_episodes([gru, full, linear], returns)
-    moved = {**linear, "returns": {"normal": -6.01}}
-    with pytest.raises(TableError, match=r"linear returned -6.01 in normal, here -6.0: other episodes"):
-        require_same_episodes([gru, full, moved], returns)
-    with pytest.raises(TableError, match=r"full_information returned None in n1, here -2.0"):
-        require_same_episodes([gru, full, linear], {"n1": {"full_information": FULL}})
+    rows = the_table()
+    assert retold(rows, contenders, returns) == (rows, [])
+    moved = [{**row, "returns": {"normal": row["returns"]["normal"] - 0.01}} for row in rows]
+    with pytest.raises(
+        TableError, match=r"full_information returned -2.01 in normal, here -2.0: other episodes"
+    ):
+        retold(moved, contenders, returns)
+    with pytest.raises(TableError, match=r"linear returned None in n1, here -2.0"):
+        retold(rows, yardsticks_named("linear"), {"n1": {"linear": FULL}})
+
+
+def test_where_one_yardstick_is_another_by_now_a_table_is_told_anew():
+    """Full information costs half of what it did: 4 times as dear is who was twice, and ahead by 1 less."""
+    contenders = yardsticks_named("full_information,linear")
+    returns = {"normal": {"full_information": 0.5 * FULL, "linear": 2.0 * FULL - 2.0}}
+    found, changed = retold(the_table(), contenders, returns)
+    assert changed == ["full_information"]
+    gru = found[0]
+    assert gru["cost_ratio_to_full_information"]["normal"]["mean"] == pytest.approx(4.0, rel=1e-12)
+    assert gru["ahead_of_full_information"]["normal"]["mean"] == pytest.approx(-3.0, rel=1e-12)
+    assert gru["ahead_of_linear"]["normal"]["mean"] == pytest.approx(2.0, rel=1e-12)
+
+
+def test_rows_without_their_episodes_lose_what_was_told_of_a_yardstick_of_before():
+    contenders = yardsticks_named("full_information,linear")
+    returns = {"normal": {"full_information": 0.5 * FULL, "linear": 2.0 * FULL - 2.0}}
+    rows = [{k: v for k, v in row.items() if k != "episode_returns"} for row in the_table()]
+    gru = retold(rows, contenders, returns)[0][0]
+    assert "cost_ratio_to_full_information" not in gru
+    assert "ahead_of_full_information" not in gru
+    assert gru["ahead_of_linear"] == rows[0]["ahead_of_linear"]
+    beside = {**gru, "variant": "happo", "ahead": {"normal": {"mean": 1.0, "low": 0.0, "high": 2.0}}}
+    lines = learning_figures.family([the_table()[0], beside, *the_table()[1:]])
+    assert "| happo (memory) | 2 | -4 | - | +2 (+2 to +2) | +1 (+0 to +2) |" in lines
 
 
 @pytest.mark.parametrize(
@@ -136,7 +164,6 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     ("changed", "message"),
     [
         ({"variant": "happo"}, "begins with variant happo, this table with gru"),
-        ({"seeds": 5}, "begins with seeds 5, this table with 3"),
         ({"episodes": 100}, "begins with episodes 100, this table with 1000"),
         ({"scenario": "n1"}, "begins with scenario n1, this table with normal"),
     ],
