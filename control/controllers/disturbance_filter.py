@@ -1,6 +1,6 @@
 """What disturbance a planner takes for real: a bank of Kalman filters, one for each share of the machines in service.
 
-    M df/dt = P_plants + P_governors + d - D f,      d' = d + h s,    s' = fade s
+    M df/dt = P_plants + P_governors + d - D f,      d' = d + h s + c,    s' = fade s
 
 From frequency alone nobody sees which machines are in service, and a plan for all of them moves too much where half of
 them turn: at low load a commitment turns the others off. So every share is taken for true by a filter of its own, and
@@ -9,7 +9,7 @@ counts by how well it foresaw the frequencies of the last minutes (multiple mode
     w_i ~ v_i^(-n/2),      v_i the mean square of filter i's surprises, n the intervals it is the mean of
 
 which is the likelihood of the frequencies with each filter's spread estimated along with it, so that nobody has to say
-how large disturbances are.
+how large disturbances are. c is what is known of a change otherwise, see `LoadWatch`.
 
 References:
     Y. Bar-Shalom, X. R. Li, T. Kirubarajan, Estimation with applications to tracking and navigation, 2001, sec. 11.6.
@@ -22,11 +22,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from control.controllers.one_mass import OneMass, as_committed
+from control.task.description import TaskDescription
 
-__all__ = ["SHARES", "DisturbanceFilter", "FilterConfig", "kalman_gain"]
+__all__ = ["SHARES", "DisturbanceFilter", "FilterConfig", "LoadWatch", "kalman_gain"]
 
 # Of the published inertia and of the governors' gain: a factor of 1.2 apart, from a fifth to all of it.
 SHARES = tuple(float(x) for x in np.geomspace(0.2, 1.0, 10).round(3))
@@ -83,6 +84,45 @@ def kalman_gain(model: OneMass, config: FilterConfig) -> FloatArray:
     return gain
 
 
+class LoadWatch:
+    """What the loads at the agents' buses tell of all loads.
+
+    Loads of an area have half the variance of their noise in common, so relative changes there are r_j = u + v_j with
+    variances alike. Of n loads that are watched the best guess is u = sum r_j / (n + 1), v_j = r_j - u, and the area
+    changes by L_area u + sum L_j v_j. From frequency alone one knows a disturbance's mean over an interval; where it
+    has got to by the end is what this adds.
+    """
+
+    def __init__(self, task: TaskDescription) -> None:
+        """Args: task: has the grid's loads and areas, and the plants' buses."""
+        case = task.case
+        area = case.bus.area[case.load.bus]
+        load_mw = np.maximum(case.load.p_mw, 0.0)
+        self._per_share_mw = np.zeros(
+            case.n_resource
+        )  # megawatts of all loads for a load's change by its own size
+        buses, first = np.unique(case.resource.bus, return_index=True)  # plants at one bus see the same load
+        watched = np.isin(case.load.bus, buses) & (load_mw > 0.0)
+        for load in np.flatnonzero(watched).tolist():
+            alike = area == area[load]
+            unseen_mw = load_mw[alike & ~watched].sum()
+            weight_mw = load_mw[load] + unseen_mw / (np.count_nonzero(alike & watched) + 1)
+            self._per_share_mw[first[np.searchsorted(buses, case.load.bus[load])]] = weight_mw
+        self._before = np.zeros((1, case.n_resource))
+
+    def change_mw(self, own_load: FloatArray, fresh: BoolArray) -> FloatArray:
+        """How much less is left for others, by all loads' change since the last call [MW], [env].
+
+        Args:
+            own_load: at the plants' buses, of their nominal power, [env, resource].
+            fresh: where there was none before, [env].
+        """
+        change = np.where(fresh[:, None], 0.0, own_load - self._before)
+        self._before = own_load.copy()
+        change_mw: FloatArray = -change @ self._per_share_mw
+        return change_mw
+
+
 class DisturbanceFilter:
     """The bank for a batch of environments.
 
@@ -122,15 +162,17 @@ class DisturbanceFilter:
         """Forget what was seen in these environments."""
         self._fresh[envs] = True
 
-    def observe(self, df_hz: FloatArray, plants_mw: FloatArray) -> None:
+    def observe(self, df_hz: FloatArray, plants_mw: FloatArray, change_mw: FloatArray) -> None:
         """The interval that has just ended; there is none before the first observation.
 
         Args:
             df_hz: frequency deviation at its end [Hz], [env].
             plants_mw: what the agents' plants give then [MW], [env].
+            change_mw: what is known otherwise of the change of the disturbance in it [MW], [env].
         """
         model, config, g, h = self._model, self._config, self._model.governor, self._model.interval_s
         share = np.array(SHARES)
+        known = change_mw[:, None]  # along a straight line
         f, d, s = np.moveaxis(self._estimate, 2, 0)
         now_hz = df_hz[:, None]
         # Governors over the interval at its mean frequency.
@@ -142,11 +184,13 @@ class DisturbanceFilter:
         mean_reheat = target + (self._reheat_mw - target) * (1.0 - keep) * g.t_reheat_s / h
         governor = g.high_pressure_fraction * target + (1.0 - g.high_pressure_fraction) * mean_reheat
         plants = 0.5 * (self._plants_mw + plants_mw)[:, None]
-        power = plants + governor + d + 0.5 * h * s - model.damping_mw_per_hz * middle
+        power = plants + governor + d + 0.5 * (h * s + known) - model.damping_mw_per_hz * middle
         expected = f + h / (share * model.inertia_mws_per_hz) * power
         surprise = now_hz - expected
         fade = np.exp(-h / config.slope_fades_s)
-        estimate = np.stack([expected, d + h * s, fade * s], axis=2) + surprise[:, :, None] * self._gain
+        estimate = (
+            np.stack([expected, d + h * s + known, fade * s], axis=2) + surprise[:, :, None] * self._gain
+        )
 
         fresh = self._fresh[:, None]
         begun = np.zeros_like(estimate)

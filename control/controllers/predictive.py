@@ -21,7 +21,7 @@ the model's errors it may err by a few per cent, and it does not count violation
 The weights w_f, w_m and w_e are those of the task's reward; violations are in no program. The controller knows the
 published grid, not what a scenario changes in it, nor which of its machines a commitment has turned off. It measures
 frequency as the mean over the agents' own buses (fresh), and estimates d, its slope and the share of the machines that
-turns by a bank of Kalman filters (`disturbance_filter.py`).
+turns by a bank of Kalman filters, which the loads at the agents' buses help (`disturbance_filter.py`).
 
 References:
     J. B. Rawlings, D. Q. Mayne, M. Diehl, Model Predictive Control, 2nd ed., 2017, ch. 1.
@@ -36,8 +36,8 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
-from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_OUTPUT, SetPoints, state_of_charge
-from control.controllers.disturbance_filter import DisturbanceFilter, FilterConfig
+from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_LOAD, OWN_OUTPUT, SetPoints, state_of_charge
+from control.controllers.disturbance_filter import DisturbanceFilter, FilterConfig, LoadWatch
 from control.controllers.one_mass import Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.battery import S_PER_H
@@ -76,6 +76,7 @@ class PredictiveController:
         self.fleet, self.model = fleet, one_mass(task)
         self.horizon = RecedingHorizon(self.model, n_env, self.config.horizon)
         self.filter = DisturbanceFilter(self.model, n_env, self.config.filter)
+        self._loads = LoadWatch(task)
         self._planned_on = np.full(n_env, -1)
         self._set_points = SetPoints(fleet, n_env)
         self._member = (fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)  # [resource, class]
@@ -108,8 +109,9 @@ class PredictiveController:
         owed = self._owed_mwh + 0.5 * (self._output_mw + output_mw)[:, DR] * model.interval_s / S_PER_H
         self._owed_mwh = np.where(self._fresh, 0.0, owed)
         self._output_mw = output_mw
+        known_mw = self._loads.change_mw(observation[:, :, OWN_LOAD], self._fresh)
         self._fresh[:] = False
-        self.filter.observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw.sum(axis=1))
+        self.filter.observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw.sum(axis=1), known_mw)
         likeliest = self.filter.likeliest
         for env in np.flatnonzero(likeliest != self._planned_on).tolist():
             self.horizon.plan_on(env, self.filter.masses[likeliest[env]])

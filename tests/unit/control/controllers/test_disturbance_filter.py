@@ -1,13 +1,24 @@
 """The bank of filters on a grid of one mass that is simulated here: disturbance, slope and machines in service."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from builders import described
-from control.controllers.disturbance_filter import SHARES, DisturbanceFilter, FilterConfig, kalman_gain
+from control.controllers.base import OWN_LOAD
+from control.controllers.disturbance_filter import (
+    SHARES,
+    DisturbanceFilter,
+    FilterConfig,
+    LoadWatch,
+    kalman_gain,
+)
 from control.controllers.one_mass import one_mass
+from control.evaluation.grid_record import ByPlant
+from control.scenario.suites import NORMAL
+from marl.environment.batch import make_batch
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,7 @@ def test_the_share_of_machines_in_service_is_found(model, share):
         plants.append(plants_mw)
     bank = DisturbanceFilter(model, 8, FilterConfig())
     for df_hz, plants_mw in zip(np.array(frequencies).T, np.array(plants).T, strict=True):
-        bank.observe(df_hz, plants_mw)
+        bank.observe(df_hz, plants_mw, np.zeros(8))
     found = np.array(SHARES)[bank.likeliest]
     assert np.all(np.abs(np.log(found / share)) < np.log(1.3))
     np.testing.assert_allclose(bank.weight.sum(axis=1), 1.0, rtol=1e-12)
@@ -66,10 +77,60 @@ def test_a_disturbance_is_found_better_than_its_mean_over_the_last_interval_says
     df_hz = played(model, share, d_mw, plants_mw)
     misses = []
     for k in range(1500):
-        bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1])
+        bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1], np.zeros(1))
         misses.append(bank.estimate()[1][0] - d_mw[k])
     assert np.std(misses[300:]) < 0.4 * q
     assert abs(np.mean(misses[300:])) < 0.05 * q
+
+
+def test_what_is_known_of_a_change_leaves_nothing_to_find(model):
+    """Told every change, the filter's disturbance is the one that is played, to what its integration leaves."""
+    bank = DisturbanceFilter(model, 1, FilterConfig())
+    d_mw, plants_mw = noise(200, 6)
+    df_hz = played(model, 1.0, d_mw, plants_mw)
+    change_mw = np.diff(d_mw, prepend=0.0)
+    whole = SHARES.index(1.0)
+    for k in range(200):
+        bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1], change_mw[k : k + 1])
+        assert bank._estimate[0, whole, 1] == pytest.approx(d_mw[k], abs=0.3)
+
+
+def test_loads_at_the_agents_buses_stand_for_those_of_their_areas():
+    """Two areas: three loads of 100, 200 and 300 MW, of which agents see the first two, and one of 50 MW, seen.
+
+    Of u the best guess is (r1 + r2) / 3; so the first counts 100 + 300/3 MW, the second 200 + 300/3, the last 50.
+    """
+    task = described()
+    case = task.case
+    area = np.zeros(case.n_bus, dtype=np.int64)
+    area[3:] = 1
+    loads = SimpleNamespace(bus=np.array([0, 1, 2, 3]), p_mw=np.array([100.0, 200.0, 300.0, 50.0]))
+    agents = SimpleNamespace(bus=np.array([0, 1, 1, 3, 9])[np.arange(case.n_resource) % 5])
+    bus = SimpleNamespace(area=area)
+    watch = LoadWatch(
+        replace(task, case=SimpleNamespace(bus=bus, load=loads, resource=agents, n_resource=20))
+    )
+    share = np.full((1, case.n_resource), 0.7)
+    assert watch.change_mw(share, np.ones(1, dtype=bool)).tolist() == [0.0]  # nothing was before
+    shown = np.array([0.01, 0.02, 0.02, 0.04, 0.0])[np.arange(case.n_resource) % 5]
+    found = watch.change_mw(share + shown, np.zeros(1, dtype=bool))
+    assert found[0] == pytest.approx(-(0.01 * 200.0 + 0.02 * 300.0 + 0.04 * 50.0), rel=1e-12)
+
+
+def test_more_than_half_of_what_all_loads_change_by_in_an_interval_is_known():
+    """On the 68 buses, over 100 intervals of four episodes, by the agents' own readings."""
+    batch = make_batch(replace(NORMAL, n_intervals=100), 4, check=False)
+    shown = ByPlant(batch)
+    observed = shown.reset(np.arange(40, 44))
+    watch, loads = LoadWatch(batch.description), batch.loop.grid.injections
+    known_mw, total_mw = [], []
+    for k in range(99):
+        known_mw.append(watch.change_mw(observed[:, :, OWN_LOAD], np.full(4, k == 0)))
+        total_mw.append(loads.load_mw.sum(axis=1))
+        observed = shown.step(np.zeros((4, batch.case.n_resource))).observation
+    change_mw = -np.diff(total_mw, axis=0)
+    left = change_mw - np.array(known_mw)[1:]
+    assert np.var(left) < 0.5 * np.var(change_mw)
 
 
 def test_a_lasting_slope_is_taken_for_one(model):
@@ -79,7 +140,7 @@ def test_a_lasting_slope_is_taken_for_one(model):
     df_hz = played(model, 1.0, d_mw, plants_mw)
     bank = DisturbanceFilter(model, 1, replace(FilterConfig(), disturbance_sd_mw=0.2))
     for k in range(150):
-        bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1])
+        bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1], np.zeros(1))
     f_hz, found_mw, slope, _ = bank.estimate()
     assert f_hz[0] == pytest.approx(df_hz[-1], abs=1e-4)
     assert found_mw[0] == pytest.approx(d_mw[-1], abs=2.0)
@@ -96,7 +157,7 @@ def test_governors_are_known_inputs():
     f_hz = -(300.0 + k * b) / (k + damping)
     bank = DisturbanceFilter(model, 1, FilterConfig())
     for t in range(200):
-        bank.observe(np.array([f_hz * (1.0 - np.exp(-t / 5.0))]), np.zeros(1))
+        bank.observe(np.array([f_hz * (1.0 - np.exp(-t / 5.0))]), np.zeros(1), np.zeros(1))
     whole = SHARES.index(1.0)
     assert bank._reheat_mw[0, whole] == pytest.approx(-k * (f_hz + b), rel=1e-3)
     assert bank._estimate[0, whole, 1] == pytest.approx(-300.0, abs=1.0)
@@ -105,10 +166,10 @@ def test_governors_are_known_inputs():
 def test_a_new_episode_begins_without_what_was_seen(model):
     bank = DisturbanceFilter(model, 2, FilterConfig())
     for f in (0.0, -0.004, -0.009):
-        bank.observe(np.full(2, f), np.full(2, 5.0))
+        bank.observe(np.full(2, f), np.full(2, 5.0), np.zeros(2))
     assert bank.estimate()[1][0] < -1.0
     bank.reset(np.array([0]))
-    bank.observe(np.full(2, -0.012), np.full(2, 5.0))
+    bank.observe(np.full(2, -0.012), np.full(2, 5.0), np.zeros(2))
     f_hz, d_mw, slope, _ = bank.estimate()
     assert (f_hz[0], d_mw[0], slope[0]) == (pytest.approx(-0.012), 0.0, 0.0)
     assert d_mw[1] < -1.0
