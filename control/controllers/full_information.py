@@ -95,7 +95,8 @@ class FullInformation:
     def act(self, observation: FloatArray) -> FloatArray:
         """Plan for each environment from all that is known, take the first move; [env, resource]."""
         loop, fleet = self._loop, self._fleet
-        changed = loop.grid.topology.inertia.sum(axis=0) != self._inertia_mws_per_hz
+        inertia = loop.grid.topology.inertia.sum(axis=0)
+        changed = (inertia != self._inertia_mws_per_hz) & (inertia > 0.0)  # of a lost grid nothing turns
         for env in np.flatnonzero(changed).tolist():
             self._plan_on_what_is_in_service(env)
         plants = loop.resources

@@ -121,6 +121,16 @@ def test_a_machine_that_trips_is_planned_without():
     assert masses[0] == masses[1] == pytest.approx(masses[2] + lost, rel=1e-12)
 
 
+def test_a_grid_without_machines_is_planned_for_as_it_was():
+    """A lost grid has no inertia; its episode is over, and whoever plays on in the batch is still asked."""
+    batch, controller = begun(replace(NORMAL, n_intervals=60), [31, 32])
+    before = controller.horizon.program[0].model
+    batch.loop.grid.topology.inertia[:, 0] = 0.0
+    action = controller.act(np.zeros((2, batch.case.n_resource, 15)))
+    assert np.isfinite(action).all()
+    assert controller.horizon.program[0].model == before
+
+
 def test_more_knowledge_costs_less():
     """On the same short episodes it is cheaper than the best stored law of the agents' 15 numbers."""
     short = replace(NORMAL, n_intervals=60)
