@@ -43,7 +43,9 @@ class FilterConfig:
 
     frequency_sd_hz: float = 0.0001  # mean of the agents' buses against the common motion
     model_sd_hz: float = 0.0003
-    disturbance_sd_mw: float = 4.3  # by which the disturbance of `normal` changes in an interval
+    disturbance_sd_mw: float = (
+        4.3  # by which that of `normal` changes in an interval; `kalman_gain` takes it twice
+    )
     slope_sd_mw_per_s: float = 0.15
     slope_fades_s: float = 60.0
 
@@ -63,7 +65,9 @@ def kalman_gain(model: OneMass, config: FilterConfig) -> FloatArray:
 
         f' = f + (h/M) d,    d' = d + h s,    s' = fade s
 
-    Damping and governors are known inputs here, they hardly matter within an interval.
+    Damping and governors are known inputs here, they hardly matter within an interval. The disturbance moves by
+    `disturbance_sd_mw` along a line, which moves f as well, and by as much again at the interval's end, which does not:
+    noise is finer than the interval.
     """
     h = model.interval_s
     a = np.array(

@@ -12,9 +12,10 @@ It plans as MPC does (`receding_horizon.py`), on the same agents' plants within 
 Of outages to come it knows nothing: where one is to fall before the next mark of the dispatch, what the machines'
 schedules do beyond that mark, which answers it, is left out.
 
-So its cost is near what any controller of these plants could reach, while perfect information (the bound) also
-foresees the noise, which nobody can. Not exactly: like MPC it plans on one mass, for each class of plants as one, and
-its value of energy at the horizon is a quadratic.
+So its cost is near what any controller of these plants could reach in quiet hours, while perfect information (the
+bound) also foresees the noise, which nobody can. It is no lower bound where single outages or limits decide, as in
+`n1`: like MPC it plans on one mass, for each class of plants as one, and its value of energy at the horizon is a
+quadratic.
 """
 
 from __future__ import annotations

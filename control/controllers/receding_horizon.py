@@ -87,7 +87,7 @@ class RecedingHorizon:
         )
 
     def plan_on(self, env: int, model: OneMass) -> None:
-        """From now on an environment is planned for on a mass of its own, with another inertia and dead band."""
+        """From now on an environment is planned for on a mass of its own; its solver begins anew."""
         self.program[env] = self._program_on(model)
 
     def reset(self, envs: IntArray) -> None:

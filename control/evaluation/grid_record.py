@@ -305,12 +305,23 @@ def percent_of_rating_a(case: Case, s_from_mva: ComplexArray, s_to_mva: ComplexA
 def masses(model: OneMass, record: Record) -> list[OneMass]:
     """The grid as one mass in each episode, with what of its machines was in service in the mean.
 
+    An episode over in its first interval tells of none: the model itself counts there. The dead band is the model's,
+    also where a scenario draws one for each episode.
+
     Args:
         model: with all machines.
         record: with the detail `Figures`.
     """
-    names = ("inertia_mws_per_hz", "governor_share", "damping_mw_per_hz")
-    means = {name: np.nanmean(record[name], axis=1) for name in names}
+    usual = {
+        "inertia_mws_per_hz": model.inertia_mws_per_hz,
+        "governor_share": 1.0,
+        "damping_mw_per_hz": model.damping_mw_per_hz,
+    }
+    means = {}
+    for name, otherwise in usual.items():
+        known = np.isfinite(record[name])
+        total = np.where(known, record[name], 0.0).sum(axis=1)
+        means[name] = np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), otherwise)
     return [
         as_committed(model, **{name: float(mean[k]) for name, mean in means.items()})
         for k in range(len(record.seed))

@@ -157,6 +157,18 @@ def _is_row(row: Any) -> bool:
         and isinstance(row.get("seeds"), int)
         and isinstance(row.get("returns"), dict)
         and all(isinstance(x, int | float) for x in row["returns"].values())
+        and _are_episodes(row.get("episode_returns", {}))
+    )
+
+
+def _are_episodes(kept: Any) -> bool:
+    """Whether these are numbers by scenario, as many in each."""
+    return (
+        isinstance(kept, dict)
+        and all(
+            isinstance(x, list) and x and all(isinstance(y, int | float) for y in x) for x in kept.values()
+        )
+        and len({len(x) for x in kept.values()}) <= 1
     )
 
 
@@ -196,6 +208,9 @@ def _retold_row(
 ) -> dict[str, Any]:
     own = row.get("episode_returns")
     if own is not None:
+        lacks = [s for s in returns if len(own.get(s, ())) != len(next(iter(returns[s].values())))]
+        if lacks:
+            raise TableError(f"{row['variant']} tells of other episodes in {lacks[0]}")
         return {**row, **_against({s: np.array(own[s]) for s in returns}, contenders, returns)}
     stale = {f"{what}_{name}" for name in changed for what in ("cost_ratio_to", "ahead_of")}
     return {key: value for key, value in row.items() if key not in stale}

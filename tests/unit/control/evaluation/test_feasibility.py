@@ -130,6 +130,14 @@ def test_a_bound_is_of_the_machines_in_service():
         np.testing.assert_allclose(growth[inside], power[inside], atol=4.0)
 
 
+def test_an_episode_of_one_interval_counts_with_all_machines():
+    """Nothing is known of the grid after it, as another episode has begun by then."""
+    batch = make_batch(replace(SCENARIOS["normal"], n_intervals=1), 2, check=False)
+    idle = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([7, 9]), Figures)
+    model = one_mass(batch.description)
+    assert masses(model, idle) == [model, model]
+
+
 def test_the_better_of_two_records_is_chosen_episode_by_episode():
     batch = make_batch(replace(SCENARIOS["normal"], n_intervals=4), 2, check=False)
     one = rollout(Constant(batch, 0.0), ByPlant(batch), np.array([5, 6]), Figures)

@@ -110,6 +110,15 @@ def test_where_one_yardstick_is_another_by_now_a_table_is_told_anew():
     assert gru["ahead_of_linear"]["normal"]["mean"] == pytest.approx(2.0, rel=1e-12)
 
 
+def test_a_row_that_tells_of_other_episodes_than_are_judged_is_refused():
+    contenders = yardsticks_named("full_information,linear")
+    returns = {"normal": {"full_information": FULL, "linear": 2.0 * FULL - 2.0}}
+    rows = the_table()
+    for episodes in ({}, {"normal": [-4.0, -4.0]}):
+        with pytest.raises(TableError, match="gru tells of other episodes in normal"):
+            retold([{**rows[0], "episode_returns": episodes}, *rows[1:]], contenders, returns)
+
+
 def test_rows_without_their_episodes_lose_what_was_told_of_a_yardstick_of_before():
     contenders = yardsticks_named("full_information,linear")
     returns = {"normal": {"full_information": 0.5 * FULL, "linear": 2.0 * FULL - 2.0}}
@@ -137,6 +146,11 @@ def test_rows_without_their_episodes_lose_what_was_told_of_a_yardstick_of_before
         ),
         ("[" * 100_000 + "]" * 100_000, ["linear"], "cannot be read"),
         ('[{"variant": "gru", "seeds": 3, "returns": {}}]', ["linear"], "has no yardstick linear"),
+        (
+            '[{"variant": "gru", "seeds": 3, "returns": {}, "episode_returns": {"n1": ["-1"]}}]',
+            ["linear"],
+            "is no table of ablation.py",
+        ),
         ("[]", [], "needs --yardsticks"),
     ],
 )
