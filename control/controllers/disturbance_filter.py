@@ -9,7 +9,7 @@ counts by how well it foresaw the frequencies of the last minutes (multiple mode
     w_i ~ v_i^(-n/2),      v_i the mean square of filter i's surprises, n the intervals it is the mean of
 
 which is the likelihood of the frequencies with each filter's spread estimated along with it, so that nobody has to say
-how large disturbances are. c is what is known of a change otherwise, see `LoadWatch`.
+how large disturbances are. c is what is known of a change otherwise, see `load_watch.py`.
 
 References:
     Y. Bar-Shalom, X. R. Li, T. Kirubarajan, Estimation with applications to tracking and navigation, 2001, sec. 11.6.
@@ -22,12 +22,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg
 
-from cases.arrays import BoolArray, FloatArray, IntArray
+from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.controllers.one_mass import OneMass, as_committed
-from control.task.description import TaskDescription
 
-__all__ = ["SHARES", "DisturbanceFilter", "FilterConfig", "LoadWatch", "kalman_gain"]
+__all__ = ["SHARES", "DisturbanceFilter", "FilterConfig", "kalman_gain"]
 
 # Of the published inertia and of the governors' gain: a factor of 1.2 apart, from a fifth to all of it.
 SHARES = tuple(float(x) for x in np.geomspace(0.2, 1.0, 10).round(3))
@@ -43,9 +42,8 @@ class FilterConfig:
 
     frequency_sd_hz: float = 0.0001  # mean of the agents' buses against the common motion
     model_sd_hz: float = 0.0003
-    disturbance_sd_mw: float = (
-        4.3  # by which that of `normal` changes in an interval; `kalman_gain` takes it twice
-    )
+    # By which the disturbance of `normal` changes in an interval; `kalman_gain` takes it twice.
+    disturbance_sd_mw: float = 4.3
     slope_sd_mw_per_s: float = 0.15
     slope_fades_s: float = 60.0
 
@@ -86,45 +84,6 @@ def kalman_gain(model: OneMass, config: FilterConfig) -> FloatArray:
     p = linalg.solve_discrete_are(a.T, c.T, q, r)
     gain: FloatArray = (p @ c.T / (c @ p @ c.T + r))[:, 0]
     return gain
-
-
-class LoadWatch:
-    """What the loads at the agents' buses tell of all loads.
-
-    Loads of an area have half the variance of their noise in common, so relative changes there are r_j = u + v_j with
-    variances alike. Of n loads that are watched the best guess is u = sum r_j / (n + 1), v_j = r_j - u, and the area
-    changes by L_area u + sum L_j v_j. From frequency alone one knows a disturbance's mean over an interval; where it
-    has got to by the end is what this adds.
-    """
-
-    def __init__(self, task: TaskDescription) -> None:
-        """Args: task: has the grid's loads and areas, and the plants' buses."""
-        case = task.case
-        area = case.bus.area[case.load.bus]
-        load_mw = np.maximum(case.load.p_mw, 0.0)
-        self._per_share_mw = np.zeros(
-            case.n_resource
-        )  # megawatts of all loads for a load's change by its own size
-        buses, first = np.unique(case.resource.bus, return_index=True)  # plants at one bus see the same load
-        watched = np.isin(case.load.bus, buses) & (load_mw > 0.0)
-        for load in np.flatnonzero(watched).tolist():
-            alike = area == area[load]
-            unseen_mw = load_mw[alike & ~watched].sum()
-            weight_mw = load_mw[load] + unseen_mw / (np.count_nonzero(alike & watched) + 1)
-            self._per_share_mw[first[np.searchsorted(buses, case.load.bus[load])]] = weight_mw
-        self._before = np.zeros((1, case.n_resource))
-
-    def change_mw(self, own_load: FloatArray, fresh: BoolArray) -> FloatArray:
-        """How much less is left for others, by all loads' change since the last call [MW], [env].
-
-        Args:
-            own_load: at the plants' buses, of their nominal power, [env, resource].
-            fresh: where there was none before, [env].
-        """
-        change = np.where(fresh[:, None], 0.0, own_load - self._before)
-        self._before = own_load.copy()
-        change_mw: FloatArray = -change @ self._per_share_mw
-        return change_mw
 
 
 class DisturbanceFilter:

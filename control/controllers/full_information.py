@@ -26,7 +26,7 @@ import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from control.controllers.base import CLASSES
-from control.controllers.one_mass import Start, as_committed, one_mass
+from control.controllers.one_mass import Start, as_committed, damping_mw_per_hz, imbalance_mw, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.fleet_state import BESS, DR, GAS
 from control.task.closed_loop import ClosedLoop
@@ -56,7 +56,6 @@ class FullInformation:
         self._fades = fades * np.array([-1.0, -1.0, 1.0, 1.0])  # [stage + 1, noise]
         # Wind and sun less load without noise.
         self._base_mw = np.zeros((loop.n_env, scenario.n_intervals + 1))
-        self._inertia_mws_per_hz = np.zeros(loop.n_env)  # that is planned on
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Take in what is known of the episodes that begin in these environments."""
@@ -74,30 +73,23 @@ class FullInformation:
         loop, grid = self._loop, self._loop.grid
         episode, model = loop.episode[env], self._model
         assert episode is not None
-        self._inertia_mws_per_hz[env] = inertia = float(grid.topology.inertia[:, env].sum())
         if episode.dynamics is not None:
             dead_band_hz = episode.dynamics.governor_dead_band_hz
             model = replace(model, governor=replace(model.governor, dead_band_hz=dead_band_hz))
         model = as_committed(
             model,
-            inertia_mws_per_hz=inertia,
+            inertia_mws_per_hz=float(grid.topology.inertia.sum(axis=0)[env]),
             governor_share=float(grid.topology.group_share[:, env].sum()),
-            damping_mw_per_hz=float(self._damping_mw_per_hz()[env]),
+            damping_mw_per_hz=float(damping_mw_per_hz(grid)[env]),
         )
         self.horizon.plan_on(env, model)
-
-    def _damping_mw_per_hz(self) -> FloatArray:
-        grid = self._loop.grid
-        damping: FloatArray = (
-            grid.config.load_damping / self._loop.case.f0_hz * grid.injections.load_mw.sum(axis=1)
-        )
-        return damping
 
     def act(self, observation: FloatArray) -> FloatArray:
         """Plan for each environment from all that is known, take the first move; [env, resource]."""
         loop, fleet = self._loop, self._fleet
         inertia = loop.grid.topology.inertia.sum(axis=0)
-        changed = (inertia != self._inertia_mws_per_hz) & (inertia > 0.0)  # of a lost grid nothing turns
+        planned = [program.model.inertia_mws_per_hz for program in self.horizon.program]
+        changed = (inertia != planned) & (inertia > 0.0)  # of a lost grid nothing turns
         for env in np.flatnonzero(changed).tolist():
             self._plan_on_what_is_in_service(env)
         plants = loop.resources
@@ -130,14 +122,9 @@ class FullInformation:
     def _disturbance_mw(self) -> FloatArray:
         """Disturbance now and what is known of it at the stages' ends [MW], [env, stage + 1]."""
         loop, grid = self._loop, self._loop.grid
-        on = grid.engine.machine_in_service
-        now_mw = (
-            np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
-            + self._damping_mw_per_hz() * loop.coi_df_hz
-            - grid.injections.resource_mw.sum(axis=1)
-        )
+        now_mw = imbalance_mw(grid)
         # A unit that joins the schedule later counts by what it will be asked for; one that tripped does not.
-        counts = on | (grid.topology.committed_share == 0.0)
+        counts = grid.engine.machine_in_service | (grid.topology.committed_share == 0.0)
         last = loop.scenario.n_intervals
         ahead = self.horizon.ends_s / loop.scenario.interval_s
         d_mw = np.empty((loop.n_env, len(ahead)))

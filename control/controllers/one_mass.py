@@ -15,8 +15,9 @@ from control.task.description import TaskDescription
 from control.task.reward import RewardConfig
 from grid_model.dynamics.governor import GovernorConfig
 from grid_model.dynamics.parameters import SwingConfig, machine_inertia_mws_per_hz
+from grid_model.dynamics.simulator import GridSimulator
 
-__all__ = ["OneMass", "Start", "as_committed", "one_mass"]
+__all__ = ["OneMass", "Start", "as_committed", "damping_mw_per_hz", "imbalance_mw", "one_mass"]
 
 # Variables of a stage. Frequency [mHz], reheater, outputs [MW], energies [MWh], commands and DR set-point [MW], and
 # the rise and fall of each command.
@@ -96,6 +97,25 @@ def as_committed(
     return replace(
         model, inertia_mws_per_hz=inertia_mws_per_hz, governor=governor, damping_mw_per_hz=damping_mw_per_hz
     )
+
+
+def damping_mw_per_hz(grid: GridSimulator) -> FloatArray:
+    """Of the loads as they are now, D P / f0, [env]."""
+    damping: FloatArray = (
+        grid.config.load_damping / grid.engine.case.f0_hz * grid.injections.load_mw.sum(axis=1)
+    )
+    return damping
+
+
+def imbalance_mw(grid: GridSimulator) -> FloatArray:
+    """Schedule and renewables less load at 60 Hz and losses, without the agents' plants [MW], [env]."""
+    lacking = np.where(grid.engine.machine_in_service, grid.injections.schedule_mw - grid.machine_mw, 0.0)
+    found: FloatArray = (
+        lacking.sum(axis=1)
+        + damping_mw_per_hz(grid) * grid.coi_df_hz()
+        - grid.injections.resource_mw.sum(axis=1)
+    )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

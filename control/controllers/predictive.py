@@ -37,7 +37,8 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_LOAD, OWN_OUTPUT, SetPoints, state_of_charge
-from control.controllers.disturbance_filter import DisturbanceFilter, FilterConfig, LoadWatch
+from control.controllers.disturbance_filter import DisturbanceFilter, FilterConfig
+from control.controllers.load_watch import LoadWatch
 from control.controllers.one_mass import Start, one_mass
 from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.plants.battery import S_PER_H
@@ -77,7 +78,6 @@ class PredictiveController:
         self.horizon = RecedingHorizon(self.model, n_env, self.config.horizon)
         self.filter = DisturbanceFilter(self.model, n_env, self.config.filter)
         self._loads = LoadWatch(task)
-        self._planned_on = np.full(n_env, -1)
         self._set_points = SetPoints(fleet, n_env)
         self._member = (fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)  # [resource, class]
         self._owed_mwh, self._dr_set_point_mw = np.zeros((2, n_env))
@@ -112,10 +112,9 @@ class PredictiveController:
         known_mw = self._loads.change_mw(observation[:, :, OWN_LOAD], self._fresh)
         self._fresh[:] = False
         self.filter.observe(observation[:, :, OWN_DF].mean(axis=1) * DF_HZ, output_mw.sum(axis=1), known_mw)
-        likeliest = self.filter.likeliest
-        for env in np.flatnonzero(likeliest != self._planned_on).tolist():
-            self.horizon.plan_on(env, self.filter.masses[likeliest[env]])
-        self._planned_on = likeliest
+        for env, share in enumerate(self.filter.likeliest.tolist()):
+            if self.horizon.program[env].model is not self.filter.masses[share]:
+                self.horizon.plan_on(env, self.filter.masses[share])
         energy_mwh = state_of_charge(observation, fleet) @ fleet.energy_mwh[fleet.bess]
         command_mw = self._set_points.command_mw @ self._member
         df_hz, d_mw, slope, reheat_mw = self.filter.estimate()

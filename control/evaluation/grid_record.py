@@ -17,7 +17,7 @@ from cases.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cases.case import Case
 from cases.tables import RESOURCE_KINDS
 from control.controllers.base import CLASSES
-from control.controllers.one_mass import OneMass, as_committed
+from control.controllers.one_mass import OneMass, as_committed, damping_mw_per_hz, imbalance_mw
 from control.evaluation import metrics
 from control.evaluation.rollout import Record, Step
 from control.scenario.suites import event_words
@@ -217,13 +217,6 @@ class Figures(_OfGrid):
         own_area = grid.config.level == "area" and grid.config.spare_groups == 0
         area_df_hz = grid.df_hz.T if own_area else np.repeat(grid.coi_df_hz()[:, None], case.n_area, 1)
         flow_mw = grid.engine.s_from_mva.real[:, self._ties] @ self._out_of
-        on = grid.engine.machine_in_service
-        damping_mw_per_hz = grid.config.load_damping / case.f0_hz * grid.injections.load_mw.sum(axis=1)
-        imbalance_mw = (
-            np.where(on, grid.injections.schedule_mw - grid.machine_mw, 0.0).sum(axis=1)
-            + damping_mw_per_hz * grid.coi_df_hz()
-            - grid.injections.resource_mw.sum(axis=1)
-        )
         violation = np.stack([getattr(end, f"{kind}_violation") for kind in KINDS], axis=1)
         trace_hz = grid.coi_trace_hz()
         joined_hz = np.concatenate([self._tail_hz, trace_hz])
@@ -248,12 +241,12 @@ class Figures(_OfGrid):
             "soc": end.utilisation[:, loop.fleet.bess].mean(axis=1),
             "violation": violation.astype(np.float64),
             "unserved_mw": end.unserved_mw,
-            "imbalance_mw": self._last_known("imbalance_mw", imbalance_mw, over),
+            "imbalance_mw": self._last_known("imbalance_mw", imbalance_mw(grid), over),
             "inertia_mws_per_hz": self._last_known(
                 "inertia_mws_per_hz", grid.topology.inertia.sum(axis=0), over
             ),
             "governor_share": self._last_known("governor_share", grid.topology.group_share.sum(axis=0), over),
-            "damping_mw_per_hz": self._last_known("damping_mw_per_hz", damping_mw_per_hz, over),
+            "damping_mw_per_hz": self._last_known("damping_mw_per_hz", damping_mw_per_hz(grid), over),
         }
 
     def _last_known(self, name: str, value: FloatArray, over: BoolArray) -> FloatArray:

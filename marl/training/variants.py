@@ -24,6 +24,30 @@ class Variant:
     preset: PresetName = "recommended"
 
 
+def _informed(source: str, *, scenario: str, law: str) -> Variant:
+    """Batteries begin as full information acts in a scenario, gas plants and demand response as a linear law does."""
+    return Variant(
+        source,
+        preset="residual",
+        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,), "dead_zone": 0.02},
+        ppo={"lr_actor": 3e-5},
+        training={
+            "total_episodes": 200,
+            "observation": "memory",
+            "scenario": scenario,
+            "start": f"dagger:bess=full_information,gas={law},dr={law}",
+            "imitation": ImitationConfig(
+                imitation_steps=128_000,
+                imitation_rounds=8,
+                imitation_every=4,
+                imitation_epochs=5,
+                imitation_minibatch=16,
+                imitation_lr=2e-3,
+            ),
+        },
+    )
+
+
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
     "reference": Variant("the specification's table", preset="reference"),
@@ -121,45 +145,15 @@ VARIANTS: dict[str, Variant] = {
             "imitation": ImitationConfig(imitation_steps=64_000, imitation_epochs=6, imitation_lr=2e-3),
         },
     ),
-    "gru_dagger_wide": Variant(
+    "gru_dagger_wide": _informed(
         "memory whose batteries began as full information acts on randomised dynamics; Tobin et al. 2017",
-        preset="residual",
-        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,), "dead_zone": 0.02},
-        ppo={"lr_actor": 3e-5},
-        training={
-            "total_episodes": 200,
-            "observation": "memory",
-            "scenario": "training_wide",
-            "start": "dagger:bess=full_information,gas=linear_wide,dr=linear_wide",
-            "imitation": ImitationConfig(
-                imitation_steps=128_000,
-                imitation_rounds=8,
-                imitation_every=4,
-                imitation_epochs=5,
-                imitation_minibatch=16,
-                imitation_lr=2e-3,
-            ),
-        },
+        scenario="training_wide",
+        law="linear_wide",
     ),
-    "gru_dagger_full": Variant(
+    "gru_dagger_full": _informed(
         "memory whose batteries began as full information acts, 200 episodes; Ross et al. 2011",
-        preset="residual",
-        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,), "dead_zone": 0.02},
-        ppo={"lr_actor": 3e-5},
-        training={
-            "total_episodes": 200,
-            "observation": "memory",
-            "scenario": "training_energy",
-            "start": "dagger:bess=full_information,gas=linear_memory,dr=linear_memory",
-            "imitation": ImitationConfig(
-                imitation_steps=128_000,
-                imitation_rounds=8,
-                imitation_every=4,
-                imitation_epochs=5,
-                imitation_minibatch=16,
-                imitation_lr=2e-3,
-            ),
-        },
+        scenario="training_energy",
+        law="linear_memory",
     ),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
     "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
