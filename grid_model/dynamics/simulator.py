@@ -61,6 +61,7 @@ from cases.arrays import BoolArray, CaseDataError, ComplexArray, FloatArray, Int
 from cases.case import Case
 from grid_model.dynamics.coupled_power_flow import CoupledPowerFlow
 from grid_model.dynamics.events import Event
+from grid_model.dynamics.grid_arrays import arrays_of, no_injections
 from grid_model.dynamics.group_network import GroupNetwork
 from grid_model.dynamics.group_sums import centre_of_inertia, sum_groups, weigh_groups
 from grid_model.dynamics.injections import InjectionProfile, Injections
@@ -69,29 +70,20 @@ from grid_model.dynamics.island_groups import MOST_ISLANDS
 from grid_model.dynamics.load_shedding import SheddingRelays
 from grid_model.dynamics.macro_steps import MacroSteps
 from grid_model.dynamics.over_excitation import OverExcitation
-from grid_model.dynamics.over_frequency import OverFrequencyRelays, curtailment_of
+from grid_model.dynamics.over_frequency import OverFrequencyRelays
 from grid_model.dynamics.parameters import SwingConfig
 from grid_model.dynamics.recorder import Recorder
+from grid_model.dynamics.saved_state import SavedState
 from grid_model.dynamics.service import Service
 from grid_model.dynamics.storage import StoragePlants, response_state, storage_at_rest
-from grid_model.dynamics.swing_state import SwingState, empty_record, groups_at_rest
+from grid_model.dynamics.swing_state import SwingState
 from grid_model.dynamics.switching import Switching
 from grid_model.dynamics.synchronising_power import SynchronisingPower
 from grid_model.dynamics.terminal_voltage import TerminalVoltage
 from grid_model.dynamics.unit_loading import UnitLoading
 from grid_model.kernels.bus_injection import inject
 from grid_model.kernels.held import hold
-from grid_model.kernels.structs import (
-    BusInjections,
-    GridArrays,
-    LoadShape,
-    MachineState,
-    PowerFlow,
-    ServiceStatus,
-    SwingConstants,
-    WorstMoment,
-    placement_of,
-)
+from grid_model.kernels.structs import placement_of
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 
@@ -183,25 +175,10 @@ class GridSimulator:
         self.plant_relays = OverFrequencyRelays(config.over_frequency, case, n_env, config.dt_s)
         self.storage = None if storage is None else storage_at_rest(storage, n_env, case.f0_hz)
         self.interruptions = Interruptions(self.engine.bus_live, self.profile.served_share, case.load.bus)
-        self._injected = BusInjections(
-            others_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
-            total_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
-            demand_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
-            drawn_mva=np.zeros((n_env, case.n_bus), dtype=np.complex128),
-            machine_mw=np.zeros((n_env, case.n_machine)),
-            law_mva=np.zeros((n_env, case.n_bus, 8)),
+        self._injected = no_injections(case, n_env)
+        self.terminal_voltage = TerminalVoltage(
+            config.terminal_voltage, case, self.engine, config.load.recovery_s
         )
-        load = config.load
-        self._loads = LoadShape(
-            p_exponent=float(load.p_exponent) if load.depends_on_voltage else 0.0,
-            q_exponent=float(load.q_exponent) if load.depends_on_voltage else 0.0,
-            constant_share=float(load.constant_share),
-            recovery_s=float(load.recovery_s),
-            reference_pu=np.ones((n_env, case.n_bus)),
-            p_share=np.ones((n_env, case.n_bus)),
-            q_share=np.ones((n_env, case.n_bus)),
-        )
-        self.terminal_voltage = TerminalVoltage(config.terminal_voltage, case, self.engine, load.recovery_s)
         placement = placement_of(case, self.topology.machine_group)
         self.synchronising_power = SynchronisingPower(
             config.level, self.engine, self.topology, placement, self._injected.others_mva
@@ -212,75 +189,35 @@ class GridSimulator:
         )
         self.dark = self.service.dark
         self._loading = UnitLoading(case, n_env, self.profile, governor.loading_percent_per_min, interval_s)
-        self.machine_state = MachineState(
-            p_mw=np.zeros((n_env, case.n_machine)), q_mvar=np.zeros((n_env, case.n_machine))
-        )
         self.arrays = hold(
-            GridArrays(
-                placement=placement,
-                profile=self.profile.arrays,
-                status=ServiceStatus(
-                    engine.branch_in_service,
-                    engine.machine_in_service,
-                    self.service.committed,
-                    engine.bus_live,
-                ),
-                power_flow=PowerFlow(
-                    engine.v_pu, engine.s_from_mva, engine.s_to_mva, engine.s_bus_mva, engine.converged
-                ),
-                injected=self._injected,
-                network=topology.network,
-                machines=topology.machines,
-                machine_state=self.machine_state,
-                loads=self._loads,
-                excitation=self.terminal_voltage.data,
-                excitation_state=self.terminal_voltage.state,
-                worst=WorstMoment(
-                    loading_percent=np.zeros((n_env, case.n_branch)),
-                    vm_lowest_pu=np.ones((n_env, case.n_bus)),
-                    vm_highest_pu=np.ones((n_env, case.n_bus)),
-                ),
-                rate_a_mva=np.array(case.branch.rate_a_mva),
-                rate_b_mva=np.array(case.branch.rate_b_mva),
-                groups=topology.groups,
-                group_state=groups_at_rest(self.n_group, n_env),
-                swing=topology.swing,
-                record=empty_record(n_steps, self.n_group, n_env),
-                synchronising_mw_per_rad=self.synchronising_power.matrix_mw_per_rad,
-                y_reduced_pu=self.synchronising_power.y_reduced_pu,
-                reduced=self.synchronising_power.reduced,
-                storage=self.storage,
-                relay_pending=self.relays.pending,
-                relay_threshold_hz=self.relays.threshold_hz,
-                over=curtailment_of(config.over_frequency, case.f0_hz),
-                trip_pending=self.plant_relays.pending,
-                trip_threshold_hz=self.plant_relays.threshold_hz,
-                within_units=governor.within_units,
-                constants=SwingConstants(
-                    lag_s=np.unique(resource_lag_s),
-                    t_valve_s=governor.t_valve_s,
-                    t_reheat_s=governor.t_reheat_s,
-                    high_pressure_fraction=governor.high_pressure_fraction,
-                    tie_damping_s=config.tie_damping_s,
-                    dt_s=config.dt_s,
-                    mean_weight=1.0 / n_steps,
-                ),
-                load_per_hz=config.load_damping / case.f0_hz,
-                base_mva=case.base_mva,
-                n_steps=n_steps,
+            arrays_of(
+                config,
                 interval_s=interval_s,
-                renewal_spread_hz=config.renewal_spread_hz,
+                n_steps=n_steps,
+                n_group=self.n_group,
+                lag_s=resource_lag_s,
+                placement=placement,
+                injected=self._injected,
+                engine=engine,
+                topology=topology,
+                profile=self.profile,
+                service=self.service,
+                synchronising_power=self.synchronising_power,
+                terminal_voltage=self.terminal_voltage,
+                storage=self.storage,
+                relays=self.relays,
+                plant_relays=self.plant_relays,
             )
         )
         self.swing_state = SwingState(self.arrays)
         self.df_hz = self.swing_state.df_hz
-        self.machine_mw, self.machine_mvar = self.machine_state
+        self.machine_mw, self.machine_mvar = self.arrays.machine_state
         self.flow = CoupledPowerFlow(
             engine,
             self.arrays,
             self.terminal_voltage,
             self.synchronising_power,
-            loads_depend=load.depends_on_voltage,
+            loads_depend=config.load.depends_on_voltage,
             lost_after_s=config.lost_after_s,
             limiters=None
             if limits is None
@@ -314,6 +251,20 @@ class GridSimulator:
             plant_relays=self.plant_relays,
             switching=self._switching,
             recorders=self._recorders,
+        )
+        self._saved = SavedState(
+            arrays=self.arrays,
+            engine=engine,
+            topology=topology,
+            profile=self.profile,
+            swing_state=self.swing_state,
+            relays=self.relays,
+            plant_relays=self.plant_relays,
+            service=self.service,
+            loading=self._loading,
+            synchronising_power=self.synchronising_power,
+            terminal_voltage=self.terminal_voltage,
+            flow=self.flow,
         )
 
     @property
@@ -370,7 +321,8 @@ class GridSimulator:
         self._loading.cap_mw[envs] = np.inf
         self.terminal_voltage.start(envs)
         self.flow.forget(envs)
-        self._loads.reference_pu[envs] = self._loads.p_share[envs] = self._loads.q_share[envs] = 1.0
+        loads = self.arrays.loads
+        loads.reference_pu[envs] = loads.p_share[envs] = loads.q_share[envs] = 1.0
         self.swing_state.start(envs)
         for array in response_state(self.storage).values():
             array[envs] = 0.0
@@ -550,10 +502,7 @@ class GridSimulator:
 
     def get_state(self) -> dict[str, Any]:
         """All that `set_state` needs to go on bit for bit, as arrays."""
-        state = {name: array.copy() for name, array in self._state().items()}
-        state["v_pu"] = self.engine.v_pu.copy()
-        state["reactor_share"] = self.engine.reactor_share.copy()
-        return state
+        return self._saved.copied()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned.
@@ -561,67 +510,7 @@ class GridSimulator:
         Raises:
             ValueError: it lacks an array, as one of another version of the simulator does.
         """
-        own = self._state()
-        lacking = [name for name in (*own, "v_pu", "reactor_share") if name not in state]
-        if lacking:
-            raise ValueError(
-                f"the saved state of the grid lacks {', '.join(lacking)}; it is of another version of the simulator"
-            )
-        for name in ("branch_wanted", "machine_wanted", "machine_tripped"):
-            own[name][...] = state[name]
-        for env in range(self.n_env):
-            self.service.take_commitment(env, state["committed_share"][env])
-            self.engine.set_reactors(env, state["reactor_share"][env])
-        for name, array in own.items():
-            array[...] = state[name]
-        self._loading.look()
-        self.terminal_voltage.restore()
-        self.engine.restore_voltages(state["v_pu"])
-
-    def _state(self) -> dict[str, Any]:
-        """The arrays that make up the state, besides the engine's; injections are those at the interval's end."""
-        swing, profile, relays = self.swing_state, self.profile, self.relays
-        reduced, no_pairs = self.synchronising_power.reduced, np.zeros((0, 0, self.n_env))
-        return {
-            "df_hz": swing.df_hz,
-            "valve_mw": swing.valve_mw,
-            "reheat_mw": swing.reheat_mw,
-            "p_elec_mw": swing.p_elec_mw,
-            "dead_band_hz": swing.dead_band_hz,
-            "machine_mw": self.machine_mw,
-            "machine_mvar": self.machine_mvar,
-            "branch_wanted": self.service.branch_wanted,
-            "machine_wanted": self.service.machine_wanted,
-            "machine_tripped": self.service.machine_tripped,
-            "committed_share": self.topology.committed_share,
-            "loading_cap_mw": self._loading.cap_mw,
-            "trip_pending": self.plant_relays.pending,
-            "synchronising_mw_per_rad": self.synchronising_power.matrix_mw_per_rad,
-            "y_reduced_pu": self.synchronising_power.y_reduced_pu,
-            "conductance_mw": no_pairs if reduced is None else reduced.conductance_mw,
-            "susceptance_mw": no_pairs if reduced is None else reduced.susceptance_mw,
-            "stale": self.synchronising_power.stale,
-            "relay_pending": relays.pending,
-            "shed_stages": relays.shed_stages,
-            "restoring_calm_s": relays.calm_s,
-            "since_restored_s": relays.since_restored_s,
-            "load_step_mw": profile.load_step_mw,
-            "served_share": profile.served_share,
-            **response_state(self.storage),
-            "load_reference_pu": self._loads.reference_pu,
-            "load_p_share": self._loads.p_share,
-            "load_q_share": self._loads.q_share,
-            "lost": self.lost,
-            "failing": self.flow.failing,
-            "unsolved_s": self.flow.unsolved_s,
-            "riding": self.flow.riding,
-            "sagging": self.flow.sagging,
-            "rotor_rad": self.flow.rotor_rad,
-            "others_mva": self._injected.others_mva,
-            "drawn_mva": self._injected.drawn_mva,
-            **self.terminal_voltage.arrays(),
-            **self.flow.limiter_arrays(),
-        } | {f"injections_{name}": array for name, array in profile.end._asdict().items()}
+        self._saved.restore(state)
 
     def _short_of_rest(self, swinging: BoolArray) -> int:
         """Add to those whose groups swing, [env], who has not come to rest otherwise; how many that are."""

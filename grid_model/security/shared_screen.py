@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from cases.case import Case
 from grid_model.power_flow.reactive_limits import ReactiveLimits
-from grid_model.security.contingency import EngineName, part_size, screen
+from grid_model.security.contingency import EngineName, screen
+from grid_model.security.newton_outages import part_size
 from grid_model.security.outage import OperatingPoint, Outage, single_outages
 from grid_model.security.verdict import Screening
 

@@ -17,6 +17,7 @@ it anew where an episode ended.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -161,3 +162,12 @@ class PlayedElsewhere(Protocol):
     def forget(self) -> None:
         """Lets go of the steps since the last update: their rollout broke off, and is played again as a whole."""
         ...
+
+
+def not_finite(measured: Mapping[str, Any]) -> str:
+    """What is no number of what was measured, in words for a `NonFiniteLoss`.
+
+    Told before the optimisers move: the weights are still those that produced it.
+    """
+    found = {tag: float(x) for tag, x in measured.items() if not math.isfinite(float(x))}
+    return f"the update met numbers that are not finite: {found}"

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from marl.algorithms.algorithm import NonFiniteLoss, not_finite
 from marl.config.ppo import PPOConfig
 from marl.kernels.adam import Step, adam_step
 from marl.kernels.gradient import Loss, Samples, gradient
@@ -194,6 +195,20 @@ class FusedUpdate:
             weights=flat(batch.value_weights),
             n_agent=1,
         )
+
+    def learn_from(self, index: Tensor, entropy_coef: float) -> dict[str, float]:
+        """One gradient step on the samples at these positions; diagnostics by tag.
+
+        Raises:
+            NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
+            RuntimeError: no samples have been taken in.
+        """
+        found = self.gradients(index, entropy_coef)
+        measured = self.measured(found)
+        if not all(math.isfinite(x.loss) and math.isfinite(x.norm) for x in found.values()):
+            raise NonFiniteLoss(not_finite(measured))
+        self.step(found)
+        return measured
 
     def gradients(self, index: Tensor, entropy_coef: float) -> dict[str, Found]:
         """Loss and gradient of every network on the samples at these positions; the critic's is called critic_state.

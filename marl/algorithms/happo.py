@@ -93,6 +93,7 @@ class HAPPO(MAPPO):
         if len(self.movers) > len(self.policy.actors.heads):
             parameters = [p for learner in self.learners.values() for p in learner.parameters()]
             self.actor_optimizer = Adam(parameters, lr=config.ppo.lr_actor, eps=ADAM_EPS, fused=True)
+            self._torch = self._by_torch()
 
     def _alone(self, stacked: GaussianActor, k: int, group: AgentGroup) -> GaussianActor:
         """Network k of those that are stacked, as one by itself with the same memory: who moves one moves the other."""

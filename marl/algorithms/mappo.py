@@ -35,32 +35,25 @@ Departures from the papers:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from marl.algorithms.adam import Adam
 from marl.algorithms.algorithm import NonFiniteActions, NonFiniteLoss
 from marl.algorithms.fused_update import FusedUpdate
 from marl.algorithms.joint_density import GroupDensity
 from marl.algorithms.lagrangian import Lagrangian
-from marl.algorithms.losses import (
-    clip_gradients,
-    linear_schedule,
-    policy_loss,
-    value_loss,
-    weighted_mean,
-)
+from marl.algorithms.losses import linear_schedule
 from marl.algorithms.reward_shaping import RewardShaping
 from marl.algorithms.samples import samples_of
+from marl.algorithms.torch_update import TorchUpdate
 from marl.checkpoint import copied_state
 from marl.config.training import TrainingConfig
-from marl.networks.actor import GaussianActor
 from marl.networks.averaging import AveragedPolicy
 from marl.networks.behaviour import Behaviour, Errand, errand_of, require_plain
 from marl.networks.critic import Critic
@@ -132,11 +125,12 @@ class MAPPO:
             self.critic.parameters(), lr=config.ppo.lr_critic, eps=ADAM_EPS, fused=True
         )
         # Plain networks on the CPU learn by compiled kernels, all others by torch.
-        self._fused: FusedUpdate | None = None
         self._joint: GroupDensity | None = None
         if config.ppo.exploration_density == "joint":
             self._joint = GroupDensity(self.policy.actors, config.ppo.noise_correlation)
-        elif FusedUpdate.serves(self.policy.actors, self.critic):
+        self._torch = self._by_torch()
+        self._fused: FusedUpdate | None = None
+        if self._joint is None and FusedUpdate.serves(self.policy.actors, self.critic):
             optimizers = (self.actor_optimizer, self.critic_optimizer)
             self._fused = FusedUpdate(
                 self.policy.actors, self.critic, optimizers, config.ppo, n_thread=config.update_threads
@@ -169,6 +163,11 @@ class MAPPO:
         # Of the last rollout, mean of |A| over values in the rewards' unit, [step, env]; for a curriculum of levels.
         self.value_error: FloatArray = np.zeros((config.rollout_steps, config.n_envs))
         self._decision: Decision | None = None  # whose consequences are still to be observed
+
+    def _by_torch(self) -> TorchUpdate:
+        """Steps of the networks that learn, with the optimisers as they are."""
+        optimizers = (self.actor_optimizer, self.critic_optimizer)
+        return TorchUpdate(self.learners, self.critic, optimizers, self.config.ppo, joint=self._joint)
 
     def _shaping_of(self, *, per_agent_rewards: bool) -> RewardShaping:
         """What rewards and advantages are turned into: with one value for the team, or one per agent.
@@ -351,9 +350,9 @@ class MAPPO:
             for index in self._minibatches(batch):
                 measured: Mapping[str, Tensor | float]
                 if self._fused is None:
-                    measured = self._gradient_step(self._select(batch, index), schedule.entropy_coef)
+                    measured = self._torch.learn_from(self._select(batch, index), schedule.entropy_coef)
                 else:
-                    measured = self._fused_step(self._fused, index, schedule.entropy_coef)
+                    measured = self._fused.learn_from(index, schedule.entropy_coef)
                 epoch_kl.append(measured["train/kl"])
                 for tag, value in measured.items():
                     sums[tag] = sums[tag] + value if tag in sums else value
@@ -423,84 +422,6 @@ class MAPPO:
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
                 raise NonFiniteLoss(f"the update left weights of the {what} that are not finite")
 
-    def _gradient_step(self, batch: Batch, entropy_coef: float) -> dict[str, Tensor]:
-        """One gradient step of the networks that the minibatch has samples of.
-
-        Raises:
-            NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
-        """
-        ppo = self.config.ppo
-        measured: dict[str, Tensor] = {}
-        kl_total = torch.zeros((), device=self.device)
-        total = torch.zeros((), device=self.device)
-        n_agent = sum(weights.shape[1] for weights in batch.weights.values())
-        for head, weights in batch.weights.items():
-            actor, advantages, counted = self.learners[head], batch.advantages[head], weights
-            mean = actor.learned_means(batch.actor_inputs[head], batch.unrolls.get(head))
-            if self._joint is not None:
-                log_prob = self._joint.log_prob(head, mean, batch)
-                counted, advantages = self._joint.of_groups(head, weights, advantages)
-            else:
-                log_prob = actor.log_prob(mean, batch.actions[head])
-            log_ratio = log_prob - batch.log_probs[head]
-            ratio = log_ratio.exp()
-            loss = policy_loss(ratio, advantages, counted, ppo.clip)
-            total = total + loss - entropy_coef * actor.entropy().mean()
-            with torch.no_grad():
-                # Schulman's estimator of KL(old, new): unbiased and never negative.
-                kl = weighted_mean(ratio - 1.0 - log_ratio, counted)
-                kl_total += kl * (weights.shape[1] / n_agent)
-                outside = ((ratio - 1.0).abs() > ppo.clip).to(torch.float32)
-                measured[f"loss/policy_{head}"] = loss.detach()
-                measured[f"train/kl_{head}"] = kl
-                measured[f"train/clip_fraction_{head}"] = weighted_mean(outside, counted)
-        measured["train/kl"] = kl_total
-        if batch.critic_inputs:
-            critic_loss = value_loss(
-                self.critic(batch.critic_inputs, batch.critic_unrolls),
-                batch.returns,
-                batch.values,
-                batch.value_weights,
-                huber_delta=ppo.huber_delta if ppo.value_loss == "huber" else None,
-                clip=ppo.clip if ppo.clip_value else None,
-            )
-            measured["loss/value"] = critic_loss.detach()
-            total = total + ppo.value_coef * critic_loss
-
-        self.actor_optimizer.zero_grad(set_to_none=True)
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        finite = torch.isfinite(total.detach())
-        moving: dict[str, dict[str, nn.Module]] = {
-            "": {head: self.learners[head] for head in batch.weights},
-            "critic_": {head: self.critic.heads[head] for head in batch.critic_inputs},
-        }
-        for prefix, networks in moving.items():
-            for head, network in networks.items():
-                n_network = network.n_network if isinstance(network, GaussianActor) else 1
-                norm = clip_gradients(network, n_network, ppo.max_grad_norm)
-                measured[f"train/gradient_norm_{prefix}{head}"] = norm
-                finite = finite & torch.isfinite(norm)
-        if not bool(finite):
-            raise NonFiniteLoss(_not_finite(measured))
-        self.actor_optimizer.step()
-        self.critic_optimizer.step()
-        return measured
-
-    @staticmethod
-    def _fused_step(fused: FusedUpdate, index: Tensor, entropy_coef: float) -> dict[str, float]:
-        """The same by compiled kernels, on the samples at these positions.
-
-        Raises:
-            NonFiniteLoss: a loss or a gradient is not finite; no weight has moved then.
-        """
-        found = fused.gradients(index, entropy_coef)
-        measured = fused.measured(found)
-        if not all(math.isfinite(x.loss) and math.isfinite(x.norm) for x in found.values()):
-            raise NonFiniteLoss(_not_finite(measured))
-        fused.step(found)
-        return measured
-
     # -- state ------------------------------------------------
 
     def _learned(self) -> dict[str, Any]:
@@ -546,9 +467,3 @@ class MAPPO:
         if self.lagrangian is not None:
             self.lagrangian.load_state(state["lagrangian"])
         self.storage.load_state(state["storage"])
-
-
-def _not_finite(measured: Mapping[str, Tensor | float]) -> str:
-    """Told before the optimisers move: the weights are still those that produced it."""
-    found = {tag: float(x) for tag, x in measured.items() if not math.isfinite(float(x))}
-    return f"the update met numbers that are not finite: {found}"

@@ -24,7 +24,7 @@ class Variant:
     preset: PresetName = "recommended"
 
 
-def _informed(source: str, *, scenario: str, law: str) -> Variant:
+def _informed(source: str, *, scenario: str, law: str, steps: int = 128_000) -> Variant:
     """Batteries begin as full information acts in a scenario, gas plants and demand response as a linear law does."""
     return Variant(
         source,
@@ -37,7 +37,7 @@ def _informed(source: str, *, scenario: str, law: str) -> Variant:
             "scenario": scenario,
             "start": f"dagger:bess=full_information,gas={law},dr={law}",
             "imitation": ImitationConfig(
-                imitation_steps=128_000,
+                imitation_steps=steps,
                 imitation_rounds=8,
                 imitation_every=4,
                 imitation_epochs=5,
@@ -149,6 +149,12 @@ VARIANTS: dict[str, Variant] = {
         "memory whose batteries began as full information acts on randomised dynamics; Tobin et al. 2017",
         scenario="training_wide",
         law="linear_wide",
+    ),
+    "gru_dagger_near": _informed(
+        "memory whose batteries began as full information acts on dynamics near the published; Tobin et al. 2017",
+        scenario="training_near",
+        law="linear_memory",
+        steps=256_000,
     ),
     "gru_dagger_full": _informed(
         "memory whose batteries began as full information acts, 200 episodes; Ross et al. 2011",

@@ -12,7 +12,7 @@ from pandapower.contingency import run_contingency
 
 from cases.ieee68 import load_ieee68
 from grid_model.network.pandapower_net import build_network
-from grid_model.security.contingency import EngineScreen
+from grid_model.security.lightsim_screen import LightsimScreen
 from grid_model.security.newton_screen import NewtonScreen
 from grid_model.security.outage import bus_injection_mva, published_point
 from grid_model.security.sensitivity import LinearScreen
@@ -32,7 +32,7 @@ def contingency_times(repeats: int = 30) -> dict[str, float]:
 
     case = load_ieee68()
     point = published_point(case)
-    lightsim = EngineScreen(case)
+    lightsim = LightsimScreen(case)
     fast, circuits_only = NewtonScreen(case, lightsim.topology), np.arange(case.n_branch)
     ac_s = median_s(lambda: fast.solve(point, circuits_only), repeats)
     lightsim_s = median_s(lambda: lightsim.solve(point, circuits_only=True), repeats)

@@ -247,7 +247,7 @@ def test_value_updates_are_clipped_when_told_to(clip_value):
     learner = learner_of(value_loss="squared", clip=0.2, clip_value=clip_value)
     batch, _ = learner.prepare(rollout_of(learner))
     v, target = batch.values, batch.returns
-    found = learner._gradient_step(dataclasses.replace(batch, values=v + 1.0), 0.0)
+    found = learner._torch.learn_from(dataclasses.replace(batch, values=v + 1.0), 0.0)
     error = 0.5 * (v - target) ** 2
     if clip_value:
         error = torch.maximum(error, 0.5 * (v + 0.8 - target) ** 2)
@@ -262,7 +262,7 @@ def test_hubers_loss_bounds_how_hard_a_surprise_pulls_at_the_critic(loss, slope)
     """
     learner = learner_of(value_loss=loss, huber_delta=3.0, value_coef=0.5)
     batch, _ = learner.prepare(rollout_of(learner))
-    learner._gradient_step(dataclasses.replace(batch, returns=batch.values + 1000.0), 0.0)
+    learner._torch.learn_from(dataclasses.replace(batch, returns=batch.values + 1000.0), 0.0)
     (gradient,) = learner.critic.heads["state"].last.bias.grad.flatten().tolist()
     assert gradient == pytest.approx(-0.5 * slope, rel=1e-5)  # float32
 

@@ -18,16 +18,11 @@ from grid_model.network.topology import bridges, live_buses, multigraph
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import typical_limits
 from grid_model.power_flow.solution import PowerFlowDiverged
-from grid_model.security import contingency
-from grid_model.security.contingency import (
-    BY_NONE,
-    BY_PANDAPOWER,
-    BY_SECOND_START,
-    EngineScreen,
-    NewtonOutages,
-    PandapowerScreen,
-    screen,
-)
+from grid_model.security import newton_outages
+from grid_model.security.ac_solutions import BY_NONE, BY_PANDAPOWER, BY_SECOND_START
+from grid_model.security.contingency import screen
+from grid_model.security.lightsim_screen import LightsimScreen
+from grid_model.security.newton_outages import NewtonOutages
 from grid_model.security.newton_screen import NewtonScreen
 from grid_model.security.outage import (
     OutageTopology,
@@ -41,6 +36,7 @@ from grid_model.security.outage import (
     scaled_point,
     single_outages,
 )
+from grid_model.security.pandapower_screen import PandapowerScreen
 
 
 def result_of(screening, name):
@@ -103,7 +99,7 @@ def test_a_lost_machine_is_picked_up_by_rating():
     """G11 feeds 400 MW; G21 and G31, rated 3 : 1, take 300 and 100 MW of it over their step-ups."""
     case = three_area()
     case = replace(case, machine=replace(case.machine, rating_mva=np.array([1000.0, 1500.0, 500.0])))
-    fast = EngineScreen(case)
+    fast = LightsimScreen(case)
     solutions = fast.solve(published_point(case))
     k = next(k for k, outage in enumerate(fast.outages) if outage.name == "G11")
     v = solutions.v_pu[k]
@@ -131,14 +127,14 @@ def test_voltages_outside_their_band_are_named():
 def test_what_the_quick_engine_leaves_unsolved_is_tried_again_from_a_second_start(monkeypatch):
     case = three_area()
     point = published_point(case)
-    fast = EngineScreen(case)
+    fast = LightsimScreen(case)
     good = fast.solve(point)
 
     def solves_nothing(self):
         n = len(self._meshed)
         return np.zeros((n, case.n_bus), dtype=np.complex128), np.zeros(n, dtype=np.bool_)
 
-    monkeypatch.setattr(EngineScreen, "_contingency_analysis", solves_nothing)
+    monkeypatch.setattr(LightsimScreen, "_contingency_analysis", solves_nothing)
     bad = fast.solve(point)
     assert not bad.solved[fast._meshed].any()
     confirmed = fast.confirm(point, bad)
@@ -150,7 +146,7 @@ def test_what_the_quick_engine_leaves_unsolved_is_tried_again_from_a_second_star
 def test_what_no_start_solves_is_given_to_pandapower(monkeypatch):
     case = three_area()
     point = published_point(case)
-    fast = EngineScreen(case)
+    fast = LightsimScreen(case)
     good = fast.solve(point)
     bad = replace(
         good,
@@ -174,7 +170,7 @@ def test_what_no_start_solves_is_given_to_pandapower(monkeypatch):
 
 def test_a_screen_does_not_depend_on_what_was_screened_before():
     case = load_ieee68()
-    fast = EngineScreen(case)
+    fast = LightsimScreen(case)
     heavy, light = scaled_point(case, load_level=1.0), scaled_point(case, load_level=0.5, wind=0.3, sun=0.2)
     first = fast.solve(light)
     fast.confirm(heavy, fast.solve(heavy))
@@ -239,7 +235,7 @@ def test_both_ac_engines_agree_on_the_outages_of_the_68_buses(rogers, every):
     """Same outages solved, same voltages to 1e-8 pu, with wind, sun, reactors and plants at work."""
     point = scaled_point(rogers, load_level=0.85, wind=0.6, sun=0.5)
     point = replace(point, p_resource_mw=np.linspace(-20.0, 30.0, 20))
-    fast, slow = EngineScreen(rogers), PandapowerScreen(rogers)
+    fast, slow = LightsimScreen(rogers), PandapowerScreen(rogers)
     quick = fast.confirm(point, fast.solve(point))
     assert 140 < np.count_nonzero(quick.solved) < 151
     for k in sorted({*range(0, 151, every), *np.flatnonzero(~quick.solved)}):
@@ -285,7 +281,7 @@ def test_verdicts_and_flows_are_those_of_lightsim2grid(load_level, wind):
     """Every circuit, machine and plant, islanding and unsolvable outages among them."""
     case = load_ieee68()
     point = scaled_point(case, load_level=load_level, wind=wind, sun=0.3)
-    theirs = EngineScreen(case)
+    theirs = LightsimScreen(case)
     found = theirs.confirm(point, theirs.solve(point))
     ours = NewtonOutages(case).solve(point)
     np.testing.assert_array_equal(ours.solved, found.solved)
@@ -359,13 +355,13 @@ def test_all_pairs_of_circuits_are_in_the_list_once():
 
 def test_a_long_list_is_screened_in_parts_with_the_same_results(rogers, monkeypatch):
     whole = screen(rogers, published_point(rogers)).results
-    monkeypatch.setattr(contingency, "PART", 50)
+    monkeypatch.setattr(newton_outages, "PART", 50)
     assert screen(rogers, published_point(rogers)).results == whole
 
 
 def test_a_long_list_shows_a_bar_on_a_terminal(monkeypatch, capsys):
     case = three_area()
-    monkeypatch.setattr(contingency, "PART", 8)
+    monkeypatch.setattr(newton_outages, "PART", 8)
     for terminal in (True, False):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
         screening = screen(case, published_point(case))

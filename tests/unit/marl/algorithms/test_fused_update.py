@@ -291,7 +291,7 @@ def test_nothing_moves_where_a_number_is_not_finite():
     learner._fused.begin(batch)
     before = copy.deepcopy(learner.policy.state_dict())
     with pytest.raises(NonFiniteLoss, match="loss/policy_b"):
-        learner._fused_step(learner._fused, torch.arange(batch.n_sample), 0.0)
+        learner._fused.learn_from(torch.arange(batch.n_sample), 0.0)
     assert all(torch.equal(x, before[name]) for name, x in learner.policy.state_dict().items())
 
 

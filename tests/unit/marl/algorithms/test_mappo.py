@@ -202,7 +202,7 @@ def test_divergence_and_clip_fraction_by_hand(ratio, clipped):
     """All ratios are r: KL = r - 1 - ln r (Schulman, Approximating KL divergence, 2020), clipped beyond 1 +- 0.2."""
     learner, batch = whole_batch()
     shifted = {head: x - math.log(ratio) for head, x in batch.log_probs.items()}
-    found = learner._gradient_step(dataclasses.replace(batch, log_probs=shifted), 0.0)
+    found = learner._torch.learn_from(dataclasses.replace(batch, log_probs=shifted), 0.0)
     for head in ("a", "b"):
         assert float(found[f"train/kl_{head}"]) == pytest.approx(ratio - 1.0 - math.log(ratio), rel=1e-4)
         assert float(found[f"train/clip_fraction_{head}"]) == clipped
@@ -211,9 +211,9 @@ def test_divergence_and_clip_fraction_by_hand(ratio, clipped):
 
 def test_gradients_are_clipped_for_each_network_by_itself():
     loose, batch = whole_batch(max_grad_norm=1e9)
-    free = loose._gradient_step(batch, 0.0)
+    free = loose._torch.learn_from(batch, 0.0)
     tight, batch = whole_batch(max_grad_norm=1e-3)
-    tight._gradient_step(batch, 0.0)
+    tight._torch.learn_from(batch, 0.0)
     for prefix, networks in (("", tight.policy.actors.heads), ("critic_", tight.critic.heads)):
         for head, network in networks.items():
             assert float(free[f"train/gradient_norm_{prefix}{head}"]) > 1e-3  # there was something to clip
@@ -251,7 +251,7 @@ def test_the_value_coefficient_scales_the_critics_gradient():
     norms = []
     for coefficient in (0.5, 2.0):
         learner, batch = whole_batch(value_coef=coefficient, max_grad_norm=1e9)
-        norms.append(float(learner._gradient_step(batch, 0.0)["train/gradient_norm_critic_state"]))
+        norms.append(float(learner._torch.learn_from(batch, 0.0)["train/gradient_norm_critic_state"]))
     assert norms[1] == pytest.approx(4.0 * norms[0], rel=1e-4)
 
 
