@@ -28,7 +28,8 @@ from cases.ieee68 import VARIANTS, load_ieee68
 from cases.matpower import read_matpower
 from cases.matpower_matrices import BUS_I, BUS_TYPE, GEN_BUS, PQ, RATE_A, RATE_B, RATE_C, GridTables, living
 from cases.reference_angles import HeldAngle
-from grid_model.network.pandapower_tables import SolvedNet, read_pandapower, solve_net
+from grid_model.network.pandapower_file import read_pandapower
+from grid_model.network.pandapower_tables import SolvedNet, solve_net
 from grid_model.power_flow.angles import source_voltages
 from grid_model.power_flow.newton import NewtonEngine
 from grid_model.power_flow.reactive_limits import ReactiveLimits, typical_limits
