@@ -41,10 +41,11 @@ class Options:
     kills: int = 1000
     """Kills in all, shared by the kinds."""
     kinds: tuple[str, ...] = (
-        "training", "two_models", "tuning", "ablation", "evaluation", "episode", "policy",
+        "training", "two_models", "imitation", "tuning", "ablation", "evaluation", "episode", "policy",
     )  # fmt: skip
-    """Kinds of work: training, two_models (training on the reduced model first), tuning, ablation, evaluation (its
-    table and report), episode (its page, film and tables), policy (as an ONNX file)."""
+    """Kinds of work: training, two_models (training on the reduced model first), imitation (training that
+    begins as an expert acts), tuning, ablation, evaluation (its table and report), episode (its page, film and
+    tables), policy (as an ONNX file)."""
     seed: int = 0
     """Of the instants."""
     json: Path | None = None
@@ -79,6 +80,14 @@ def _training(place: Path) -> list[str]:
 
 def _two_models(place: Path) -> list[str]:
     return [*_training(place), "--reduced-episodes", "8"]
+
+
+def _imitation(place: Path) -> list[str]:
+    return [
+        *_training(place),
+        "--start", "dagger:linear", "--imitation-steps", "64", "--imitation-envs", "2", "--imitation-rounds", "4",
+        "--imitation-epochs", "1",
+    ]  # fmt: skip
 
 
 def _training_again(begin: Callable[[Path], list[str]], place: Path) -> list[str]:
@@ -143,6 +152,7 @@ WORK: Mapping[str, Work] = {
         partial(_training_again, _two_models),
         (*_RUN, "run/reduced/*.pt", "run/reduced/metrics.csv"),
     ),
+    "imitation": Work(_imitation, partial(_training_again, _imitation), _RUN),
     "tuning": Work(_tuning, _tuning, ("state/*.json", "out/*.json"), once=("out/*.json",)),
     "ablation": Work(
         _ablation, _ablation, ("study/*/result.json", "study/*/*.pt", "table.json"), once=("table.json",)

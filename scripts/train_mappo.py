@@ -161,6 +161,8 @@ def train(arguments: Arguments, directory: Path) -> int:
         from marl.training.two_models import parts_left
 
         tell_of(grid_of(config))
+        if not resume:  # before an imitation, which goes on by it where it is broken off
+            write_config(directory, config, case_name(config))
         with connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster:
             for part in parts_left(config, directory):
                 if part.directory != directory:
@@ -234,7 +236,7 @@ def stopped_at_once(arguments: Arguments, directory: Path) -> str:
     from marl.training.run_directory import has_begun
 
     if has_begun(directory):
-        return f"stopped; its last checkpoint is kept, to resume: {resume_command(arguments, directory)}"
+        return f"stopped; what it saved last is kept, to resume: {resume_command(arguments, directory)}"
     return "stopped before anything was saved"
 
 
@@ -251,7 +253,7 @@ def main(arguments: Sequence[str]) -> int:
         from marl.environment.grid_training import check_scenarios
         from marl.environment.trained_grid import OtherGrid
         from marl.sampling.child_process import WorkerError
-        from marl.training.run_directory import has_begun
+        from marl.training.run_directory import forget_refused, has_begun
         from marl.training.trainer import TrainingFailed
 
         check_scenarios(parsed.training)  # before anything is built
@@ -276,10 +278,7 @@ def main(arguments: Sequence[str]) -> int:
         except (CheckpointError, ClusterError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error
         finally:
-            with contextlib.suppress(
-                OSError
-            ):  # of a run that was refused before it began; any other holds something
-                directory.rmdir()
+            forget_refused(directory)
 
     failed = (OSError, command_line.WorkFailed)
     return command_line.attempt(PROGRAM, work, failed=failed, stopped=command_line.NOTHING_WRITTEN)

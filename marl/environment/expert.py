@@ -8,7 +8,8 @@ Every kind of plants may have an expert of its own: `dagger:bess=full_informatio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from marl.networks.policy import Policy
 from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
 from marl.training.imitation import imitate
+from marl.training.kept_rounds import KeptRounds
 from marl.training.progress_report import ImitationReport
 
 __all__ = ["ExpertsByKind", "GridExpert", "begin_imitating", "experts_of"]
@@ -183,7 +185,9 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, Contender],
     return contenders, wider
 
 
-def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any) -> None:
+def begin_imitating(
+    policy: Policy, *, how: str, name: str, config: TrainingConfig, build: Any, directory: Path | None = None
+) -> None:
     """Actors begin as an expert acts.
 
     Args:
@@ -192,9 +196,11 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`.
         config: of the run.
         build: makes a batch of the run's grid from (n_env, observation).
+        directory: of the run, where rounds are kept until its first checkpoint; None keeps none.
 
     Raises:
         ConfigError: see `experts_of`.
+        marl.checkpoint.CheckpointError: see `imitate`.
     """
     settings: ImitationConfig = config.imitation
     contenders, wider = experts_of(name, config)
@@ -208,8 +214,10 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
         ]
     )
     n_step = -(-settings.imitation_steps // (rounds * environment.n_env))
+    kept = None if directory is None else KeptRounds(directory, _decisive(config))
+    done = 0 if kept is None else min(kept.n_round, rounds) * n_step
     try:
-        with ImitationReport(name, rounds * n_step) as report:
+        with ImitationReport(name, rounds * n_step, done) as report:
             imitate(
                 policy,
                 environment,
@@ -221,10 +229,20 @@ def begin_imitating(policy: Policy, *, how: str, name: str, config: TrainingConf
                 minibatch=settings.imitation_minibatch,
                 ask_every=settings.imitation_every,
                 lr=settings.imitation_lr,
+                kept=kept,
                 on_step=report,
             )
     finally:
         environment.close()
+
+
+def _decisive(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that decide how an imitation goes, as plain data: what it is of, by whom, and from which seed."""
+    names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "shield")
+    return {name: getattr(config, name) for name in names} | {
+        "network": asdict(config.network),
+        "imitation": asdict(config.imitation),
+    }
 
 
 def _contender(name: str, config: TrainingConfig) -> Contender:

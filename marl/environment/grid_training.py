@@ -137,8 +137,11 @@ def training_environments(
     return InlineSampler(make, config.n_envs)
 
 
-def beginning(config: TrainingConfig) -> Callable[[Policy], None] | None:
-    """What is done with a fresh policy: an expert is imitated, or see `marl.environment.warm_start.start_of`."""
+def beginning(config: TrainingConfig, directory: Path) -> Callable[[Policy], None] | None:
+    """What is done with a fresh policy: an expert is imitated, or see `marl.environment.warm_start.start_of`.
+
+    Rounds of an imitation are kept in the run's directory.
+    """
     how, _, name = config.start.partition(":")
     if how not in ("clone", "dagger"):
         return start_of(config, grid_of(config).case)
@@ -148,7 +151,9 @@ def beginning(config: TrainingConfig) -> Callable[[Policy], None] | None:
         shown = dataclasses.replace(config, observation=observation)
         return batch_maker(shown, config.scenario, stagger=True)(n_env)
 
-    return functools.partial(begin_imitating, how=how, name=name, config=config, build=build)
+    return functools.partial(
+        begin_imitating, how=how, name=name, config=config, build=build, directory=directory
+    )
 
 
 def make_trainer(
@@ -193,7 +198,7 @@ def make_trainer(
     settings = config.evaluation
     make_held_out = batch_maker(config, settings.eval_scenario or config.scenario, stagger=False)
     config = with_own_zones(config, grid_of(config).case)
-    start = None if resume or learner_from else beginning(config)
+    start = None if resume or learner_from else beginning(config, directory)
     if config.network.fused == "auto":
         from marl.kernels.rehearsal import PACKAGES, rehearse
 

@@ -33,6 +33,7 @@ from marl.networks.policy import Policy
 from marl.protocol import BatchedEnvironment, Float32Array, IntArray, Observation
 from marl.storage.rollout import minibatches
 from marl.storage.sequences import Unroll
+from marl.training.kept_rounds import KeptRounds
 
 __all__ = ["Demonstrations", "Expert", "Overruled", "Zoned", "fit", "gather", "imitate"]
 
@@ -298,6 +299,7 @@ def imitate(
     minibatch: int = 64,
     lr: float = 3e-3,
     ask_every: int = 1,
+    kept: KeptRounds | None = None,
     on_step: Callable[[], None] | None = None,
 ) -> list[float]:
     """Behaviour cloning, and DAgger where there is more than one round.
@@ -313,14 +315,23 @@ def imitate(
         minibatch: samples of a gradient step.
         lr: Adam's step size at the beginning of each round.
         ask_every: steps between two questions where the actors play, see `gather`.
-        on_step: called after every step of all environments, `rounds * n_step` times.
+        kept: where rounds are kept as they are done, and taken up from; None keeps none.
+        on_step: called after every step of all environments, `n_step` times a round that is not taken up.
 
     Returns:
         The loss of the last pass of each round.
+
+    Raises:
+        marl.checkpoint.CheckpointError: a round cannot be kept, or is of an imitation with other settings.
     """
     shown: Demonstrations | None = None
     found = []
-    for k in range(rounds):
+    for of_round in kept.taken_up()[:rounds] if kept is not None else ():
+        more = Demonstrations(**of_round["shown"])
+        shown = more if shown is None else shown.joined(more)
+        found.append(of_round["loss"])
+        policy.load_state_dict(of_round["weights"])
+    for k in range(len(found), rounds):
         more = gather(
             environment,
             expert,
@@ -333,4 +344,6 @@ def imitate(
         )
         shown = more if shown is None else shown.joined(more)
         found.append(fit(policy, shown, epochs=epochs, minibatch=minibatch, lr=lr, seed=k)[-1])
+        if kept is not None:
+            kept.keep(k, policy, shown=vars(more), loss=found[-1])
     return found

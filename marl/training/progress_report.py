@@ -87,20 +87,23 @@ class ProgressReport:
 class ImitationReport:
     """Told of every step in which an expert is asked, it shows how far the imitation is; used with `with`."""
 
-    def __init__(self, expert: str, n_step: int) -> None:
+    def __init__(self, expert: str, n_step: int, done: int = 0) -> None:
         """Begins.
 
         Args:
             expert: who is imitated.
             n_step: that there will be.
+            done: of these, before.
         """
-        self._words, self._n_step, self._done = f"imitating {expert}", n_step, 0
+        self._words, self._n_step, self._done = f"imitating {expert}", n_step, done
         self._last = time.monotonic()  # what takes less than a line's time has none
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=n_step, desc=self._words, unit="step", leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=n_step, initial=done, desc=self._words, unit="step", leave=False, dynamic_ncols=True
+            )
 
     def __call__(self) -> None:
         """One step more."""

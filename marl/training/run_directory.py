@@ -5,6 +5,7 @@ Names of files are here, and everything that is written or read there save check
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import platform
@@ -20,6 +21,7 @@ from marl.training.run_claim import RunClaim
 
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
 BEFORE_LAST = "checkpoint_previous.pt"  # serves where a damaged disk has left no other
+ROUND = "imitation_round_{}.pt"  # of a start by imitation, until there is a checkpoint
 REDUCED = "reduced"  # folder of the part on the reduced model, see two_models
 CONFIG, VERSIONS, STATISTICS, CURVES = (
     "config.json",
@@ -50,9 +52,21 @@ def holds_run(directory: Path) -> bool:
     return any((directory / name).exists() for name in (CHECKPOINT, BEFORE_LAST))
 
 
+def round_file(directory: Path, k: int) -> Path:
+    """Where round k, counted from 0, of an imitation is kept that a run begins with."""
+    return directory / ROUND.format(k + 1)
+
+
 def has_begun(directory: Path) -> bool:
-    """Whether a run has left a checkpoint here or in the folder of its part on the reduced model."""
-    return holds_run(directory) or holds_run(directory / REDUCED)
+    """Whether a run has left a checkpoint, or a round of imitation, here or in the folder of its reduced part."""
+    places = (directory, directory / REDUCED)
+    return any(holds_run(place) or round_file(place, 0).exists() for place in places)
+
+
+def forget_rounds(directory: Path) -> None:
+    """Removes rounds of imitation, whose outcome a checkpoint holds by now."""
+    for path in directory.glob(ROUND.format("*")):
+        path.unlink(missing_ok=True)
 
 
 def new_directory(config: TrainingConfig, out: Path | None, case: str) -> Path:
@@ -131,6 +145,16 @@ def require_checkpoint(directory: Path) -> None:
             f"{directory} holds no {CHECKPOINT} to resume from: begin anew with its settings by "
             f"--config {directory / CONFIG}"
         )
+
+
+def forget_refused(directory: Path) -> None:
+    """Removes what a run has left that ended before it had begun; nothing of any other."""
+    if has_begun(directory):
+        return
+    with contextlib.suppress(OSError):  # any file but its configuration keeps the directory
+        if {path.name for path in directory.iterdir()} <= {CONFIG}:
+            (directory / CONFIG).unlink(missing_ok=True)
+            directory.rmdir()
 
 
 def write_config(directory: Path, config: TrainingConfig, case: str) -> None:

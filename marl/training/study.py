@@ -39,6 +39,8 @@ from marl.training.run_directory import (
     CHECKPOINT,
     FINAL,
     REDUCED,
+    forget_rounds,
+    has_begun,
     holds_run,
     read_config,
     write_config,
@@ -58,7 +60,8 @@ class World:
     make_batch: Callable[
         ..., Any
     ]  # (scenario, n_env, seed, observation, *, stagger, check) -> BatchedEnvironment
-    warm_start: Callable[[TrainingConfig], Callable[[Policy], None] | None]  # what fresh actors begin with
+    # What fresh actors of a run begin with, in its directory.
+    warm_start: Callable[[TrainingConfig, Path], Callable[[Policy], None] | None]
     held_out: Callable[
         [Callable[[], Any]], Judge
     ]  # a judge, from what builds the environment of its episodes
@@ -211,10 +214,9 @@ def is_this_run(known: Any, config: TrainingConfig) -> bool:
 
 
 def is_broken_off(directory: Path, config: TrainingConfig) -> bool:
-    """Whether a run of these settings has left a checkpoint here."""
+    """Whether a run of these settings has left a checkpoint here, or a round of its imitation."""
     try:
-        begun = holds_run(directory) or holds_run(directory / REDUCED)
-        return begun and is_this_run(plain(read_config(directory)), config)
+        return has_begun(directory) and is_this_run(plain(read_config(directory)), config)
     except ConfigError:
         return False
 
@@ -268,6 +270,7 @@ def _trained(
         for folder in (directory, directory / REDUCED):
             for file in ("result.json", CHECKPOINT, BEFORE_LAST, BEST, FINAL):
                 (folder / file).unlink(missing_ok=True)
+            forget_rounds(folder)
         write_config(directory, config, world.case)
     states: list[RunState] = []
     for part in parts_of(config, directory):
@@ -312,7 +315,7 @@ def _trainer(part: Part, world: World, *, resume: bool, claim: RunClaim | None) 
         claim=claim,
         first_validation_seed=world.validation_seeds.start,
         resume=resume,
-        start=None if resume or part.learner_from else world.warm_start(config),
+        start=None if resume or part.learner_from else world.warm_start(config, part.directory),
         learner_from=part.learner_from,
         share=part.share,
         judge=world.held_out(

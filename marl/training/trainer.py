@@ -50,7 +50,14 @@ from marl.training.logger import MetricsLogger
 from marl.training.rollouts_away import RolloutsAway
 from marl.training.run_checkpoint import first_line, last_whole, take_learner
 from marl.training.run_claim import RunClaim
-from marl.training.run_directory import BEFORE_LAST, BEST, CHECKPOINT, FINAL, STATISTICS
+from marl.training.run_directory import (
+    BEFORE_LAST,
+    BEST,
+    CHECKPOINT,
+    FINAL,
+    STATISTICS,
+    forget_rounds,
+)
 from marl.training.run_state import Progress, RunState, TrainingFailed, TrainingResult, speeds, statistics
 from marl.training.step_check import check_step
 from marl.training.stop_request import StopRequest
@@ -240,6 +247,7 @@ class Trainer:
                 "waiting": self._logger.waiting,
             },
         )
+        forget_rounds(self.directory)
         self._saved_update = self.run_state.update
 
     def _policy_content(self) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def content(path: Path) -> Any:
 
         from marl import checkpoint
 
-        kind = "run" if path.name.startswith("checkpoint") else "policy"
+        kinds = {"checkpoint": "run", "imitation": "imitation"}
+        kind = kinds.get(path.name.split("_")[0], "policy")
         checkpoint.load(path, kind)
         raw = torch.load(path, map_location="cpu", weights_only=True)["content"]
         kept = without_clock(

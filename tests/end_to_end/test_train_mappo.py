@@ -354,7 +354,7 @@ def test_who_stops_at_once_is_told_what_is_left(train, tmp_path, monkeypatch, ca
     assert train(again) == 130
     said = capsys.readouterr().err
     if saved:
-        assert "its last checkpoint is kept, to resume:" in said
+        assert "what it saved last is kept, to resume:" in said
         assert said.rstrip().endswith("scripts/train_mappo.py --resume run")
     else:
         assert said == "train_mappo.py: stopped before anything was saved\n"

@@ -47,6 +47,20 @@ def test_no_suite_is_drawn_like_this_and_the_range_reaches_the_unseen_one():
     assert shift.governor_dead_band_hz == RANGES["governor_dead_band_hz"][1]
 
 
+def test_near_dynamics_hold_the_published_and_none_of_the_unseen_suite():
+    """Judged in `shift`, whoever has learned here meets each of the four quantities outside of what it has met."""
+    near, shift, published = SCENARIOS["training_near"], SCENARIOS["shift"], SCENARIOS["normal"]
+    inertia_mws = float((CASE.machine.h_s * CASE.machine.base_mva).sum())
+    for (low, high), of_shift, usual in (
+        (near.inertia_range_mws, shift.inertia_scale_to_mws, inertia_mws),
+        (near.dead_band_range_hz, shift.governor_dead_band_hz, published.governor_dead_band_hz),
+        (near.scada_delay_range_intervals, shift.scada_delay_intervals, published.scada_delay_intervals),
+        (near.renewable_range, shift.renewable_scale, published.renewable_scale),
+    ):
+        assert low <= usual <= high
+        assert not low <= of_shift <= high
+
+
 def test_after_its_dynamics_an_episode_is_that_of_the_same_generator():
     """Wind and sun grow with what was drawn; all other draws are those of a plain scenario from there on."""
     seed = 5

@@ -13,6 +13,7 @@ from control.controllers.base import SetPoints
 from control.controllers.registry import make_baseline, stored_parameters
 from control.evaluation.contender import known
 from control.scenario.suites import TRAINING
+from marl.checkpoint import CheckpointError
 from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
 from marl.environment.batch import make_batch
@@ -97,6 +98,61 @@ def test_imitation_tells_how_far_it_is(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     # Three rounds of two steps of two environments.
     assert lines == [f"imitating linear: step {k} of 6" for k in range(1, 7)]
+
+
+def staggered(n_env, observation):
+    return make_batch(SHORT, n_env, observation=observation, check=False, stagger=True)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
+    tmp_path, monkeypatch, damaged
+):
+    """Broken off in the third round of four: two are taken up, or one where a byte of the second has changed."""
+    settings = ImitationConfig(
+        imitation_steps=96, imitation_envs=2, imitation_rounds=4, imitation_epochs=2, imitation_every=4
+    )
+    name = "bess=full_information,gas=linear,dr=linear"
+    config = TrainingConfig(start=f"dagger:{name}", imitation=settings)
+
+    def begun(directory, config=config):
+        torch.manual_seed(0)
+        policy = Policy(build(1, "default").groups, NetworkConfig(actor="gru", actor_hidden=(16,)))
+        begin_imitating(policy, how="dagger", name=name, config=config, build=staggered, directory=directory)
+        return policy.state_dict()
+
+    class Killed(BaseException):
+        pass
+
+    played = []
+
+    def broken_off(report):
+        played.append(report)
+        if len(played) == 30:  # of 12 steps a round
+            raise Killed
+
+    whole = begun(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(progress_report.ImitationReport, "__call__", broken_off)
+        with pytest.raises(Killed):
+            begun(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "imitation_round_1.pt",
+        "imitation_round_2.pt",
+    ]
+    if damaged:
+        second = tmp_path / "imitation_round_2.pt"
+        content = bytearray(second.read_bytes())
+        content[len(content) // 2] ^= 1
+        second.write_bytes(content)
+    played.clear()
+    monkeypatch.setattr(progress_report.ImitationReport, "__call__", lambda report: played.append(report))
+    resumed = begun(tmp_path)
+    assert len(played) == (36 if damaged else 24)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(x, resumed[name]) for name, x in whole.items())
+    with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
+        begun(tmp_path, replace(config, seed=1))
 
 
 def test_experts_by_kind_are_named_for_all_kinds():

@@ -21,7 +21,7 @@ from unit.marl.toys import make_batch
 
 TOY = study.World(
     make_batch=make_batch,
-    warm_start=lambda config: None,
+    warm_start=lambda config, directory: None,
     held_out=HeldOut,
     require_scenario=lambda name: None,
     validation_seeds=range(2**31 - 1000, 2**31),
