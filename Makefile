@@ -30,7 +30,8 @@ PIP_AUDIT := pip-audit==2.10.1
 
 help:
 	@echo "make train      train 1000 episodes of 500 steps; results in runs/ and checkpoints/"
-	@echo "make results    make every result, baseline and shipped policy anew, and say what differs; hours"
+	@echo "make results    make baselines, shipped policies and their tables anew, and say what differs; under three hours"
+	@echo "                (ARGS=--studies: the long studies as well, a night)"
 	@echo "make demo       an outage in the evening under three controllers, as a page in the browser"
 	@echo "make test       linter, types and tests, in a few minutes"
 	@echo "make test-slow  the long tests as well"

@@ -1,6 +1,7 @@
-"""Makes all results anew: baselines, policies and results/*.json, by the commands that are recorded for them.
+"""Makes results anew: baselines, policies and results/*.json, by the commands that are recorded for them.
 
-python scripts/make_results.py             everything that is not there for the present sources
+python scripts/make_results.py             all that is shipped and is not there for the present sources
+python scripts/make_results.py --studies   long studies as well: many seeds, soak, kills, damaged inputs
 python scripts/make_results.py --list      the steps, how long each takes, and whether it is done
 python scripts/make_results.py --only presets,controllers
 
@@ -34,7 +35,9 @@ class Options:
     """What to make."""
 
     only: str = ""
-    """Steps to make, separated by commas; all if empty."""
+    """Steps to make, studies too, separated by commas; all if empty."""
+    studies: bool = False
+    """Make the studies as well, on which nothing that is shipped depends: a night."""
     list: bool = False
     """Show the steps, make nothing."""
     tolerance: float = 0.01
@@ -97,7 +100,8 @@ def work(options: Options) -> None:
 
     plan = read_plan(options.root, options.plan, options.plan.with_name("commands.toml"))
     try:
-        steps = plan.chosen([name.strip() for name in options.only.split(",") if name.strip()])
+        names = [name.strip() for name in options.only.split(",") if name.strip()]
+        steps = plan.chosen(names, studies=options.studies or options.list)
     except PlanError as error:
         raise command_line.OptionError(str(error)) from error
     known: dict[str, Any] = {}
@@ -106,8 +110,14 @@ def work(options: Options) -> None:
     if options.list:
         for step in steps:
             done = plan.is_done(step, known.get(step.name))
-            print(f"{step.name:20s} {step.minutes:6.0f} min  {'done' if done else 'to do'}")
-        print(f"{'all':20s} {sum(step.minutes for step in steps):6.0f} min on two cores")
+            of = "  a study" if step.study else ""
+            print(f"{step.name:20s} {step.minutes:6.0f} min  {'done' if done else 'to do'}{of}")
+        minutes = {
+            study: sum(step.minutes for step in steps if step.study == study) for study in (False, True)
+        }
+        print(
+            f"{'all':20s} {minutes[False]:6.0f} min on two cores, and {minutes[True]:.0f} min of studies (--studies)"
+        )
         return
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps)}] {step.name}"

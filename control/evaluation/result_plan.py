@@ -39,6 +39,7 @@ class Step:
     writes: tuple[str, ...]  # files that come of it, as patterns
     reads: tuple[str, ...] = ()  # files of earlier steps that it depends on, as patterns
     scratch: tuple[str, ...] = ()  # folders in which its commands go on where they were, as patterns
+    study: bool = False  # answers a question of its own: nothing that is shipped depends on it
     minutes: float  # that it takes on two cores
 
 
@@ -49,8 +50,8 @@ class Plan:
     root: Path
     steps: tuple[Step, ...]
 
-    def chosen(self, names: Sequence[str]) -> tuple[Step, ...]:
-        """Steps of these names in the plan's order, all if none is named.
+    def chosen(self, names: Sequence[str], *, studies: bool) -> tuple[Step, ...]:
+        """Steps of these names in the plan's order; if none is named all, but studies only where they are asked for.
 
         Raises:
             PlanError: no step has this name.
@@ -59,7 +60,9 @@ class Plan:
         for name in names:
             if name not in known:
                 raise PlanError(f"no step is called {name!r}, expected {', '.join(known)}")
-        return tuple(step for step in self.steps if not names or step.name in names)
+        if names:
+            return tuple(step for step in self.steps if step.name in names)
+        return tuple(step for step in self.steps if studies or not step.study)
 
     def key(self, step: Step) -> str:
         """What a step's result depends on, as hexadecimal digits."""
@@ -148,6 +151,7 @@ def read_plan(root: Path, plan: Path, commands: Path) -> Plan:
                 writes=tuple(entry.get("writes", [f"results/{name}.json"])),
                 reads=tuple(entry.get("reads", ())),
                 scratch=tuple(entry.get("scratch", ())),
+                study=bool(entry.get("study", False)),
                 minutes=float(entry["minutes"]),
             )
         )

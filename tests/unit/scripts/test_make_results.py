@@ -72,6 +72,17 @@ def test_every_step_runs_once_and_again_when_what_it_depends_on_changes(project,
     assert "2 min on two cores" in capsys.readouterr().out.replace("2.5", "2")
 
 
+def test_studies_are_made_where_they_are_asked_for(project, capsys):
+    plan = project / "results" / "plan.toml"
+    plan.write_text(PLAN.replace("[second]", "[second]\nstudy = true"))
+    assert made(project) == (0, ["first"])
+    assert made(project, "--list") == (0, [])
+    assert "2 min on two cores, and 0 min of studies" in capsys.readouterr().out
+    assert made(project, "--studies") == (0, ["second"])
+    (project / "results" / "second.json").unlink()
+    assert made(project, "--only", "second") == (0, ["second"])
+
+
 def test_a_step_that_fails_ends_the_run_and_the_next_one_goes_on_with_it(project, capsys):
     (project / "broken").touch()
     assert made(project) == (1, ["first"])
@@ -113,7 +124,15 @@ def test_figures_differ_beyond_a_share_and_everything_else_at_all():
 def test_the_plan_of_this_project_can_be_read_and_its_scripts_are_there():
     plan = read_plan(ROOT, ROOT / "results" / "plan.toml", ROOT / "results" / "commands.toml")
     assert [step.name for step in plan.steps][-1] == "documents"
-    assert sum(step.minutes for step in plan.steps) < 720.0  # a night
+    assert sum(step.minutes for step in plan.steps) < 960.0
+    shipped = [step for step in plan.steps if not step.study]
+    assert sum(step.minutes for step in shipped) <= 180.0
+    # All that is shipped can be made without a study.
+    written = {pattern for step in plan.steps if step.study for pattern in step.writes}
+    assert not written & {pattern for step in shipped for pattern in step.reads}
+    assert {"results/controllers.json", "marl/data/*_seed0.pt", "control/data/*.json"} <= {
+        pattern for step in shipped for pattern in step.writes
+    }
     for step in plan.steps:
         for command in step.commands:
             program, *arguments = make_results.words(command)
