@@ -9,6 +9,7 @@ what samplers and learner hand each other. The model and what follows from it st
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -39,7 +40,11 @@ class Options:
     """File to write the figures to."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, n_envs=1, steps=1, rounds=1)
+        command_line.require_at_least(self, n_envs=1, steps=1, rounds=1, update_s=0)
+        if not self.nodes or min(self.nodes) < 1:
+            raise command_line.OptionError(
+                f"--nodes {' '.join(map(str, self.nodes))}, expected at least one each"
+            )
 
 
 def updates_s() -> float:
@@ -50,9 +55,15 @@ def updates_s() -> float:
 
 
 def work(options: Options) -> None:
-    """Measures, fits, prints and writes."""
+    """Measures, fits, prints and writes.
+
+    Raises:
+        WorkFailed: Ray is not installed.
+    """
     from functools import partial
 
+    if importlib.util.find_spec("ray") is None:
+        raise command_line.WorkFailed("needs Ray: pip install -e '.[ray]'")
     from marl.config.presets import recommended
     from marl.environment.batch import make_batch
     from marl.training.scaling import fitted, local_rollouts, predicted

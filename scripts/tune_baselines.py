@@ -70,6 +70,8 @@ class Options:
     """Forget the state of an earlier search."""
     refine: bool = False
     """Start from the stored parameters, closely around them, instead of from the simpler baselines."""
+    replace: bool = False
+    """Take what is found also where the stored parameters return more on the validation episodes."""
 
     def __post_init__(self) -> None:
         command_line.require_at_least(

@@ -165,11 +165,12 @@ def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
     source = _stored(name, case)
     if not source.is_file():
         own = case is not None and not case.setting.is_published
+        # A case does not know by which name or file it was opened.
         grid, option = (
-            (f" for {case.identity}", f" --case {case.name}") if own and case is not None else ("", "")
+            (f" for {case.identity}", " with the same --case") if own and case is not None else ("", "")
         )
         raise BaselineError(
-            f"{name} has not been tuned{grid}; run: python scripts/tune_baselines.py{option} --only {name}"
+            f"{name} has not been tuned{grid}; run: python scripts/tune_baselines.py --only {name}{option}"
         )
     content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     return content

@@ -188,6 +188,8 @@ class Plan:
     )
     restart: bool = False  # forget an earlier state
     refine: bool = False  # start closely around the stored parameters
+    replace: bool = False  # what is found takes the place of better parameters too that are stored
+    case: str = ""  # name or file of a grid of one's own, for the record
 
     def n_generation(self, name: str) -> int:
         """Generations of one baseline's search."""
@@ -295,8 +297,12 @@ def tune(
     """
     plan = replace(plan, scenario=plan.scenario or SCENARIOS.get(name, USUAL_SCENARIO))
     problem = problem_of(name, plan.out, case)
+    stored = _stored_in(plan.out / f"{name}.json")
     if plan.refine:
-        stored = json.loads((plan.out / f"{name}.json").read_text(encoding="utf-8"))["parameters"]
+        if stored is None:
+            raise TuningError(
+                f"{plan.out / name}.json is not there: leave --refine out, which begins with it"
+            )
         problem = replace(problem, start=problem.encode(stored), sigma=REFINED * problem.sigma)
     search, path = _search(name, problem, plan)
     generations = plan.n_generation(name)
@@ -318,25 +324,37 @@ def tune(
 
     on_generations(0, f"{name}: validation")
     seeds = [int(s) for s in VALIDATION_SEEDS.seeds[: plan.validation_episodes]]
-    measured = {}
-    for what, position in (("start", problem.start), ("tuned", search.best)):
+    measured, positions = {}, {"start": problem.start, "tuned": search.best}
+    if stored is not None:
+        positions["stored"] = problem.encode(stored)
+    for what, position in positions.items():
         numbers = problem.decode(np.repeat(position[None], len(seeds), axis=0))
         measured[what] = _returns(make_judged or make, name, numbers, seeds, plan, None, pool)
     score = {what: float(x.mean()) if np.isfinite(x).all() else -np.inf for what, x in measured.items()}
-    if max(score.values()) == -np.inf:
+    if max(score["start"], score["tuned"]) == -np.inf:
         raise TuningError(
             f"{name}: validation returns are not finite, neither of the start nor of what was found"
         )
     # Noise may have led the search astray; what it started from is kept then.
     chosen = "tuned" if score["tuned"] >= score["start"] else "start"
     best = search.best if chosen == "tuned" else problem.start
+    outcome = (
+        f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
+        f"{len(seeds)} validation episodes"
+        + _lost(sum(x >= LOST for told in search.cost for x in told), plan.candidates * search.generation)
+    )
+    if score.get("stored", -np.inf) > score[chosen] and not plan.replace:
+        return (
+            f"{outcome}; those stored in {plan.out / name}.json return {score['stored']:,.0f} there and are kept "
+            "(--replace takes what was found)"
+        )
     write_json(
         plan.out / f"{name}.json",
         {
             "parameters": {key: _plain(value) for key, value in problem.decode(best).items()},
             "provenance": {
                 "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
-                + (f" --case {case.name}" if case is not None and not case.setting.is_published else "")
+                + (f" --case {plan.case}" if plan.case else "")
                 + (f" --physics {plan.physics}" if plan.physics != "reduced" else "")
                 + (" --refine" if plan.refine else "")
                 + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
@@ -358,11 +376,22 @@ def tune(
         },
         indent=1,
     )
-    return (
-        f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
-        f"{len(seeds)} validation episodes"
-        + _lost(sum(x >= LOST for told in search.cost for x in told), plan.candidates * search.generation)
-    )
+    return outcome
+
+
+def _stored_in(path: Path) -> dict[str, Any] | None:
+    """Parameters that a file holds; None where there is no such file.
+
+    Raises:
+        TuningError: it holds none.
+    """
+    if not path.is_file():
+        return None
+    try:
+        parameters: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise TuningError(f"{path} holds no tuned parameters: {error}; delete it to tune anew") from error
+    return parameters
 
 
 def _lost(n: int, n_candidate: int) -> str:

@@ -10,8 +10,8 @@ import tune_baselines
 @pytest.mark.slow
 def test_tuning_goes_on_from_its_saved_state_and_keeps_its_provenance(tmp_path):
     arguments = [
-        "--only", "local_pi", "--candidates", "4", "--seeds", "2", "--n_intervals", "5", "--validation_episodes", "2",
-        "--state", str(tmp_path / "state"), "--out", str(tmp_path / "out"),
+        "--replace", "--only", "local_pi", "--candidates", "4", "--seeds", "2", "--n_intervals", "5",
+        "--validation_episodes", "2", "--state", str(tmp_path / "state"), "--out", str(tmp_path / "out"),
     ]  # fmt: skip
     assert tune_baselines.main([*arguments, "--generations", "1"]) == 0
     assert tune_baselines.main([*arguments, "--generations", "3"]) == 0

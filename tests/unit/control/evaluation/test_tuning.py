@@ -164,6 +164,41 @@ def test_candidates_that_are_not_finite_are_counted_and_told(monkeypatch, tmp_pa
         1:3
     ]
     assert end.endswith(", 2 of 32 candidates with returns that are not finite")
+    (tmp_path / "out" / "agc.json").unlink()
     monkeypatch.setattr(tuning, "_returns", lambda *options: np.full(len(options[3]), np.nan))
     with pytest.raises(TuningError, match="validation returns are not finite"):
+        tuning.tune("agc", plan, None)
+
+
+def test_stored_parameters_that_are_better_are_kept_unless_they_are_to_be_replaced(monkeypatch, tmp_path):
+    """Whoever plays with the stored gain returns -1, anybody else -2."""
+    stored = stored_parameters("agc")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "agc.json").write_text(json.dumps(stored))
+
+    def returns(make, name, numbers, seeds, plan, n_intervals, pool):
+        name_of_gain, gain = next(iter(stored["parameters"].items()))
+        alike = np.isclose(np.ravel(numbers[name_of_gain]).astype(float)[: len(seeds)], np.ravel(gain)[0])
+        return np.where(alike, -1.0, -2.0)
+
+    monkeypatch.setattr(tuning, "_returns", returns)
+    options = {
+        "scenario": "training", "n_intervals": 3, "candidates": 4, "seeds": 2, "generations": 1, "seed": 0,
+        "validation_episodes": 2, "workers": 1, "out": out,
+    }  # fmt: skip
+    said = tuning.tune("agc", tuning.Plan(state=tmp_path / "one", **options), None)
+    assert said.endswith("return -1 there and are kept (--replace takes what was found)")
+    assert json.loads((out / "agc.json").read_text()) == stored
+    said = tuning.tune("agc", tuning.Plan(state=tmp_path / "two", replace=True, **options), None)
+    assert "kept" not in said
+    assert json.loads((out / "agc.json").read_text()) != stored
+
+
+def test_refining_what_is_not_there_ends_in_words(tmp_path):
+    plan = tuning.Plan(
+        scenario="training", n_intervals=3, candidates=4, seeds=2, generations=1, seed=0, validation_episodes=2,
+        workers=1, state=tmp_path / "state", out=tmp_path, refine=True,
+    )  # fmt: skip
+    with pytest.raises(TuningError, match=r"agc.json is not there: leave --refine out"):
         tuning.tune("agc", plan, None)
