@@ -32,7 +32,7 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
     """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere.
 
     `ahead` is by how much its return is above the first variant's in each condition, paired by seed, with its interval;
-    `parameters`, `elapsed_s`, `steps_per_s` and `update_ms` are of its policies and their training.
+    `parameters`, `elapsed_s`, `steps_per_s` and `update_ms` are of its policies and their training, medians over seeds.
     """
     rows = []
     first = [r for r in results if r["variant"] == results[0]["variant"]]
@@ -63,7 +63,7 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
                 "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
                 "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
                 "ahead": {s: _ahead(mine, first, s) for s in scenarios},
-                **{what: _mean_of(mine, what) for what in COSTS},
+                **{what: _usual(mine, what) for what in COSTS},
                 "last_behind_best_percent": float(np.mean(behind)),
                 "last_behind_best_percent_max": float(np.max(behind)),
             }
@@ -85,9 +85,9 @@ def _ahead(
     return {"mean": float(np.mean(found)), "low": low, "high": high}
 
 
-def _mean_of(mine: Sequence[Mapping[str, Any]], what: str) -> float | None:
-    """Mean over runs; None where a run is from before it was kept."""
-    return float(np.mean([r[what] for r in mine])) if all(what in r for r in mine) else None
+def _usual(mine: Sequence[Mapping[str, Any]], what: str) -> float | None:
+    """Median over runs, of which one may have been held up by others on its machine; None where one does not tell."""
+    return float(np.median([r[what] for r in mine])) if all(what in r for r in mine) else None
 
 
 def _typical(costs: Any) -> float | None:

@@ -149,6 +149,7 @@ VARIANTS: dict[str, Variant] = {
         "memory whose batteries began as full information acts on randomised dynamics; Tobin et al. 2017",
         scenario="training_wide",
         law="linear_wide",
+        steps=256_000,
     ),
     "gru_dagger_near": _informed(
         "memory whose batteries began as full information acts on dynamics near the published; Tobin et al. 2017",
