@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -141,7 +141,9 @@ def players(options: Options) -> Iterator[Executor | None]:
         with pool_on(options.ray) as tasks:
             yield tasks
         return
-    pool = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
+    from cases.processes.ending import process_pool
+
+    pool = process_pool(options.workers) if options.workers > 1 else None
     try:
         yield pool
     finally:

@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 
+from cases.processes.ending import end_with_parent
 from cases.whole_file import write_bytes
 
 __all__ = ["Counts", "Way", "damaged", "damaged_words", "try_damaged"]
@@ -247,7 +248,8 @@ def _serve(
     trial: Callable[[bytes], Ended], trace: Path, connection: Connection, parents_end: Connection
 ) -> None:
     """Tries what comes until nothing can come any more."""
-    parents_end.close()  # with it open here, this process would outlive its parent
+    end_with_parent()
+    parents_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     with open(trace, "w", encoding="utf-8") as file, contextlib.suppress(EOFError, OSError):
         faulthandler.enable(file, all_threads=False)

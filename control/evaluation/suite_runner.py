@@ -15,7 +15,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +27,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
+from cases.processes.ending import process_pool
 from cases.whole_file import replacing
 from control.evaluation.comparison import Figures, compared, paired, summary
 from control.evaluation.contender import (
@@ -253,7 +254,7 @@ def compare(
         bar.update(episodes - sum(len(job.seeds) for job in todo))
         if pool is not None or (workers > 1 and len(todo) > 1):
             # What is played elsewhere is written down here: other machines may have another disk.
-            with ProcessPoolExecutor(workers) if pool is None else nullcontext(pool) as players:
+            with process_pool(workers) if pool is None else nullcontext(pool) as players:
                 running = {players.submit(play, job, make): job for job in todo}
                 try:
                     for done in as_completed(running):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+from cases.processes.ending import process_pool
 from grid_model.validation.power_flow_checks import ENGINE_LIMIT_PU
 
 GRIDS = (
@@ -110,7 +110,7 @@ def check_grid(name: str) -> GridRow:
 
 def check_grids(names: Sequence[str] = GRIDS) -> Iterator[GridRow]:
     """One row after the other, each from a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    with process_pool(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for name in names:
             yield pool.submit(_check_when_warm, name).result()
 

@@ -1,8 +1,8 @@
 """A process of the run's own that works beside the learner, and the line on which they talk.
 
 A helper process answers one message at a time. An exception in it travels to the learner and is raised there; one that
-dies ends the run with its name and exit status. It is spawned, because a fork would copy the threads' locks, and uses
-one thread, because its siblings have the other cores.
+dies ends the run with its name and exit status, and a learner that dies takes it along. It is spawned, because a fork
+would copy the threads' locks, and uses one thread, because its siblings have the other cores.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
+
+from cases.processes.ending import end_with_parent
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -56,6 +58,12 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _begin(work: Callable[..., None], connection: Connection, *arguments: Any) -> None:
+    """The process's life: its parent's end cuts it short, also in the middle of an episode."""
+    end_with_parent()
+    work(connection, *arguments)
+
+
 class HelperProcess:
     """One process that runs `work(connection, *arguments)`."""
 
@@ -80,7 +88,7 @@ class HelperProcess:
             ) from error
         context = multiprocessing.get_context("spawn")
         self._line, there = context.Pipe()
-        self.process = context.Process(target=work, args=(there, *arguments), daemon=True)
+        self.process = context.Process(target=_begin, args=(work, there, *arguments), daemon=True)
         try:
             with _one_thread():
                 self.process.start()

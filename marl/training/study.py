@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cases.processes.ending import process_pool
 from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, write_atomically
 from marl.config.network import GONE
@@ -417,7 +418,7 @@ def runs(study: Study, world: World, pool: Executor | None = None) -> Iterator[d
         return
     try:
         with (
-            ProcessPoolExecutor(study.workers, max_tasks_per_child=1) if pool is None else nullcontext(pool)
+            process_pool(study.workers, max_tasks_per_child=1) if pool is None else nullcontext(pool)
         ) as trainers:
             yield from _side_by_side(todo, study.workers, trainers)
     except BrokenExecutor as error:

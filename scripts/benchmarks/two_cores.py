@@ -15,6 +15,7 @@ from statistics import median
 
 import numpy as np
 
+from cases.processes.ending import end_with_parent
 from grid_model.compilation import compiled
 
 ROUND_S = 0.08  # as long as a round of the environments
@@ -80,6 +81,7 @@ class _Two:
 
 def _serve(pipe: Connection) -> None:
     """Works until told to end."""
+    end_with_parent()
     to, add = np.ones(N_STREAM), np.ones(N_STREAM)
 
     def stream(n: int) -> None:

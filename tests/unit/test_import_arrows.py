@@ -1,6 +1,6 @@
 """Who may import whom, by folder: cases <- grid_model <- control <- marl/environment; the learner knows no grid.
 
-The compiler of kernels, which stands in `cases`, knows nothing of either and serves both."""
+The compiler of kernels and the keeping of processes, which stand in `cases`, know nothing of either and serve both."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cases", "grid_model", "control", "marl")
 ENVIRONMENT = "marl/environment"  # the only folder of marl that knows the grid
-COMPILER = "cases/compiler"
+SHARED = ("cases/compiler", "cases/processes")  # below the grid and beside the learner
 ALLOWED = {
     "cases": {"cases"},
     "grid_model": {"cases", "grid_model"},
@@ -37,6 +37,10 @@ def sources() -> list[Path]:
 
 def folder(path: Path) -> str:
     return path.parent.relative_to(ROOT).as_posix()
+
+
+def dotted(place: str) -> str:
+    return place.replace("/", ".") + "."
 
 
 def identifier(path: Path) -> str:
@@ -73,10 +77,10 @@ def test_no_arrow_points_the_wrong_way(path):
         allowed = ALLOWED[package]
     for name in imports(path):
         top = name.split(".")[0]
-        if name.startswith("cases.compiler.") and package == "marl":
+        if package == "marl" and any(name.startswith(dotted(shared)) for shared in SHARED):
             continue
-        if place == COMPILER and top == "cases":
-            assert name.startswith("cases.compiler."), f"{path.name}, which knows no grid, imports {name}"
+        if place in SHARED and top == "cases":
+            assert name.startswith(dotted(place)), f"{path.name}, which knows no grid, imports {name}"
         if top in OWN:
             assert top in allowed, f"{place}/{path.name} imports {name}"
         if package == "marl" and place != ENVIRONMENT:
@@ -123,3 +127,18 @@ def test_folders_import_each_other_in_one_direction(package):
 
     for place in sorted(arrows):
         visit(place, ())
+
+
+@pytest.mark.parametrize(
+    "path", [*sources(), *sorted((ROOT / "scripts").rglob("*.py"))], ids=lambda path: path.name
+)
+def test_pools_of_processes_are_those_that_end_with_their_parent(path):
+    """A bare one leaves its processes behind when the one that made it is killed."""
+    if path == ROOT / "cases" / "processes" / "ending.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        called = node.attr if isinstance(node, ast.Attribute) else ""
+        assert not {"ProcessPoolExecutor", "Pool"} & {*names, called}, (
+            f"{path.name} makes a pool of its own, expected cases.processes.ending.process_pool"
+        )

@@ -207,7 +207,7 @@ def test_after_ctrl_c_no_further_run_begins(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study, "run", interrupted)
-    monkeypatch.setattr(study, "ProcessPoolExecutor", lambda n, **options: ThreadPoolExecutor(n))
+    monkeypatch.setattr(study, "process_pool", lambda n, **options: ThreadPoolExecutor(n))
     with pytest.raises(KeyboardInterrupt):
         list(study.runs(a_study(seeds=6, workers=2, out=tmp_path), TOY))
     assert sorted(begun) == [0, 1]
@@ -231,7 +231,7 @@ def test_a_run_that_fails_is_told_of_while_others_go_on(monkeypatch, tmp_path):
 
     monkeypatch.setattr(study, "run", refused)
     monkeypatch.setattr(study, "print", printed, raising=False)
-    monkeypatch.setattr(study, "ProcessPoolExecutor", lambda n, **options: ThreadPoolExecutor(n))
+    monkeypatch.setattr(study, "process_pool", lambda n, **options: ThreadPoolExecutor(n))
     with pytest.raises(DirectoryClaimed):
         list(study.runs(a_study(seeds=3, workers=2, out=tmp_path), TOY))
     assert told.is_set()
