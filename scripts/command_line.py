@@ -97,7 +97,8 @@ def attempt(
     Args:
         program: name of the script, for messages.
         work: what to do; its status, or None for 0.
-        refused: what makes an option a wrong one, besides OptionError and what scenarios and configurations refuse.
+        refused: what makes an option a wrong one, besides OptionError and what comparisons, scenarios and
+            configurations refuse.
         failed: what else ends the work.
         stopped: what is said after Ctrl-C.
 
@@ -124,10 +125,12 @@ def attempt(
         return _told(program, f"out of memory: {error}" if str(error) else "out of memory")
     except Exception as error:
         from cases.arrays import CaseDataError
+        from control.evaluation.refusal import ComparisonError
         from control.scenario.config import ScenarioError
         from marl.config.check import ConfigError
 
-        wrong = isinstance(error, (OptionError, CaseDataError, ScenarioError, ConfigError, *refused))
+        refusals = (OptionError, CaseDataError, ComparisonError, ConfigError, ScenarioError, *refused)
+        wrong = isinstance(error, refusals)
         if not wrong and not isinstance(error, (OutputError, WorkFailed, *failed)):
             raise
         return _told(program, in_words(error), 2 if wrong and not isinstance(error, OutputError) else 1)

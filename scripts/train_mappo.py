@@ -248,6 +248,7 @@ def main(arguments: Sequence[str]) -> int:
         import torch
 
         from control.controllers.base import BaselineError
+        from control.evaluation.refusal import ComparisonError
         from marl.checkpoint import CheckpointError
         from marl.cluster.connection import ClusterError
         from marl.environment.grid_training import check_scenarios
@@ -273,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
             raise command_line.WorkFailed(f"{command_line.in_words(error)}{kept}") from error
         except torch.cuda.OutOfMemoryError as error:
             raise command_line.WorkFailed("the GPU is out of memory; use --device cpu") from error
-        except (BaselineError, OtherGrid) as error:
+        except (BaselineError, ComparisonError, OtherGrid) as error:
             raise ConfigError(f"--start {parsed.training.start}: {error}") from error
         except (CheckpointError, ClusterError, TrainingFailed, WorkerError) as error:
             raise command_line.WorkFailed(str(error)) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -134,7 +134,11 @@ def search(options: Options) -> None:
 
 @contextlib.contextmanager
 def players(options: Options) -> Iterator[Executor | None]:
-    """Who plays the candidates: a cluster, processes of this machine, or None where they are played here."""
+    """Who plays the candidates: a cluster, processes of this machine, or None where they are played here.
+
+    Raises:
+        WorkFailed: one of the processes died.
+    """
     if options.ray:
         from marl.cluster.tasks import pool_on
 
@@ -146,6 +150,11 @@ def players(options: Options) -> Iterator[Executor | None]:
     pool = process_pool(options.workers) if options.workers > 1 else None
     try:
         yield pool
+    except BrokenExecutor as error:
+        raise command_line.WorkFailed(
+            "a worker process died in the middle of an episode, as where memory is short; the same command goes on "
+            "from the last generation"
+        ) from error
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)

@@ -5,22 +5,21 @@ Contenders are sent to processes, so what builds their controllers are functions
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from control.controllers.base import Controller, ControllerError, require_controller
+from control.controllers.base import Controller
 from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
 from control.controllers.predictive import PredictiveController
 from control.controllers.registry import BASELINES, is_tuned, make_baseline
 from control.evaluation.comparison import Figures, bound_figures, episode_figures
 from control.evaluation.grid_record import GridEnvironment
+from control.evaluation.refusal import ComparisonError
 from control.evaluation.rollout import Record
+from control.evaluation.users_class import users_controller
 
 __all__ = [
     "ALL",
@@ -45,10 +44,6 @@ Build = Callable[[GridEnvironment], Controller]
 Judgement = Callable[[Record, GridEnvironment], Figures]
 
 
-class ComparisonError(ValueError):
-    """The comparison cannot be done as asked; the message says why."""
-
-
 def _figures(record: Record, environment: GridEnvironment) -> Figures:
     return episode_figures(record, environment.case)
 
@@ -71,6 +66,7 @@ class Contender:
     judge: Judgement = _figures
     label: str  # part of the names of kept files
     content: bytes = b""  # of the files it is made of besides this project's own
+    users: bool = False  # whether its code is the user's, which may do anything
 
 
 def known(name: str) -> Contender:
@@ -118,9 +114,10 @@ def own(name: str) -> Contender:
         name=name,
         title=class_name,
         information="the agents' 15 numbers",
-        builders=(partial(_own, file, class_name),),
+        builders=(partial(users_controller, file, class_name),),
         label=Path(file).stem,
         content=Path(file).read_bytes(),
+        users=True,
     )
 
 
@@ -134,44 +131,6 @@ def _mpc(environment: GridEnvironment) -> Controller:
 
 def _full_information(environment: GridEnvironment) -> Controller:
     return FullInformation(environment.description, environment.loop)
-
-
-def _own(file: str, class_name: str, environment: GridEnvironment) -> Controller:
-    """An object of a class in a user's file, made with (fleet, n_env), or without arguments if it takes none.
-
-    Raises:
-        ComparisonError: the file cannot be read or run, or has no such class, or one that is no controller.
-    """
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None:
-        raise ComparisonError(f"cannot read {file}")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # of any kind, as the file is the user's
-        raise ComparisonError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
-    if not hasattr(module, class_name):
-        raise ComparisonError(f"{file} has no class {class_name!r}; name it as {file}:CLASS")
-    make = getattr(module, class_name)
-    if not inspect.isclass(make):
-        raise ComparisonError(
-            f"{file}: {class_name} is a {type(make).__name__}, expected a class with reset and act"
-        )
-    signature = inspect.signature(make)
-    arguments = (environment.loop.fleet, environment.n_env) if signature.parameters else ()
-    try:
-        signature.bind(*arguments)
-    except TypeError as error:
-        raise ComparisonError(
-            f"{file}: {class_name}{signature} cannot be built, expected (fleet, n_env) or no arguments"
-        ) from error
-    made: Any = make(*arguments)
-    try:
-        require_controller(made, class_name)
-    except ControllerError as error:
-        raise ComparisonError(f"{file}: {error}") from error
-    controller: Controller = made
-    return controller
 
 
 def is_pattern(name: str) -> bool:

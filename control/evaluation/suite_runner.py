@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -48,6 +48,7 @@ from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT, SCENARIOS
 
 __all__ = [
     "EPISODES_OF_A_FILE",
+    "WorkerDied",
     "compare",
     "episodes_text",
     "evaluation_seeds",
@@ -204,6 +205,17 @@ def _is_whole(path: Path, n_episode: int) -> bool:
         return False
 
 
+class WorkerDied(RuntimeError):
+    """A process that shared the work ended in the middle of it; the message says who was being played."""
+
+
+def _at_work(todo: Sequence[Job], finished: Collection[Job], workers: int) -> str:
+    """Who was being played when a process died: jobs are begun in their order, so many at a time."""
+    playing = [job for job in todo if job not in finished][:workers]
+    names = list(dict.fromkeys(job.contender.name for job in playing))
+    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+
+
 def compare(
     contenders: Sequence[Contender],
     suites: Mapping[str, Sequence[int]],
@@ -226,6 +238,10 @@ def compare(
         case: the grid that `make` builds on; the 68-bus system if None.
         packages: folders of this project's packages; as Python would import them if None.
         pool: shares the work in place of processes of this machine's; it is left open unless the work fails.
+
+    Raises:
+        WorkerDied: a process ended in the middle of its work; what was finished before is kept.
+        ComparisonError: a user's own controller fails.
     """
     from tqdm import tqdm
 
@@ -252,14 +268,22 @@ def compare(
     episodes = sum(len(job.seeds) for job in jobs)
     with tqdm(total=episodes, unit=" episodes", disable=None) as bar:
         bar.update(episodes - sum(len(job.seeds) for job in todo))
-        if pool is not None or (workers > 1 and len(todo) > 1):
+        # A user's code may end its process: not this one, unless one process is asked for, as a debugger needs it.
+        apart = len(todo) > 1 or any(job.contender.users for job in todo)
+        if pool is not None or (workers > 1 and apart):
             # What is played elsewhere is written down here: other machines may have another disk.
             with process_pool(workers) if pool is None else nullcontext(pool) as players:
-                running = {players.submit(play, job, make): job for job in todo}
+                running, finished = {players.submit(play, job, make): job for job in todo}, set()
                 try:
                     for done in as_completed(running):
                         _keep(done.result(), paths[running[done]])
+                        finished.add(running[done])
                         bar.update(len(running[done].seeds))
+                except BrokenExecutor as error:
+                    raise WorkerDied(
+                        f"a worker process died while playing {_at_work(todo, finished, workers)}: its code ended the "
+                        "process, or the system did, as it does where memory is short; what was finished is kept"
+                    ) from error
                 except BaseException:
                     players.shutdown(cancel_futures=True)
                     raise

@@ -57,3 +57,14 @@ def test_a_start_that_is_refused_leaves_no_directory(train, tmp_path, capsys):
     assert train([*wrong, "--out", "run"]) == 2
     assert "nobody.py" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fault_of_the_experts_own_code_is_one_line(train, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def reset(self, envs, seeds): ...\n    def act(self, observation):\n        return 1 / 0\n"
+    )
+    assert train([*SMALL, "--start", "clone:mine.py:Mine", "--out", "run"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "train_mappo.py: error: --start clone:mine.py:Mine: mine.py: Mine.act raised ZeroDivisionError: division by "
+        "zero (line 4)"
+    )

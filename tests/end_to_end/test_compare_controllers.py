@@ -131,22 +131,70 @@ def test_a_study_with_seeds_of_ones_own_says_so_and_never_reaches_the_held_out_o
         (str(HELD_OUT["n1"].first) + ":1", "reach the held-out ones"),
         ("7", "expected FIRST:COUNT"),
     ):
-        assert evaluate.main(["--suite", "normal", "--policies", "do_nothing", "--seeds", seeds]) == 1
+        assert evaluate.main(["--suite", "normal", "--policies", "do_nothing", "--seeds", seeds]) == 2
         message = capsys.readouterr().err
         assert expected in message
         assert message.count("\n") == 1
 
 
 def test_a_pattern_that_no_file_fits_ends_in_one_line(capsys):
-    assert evaluate.main(["--suite", "normal", "--policies", "nowhere-seed*/best_model.pt"]) == 1
+    assert evaluate.main(["--suite", "normal", "--policies", "nowhere-seed*/best_model.pt"]) == 2
     assert "no file fits 'nowhere-seed*/best_model.pt'" in capsys.readouterr().err
 
 
 def test_an_unknown_controller_ends_in_one_line(capsys):
-    assert evaluate.main(["--suite", "normal", "--policies", "pid"]) == 1
+    assert evaluate.main(["--suite", "normal", "--policies", "pid"]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "local_pi" in message
+
+
+FAULTY = """\
+import os, sys
+import numpy as np
+class Still:
+    def __init__(self, fleet, n_env): self.shape = n_env, fleet.n_resource
+    def reset(self, envs, seeds): pass
+    def act(self, observation): return np.zeros(self.shape)
+class Raises(Still):
+    def act(self, observation): return 1 / 0
+class Leaves(Still):
+    def act(self, observation): sys.exit(0)
+class Dies(Still):
+    def act(self, observation): os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ("Raises", "mine.py: Raises.act raised ZeroDivisionError: division by zero (line 8)"),
+        ("Leaves", "mine.py: Leaves.act raised SystemExit: 0 (line 10)"),
+    ],
+)
+def test_a_fault_of_the_users_own_controller_is_one_line(tmp_path, scenario, capsys, workers, who, said):
+    (tmp_path / "mine.py").write_text(FAULTY)
+    assert evaluate.main([
+        "--suite", str(scenario), "--policies", f"{tmp_path}/mine.py:{who}", "--n_episodes", "2",
+        "--workers", workers, "--cache", str(tmp_path / "cache"),
+    ]) == 2  # fmt: skip
+    assert capsys.readouterr().err.splitlines()[-1] == f"evaluate.py: error: {tmp_path}/{said}"
+
+
+@pytest.mark.parametrize(("others", "who"), [("", "{}"), ("do_nothing,", "one of do_nothing, {}")])
+def test_a_controller_that_ends_its_process_is_named(tmp_path, scenario, capsys, others, who):
+    (tmp_path / "mine.py").write_text(FAULTY)
+    name = f"{tmp_path}/mine.py:Dies"
+    scenario.write_text('base = "normal"\nn_intervals = 200\n')  # so that the other is still at it
+    assert evaluate.main([
+        "--suite", str(scenario), "--policies", f"{others}{name}", "--n_episodes", "40",
+        "--workers", "2", "--cache", str(tmp_path / "cache"),
+    ]) == 1  # fmt: skip
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("evaluate.py: error: a worker process died while playing ")
+    assert name in said
+    assert who.format(name) in said or not others
 
 
 @pytest.mark.slow
