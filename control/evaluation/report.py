@@ -15,7 +15,15 @@ from cases.arrays import FloatArray
 from cases.whole_file import write_text
 from control.evaluation.comparison import BIN_MHZ
 from control.evaluation.contender import BOUND, FULL_INFORMATION, Contender
-from control.evaluation.suite_runner import Found, Make, episodes_text, play_record, rows
+from control.evaluation.suite_runner import (
+    ABOUT_MOVEMENT,
+    COST_OF_MOVEMENT,
+    Found,
+    Make,
+    episodes_text,
+    play_record,
+    rows,
+)
 from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figure, save
 
 if TYPE_CHECKING:
@@ -214,7 +222,7 @@ NOTE = (
     "as the ratio of a typical episode, the exponential of the mean log ratio of the same episodes, with the number "
     "of episodes that tell the two apart with a power of 80 %. Without events: without the first three intervals "
     "after each, the fall of frequency before anybody's plants have moved. The bound rests on a one-mass model and "
-    "counts no violations."
+    f"counts no violations. {COST_OF_MOVEMENT[0].upper()}{COST_OF_MOVEMENT[1:]}: {ABOUT_MOVEMENT}."
 )
 MARKDOWN = """\
 # Controllers on the same held-out episodes

@@ -47,6 +47,8 @@ from control.scenario.file import scenario_named
 from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT, SCENARIOS
 
 __all__ = [
+    "ABOUT_MOVEMENT",
+    "COST_OF_MOVEMENT",
     "EPISODES_OF_A_FILE",
     "WorkerDied",
     "compare",
@@ -64,6 +66,11 @@ __all__ = [
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
 CHUNK = 50  # episodes that one job plays side by side
 EPISODES_OF_A_FILE = 20
+COST_OF_MOVEMENT = "cost of movement [units of return]"  # in heads of tables
+ABOUT_MOVEMENT = (
+    "the part of minus the return that is charged for moving set-points (its terms movement and effort), mean of an "
+    "episode; other costs are of the whole return"
+)
 OWN_SCENARIO_SEEDS = (
     FIRST_HELD_OUT_SEED + 100_000
 )  # evaluation seeds of scenarios without a suite of their own
@@ -332,14 +339,16 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
     head = [
         "controller", "sees", "return", "95 % interval", "IQM", "cost / full information (95 %)",
         "cost / next better (95 %)", "episodes to tell", "without events", "better than reference by (95 %)", "rms mHz",
-        "p95 mHz", "in 36 mHz %", "in 200 mHz %", "violations", "cost", "CPS1 %", "moved GW bess/gas/dr", "worst seeds",
+        "p95 mHz", "in 36 mHz %", "in 200 mHz %", "violations", COST_OF_MOVEMENT, "CPS1 %", "moved GW bess/gas/dr",
+        "worst seeds",
     ]  # fmt: skip
     lines = []
     order = sorted(table[suite], key=lambda name: -table[suite][name]["return_mean"])
+    references = {f["difference"]["to"] for f in table[suite].values() if "difference" in f}
     for name in order:
         f = table[suite][name]
         low, high = f["return_ci95"]
-        against = "reference"
+        against = "reference" if name in references else "-"
         if "difference" in f:
             d = f["difference"]
             against = f"{d['mean']:+,.0f} ({d['ci95'][0]:+,.0f} to {d['ci95'][1]:+,.0f})"
@@ -405,4 +414,4 @@ def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Se
         for f in table[suite].values():
             if f.get("unsolved", 0.0) > 0.0:
                 found.append(f"{f['title']}: no solution in {f['unsolved']:.2f} intervals an episode")
-    return "\n".join(found)
+    return "\n".join([*found, "", f"{COST_OF_MOVEMENT}: {ABOUT_MOVEMENT}."])

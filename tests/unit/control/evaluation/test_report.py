@@ -1,6 +1,10 @@
-"""Pictures of a comparison: who is drawn where not all can be told apart."""
+"""Tables and pictures of a comparison: what their columns say, and who is drawn where not all can be told apart."""
 
-from control.evaluation.report import few, look
+import numpy as np
+
+from control.evaluation.contender import resolve
+from control.evaluation.report import NOTE, few, look
+from control.evaluation.suite_runner import COST_OF_MOVEMENT, rows, table_text, tabulate
 
 
 def test_five_curves_say_most_and_no_two_look_alike():
@@ -18,3 +22,42 @@ def test_five_curves_say_most_and_no_two_look_alike():
 def test_few_contenders_are_all_drawn():
     table = {name: {"return_mean": value} for name, value in (("linear", -4.0), ("local_pi", -3.0))}
     assert few(table) == ("local_pi", "linear")
+
+
+def compared(reference: str) -> dict:
+    """A table of two controllers over four episodes, of figures by hand."""
+    shape = (4,)
+    names = (
+        "return", "cost", "mean_square_mhz2", "p95_mhz", "within_36_mhz", "within_200_mhz", "violations", "nadir_mhz",
+        "lowest_mhz", "highest_mhz", "soc_end", "return_without_events", "moved_mw_bess", "moved_mw_gas",
+        "moved_mw_dr", "reward_frequency", "reward_movement", "reward_effort", "reward_violations", "reward_lost",
+    )  # fmt: skip
+    contenders = resolve("do_nothing,local_pi", lambda file: None)
+    found = {}
+    for worth, contender in ((-20.0, contenders[0]), (-10.0, contenders[1])):
+        figures = dict.fromkeys(names, np.ones(shape)) | {"return": worth + np.arange(4.0)}
+        found[contender.name] = figures | {"cost": np.full(shape, 1234.0)}
+    return tabulate({"normal": found}, contenders, {"normal": [0, 1, 2, 3]}, reference)
+
+
+def column(table: dict, name: str) -> list[str]:
+    head, lines = rows(table, "normal")
+    return [line[head.index(name)] for line in lines]
+
+
+def test_only_the_reference_is_called_one():
+    """Where it takes no part, nobody is better than anybody by a number."""
+    name = "better than reference by (95 %)"
+    assert column(compared("do_nothing"), name) == ["+10 (+10 to +10)", "reference"]
+    assert column(compared("agc_forecast"), name) == ["-", "-"]
+
+
+def test_the_cost_of_movement_has_its_name_and_is_explained():
+    table = compared("do_nothing")
+    assert column(table, "cost of movement [units of return]") == ["1,234", "1,234"]
+    shown = table_text(table, {"normal": [0, 1, 2, 3]}).splitlines()
+    assert COST_OF_MOVEMENT in shown[2]
+    assert shown[-1].startswith(
+        f"{COST_OF_MOVEMENT}: the part of minus the return that is charged for moving"
+    )
+    assert shown[-1].removeprefix("cost of movement") in NOTE
