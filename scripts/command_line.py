@@ -258,6 +258,7 @@ def parse(
     arguments: Sequence[str],
     default: T | None = None,
     others_follow: bool = False,
+    may_be_empty: Sequence[str] = (),
 ) -> T:
     """Builds a `config_type` from the arguments.
 
@@ -268,6 +269,7 @@ def parse(
         arguments: of the command line.
         default: values of options that are not given; those of the dataclass if None.
         others_follow: take these options from among others, which a second look with other defaults is for.
+        may_be_empty: options of which an empty value says something that leaving them out does not.
 
     Raises:
         SystemExit: 0 after --help, 2 after a mistake, which is told in one line.
@@ -302,10 +304,29 @@ def parse(
             os.environ["COLUMNS"] = before
     built: T = result[0] if others_follow else result
     wrong = _beyond_numbers(built, None if default is None else default)
+    if not others_follow:
+        wrong = wrong or _empty(arguments, may_be_empty)
     if wrong:
         print(f"{program}: error: {wrong}; see --help", file=sys.stderr)
         raise SystemExit(2)
     return built
+
+
+def _empty(arguments: Sequence[str], may_be: Sequence[str]) -> str:
+    """Which option is given an empty value, in words; empty if none is.
+
+    That is what a variable of the shell gives that is not set, and nobody means all there is, or the default, by it.
+    """
+    flag = ""
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if argument.startswith("--"):
+            flag = name
+        empty = not argument or (argument.startswith("--") and sign and not value)
+        if empty and flag.strip("-").replace("-", "_") not in may_be:
+            what = f"{flag} is given" if flag else "there is"
+            return f"{what} an empty value, as by a variable that is not set: name one, or leave it out"
+    return ""
 
 
 def _beyond_numbers(options: object, default: object) -> str:

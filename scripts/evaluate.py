@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,9 @@ import command_line
 
 PROGRAM = "evaluate.py"
 DEFAULT_EPISODES = 20
+FILMS, TABLES = (".gif", ".mp4"), (".csv", ".parquet")  # that --video and --export write
+OF_FIGURES = ("compare", "visualize", "render", "out")  # of one policy
+OF_TABLE = ("reference", "report", "workers", "ray", "cache")
 DEFAULT_FPS, MOST_FPS = (
     20,
     50,
@@ -31,15 +34,16 @@ class Options:
     model_path: Path = Path("checkpoints/best_model.pt")
     """Model file that a training run wrote."""
     n_episodes: int | None = None
-    """Held-out episodes to play; by default 20, and with --suite or --policies all there are."""
+    """Episodes to play; by default 20, and with --suite or --policies all there are."""
     seed: int = 0
-    """Number of the first held-out episode of the suite."""
+    """Number of the first held-out episode of the suite, or of the first episode of another scenario."""
     seeds: str | None = None
     """Seeds FIRST:COUNT of a study of one's own, outside the held-out ones, for the table of --suite."""
     case: str = ""
     """Grid, a name or a file (docs/own_grid.md); by default the one that the model was trained on."""
     scenario: str = "normal"
-    """Suite (normal, n1, renewable_ramp, shift, stress) or path of a scenario file."""
+    """Suite (normal, n1, renewable_ramp, shift, stress), training distribution (training, or training_ before n1, ramp,
+    calm, inertia, delay, wide, near, energy or n1_energy), or path of a scenario file."""
     level: Literal["machine", "area", "system"] = "area"
     """Level of aggregation of the frequency model; the table of --suite is at area."""
     compare: bool = False
@@ -91,11 +95,11 @@ class Options:
 
     def __post_init__(self) -> None:
         command_line.require_at_least(self, n_episodes=1, seed=0, workers=1, frames=1, fps=1)
-        for name, given in (("--page", self.page), ("--video", self.video)):
-            if self.seeds is not None and given is not None:
-                raise command_line.OptionError(
-                    f"--seeds are of the table; {name} shows a held-out episode by its number"
-                )
+        shown = next((name for name in ("page", "video", "export") if getattr(self, name) is not None), "")
+        if self.seeds is not None and shown:
+            raise command_line.OptionError(
+                f"--seeds are of the table; --{shown} shows a held-out episode by its number"
+            )
         if self.video is None and (self.frames is not None or self.fps != DEFAULT_FPS):
             raise command_line.OptionError("--frames and --fps are of --video: name one, or leave them out")
         if self.fps > MOST_FPS:
@@ -108,10 +112,44 @@ class Options:
             raise command_line.OptionError("--seeds says how many episodes; leave out --n_episodes")
         command_line.require_ending("report", self.report, (*command_line.PAGES, ".md"))
         command_line.require_page("page", self.page)
+        command_line.require_ending("video", self.video, FILMS)
+        if self.export is not None and self.export.suffix:
+            command_line.require_ending("export", self.export, TABLES)
+        self._refuse_what_is_ignored(shown)
+
+    def _refuse_what_is_ignored(self, shown: str) -> None:
+        """Refuse options that what is asked for makes no use of; `shown` names the option that shows one episode.
+
+        Raises:
+            OptionError: one is given.
+        """
+        table = next((name for name in ("suite", "policies", "seeds") if getattr(self, name) is not None), "")
+        if shown:
+            asked = f"one episode by --{shown}"
+            ignored = [*OF_FIGURES, *OF_TABLE, "suite", "n_episodes", "json"]
+            ignored += ["model_path"] if self.policies is not None else []
+        elif table:
+            asked = f"the table by --{table}"
+            ignored = [*OF_FIGURES, *(["scenario"] if self.suite is not None else [])]
+            ignored += ["model_path"] if self.suite is not None or self.policies is not None else []
+            ignored += ["seed"] if self.seeds is not None else []
+            ignored += ["workers"] if self.ray else []
+        else:
+            asked = "the figures of one policy, without --suite and --policies"
+            ignored = [*OF_TABLE, *([] if self.visualize else ["out"])]
+        for option in fields(self):
+            if option.name in ignored and getattr(self, option.name) != option.default:
+                advice = ": name the model among --policies" if option.name == "model_path" else ""
+                advice = ": it is the folder of --visualize" if option.name == "out" else advice
+                flag = option.name.replace("_", "-")
+                raise command_line.OptionError(
+                    f"--{flag} has no effect on {asked}{advice or ': leave it out'}"
+                )
 
 
 def one_policy(options: Options) -> None:
     """The figures of a policy, and one of its episodes to look at."""
+    from control.evaluation.suite_runner import episodes_by_number
     from marl.environment.policy_report import PolicyReport, load_policy, table
 
     if options.visualize:
@@ -121,14 +159,12 @@ def one_policy(options: Options) -> None:
         policy=policy, scenario=options.scenario, first=options.seed, level=options.level, case=options.case
     )
     figures = report.figures(n_episodes, beside_others=options.compare, progress=command_line.progress_bar)
-    print(f"Suite {options.scenario}, {n_episodes} held-out episodes from number {options.seed} on.")
+    print(f"{episodes_by_number(options.scenario, options.seed, n_episodes)}.")
     print(table(figures))
     content = {"scenario": options.scenario, "first_episode": options.seed, **figures}
     command_line.write_json(options.json, content)
     if options.visualize or options.render:
-        title = (
-            f"suite {Path(options.scenario).name}, held-out episode {options.seed}, {options.model_path.name}"
-        )
+        title = f"{episodes_by_number(options.scenario, options.seed)}, {options.model_path.name}"
         drawn = report.show(
             live=options.render, pictures=options.out if options.visualize else None, title=title
         )
@@ -140,7 +176,7 @@ def episode_page(options: Options, path: Path) -> None:
     """One held-out episode, played by the policy, tuned AGC and nobody or by those asked for, as a page."""
     from control.controllers.registry import is_tuned
     from control.evaluation.contender import resolve
-    from control.evaluation.suite_runner import evaluation_seeds
+    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
     from control.scenario.task_grid import open_task_grid
     from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_page
@@ -161,7 +197,7 @@ def episode_page(options: Options, path: Path) -> None:
         seed,
         case=case,
         level=options.level,
-        title=f"Suite {Path(options.scenario).name}, held-out episode {options.seed}",
+        title=episodes_by_number(options.scenario, options.seed),
         subtitle=f"level {options.level}, seed {seed}",
         progress=command_line.progress_bar,
     )
@@ -177,7 +213,7 @@ def episode_video(options: Options, path: Path) -> None:
         OptionError: several are named.
     """
     from control.evaluation.contender import resolve
-    from control.evaluation.suite_runner import evaluation_seeds
+    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
     from control.evaluation.video import require_video
     from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_video
@@ -199,7 +235,7 @@ def episode_video(options: Options, path: Path) -> None:
         seed,
         case=case,
         level=options.level,
-        title=f"{contenders[0].title}: suite {Path(options.scenario).name}, held-out episode {options.seed}",
+        title=f"{contenders[0].title}: {episodes_by_number(options.scenario, options.seed)}",
         n_frame=options.frames,
         per_second=options.fps,
         progress=command_line.progress_bar,
@@ -216,7 +252,7 @@ def episode_tables(options: Options, path: Path) -> None:
     """
     from control.evaluation.contender import resolve
     from control.evaluation.export import require_format
-    from control.evaluation.suite_runner import evaluation_seeds
+    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
     from marl.environment.contenders import learned
     from marl.environment.episode_export import export_episode
     from marl.environment.policy_report import load_policy
@@ -240,7 +276,7 @@ def episode_tables(options: Options, path: Path) -> None:
         level=options.level,
         progress=command_line.progress_bar,
     )
-    print(f"Tables of held-out episode {options.seed} of {options.scenario}, by {contenders[0].title}:")
+    print(f"{episodes_by_number(options.scenario, options.seed)}, by {contenders[0].title}:")
     for file in written:
         print(f"  {file}")
 
@@ -249,7 +285,7 @@ def suite_table(options: Options) -> None:
     """The full table: every controller on the same episodes of the suites.
 
     Raises:
-        ValueError: the reference takes no part; see also `resolve`, `seeds_of` and `compare`.
+        OptionError: the reference takes no part; see also `resolve`, `seeds_of` and `compare`.
     """
     from control.evaluation.contender import resolve
     from control.evaluation.report import write_report
@@ -261,18 +297,16 @@ def suite_table(options: Options) -> None:
     from marl.environment.trained_grid import case_of
 
     command_line.require_folder("cache", options.cache)
-    everybody = "all" if options.suite is not None else str(options.model_path)
-    policies = options.policies or everybody
+    suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed, options.seeds)
+    case, policies = options.case, options.policies or "all"
+    if options.suite is None and options.policies is None:  # the one policy, with seeds of one's own
+        case, policies = case or case_of(load_policy(options.model_path).metadata), str(options.model_path)
     contenders = resolve(policies, learned)
     names = [contender.name for contender in contenders]
-    suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed, options.seeds)
     if options.reference not in names and options.reference != Options.reference:
-        raise ValueError(
+        raise command_line.OptionError(
             f"--reference {options.reference!r} takes no part, expected one of {', '.join(names)}"
         )
-    case = options.case or (
-        case_of(load_policy(options.model_path).metadata) if policies == str(options.model_path) else ""
-    )
     make = MakeGrid(case)
     with pool_on(options.ray) as pool:
         found = compare(

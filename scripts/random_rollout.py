@@ -28,8 +28,9 @@ class Options:
     """Seed of the episode and of the agents."""
     level: Literal["machine", "area", "system"] = "area"
     """Level of aggregation of the frequency model."""
-    observation: str = "default"
-    """What an agent observes: default (15 numbers) or extended (18)."""
+    observation: Literal["default", "extended", "memory", "telemetry", "areas", "hierarchy"] = "default"
+    """What an agent observes: default (15 numbers), extended (18), memory (22), or the default ones and telemetry of
+    all plants or of its area; hierarchy has coordinators of areas besides."""
     out: Path = Path("test_results.png")
     """Picture to write: .png, .svg or .pdf."""
 

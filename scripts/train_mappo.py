@@ -91,6 +91,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         description=description,
         arguments=arguments,
         default=Arguments(training=training),
+        may_be_empty=("start",),  # from nothing, where the preset or the configuration has a start
     )
     if first.resume:
         if first.preset:

@@ -52,6 +52,7 @@ __all__ = [
     "EPISODES_OF_A_FILE",
     "WorkerDied",
     "compare",
+    "episodes_by_number",
     "episodes_text",
     "evaluation_seeds",
     "own_seeds",
@@ -83,17 +84,34 @@ def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray
     """Seeds of n held-out episodes of a scenario, from number `first` on, [episode].
 
     Raises:
-        ValueError: the suite has fewer episodes.
+        ComparisonError: the suite has fewer episodes.
     """
     if scenario in HELD_OUT:
         seeds = HELD_OUT[scenario].seeds
         if first + n_episodes > len(seeds):
-            raise ValueError(
+            raise ComparisonError(
                 f"suite {scenario} has {len(seeds)} held-out episodes, not {first + n_episodes}; "
                 "ask for fewer or start earlier"
             )
         return seeds[first : first + n_episodes]
     return OWN_SCENARIO_SEEDS + first + np.arange(n_episodes, dtype=np.int64)
+
+
+def episodes_by_number(scenario: str, first: int, n_episodes: int | None = None) -> str:
+    """Whose episodes these are, in words: held-out ones of a suite, or of another scenario ones that nobody trains on.
+
+    Args:
+        scenario: a suite by name, or any other scenario.
+        first: number of the first episode.
+        n_episodes: how many from there on; None is this one alone, and names it.
+    """
+    held_out = "held-out " if scenario in HELD_OUT else ""
+    if n_episodes is None:
+        told = f"{held_out}episode {first}"
+    else:
+        told = f"{n_episodes} {held_out}episode{'' if n_episodes == 1 else 's'} from number {first} on"
+    kind, seeds = ("Suite", "") if held_out else ("Scenario", ", of seeds that no training draws")
+    return f"{kind} {Path(scenario).name}, {told}{seeds}"
 
 
 def seeds_of(suite: str, n_episodes: int | None, first: int, own: str | None = None) -> dict[str, list[int]]:

@@ -1,12 +1,17 @@
 """scripts/evaluate.py and scripts/random_rollout.py as their users run them, on an episode of a few intervals."""
 
+import inspect
 import json
+import re
 import sys
 
 import pytest
 
 import evaluate
 import random_rollout
+from control.evaluation import export, video
+from control.evaluation.suite_runner import episodes_by_number
+from control.scenario.suites import SCENARIOS
 from control.scenario.task_grid import open_task_grid
 from marl.config.training import NetworkConfig
 from marl.environment.batch import make_batch
@@ -102,18 +107,62 @@ def test_a_controller_that_is_no_model_and_a_reference_that_takes_no_part_end_in
     path = tmp_path / "notes.md"
     path.write_text("not a model")
     table = ["--suite", "normal", "--n_episodes", "1", "--cache", str(tmp_path / "cache")]
-    for more, said in (
-        (["--policies", str(path)], "notes.md"),
-        (["--policies", "do_nothing", "--reference", "bogus"], "--reference 'bogus' takes no part"),
+    for more, status, said in (
+        (["--policies", str(path)], 1, "notes.md"),
+        (["--policies", "do_nothing", "--reference", "bogus"], 2, "--reference 'bogus' takes no part"),
     ):
-        assert evaluate.main([*table, *more]) == 1
+        assert evaluate.main([*table, *more]) == status
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert said in line
 
 
 def test_more_episodes_than_the_suite_holds_are_refused(model, capsys):
-    assert evaluate.main(["--model_path", str(model), "--n_episodes", "101"]) == 1
+    assert evaluate.main(["--model_path", str(model), "--n_episodes", "101"]) == 2
     assert "100 held-out episodes" in capsys.readouterr().err
+
+
+def test_episodes_of_a_training_distribution_are_not_called_held_out(tmp_path, model, capsys):
+    """They are of seeds that nobody trains on, but of no suite that results are told of."""
+    page = tmp_path / "page.html"
+    (tmp_path / "short.toml").write_text('base = "training"\nn_intervals = 4\n')
+    of_training = ["--model_path", str(model), "--scenario", str(tmp_path / "short.toml")]
+    assert evaluate.main([*of_training, "--n_episodes", "1"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "Scenario short.toml, 1 episode from number 0 on, of seeds that no training draws."
+    assert evaluate.main([*of_training, "--page", str(page)]) == 0
+    assert "Scenario short.toml, episode 0, of seeds that no training draws" in page.read_text(
+        encoding="utf-8"
+    )
+    assert episodes_by_number("training", 3, 2) == (
+        "Scenario training, 2 episodes from number 3 on, of seeds that no training draws"
+    )
+    assert episodes_by_number("normal", 3, 20) == "Suite normal, 20 held-out episodes from number 3 on"
+    assert episodes_by_number("normal", 3) == "Suite normal, held-out episode 3"
+
+
+def test_help_names_every_scenario_there_is():
+    about = inspect.getsource(evaluate.Options)
+    for name in SCENARIOS:
+        assert re.search(rf"\b{name.removeprefix('training_')}\b", about), name
+
+
+def test_a_wrong_option_is_refused_as_one(model, capsys):
+    """By status 2, in one line, before anything is played."""
+    for arguments, said in (
+        (["--policies", "foo"], "'foo' is neither a controller"),
+        (["--seeds", "a:b"], "seeds 'a:b', expected FIRST:COUNT"),
+        (["--seeds", "2147483648:4"], "reach the held-out ones"),
+        (["--policies", "agc", "--reference", "nobody"], "--reference 'nobody' takes no part"),
+        (["--model_path", str(model), "--n_episodes", "100000"], "suite normal has 100 held-out episodes"),
+    ):
+        assert evaluate.main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("evaluate.py: error: ")
+        assert said in line
+
+
+def test_endings_that_are_refused_early_are_those_that_are_written():
+    assert (evaluate.FILMS, evaluate.TABLES) == (video.FORMATS, export.ENDINGS)
 
 
 def test_random_rollout_describes_the_environment_and_draws_the_episode(tmp_path, scenario, capsys):
