@@ -11,6 +11,7 @@ versions, which have none, load as they are.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -186,7 +187,13 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except OSError as error:
+        if (
+            error.errno == errno.EINVAL
+        ):  # torch's reader looked for the end of an archive before the file's beginning
+            raise BrokenCheckpoint(_broken(path, kind, "it ends too early")) from error
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except EOFError as error:
+        raise BrokenCheckpoint(_broken(path, kind, "it ends too early")) from error
     # Bytes that are no checkpoint fail inside torch's reader in ways of every kind: all mean the same here.
     except Exception as error:
         reason = str(error).strip().splitlines()

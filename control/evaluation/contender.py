@@ -160,6 +160,8 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
             found.append(own(name))
         elif is_pattern(name) or Path(name).is_file():
             found.append(of_files(name))
+        elif Path(name).is_dir():
+            raise ComparisonError(f"{name} is a directory, expected a model file in it, or FILE.py:CLASS")
         else:
             raise ComparisonError(
                 f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "

@@ -14,7 +14,7 @@ from control.evaluation.grid_record import Figures, Traces
 from control.evaluation.rollout import Actor, rollout
 from control.evaluation.suite_runner import evaluation_seeds
 from grid_model.dynamics.parameters import Level
-from marl.checkpoint import CheckpointError
+from marl.checkpoint import MODELS, CheckpointError
 from marl.environment.batch import GridBatch, make_batch
 from marl.environment.held_out import IdleAgents, PolicyInGroups, RandomAgents, summarise, terms_of
 from marl.environment.render import describe
@@ -38,6 +38,12 @@ def load_policy(path: Path) -> Policy:
     Raises:
         ReportError: there is none, or it cannot be read.
     """
+    if path.is_dir():
+        there = [path / name for name in MODELS if (path / name).is_file()]
+        advice = (
+            f"a model file, such as {there[0]}" if there else "a model file, such as best_model.pt of a run"
+        )
+        raise ReportError(f"{path} is a directory, expected {advice}")
     if not path.is_file():
         raise ReportError(f"no model at {path}; train one with: python scripts/train_mappo.py")
     try:

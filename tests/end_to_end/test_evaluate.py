@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import evaluate
+import export_policy
 import random_rollout
 from control.evaluation import export, video
 from control.evaluation.suite_runner import episodes_by_number
@@ -101,6 +102,23 @@ def test_a_file_that_is_no_model_ends_in_one_line(tmp_path, capsys):
     path.write_bytes(b"not a model")
     assert evaluate.main(["--model_path", str(path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_model_that_is_cut_and_a_directory_are_told_for_what_they_are(tmp_path, model, capsys):
+    whole = model.read_bytes()
+    cut = tmp_path / "cut.pt"
+    for share in (0.1, 0.5, 0.9):
+        cut.write_bytes(whole[: int(share * len(whole))])
+        for program, more in ((evaluate, []), (export_policy, ["--out", str(tmp_path / "policy.onnx")])):
+            assert program.main(["--model_path", str(cut), *more]) == 1
+            assert f"{cut} is broken or no checkpoint (" in capsys.readouterr().err
+    assert evaluate.main(["--model_path", str(tmp_path)]) == 1
+    assert f"{tmp_path} is a directory, expected a model file" in capsys.readouterr().err
+    assert evaluate.main(["--policies", str(tmp_path)]) == 2
+    assert f"{tmp_path} is a directory, expected a model file" in capsys.readouterr().err
+    (tmp_path / "best_model.pt").write_bytes(whole)
+    assert evaluate.main(["--model_path", str(tmp_path)]) == 1
+    assert f"such as {tmp_path / 'best_model.pt'}" in capsys.readouterr().err
 
 
 def test_a_controller_that_is_no_model_and_a_reference_that_takes_no_part_end_in_one_line(tmp_path, capsys):

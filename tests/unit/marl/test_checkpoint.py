@@ -87,6 +87,21 @@ def test_a_cut_off_checkpoint_is_called_broken(tmp_path, keep):
         checkpoint.load(path, "run")
 
 
+def test_a_checkpoint_that_ends_anywhere_is_called_broken_whatever_torch_says_of_it(tmp_path):
+    """For some lengths its reader looks for the archive's end before the beginning: EINVAL, as of a bad disk."""
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, "run", {"weights": np.zeros(40_000)})
+    whole, said = path.read_bytes(), []
+    for keep in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(
+            checkpoint.BrokenCheckpoint, match=r"c\.pt is broken or no checkpoint \("
+        ) as caught:
+            checkpoint.load(path, "run")
+        said.append(str(caught.value))
+    assert sum("it ends too early" in text for text in said) > 5
+
+
 def test_in_place_of_a_broken_file_only_what_is_there_and_helps_is_recommended(tmp_path):
     """A run is resumed from checkpoint_last.pt whatever file of it is named: the way out is a new run from a model."""
     last, best, final = (
