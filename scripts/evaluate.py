@@ -337,9 +337,29 @@ def tell_of(case: str) -> None:
         print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
 
 
+def refuse_policies_of_other_grids(options: Options) -> None:
+    """Tells from the model files alone, where that can be told: opening a grid takes some twenty seconds.
+
+    Raises:
+        OtherGrid: a policy that is to play was trained on another grid.
+    """
+    from marl.environment.policy_report import load_policy
+    from marl.environment.trained_grid import require_source_of_grid
+
+    if options.policies is not None:
+        named = [Path(name.strip()) for name in options.policies.split(",")]
+        models = [path for path in named if path.suffix == ".pt" and path.is_file()]
+    else:
+        models = [] if options.suite is not None else [options.model_path]
+    for path in models:
+        where = "the policy" if path == options.model_path else str(path)
+        require_source_of_grid(load_policy(path).metadata, options.case, where)
+
+
 def work(options: Options) -> None:
     """A page of one episode, the table of suites, or the figures of one policy."""
     if options.case:
+        refuse_policies_of_other_grids(options)
         tell_of(options.case)
     if options.page is not None:
         episode_page(options, options.page)

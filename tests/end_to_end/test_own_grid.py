@@ -9,11 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import evaluate
 from cases.ieee68 import load_ieee68
+from control.scenario import task_grid
 from control.scenario.task_grid import open_task_grid
 from marl.environment import make_batch, parallel_env
 from marl.environment.gymnasium_env import joint_env
-from marl.environment.trained_grid import OtherGrid, about_grid, case_of, require_its_grid
+from marl.environment.trained_grid import (
+    OtherGrid,
+    about_grid,
+    case_of,
+    require_its_grid,
+    require_source_of_grid,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "own_grid.md").read_text(encoding="utf-8")
@@ -49,7 +57,7 @@ def test_the_ten_minutes_lead_from_a_file_to_a_policy(tmp_path):
     )
     assert refused.returncode == 1
     assert re.fullmatch(
-        r"evaluate.py: error: the policy was trained on case39 \w{16}, not on case9 \w{16}: play it there by "
+        r"evaluate.py: error: the policy was trained on case39 \w{16}, not on case9: play it there by "
         r"--case case39\n",
         refused.stderr,
     )
@@ -88,8 +96,36 @@ def test_a_model_acts_on_its_own_grid_alone():
         OtherGrid, match="trained on case9 .*, not on ieee68-rogers: play it there by --case case9"
     ):
         require_its_grid(about, published, "model")
+    assert Path(other.name).stem == "case9"  # by its name alone, the same is told before a grid is opened
+    for metadata, source, found in (
+        ({"case": "ieee68"}, "case9", "trained on ieee68, not on case9: play it there, without --case"),
+        ({}, "case9", "trained on ieee68, not on case9"),
+        (about, "case39", "trained on case9 .*, not on case39: play it there by --case case9"),
+        (about, "mine/case39.toml", "trained on case9 .*, not on mine/case39.toml"),
+        (about, "rogers", "trained on case9 .*, not on rogers"),
+    ):
+        with pytest.raises(OtherGrid, match=found):
+            require_source_of_grid(metadata, source, "model")
+    # What only the grid itself can tell: whether it has changed, and what stands in a file.
+    for metadata, source in (
+        (about, "case9"),
+        (about, "mine/case9.toml"),
+        ({}, "mine/copy.toml"),
+        ({}, "rogers"),
+    ):
+        require_source_of_grid(metadata, source, "model")
     with pytest.raises(OtherGrid, match="which has changed since"):
         require_its_grid(about | {"grid": "case9 0123456789abcdef"}, other, "model")
+
+
+def test_a_policy_of_another_grid_is_refused_before_that_is_opened(capsys, monkeypatch):
+    """It took twenty seconds."""
+    model = str(ROOT / "marl" / "data" / "recommended_seed0.pt")
+    monkeypatch.setattr(task_grid, "open_task_grid", lambda source: pytest.fail(f"{source} was opened"))
+    for arguments in (["--model_path", model], ["--policies", f"agc,{model}"]):
+        assert evaluate.main([*arguments, "--case", "case39"]) == 1
+        said = capsys.readouterr().err
+        assert "was trained on ieee68, not on case39: play it there, without --case" in said
 
 
 @pytest.mark.parametrize("n_area", [1, 3])
