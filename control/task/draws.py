@@ -7,7 +7,7 @@ own, unless seeds of its next episodes have been queued; a curriculum changes th
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,8 @@ from control.scenario.suites import SCENARIOS
 from control.task.staged_loop import require_same_grid
 
 __all__ = ["EpisodeDraws", "checked_seed"]
+
+_OF_EACH = ("length", "generators", "before_episode", "drawn_from", "queued")  # an entry for each environment
 
 
 class EpisodeDraws:
@@ -150,14 +152,21 @@ class EpisodeDraws:
         """Whether a saved state is of as many environments, and of scenarios as they are here.
 
         Raises:
-            ValueError: it is not.
+            ValueError: it is not, or a generator in it is none.
             ScenarioError: there is no such scenario any more.
         """
         n_env = len(self.generators)
-        if len(state["length"]) != n_env:
-            raise ValueError(
-                f"the saved state is of {len(state['length'])} environments, this batch has {n_env}"
-            )
+        for name in _OF_EACH:
+            if name not in state:
+                continue
+            if not isinstance(state[name], Sized):
+                raise ValueError(
+                    f"the saved state has {state[name]!r} as {name}, expected one an environment"
+                )
+            if len(state[name]) != n_env:
+                raise ValueError(
+                    f"the saved state is of {len(state[name])} environments, this batch has {n_env}"
+                )
         found = {"": state.get("scenario", repr(self._scenario)), **state.get("scenarios", {})}
         for name, saved in found.items():
             here = self.builder_of(name).config
@@ -166,6 +175,17 @@ class EpisodeDraws:
                     f"the saved state is of another scenario than {here.name!r} as it is here: the scenario's "
                     "file or this project has changed since; go on with those it was saved with, or begin anew"
                 )
+        for name in {state.get("draws_from", ""), *state.get("drawn_from", ())}:
+            self.builder_of(name)
+        for name in ("generators", "before_episode"):
+            for env, saved in enumerate(state.get(name, ())):
+                try:
+                    _generator(saved)
+                except (TypeError, ValueError, KeyError):
+                    raise ValueError(
+                        f"the saved state has no state of a generator as {name}[{env}], expected what get_state "
+                        "returned"
+                    ) from None
 
     def rewind(self, state: Mapping[str, Any]) -> tuple[list[EpisodeBuilder], list[np.random.Generator]]:
         """Builders and generators as they were when the present episodes of a saved state were drawn, each [env]."""

@@ -38,6 +38,7 @@ from control.task.observation import Measured, Observer
 from control.task.plant_telemetry import TELEMETRY, PlantTelemetry
 from control.task.reduced_loop import ReducedLoop, is_plain
 from control.task.reward import RewardConfig, RewardPrices
+from control.task.saved_task import require_options, require_whole
 from control.task.shield import SHIELD_TERMS, Shield, ShieldConfig
 from control.task.staged_loop import StagedLoop
 from control.task.task_step import TaskObservation, TaskStep
@@ -367,17 +368,20 @@ class Task:
         state = self.draws.get_state()
         if self._telemetry is not None:
             state["telemetry"] = self._telemetry.get_state()
-        own = {"grid": self.case.identity, "loop": self.loop.get_state()}
+        own = {"grid": self.case.identity, "loop": self.loop.get_state(), **self._shown_as}
         return state | self._memory.get_state() | own
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, also in another process.
 
+        Where it refuses, everything is as it was.
+
         Raises:
-            ValueError: it is no state, or that of another grid, scenario or number of environments.
+            ValueError: it is no state, that of another grid, scenario, observation, physics or number of environments,
+                or something is lacking in it.
             ScenarioError: there is no such scenario any more.
         """
-        if not isinstance(state, Mapping) or not {"length", "loop"} <= set(state):
+        if not (isinstance(state, Mapping) and "length" in state and isinstance(state.get("loop"), Mapping)):
             raise ValueError("this is no state of a task, expected what get_state returned")
         if (
             state.get("grid", self.case.identity) != self.case.identity
@@ -386,14 +390,14 @@ class Task:
                 f"the saved state is of another grid than case {self.case.name} as it is here; go on with the grid it "
                 "was saved with"
             )
+        require_options(state, self._shown_as)
         self.draws.require_same(state)
+        require_whole(state, self.get_state())
         self.loop.builders, generators = self.draws.rewind(state)
         self.loop.set_state(state["loop"], generators)
         self.loop.builders = [self.draws.set_state(state)] * self.n_env
         self._memory.set_state(state)
         if self._telemetry is not None:
-            if "telemetry" not in state:
-                raise ValueError("the saved state is of an observation without telemetry")
             self._telemetry.set_state(state["telemetry"])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -423,6 +427,11 @@ class Task:
         self.draw_from(pickled["draws_from"])
         if pickled["state"] is not None:
             self.set_state(pickled["state"])
+
+    @property
+    def _shown_as(self) -> dict[str, str]:
+        """What a state is of besides its grid and scenario."""
+        return {"observation": self.observation, "physics": self.physics}
 
     def _start(self, envs: IntArray) -> None:
         self.loop.reset(envs, self.draws.begin(envs))

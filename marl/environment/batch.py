@@ -167,8 +167,11 @@ class GridBatch:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, also in another process.
 
+        Where it refuses, everything is as it was.
+
         Raises:
-            ValueError: it is the state of another scenario or of another number of environments.
+            ValueError: it is the state of another grid, scenario, observation, physics or number of environments, or
+                something is lacking in it.
         """
         self.task.set_state(state)
 

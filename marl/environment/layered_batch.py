@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
+from control.task.saved_task import require_like
 from control.task.task import Task
 from marl.environment.batch import ActionError, GridBatch, numbers
 from marl.environment.hierarchy import COORDINATOR, COORDINATOR_SIZE, FAST_SIZE, N_TARGET, Hierarchy
@@ -90,8 +91,10 @@ class LayeredBatch(GridBatch):
         Raises:
             ValueError: it is the state of another scenario, of another number of environments, or without coordinators.
         """
-        if "hierarchy" not in state:
+        if not isinstance(state, Mapping) or "hierarchy" not in state:
             raise ValueError("the saved state is of an observation without coordinators")
+        own = {"hierarchy": self.hierarchy.get_state(), "plants": self._plants}
+        require_like(state, own)
         super().set_state(state)
         self.hierarchy.set_state(state["hierarchy"])
         self._plants = np.array(state["plants"])

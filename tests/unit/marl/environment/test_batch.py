@@ -451,7 +451,7 @@ def test_a_state_of_other_episodes_is_refused():
     with pytest.raises(ValueError, match="of 2 environments, this batch has 3"):
         make_batch(EVENTFUL, 3, check=False).set_state(state)
     del state["loop"]["grid"]["valve_mw"]
-    with pytest.raises(ValueError, match="lacks valve_mw; it is of another version"):
+    with pytest.raises(ValueError, match="lacks loop.grid.valve_mw; it is of another version"):
         make_batch(EVENTFUL, 2, check=False).set_state(state)
 
 
@@ -501,6 +501,93 @@ def test_a_pickled_batch_goes_on_bit_for_bit():
         assert_same(copy.step(a), batch.step(a))
     fresh = pickle.loads(pickle.dumps(make_batch(SHORT, 1, seed=5, check=False)))
     assert_same(fresh.reset(), make_batch(SHORT, 1, seed=5, check=False).reset())
+
+
+def saved(batch):
+    """The state of a batch two steps into its episodes."""
+    batch.reset(np.arange(batch.n_env))
+    for _ in range(2):
+        batch.step(still(batch))
+    return batch.get_state()
+
+
+def without(state, name):
+    """The state without what stands at the end of this path of names."""
+    first, _, rest = name.partition(".")
+    if not rest:
+        return {key: part for key, part in state.items() if key != name}
+    return state | {first: without(state[first], rest)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scenario",
+        "grid",
+        "before_hz",
+        "last_action",
+        "past_hz",
+        "generators",
+        "before_episode",
+        "loop.next_event",
+        "loop.resources.energy_mwh",
+        "loop.scada.shown",
+        "loop.grid.df_hz",
+    ],
+)
+def test_a_state_that_lacks_something_is_refused_before_anything_is_changed(two, name):
+    state = saved(two)
+    two.step(still(two))
+    here = pickle.dumps(two.get_state())
+    with pytest.raises(ValueError, match=f"the saved state lacks {name}; it is of another"):
+        two.set_state(without(state, name))
+    assert pickle.dumps(two.get_state()) == here
+    two.set_state(state)
+
+
+def test_a_state_of_an_array_of_another_shape_is_refused_before_anything_is_changed(two):
+    state = saved(two)
+    here = pickle.dumps(two.get_state())
+    for part, wrong in (
+        ({"last_action": state["last_action"][:, :3]}, r"last_action of shape \(2, 3\), expected \(2, 20\)"),
+        ({"loop": 3}, "this is no state of a task"),
+        ({"loop": state["loop"] | {"scada": 3}}, "has a int as loop.scada"),
+        ({"generators": ["x", "y"]}, r"no state of a generator as generators\[0\]"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            two.set_state(state | part)
+    assert pickle.dumps(two.get_state()) == here
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"observation": "extended"}, "of observation = 'extended', this batch has observation = 'default'"),
+        ({"observation": "memory"}, "of observation = 'memory', this batch has observation = 'default'"),
+        ({"physics": "reduced"}, "of physics = 'reduced', this batch has physics = 'full'"),
+        ({"level": "system"}, r"has loop\.grid\.df_hz of shape .*; it is of another version, grid, level"),
+    ],
+)
+def test_a_state_of_another_observation_or_physics_is_refused(two, options, message):
+    other = make_batch(SHORT, 2, check=False, **options)
+    with pytest.raises(ValueError, match=message):
+        two.set_state(saved(other))
+
+
+def test_a_state_of_an_earlier_version_tells_its_physics_by_what_it_holds(two):
+    state = saved(make_batch(SHORT, 2, check=False, physics="reduced"))
+    with pytest.raises(ValueError, match="of physics = 'reduced', this batch has physics = 'full'"):
+        two.set_state(without(without(state, "physics"), "observation"))
+
+
+def test_a_state_of_an_earlier_version_goes_on(two):
+    """It says neither of which observation and physics it is nor of which grid, and has no averages."""
+    state = saved(two)
+    expected = two.step(still(two))
+    for name in ("observation", "physics", "grid", "scenario", "past_hz"):
+        state = without(state, name)
+    two.set_state(state)
+    assert_same(two.step(still(two)), expected)
 
 
 def test_an_environment_is_pickled_before_its_first_episode_too():
