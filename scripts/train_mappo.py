@@ -19,6 +19,7 @@ from marl.config.training import ConfigError, TrainingConfig, check_resume
 
 if TYPE_CHECKING:
     from control.scenario.task_grid import TaskGrid
+    from marl.training.trainer import Trainer
 
 PROGRAM = "train_mappo.py"
 CASE = "ieee68"
@@ -49,7 +50,7 @@ class Arguments:
     resume: str = ""
     # Directory of the run; without it runs/<case>-seed<k>-<time>.
     out: str = ""
-    # Directory that receives the newest run's models.
+    # Directory that receives the newest run's models; a resumed run keeps its own.
     checkpoints: Path = Path("checkpoints")
     # Write TensorBoard events.
     tensorboard: bool = True
@@ -74,23 +75,30 @@ def parse(arguments: Sequence[str]) -> Arguments:
     first = command_line.parse(
         Beginning, program=PROGRAM, description=description, arguments=arguments, others_follow=True
     )
+    checkpoints = Arguments.checkpoints
     training = preset(first.preset if first.preset in get_args(PresetName) else "recommended")  # type: ignore[arg-type]
     if first.config and (first.preset or first.resume):
         raise ConfigError("--config says all settings: leave --preset and --resume out")
     if first.config or first.resume:
-        from marl.training.run_directory import read_config, require_checkpoint, run_directory
+        from marl.training.run_directory import (
+            kept_checkpoints,
+            read_config,
+            require_checkpoint,
+            run_directory,
+        )
 
         if first.config:
             training = read_config(Path(first.config))
         else:
             training = read_config(directory := run_directory(Path(first.resume)))
             require_checkpoint(directory)
+            checkpoints = kept_checkpoints(directory) or checkpoints
     parsed = command_line.parse(
         Arguments,
         program=PROGRAM,
         description=description,
         arguments=arguments,
-        default=Arguments(training=training),
+        default=Arguments(training=training, checkpoints=checkpoints),
         may_be_empty=("start",),  # from nothing, where the preset or the configuration has a start
     )
     if first.resume:
@@ -133,7 +141,6 @@ def train(arguments: Arguments, directory: Path) -> int:
     """
     from marl.training.run_directory import (
         holds_run,
-        is_published,
         publish,
         run_claim,
         write_config,
@@ -141,19 +148,8 @@ def train(arguments: Arguments, directory: Path) -> int:
     )
 
     config, resume = arguments.training, bool(arguments.resume)
+    place = None if arguments.checkpoints == Arguments.checkpoints else arguments.checkpoints
     with run_claim(directory, resume=resume) as claim:
-        print(
-            f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of {config.episode_steps} steps "
-            f"in {config.n_envs} environments: {directory}",
-            flush=True,
-        )
-        steps = config.n_updates * config.ppo.buffer_steps
-        if steps > MORE_THAN_ASKED * config.total_steps:
-            print(
-                f"An update takes {config.ppo.buffer_steps:,} steps: {steps:,} are played, where "
-                f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
-                flush=True,
-            )
         from marl.algorithms.registry import algorithm_named
         from marl.cluster.connection import connected
         from marl.environment.grid_training import case_name, grid_of, make_trainer
@@ -161,10 +157,23 @@ def train(arguments: Arguments, directory: Path) -> int:
         from marl.training.progress_report import ProgressReport
         from marl.training.two_models import parts_left
 
-        tell_of(grid_of(config))
-        if not resume:  # before an imitation, which goes on by it where it is broken off
-            write_config(directory, config, case_name(config))
+        # A cluster that is not there is told before anything is said to be trained.
         with connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster:
+            print(
+                f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of "
+                f"{config.episode_steps} steps in {config.n_envs} environments: {directory}",
+                flush=True,
+            )
+            steps = config.n_updates * config.ppo.buffer_steps
+            if steps > MORE_THAN_ASKED * config.total_steps:
+                print(
+                    f"An update takes {config.ppo.buffer_steps:,} steps: {steps:,} are played, where "
+                    f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
+                    flush=True,
+                )
+            tell_of(grid_of(config))
+            if not resume:  # before an imitation, which goes on by it where it is broken off
+                write_config(directory, config, case_name(config), place)
             for part in parts_left(config, directory):
                 if part.directory != directory:
                     print(
@@ -183,15 +192,12 @@ def train(arguments: Arguments, directory: Path) -> int:
                     learner_from=part.learner_from,
                     share=part.share,
                 ) as trainer:
-                    # What was killed after its last episode has yet to write and publish its models.
-                    nothing_left = trainer.has_ended and is_published(directory, arguments.checkpoints)
-                    if nothing_left and part.directory == directory:
-                        raise ConfigError(
-                            f"{directory} has trained all of its {config.total_episodes} episodes; "
-                            "ask for more by --total-episodes"
-                        )
-                    for place, its in ((directory, config), (part.directory, trainer.config)):
-                        write_config(place, its, case_name(config))
+                    if part.directory == directory:
+                        require_something_left(trainer, directory, arguments.checkpoints)
+                        write_config(directory, trainer.config, case_name(config), place)
+                    else:
+                        write_config(directory, config, case_name(config), place)
+                        write_config(part.directory, trainer.config, case_name(config))
                     if not resume:
                         write_versions(directory)
                     if trainer.device.type != "cpu":
@@ -221,14 +227,32 @@ def train(arguments: Arguments, directory: Path) -> int:
     return next((status for name, status in EXIT_STATUS.items() if name in result.reason), 0)
 
 
+def require_something_left(trainer: Trainer, directory: Path, checkpoints: Path) -> None:
+    """Refuses to go on with a run that has done all that is asked of it.
+
+    Raises:
+        ConfigError: it has trained more episodes than are asked for, or all of them, and left its models where they
+            belong.
+    """
+    from marl.training.run_directory import is_published
+
+    config, played = trainer.config, trainer.run_state
+    if played.update > config.n_updates:
+        raise ConfigError(
+            f"{directory} has trained {played.steps // config.episode_steps} episodes already, "
+            f"--total-episodes {config.total_episodes}, expected more than that, or leave it out"
+        )
+    # What was killed after its last episode has yet to write and publish its models.
+    if trainer.has_ended and is_published(directory, checkpoints):
+        raise ConfigError(
+            f"{directory} has trained all of its {config.total_episodes} episodes; "
+            "ask for more by --total-episodes"
+        )
+
+
 def resume_command(arguments: Arguments, directory: Path) -> str:
     """What to type, here and now, for the run to go on: with what it does not remember itself."""
-    kept = (
-        []
-        if arguments.checkpoints == Arguments.checkpoints
-        else ["--checkpoints", str(arguments.checkpoints)]
-    )
-    kept += ["--ray", arguments.ray] if arguments.ray else []
+    kept = ["--ray", arguments.ray] if arguments.ray else []
     return command_line.command(__file__, "--resume", str(directory), *kept)
 
 
@@ -252,13 +276,17 @@ def main(arguments: Sequence[str]) -> int:
         from control.evaluation.refusal import ComparisonError
         from marl.checkpoint import CheckpointError
         from marl.cluster.connection import ClusterError
-        from marl.environment.grid_training import check_scenarios
+        from marl.environment.grid_training import check_scenarios, require_samplers
         from marl.environment.trained_grid import OtherGrid
         from marl.sampling.child_process import WorkerError
         from marl.training.run_directory import forget_refused, has_begun
         from marl.training.trainer import TrainingFailed
+        from marl.training.wandb_writer import require_wandb
 
         check_scenarios(parsed.training)  # before anything is built
+        require_samplers(parsed.training, parsed.samplers, on_cluster=bool(parsed.ray))
+        if parsed.wandb:
+            require_wandb()
         command_line.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
         directory = directory_of(parsed)
         command_line.require_folder("resume" if parsed.resume else "out", directory)

@@ -120,21 +120,37 @@ def training_environments(
     Raises:
         ConfigError: there are more samplers than environments, or what needs samplers has none.
     """
+    require_samplers(config, samplers, on_cluster=cluster is not None)
     make = batch_maker(config, config.scenario, stagger=True)
-    if cluster is not None:
-        from marl.sampling.ray_sampler import RaySampler
+    if cluster is None:
+        return InlineSampler(make, config.n_envs)
+    from marl.sampling.ray_sampler import RaySampler
 
+    n_part = samplers or min(max(cluster.n_cpu, 1), config.n_envs)
+    return RaySampler(cluster, make, config.n_envs, n_part, n_ahead=config.async_updates)
+
+
+def require_samplers(config: TrainingConfig, samplers: int, *, on_cluster: bool) -> None:
+    """Refuses samplers that there cannot be, and what needs them without any.
+
+    Args:
+        config: all settings.
+        samplers: as they are asked for.
+        on_cluster: whether there is a cluster for them.
+
+    Raises:
+        ConfigError: there are more samplers than environments, or what needs samplers has none.
+    """
+    if on_cluster:
         require(
             0 <= samplers <= config.n_envs,
             f"--samplers {samplers}, expected from 1 to n_envs = {config.n_envs}, or 0 for one a processor",
         )
-        n_part = samplers or min(max(cluster.n_cpu, 1), config.n_envs)
-        return RaySampler(cluster, make, config.n_envs, n_part, n_ahead=config.async_updates)
+        return
     require(samplers == 0, f"--samplers {samplers} are a Ray cluster's: add --ray local")
     require(
         config.async_updates == 0, f"--async-updates {config.async_updates} needs samplers: add --ray local"
     )
-    return InlineSampler(make, config.n_envs)
 
 
 def beginning(config: TrainingConfig, directory: Path) -> Callable[[Policy], None] | None:

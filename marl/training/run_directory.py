@@ -157,9 +157,32 @@ def forget_refused(directory: Path) -> None:
             directory.rmdir()
 
 
-def write_config(directory: Path, config: TrainingConfig, case: str) -> None:
-    """Keeps the run's configuration; `case` names the grid."""
-    _write_json(directory / CONFIG, {"case": case, "training": dataclasses.asdict(config)})
+def write_config(directory: Path, config: TrainingConfig, case: str, checkpoints: Path | None = None) -> None:
+    """Keeps the run's configuration.
+
+    Args:
+        directory: of the run.
+        config: all settings.
+        case: names the grid.
+        checkpoints: the directory that receives its models, if that is not the default one.
+    """
+    # A run may be resumed from another working directory: its models go where they went.
+    place = {} if checkpoints is None else {"checkpoints": str(checkpoints.absolute())}
+    _write_json(directory / CONFIG, {"case": case, **place, "training": dataclasses.asdict(config)})
+
+
+def kept_checkpoints(directory: Path) -> Path | None:
+    """The directory that receives the models of a run, by its configuration; None is the default one.
+
+    Raises:
+        ConfigError: what stands there is no path.
+    """
+    place = json.loads((directory / CONFIG).read_text(encoding="utf-8")).get("checkpoints")
+    if place is None:
+        return None
+    if not isinstance(place, str) or not place or "\0" in place:
+        raise ConfigError(f"{directory / CONFIG}: checkpoints = {place!r}, expected the path of a directory")
+    return Path(place)
 
 
 def write_versions(directory: Path) -> None:

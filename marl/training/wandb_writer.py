@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from marl.config.check import ConfigError
 from marl.training.run_state import TrainingFailed
+
+
+def require_wandb() -> None:
+    """Refuses to send metrics to what is not installed, before anything is built.
+
+    Raises:
+        ConfigError: wandb is not.
+    """
+    try:
+        import wandb  # noqa: F401, whether it can be
+    except ImportError as error:
+        raise ConfigError("--wandb: wandb is not installed; pip install wandb, or leave it out") from error
 
 
 class WandbWriter:
@@ -24,14 +37,12 @@ class WandbWriter:
             config: all settings.
 
         Raises:
-            TrainingFailed: wandb is not installed, or refuses.
+            ConfigError: wandb is not installed.
+            TrainingFailed: it refuses.
         """
-        try:
-            import wandb
-        except ImportError as error:
-            raise TrainingFailed(
-                "--wandb: wandb is not installed; pip install wandb, or leave it out"
-            ) from error
+        require_wandb()
+        import wandb
+
         name = directory.resolve().name
         directory.mkdir(parents=True, exist_ok=True)
         try:

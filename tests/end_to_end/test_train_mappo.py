@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -121,9 +122,51 @@ def test_flags_with_underscores_and_dashes_mean_the_same(train, tmp_path):
     assert one["training"]["ppo"]["lr_actor"] == 0.002
 
 
-def test_a_run_is_resumed_with_its_own_settings_and_may_train_longer(train, tmp_path):
+def test_a_resumed_run_writes_its_models_where_it_wrote_them_before(train, tmp_path, monkeypatch):
+    assert train([*SMALL, "--out", "run", "--checkpoints", "models"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    longer = ["--resume", str(tmp_path / "run"), "--no-tensorboard", "--total-episodes"]
+    assert train([*longer, "48"]) == 0
+    assert not (tmp_path / "elsewhere" / "checkpoints").exists()
+    for name in ("final_model.pt", "training_stats.json"):
+        assert (tmp_path / "models" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    assert train([*longer, "64", "--checkpoints", "others"]) == 0  # which is then its place
+    assert train([*longer, "80"]) == 0
+    newest = (tmp_path / "run" / "final_model.pt").read_bytes()
+    assert (tmp_path / "elsewhere" / "others" / "final_model.pt").read_bytes() == newest
+    assert (tmp_path / "models" / "final_model.pt").read_bytes() != newest
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--samplers", "2"], "--samplers 2 are a Ray cluster's: add --ray local"),
+        (["--ray", "local", "--samplers", "5"], "--samplers 5, expected from 1 to n_envs = 4"),
+        (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no cluster|--ray 127.0.0.1:1 needs Ray"),
+        (["--async-updates", "1"], "--async-updates 1 needs samplers: add --ray local"),
+    ],
+)
+def test_helpers_that_cannot_be_are_refused_before_a_training_is_announced(
+    train, tmp_path, capsys, options, said
+):
+    assert train([*SMALL, "--out", "run", *options]) in (1, 2)
+    told = capsys.readouterr()
+    assert re.search(said, told.err)
+    assert told.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_resumed_with_its_own_settings_and_may_train_longer(train, tmp_path, capsys):
     assert train([*SMALL, "--out", "run", "--gamma", "0.8"]) == 0
+    capsys.readouterr()
     assert train(["--resume", "run", "--no-tensorboard"]) == 2  # nothing left to do
+    assert "trained all of its 32 episodes; ask for more by --total-episodes" in capsys.readouterr().err
+    assert train(["--resume", "run", "--total-episodes", "8", "--no-tensorboard"]) == 2
+    said = "run has trained 32 episodes already, --total-episodes 8, expected more than that"
+    assert said in capsys.readouterr().err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["training"]
+    assert config["total_episodes"] == 32
     assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["training"]
     assert (config["total_episodes"], config["ppo"]["gamma"]) == (48, 0.8)
@@ -366,8 +409,10 @@ def test_metrics_go_to_weights_and_biases_where_asked_and_a_missing_library_is_o
 ):
     """A stand-in of the library takes what `init` and `log` are given: every row of metrics.csv, in its order."""
     monkeypatch.setitem(sys.modules, "wandb", None)  # what Python has for a module that is not to be imported
-    assert train([*SMALL, "--out", "without", "--wandb", "grid"]) == 1
-    assert "wandb is not installed; pip install wandb, or leave it out" in capsys.readouterr().err
+    assert train([*SMALL, "--out", "without", "--wandb", "grid"]) == 2
+    said = capsys.readouterr()
+    assert "wandb is not installed; pip install wandb, or leave it out" in said.err
+    assert said.out == ""
 
     class Run:
         rows, ended = [], False
