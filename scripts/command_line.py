@@ -388,6 +388,23 @@ def require_at_least(options: object, **lowest: int) -> None:
             raise OptionError(f"--{name.replace('_', '-')} {value}, expected at least {least}")
 
 
+def require_at_most(options: object, why: str, **highest: int) -> None:
+    """Refuse options that are too large; None is none.
+
+    Args:
+        options: dataclass that has them.
+        why: what would become of more.
+        highest: what each may be at most.
+
+    Raises:
+        OptionError: one is larger.
+    """
+    for name, most in highest.items():
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise OptionError(f"--{name.replace('_', '-')} {value}, expected at most {most}: {why}")
+
+
 def require_writable(name: str, path: Path | None) -> None:
     """Refuse a path to which no file can be written; what is there stays, directories may be missing.
 

@@ -30,6 +30,7 @@ ORDER = (
     "linear_memory",
     "linear_wide",
 )
+LONGEST = 4000  # intervals, ten times the usual: four hours and a half of the grid
 FULL_ONLY = ("area_agc",)  # sees flows over ties, of which the reduced model has none
 
 
@@ -84,6 +85,17 @@ class Options:
             validation_episodes=1,
             workers=1,
         )
+        command_line.require_at_most(
+            self, "a generation is told of when all of it is played, hours later", n_intervals=LONGEST
+        )
+        command_line.require_at_most(
+            self,
+            "all episodes of a generation are in memory side by side",
+            candidates=1000,
+            seeds=1000,
+            validation_episodes=1000,
+        )
+        command_line.require_at_most(self, "more processes than processors only wait", workers=256)
         unknown = [name for name in self.only if name not in ORDER]
         if unknown or not self.only:
             named = repr(unknown[0]) if unknown else "none"

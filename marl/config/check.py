@@ -19,3 +19,22 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise ConfigError(message)
+
+
+def require_within(settings: object, name: str, least: int, most: int, why: str) -> None:
+    """Refuse a whole number beyond a range; of several, each has to lie in it.
+
+    Args:
+        settings: has it.
+        name: of the setting.
+        least: what it may be at least.
+        most: what it may be at most.
+        why: what would become of more.
+
+    Raises:
+        ConfigError: it is smaller or larger.
+    """
+    value = getattr(settings, name)
+    for number in value if isinstance(value, tuple) else (value,):
+        require(number >= least, f"{name} = {value}, expected at least {least}")
+        require(number <= most, f"{name} = {value}, expected at most {most}: {why}")

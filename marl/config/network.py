@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from marl.config.check import require
+from marl.config.check import require, require_within
 
 Sharing = Literal["type", "all", "agent"]
 ActorKind = Literal["mlp", "gru", "attention"]
 CriticKind = Literal["central", "agent", "local"]
+
+MOST_WIDTH, MOST_LAYERS = 4096, 16
+TOO_WIDE = f"a layer between two of {MOST_WIDTH} has 64 MB of weights in every network, and the optimiser's beside them"
 
 # Settings that came after the first files, of this part of the configuration and the others: a file without them was
 # made with the default, which is what was done before there was a choice.
@@ -113,7 +116,13 @@ class NetworkConfig:
                 len(widths) > 0 and all(w > 0 for w in widths),
                 f"{name} = {widths}, expected at least one positive width",
             )
-        require(self.memory_size >= 1, f"memory_size = {self.memory_size}, expected at least 1")
+            require(
+                len(widths) <= MOST_LAYERS,
+                f"{name} = {widths}, {len(widths)} layers, expected at most {MOST_LAYERS}",
+            )
+            require_within(self, name, 1, MOST_WIDTH, TOO_WIDE)
+        for name in ("memory_size", "attention_size"):
+            require_within(self, name, 1, MOST_WIDTH, TOO_WIDE)
         require(
             self.attention_heads >= 1
             and self.attention_size >= 1

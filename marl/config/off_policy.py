@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from marl.config.check import require
+from marl.config.check import require, require_within
+
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class OffPolicyConfig:
 
     def __post_init__(self) -> None:
         for name in ("replay_steps", "replay_first", "replay_batch", "gradient_steps", "n_step"):
-            require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
+            require_within(self, name, 1, MOST_STEPS, "on the grid a step takes 2 kB, so many 20 GB")
         for name in ("priority_exponent", "importance_exponent"):
             require(0 <= getattr(self, name) <= 1, f"{name} = {getattr(self, name)}, expected in [0, 1]")
         require(0 < self.polyak <= 1, f"polyak = {self.polyak}, expected above 0, at most 1")

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from marl.config.check import require
+from marl.config.check import require, require_within
+
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,8 @@ class PPOConfig:
             f"critic_first_updates = {self.critic_first_updates}, expected >= 0",
         )
         require(self.burn_in_steps >= 0, f"burn_in_steps = {self.burn_in_steps}, expected >= 0")
-        for name in ("buffer_steps", "minibatch_steps", "sequence_steps", "epochs"):
+        require_within(self, "buffer_steps", 1, MOST_STEPS, "on the grid a step takes 2 kB, so many 20 GB")
+        for name in ("minibatch_steps", "sequence_steps", "epochs"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
         require(
             self.buffer_steps % self.minibatch_steps == 0,

@@ -17,7 +17,7 @@ from math import isfinite
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from marl.config.check import ConfigError, require
+from marl.config.check import ConfigError, require, require_within
 from marl.config.curriculum import CurriculumConfig
 from marl.config.evaluation import EvaluationConfig
 from marl.config.imitation import ImitationConfig
@@ -38,6 +38,11 @@ __all__ = [
     "check_resume",
     "from_dict",
 ]
+
+MOST_ENVS = 65_536  # some ten times what fills the largest processors
+MOST_THREADS = (
+    256  # few machines have more processors; torch ends in a segmentation fault at a hundred thousand
+)
 
 # What `marl.algorithms.registry` knows.
 AlgorithmName = Literal["mappo", "happo", "masac", "hierarchical"]
@@ -109,9 +114,11 @@ class TrainingConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
-        for name in ("total_episodes", "episode_steps", "n_envs", "checkpoint_every", "torch_threads"):
+        for name in ("total_episodes", "episode_steps", "checkpoint_every"):
             require(getattr(self, name) >= 1, f"{name} = {getattr(self, name)}, expected at least 1")
-        require(self.update_threads >= 0, f"update_threads = {self.update_threads}, expected at least 0")
+        require_within(self, "n_envs", 1, MOST_ENVS, "each is a grid of its own in memory")
+        for name, least in (("torch_threads", 1), ("update_threads", 0)):
+            require_within(self, name, least, MOST_THREADS, "more threads than processors only wait")
         require(
             self.reduced_episodes >= 0, f"reduced_episodes = {self.reduced_episodes}, expected at least 0"
         )

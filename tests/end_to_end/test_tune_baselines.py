@@ -30,3 +30,27 @@ def test_a_baseline_that_cannot_be_tuned_ends_in_one_line(capsys):
         tune_baselines.main(["--only", "do_nothing"])
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        (
+            "--n-intervals",
+            "100000",
+            "expected at most 4000: a generation is told of when all of it is played",
+        ),
+        ("--seeds", "100000", "expected at most 1000: all episodes of a generation are in memory"),
+        ("--validation-episodes", "1001", "expected at most 1000"),
+        ("--workers", "100000", "expected at most 256"),
+    ],
+)
+def test_a_search_that_nobody_would_wait_for_is_refused_in_one_line(capsys, option, value, said):
+    try:
+        status = tune_baselines.main(["--only", "agc", option, value])
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert f"{option} {value}, {said}" in line

@@ -132,3 +132,30 @@ def test_a_resumed_run_may_train_longer_but_not_differently():
         check_resume(config, dataclasses.replace(config, n_envs=32))
     with pytest.raises(ConfigError, match=r"keeps ppo\.buffer_steps"):
         check_resume(config, dataclasses.replace(config, ppo=PPOConfig(buffer_steps=4096)))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "said"),
+    [
+        ("", "torch_threads", 100_000, "torch_threads = 100000, expected at most 256: more threads than"),
+        ("", "torch_threads", 0, "torch_threads = 0, expected at least 1"),
+        ("", "update_threads", 100_000, "update_threads = 100000, expected at most 256"),
+        ("", "n_envs", 10**9, "n_envs = 1000000000, expected at most 65536: each is a grid of its own"),
+        ("network", "actor_hidden", (10**8,), "actor_hidden = .100000000,., expected at most 4096: a layer"),
+        ("network", "critic_hidden", (8, 5000), "critic_hidden = .8, 5000., expected at most 4096"),
+        ("network", "critic_hidden", (8,) * 17, "17 layers, expected at most 16"),
+        ("network", "memory_size", 10**8, "memory_size = 100000000, expected at most 4096"),
+        ("network", "attention_size", 10**8, "attention_size = 100000000, expected at most 4096"),
+        (
+            "ppo",
+            "buffer_steps",
+            2**40,
+            "buffer_steps = 1099511627776, expected at most 10000000: on the grid",
+        ),
+        ("off_policy", "replay_steps", 10**12, "replay_steps = 1000000000000, expected at most 10000000"),
+    ],
+)
+def test_a_size_beyond_all_sense_is_refused_with_its_reason(part, name, value, said):
+    config = TrainingConfig()
+    with pytest.raises(ConfigError, match=said):
+        dataclasses.replace(getattr(config, part) if part else config, **{name: value})
