@@ -35,6 +35,8 @@ from cases.tables import (
 
 DATA_DIRECTORY = Path(__file__).parent / "data" / "ieee68"
 VARIANTS = ("rogers", "tr18")
+SYSTEM = "ieee68"  # as runs, messages and pictures call the operating case
+NAMES = (SYSTEM, *VARIANTS)  # by which it is asked for
 AREA_NAMES = ("NETS", "NYPS", "area3", "area4", "area5")
 
 # Chosen for all buses: no voltage level is published, and 345 kV fits the lines' surge impedances.
@@ -53,6 +55,12 @@ class PublishedSolution:
     bus_number: IntArray
     vm_pu: FloatArray
     va_degree: FloatArray
+
+
+def variant_named(name: str) -> str | None:
+    """The variant that is asked for by one of NAMES; None for any other name."""
+    name = VARIANTS[0] if name == SYSTEM else name
+    return name if name in VARIANTS else None
 
 
 def load_ieee68(variant: str = "rogers", directory: Path = DATA_DIRECTORY) -> Case:

@@ -73,6 +73,7 @@ if __name__ != "__main__" and (missing := what_is_not_installed()):
     print(f"{Path(sys.argv[0]).name}: error: {missing}", file=sys.stderr)
     raise SystemExit(2)
 
+from cases.nearest_name import perhaps  # noqa: E402
 from cases.whole_file import OutputError as OutputError  # noqa: E402, that it is ours is known only now
 from cases.whole_file import write_json as write_json  # noqa: E402
 from cases.whole_file import write_text as write_text  # noqa: E402
@@ -369,7 +370,11 @@ def one_line(box: str) -> str:
     )
     guess = re.search(r"Perhaps you meant: (--[\w-]+)", " ".join(found[1:]))
     message = message[0].lower() + message[1:]
-    return message.rstrip(".") + (f" (perhaps you meant {guess.group(1)})" if guess else "")
+    meant = f" (perhaps you meant {guess.group(1)})" if guess else ""
+    choice = re.match(r"invalid choice '([^']*)' for argument .*?Expected one of \(([^)]*)\)", message)
+    if choice:
+        meant = perhaps(choice.group(1), re.findall(r"'([^']*)'", choice.group(2)))
+    return message.rstrip(".") + meant
 
 
 def require_at_least(options: object, **lowest: int) -> None:

@@ -98,8 +98,8 @@ def work(options: Options) -> None:
     """
     from control.evaluation.result_plan import PlanError, read_plan
 
-    plan = read_plan(options.root, options.plan, options.plan.with_name("commands.toml"))
     try:
+        plan = read_plan(options.root, options.plan, options.plan.with_name("commands.toml"))
         names = [name.strip() for name in options.only.split(",") if name.strip()]
         steps = plan.chosen(names, studies=options.studies or options.list)
     except PlanError as error:

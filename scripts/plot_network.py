@@ -20,6 +20,7 @@ import command_line
 from command_line import OptionError
 
 PROGRAM = "plot_network.py"
+STEP_S = 0.02  # of the integration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,12 @@ class Options:
     """Machine data of a grid that comes without, as CSV; stated defaults otherwise."""
     color: Literal["voltage", "frequency"] = "voltage"
     """Colour of the buses: voltage of the state with the outages, or frequency some time after they happened."""
-    time_s: float = 1.0
-    """Time after the outages at which the frequency is shown, a multiple of 0.02 s."""
+    time_s: float | None = None
+    """Time after the outages at which the frequency is shown, a multiple of 0.02 s; with --color frequency, 1 s by
+    default."""
     load_level: float = 1.0
     """Load and machine power as a share of nominal; shunt reactors follow it."""
-    outage: tuple[str, ...] = ()
+    outage: tuple[str, ...] | None = None
     """Circuits and machines that are lost, by name: "54-53 #2" or G11."""
     out: Path = Path("grid.png")
     """Picture to write: .png, .svg or .pdf."""
@@ -51,8 +53,18 @@ class Options:
             raise OptionError("--variant is of the 68-bus system: leave it out beside --case")
         if not 0.0 < self.load_level <= 2.0:
             raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 2")
-        if not 0.0 < self.time_s <= 60.0:
-            raise OptionError(f"--time-s {self.time_s:g}, expected more than 0 and at most 60 s")
+        if self.outage is not None and not any(self.outage):
+            raise OptionError("--outage names none, expected circuits and machines by name: --outage G11")
+        if self.time_s is not None:
+            if self.color != "frequency":
+                raise OptionError(
+                    f"--time-s {self.time_s:g} is of --color frequency: add it, or leave --time-s out"
+                )
+            if not 0.0 < self.time_s <= 60.0:
+                raise OptionError(f"--time-s {self.time_s:g}, expected more than 0 and at most 60 s")
+            steps = self.time_s / STEP_S
+            if abs(steps - round(steps)) > 1e-9 * steps:
+                raise OptionError(f"--time-s {self.time_s:g}, expected a multiple of {STEP_S:g} s")
         if not 20 <= self.dpi <= 1000:
             raise OptionError(f"--dpi {self.dpi}, expected 20 to 1000")
         if self.color == "frequency" and not self.outage:
@@ -83,15 +95,17 @@ def draw(options: Options) -> None:
     for note in opened.notes:
         print(f"assumed   {note}")
     # As a re-dispatch would begin to set the reactors at this load; all of an own grid's.
+    lost = options.outage or ()
+    time_s = 1.0 if options.time_s is None else options.time_s
     at_level = min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
     try:
         lines = draw_outages(
             options.out,
             opened.case,
-            options.outage,
+            lost,
             load_level=options.load_level,
             reactor_share=opened.case.base_reactor_share if options.case else at_level,
-            time_s=options.time_s if options.color == "frequency" else None,
+            time_s=time_s if options.color == "frequency" else None,
             # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
             single_slack=options.variant == "tr18" and not options.case,
             whose="its" if options.case else "this project's",
@@ -100,9 +114,9 @@ def draw(options: Options) -> None:
     except UnknownElement as error:
         raise OptionError(f"--outage {error}") from error
     except PowerFlowDiverged as error:
-        raise OptionError(f"{error}: {', '.join(options.outage) or 'nothing'}") from error
+        raise OptionError(f"{error}: {', '.join(lost) or 'nothing'}") from error
     except ValueError as error:
-        raise OptionError(f"--time-s: {error}") from error
+        raise OptionError(f"--time-s {time_s:g}: {error}") from error
     print("\n".join(lines))
     print(f"wrote     {options.out}")
 

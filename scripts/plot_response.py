@@ -40,8 +40,8 @@ class Options:
     """Circuit that is lost, by name: "54-53 #1"."""
     load: str | None = None
     """Load that changes by --step-mw, by name: "load 41"."""
-    step_mw: float = 500.0
-    """Growth of --load; negative for a loss."""
+    step_mw: float | None = None
+    """Growth of --load, 500 by default; negative for a loss."""
     level: Literal["machine", "area", "system"] = "area"
     """Level of aggregation."""
     load_model: Literal["default", "impedance", "half", "power"] = "default"
@@ -63,6 +63,10 @@ class Options:
     def __post_init__(self) -> None:
         if sum(name is not None for name in (self.trip, self.outage, self.load)) != 1:
             raise OptionError("name one disturbance: --trip G11, --outage '54-53 #1' or --load 'load 41'")
+        if self.step_mw is not None and self.load is None:
+            raise OptionError(f"--step-mw {self.step_mw:g} is of --load: name one, or leave it out")
+        if self.step_mw == 0.0:
+            raise OptionError("--step-mw 0 changes nothing, expected a growth of the load, or a loss below 0")
         command_line.require_picture("out", self.out)
         command_line.require_page("page", self.page)
         if not 0.0 < self.load_level <= 1.2:
@@ -88,8 +92,9 @@ def event_of(case: Case, options: Options) -> tuple[Event, str]:
         return Event(time_s=EVENT_S, kind="branch_out", index=index), f"loss of circuit {options.outage}"
     assert options.load is not None
     index = row(case.load.name, options.load, "load")
-    event = Event(time_s=EVENT_S, kind="load_step", index=index, p_mw=options.step_mw)
-    return event, f"{options.load} {options.step_mw:+g} MW"
+    step_mw = 500.0 if options.step_mw is None else options.step_mw
+    event = Event(time_s=EVENT_S, kind="load_step", index=index, p_mw=step_mw)
+    return event, f"{options.load} {step_mw:+g} MW"
 
 
 def draw(options: Options) -> None:

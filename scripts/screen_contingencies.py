@@ -147,6 +147,12 @@ def screen(options: Options) -> None:
             )
         if options.emergency_rating_percent is not None:
             case = with_emergency_rating(case, options.emergency_rating_percent)
+        for flag, share, kind in (("--wind", options.wind, "wind"), ("--sun", options.sun, "pv")):
+            if share > 0.0 and kind not in case.renewable.kind:
+                raise OptionError(
+                    f"{flag} {share:g}: {case.name} has no such plants in a screening, which takes a grid as its file "
+                    f"has it; leave {flag} out"
+                )
         if (options.load_level, options.wind, options.sun) == (1.0, 0.0, 0.0):
             point = published_point(case)
         else:
@@ -155,7 +161,12 @@ def screen(options: Options) -> None:
         if options.outages is not None:
             try:
                 outages = outages_named(case, options.outages.read_text(encoding="utf-8").splitlines())
-            except (UnknownOutage, UnicodeDecodeError) as error:
+            except UnicodeDecodeError as error:
+                raise OptionError(
+                    f"{options.outages} is not UTF-8 text (byte {error.start}), expected one outage a line, its "
+                    "elements joined by +"
+                ) from error
+            except UnknownOutage as error:
                 raise OptionError(f"{options.outages}: {error}") from error
         with pool_on(options.ray) as pool:
             screen_all = contingency.screen if pool is None else partial(shared_screen, pool)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+from cases.nearest_name import perhaps
 from command_line import ROOT
 
 PROGRAM = "tune_baselines.py"
@@ -99,7 +100,8 @@ class Options:
         unknown = [name for name in self.only if name not in ORDER]
         if unknown or not self.only:
             named = repr(unknown[0]) if unknown else "none"
-            raise command_line.OptionError(f"unknown baseline {named}, expected of {', '.join(ORDER)}")
+            meant = perhaps(unknown[0], ORDER) if unknown else ""
+            raise command_line.OptionError(f"unknown baseline {named}, expected of {', '.join(ORDER)}{meant}")
         if self.physics == "reduced" and (full := [name for name in self.only if name in FULL_ONLY]):
             raise command_line.OptionError(
                 f"{full[0]} sees flows over ties, of which the reduced model has none: tune it with --physics full"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cases.case import Case
+from cases.nearest_name import perhaps
 from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
 from control.controllers.area_agc import AreaAgc, AreaAgcParameters
 from control.controllers.base import BaselineError, Controller
@@ -183,7 +184,10 @@ def make_baseline(name: str, task: TaskDescription, n_env: int, parameters: Any 
         BaselineError: the name is unknown, the baseline has not been tuned, or it sees another observation.
     """
     if name not in BASELINES:
-        raise BaselineError(f"no baseline is called {name!r}, expected one of {', '.join(BASELINES)}")
+        raise BaselineError(
+            f"no baseline is called {name!r}, expected one of {', '.join(BASELINES)}"
+            + perhaps(name, BASELINES)
+        )
     baseline = BASELINES[name]
     if parameters is None and baseline.parameters is not None:
         parameters = baseline.parameters(stored_parameters(name, task.case)["parameters"])

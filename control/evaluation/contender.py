@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cases.nearest_name import perhaps
 from control.controllers.base import Controller
 from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
@@ -165,6 +166,6 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
         else:
             raise ComparisonError(
                 f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
-                "FILE.py:CLASS"
+                f"FILE.py:CLASS{perhaps(name, (*BASELINES, *ALL, 'all'))}"
             )
     return found

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from cases.nearest_name import perhaps
+from cases.toml_file import read_toml
 from control.evaluation.fingerprint import COMPILED, PACKAGES
 
 __all__ = ["Difference", "Plan", "PlanError", "Step", "differences", "read_plan"]
@@ -59,7 +60,9 @@ class Plan:
         known = [step.name for step in self.steps]
         for name in names:
             if name not in known:
-                raise PlanError(f"no step is called {name!r}, expected {', '.join(known)}")
+                raise PlanError(
+                    f"no step is called {name!r}, expected {', '.join(known)}{perhaps(name, known)}"
+                )
         if names:
             return tuple(step for step in self.steps if step.name in names)
         return tuple(step for step in self.steps if studies or not step.study)
@@ -134,11 +137,14 @@ def read_plan(root: Path, plan: Path, commands: Path) -> Plan:
     """The plan in a file, whose steps without a command of their own are the results that `commands` names.
 
     Raises:
-        PlanError: a step has neither, or says nothing of its minutes.
+        PlanError: one of the files cannot be read, or a step has neither, or says nothing of its minutes.
     """
-    named = tomllib.loads(commands.read_text(encoding="utf-8"))
+    entries = read_toml(plan, "plan", PlanError)  # first: the other is looked for beside it
+    named = read_toml(commands, "list of commands", PlanError)
     steps = []
-    for name, entry in tomllib.loads(plan.read_text(encoding="utf-8")).items():
+    for name, entry in entries.items():
+        if not isinstance(entry, dict):
+            raise PlanError(f"{plan}: {name} = {entry!r}, expected a step, which is a table [{name}]")
         own = entry.get("commands") or ([named[name]["command"]] if name in named else [])
         if not own or "minutes" not in entry:
             raise PlanError(

@@ -27,6 +27,7 @@ import numpy as np
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
+from cases.nearest_name import perhaps
 from cases.processes.ending import process_pool
 from cases.whole_file import replacing
 from control.evaluation.comparison import Figures, compared, paired, summary
@@ -137,6 +138,7 @@ def seeds_of(suite: str, n_episodes: int | None, first: int, own: str | None = N
         if name not in HELD_OUT and not name.endswith(".toml"):
             raise ScenarioError(
                 f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
+                + perhaps(name, (*HELD_OUT, "all"))
             )
         found[name] = mine or seeds_there_are(name, n_episodes, first).tolist()
     return found

@@ -104,6 +104,8 @@ class ScenarioConfig:
             expected = "a finite number" if not isfinite(value) else f"-{LARGEST:g} to {LARGEST:g}"
             raise ScenarioError(f"scenario {self.name!r}: {name} = {value}, expected {expected}.")
         # Bounds far beyond all sense, for a slip of the pen: without them it ends in a lack of memory or an overflow.
+        if self.start_minute is not None:
+            need(self.start_minute >= 0.0, "start_minute", "a minute of the year, from 0 on")
         need(1 <= self.n_intervals <= 1_000_000, "n_intervals", "1 to a million")
         need(self.outage_rate_per_h <= 3600.0, "outage_rate_per_h", "at most one a second")
         for table, name, low, high in (

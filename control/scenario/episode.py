@@ -275,9 +275,14 @@ class EpisodeBuilder:
         """Samples of the year in whose five minutes an episode may begin.
 
         Raises:
-            ScenarioError: there is none.
+            ScenarioError: there is none, or the scenario begins beyond the year.
         """
         config = self.config
+        if config.start_minute is not None and config.start_minute >= self.series.n_minute:
+            raise ScenarioError(
+                f"scenario {config.name!r}: start_minute = {config.start_minute:g}, expected a minute of the year, "
+                f"from 0 to below {self.series.n_minute:.0f}."
+            )
         length_min = config.duration_s / 60.0 + SAMPLE_MIN
         allowed = self.series.starts_without_load_step(config.max_load_step_percent, length_min)
         if config.start_ramp_quantile > 0.0:
@@ -298,7 +303,7 @@ class EpisodeBuilder:
         sample = self._start_samples[rng.integers(len(self._start_samples))]
         minute = float(sample + rng.uniform()) * SAMPLE_MIN
         if self.config.start_minute is not None:
-            return self.config.start_minute % self.series.n_minute
+            return self.config.start_minute
         return minute
 
     def _powers_at(

@@ -29,6 +29,7 @@ from reprlib import Repr
 from typing import Any, TypeVar
 
 from cases.case import Case
+from cases.nearest_name import perhaps
 from cases.toml_file import read_toml
 from control.plants.battery import BatteryParameters
 from control.plants.demand_response import DemandResponseParameters
@@ -70,7 +71,8 @@ def scenario_named(name: str | Path, case: Case) -> ScenarioConfig:
     if name.endswith(".toml"):
         return read_scenario(Path(name), case)
     raise ScenarioError(
-        f"no scenario is called {name!r}, expected one of {', '.join(SCENARIOS)}, or a file ending in .toml."
+        f"no scenario is called {name!r}, expected one of {', '.join(SCENARIOS)}, or a file ending in .toml"
+        f"{perhaps(name, SCENARIOS)}."
     )
 
 

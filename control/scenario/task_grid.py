@@ -1,6 +1,6 @@
 """Any grid made ready for a task: a name or a file -> Case with plants, wind, sun, areas and sizes.
 
-    rogers, tr18                the 68-bus system, as published
+    rogers, tr18                the 68-bus system, as published; ieee68 is rogers
     case39, *.m, *.mat, *.json  any other, see `grid_model.power_flow.open_case`, and all else by rule
     *.toml                      a grid file, which names one and says what is known about it:
 
@@ -36,7 +36,7 @@ from cases.case import Case
 from cases.csv_table import read_csv_table
 from cases.grid_setting import PUBLISHED_BUSES, GridSetting
 from cases.grid_tables import CONDENSER_MVA, COST_LINEAR, MARGINAL_COST
-from cases.ieee68 import VARIANTS, load_ieee68
+from cases.ieee68 import load_ieee68, variant_named
 from cases.series import NOMINAL_LOAD_MW, Series, load_series
 from cases.tables import ReactorTable, ShuntTable
 from cases.toml_file import read_toml
@@ -104,8 +104,9 @@ def open_task_grid(source: str = "") -> TaskGrid:
         CaseDataError: there is no such grid, or it or what stands on it cannot be.
     """
     source = source or PUBLISHED
-    if source in VARIANTS:
-        return TaskGrid(case=published_case(source), notes=(), warnings=())
+    variant = variant_named(source)
+    if variant is not None:
+        return TaskGrid(case=published_case(variant), notes=(), warnings=())
     return _opened(source, _stamp(source))
 
 
@@ -187,6 +188,11 @@ def _read(path: Path) -> dict[str, Any]:
             raise CaseDataError(f"{path}: {listed} and [[{table}]], expected one of them.")
     if "grid" not in content:
         raise CaseDataError(f"{path}: no grid, expected the name or file of one.")
+    if str(content["grid"]).lower().endswith(".toml"):
+        raise CaseDataError(
+            f"{path}: grid = {content['grid']!r} is a grid file itself, expected the name of a grid or a file that "
+            "ends in .json, .m or .mat."
+        )
     if content.get("limits", "fit") not in ("fit", "file"):
         raise CaseDataError(f"{path}: limits = {content['limits']!r}, expected fit or file.")
     return content

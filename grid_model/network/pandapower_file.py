@@ -6,10 +6,10 @@ Of a file nothing is imported but what pandapower's own files name: to import a 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import inspect
 import io
+import json
 import os
 import re
 import warnings
@@ -19,6 +19,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from cases.arrays import CaseDataError
+from cases.ieee68 import NAMES
+from cases.nearest_name import perhaps
 
 __all__ = ["in_one_line", "read_pandapower"]
 
@@ -52,11 +54,13 @@ def read_pandapower(source: str) -> Any:
                 f"{path.name}: {path.stat().st_size / 2**20:.0f} MB, expected at most {MAX_FILE_BYTES // 2**20} MB."
             )
         try:
+            content = ""
             content = path.read_text(encoding="utf-8")
             with warnings.catch_warnings(), _known_modules_only():
                 warnings.simplefilter("ignore")
                 net = pp.from_json(io.StringIO(content))
         except Exception as error:  # pandapower raises whatever a broken file leads it to
+            _require_class(path, content)
             raise CaseDataError(
                 f"{path.name}: cannot be read ({in_one_line(error)}), expected a pandapower net."
             ) from error
@@ -68,15 +72,31 @@ def read_pandapower(source: str) -> Any:
     if not _makes_a_net(make):
         known = sorted(name for name in dir(pandapower.networks) if name.startswith("case"))
         what = "a directory" if os.path.isdir(path) else "neither a grid file nor a net that pandapower has"
-        near = difflib.get_close_matches(source, known, 1)
         raise CaseDataError(
-            f"{source}: {what}, expected a file that ends in .json, .m, .mat or .toml, or a name: rogers, tr18, "
-            + (f"perhaps {near[0]}, " if near else "")
-            + f"{', '.join(known)}, or another of pandapower.networks."
+            f"{source}: {what}{perhaps(source, (*NAMES, *known))}, expected a file that ends in .json, .m, .mat or "
+            f".toml, or a name: {', '.join((*NAMES, *known))}, or another of pandapower.networks."
         )
     net = make()  # type: ignore[misc]
     net.name = source
     return net
+
+
+def _require_class(path: Path, content: str) -> None:
+    """Tells JSON of another kind from a broken net, which says of itself what it is.
+
+    Raises:
+        CaseDataError: it is JSON, and of something else.
+    """
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(found, dict) or "_class" not in found:
+        what = "an object without _class" if isinstance(found, dict) else f"a {type(found).__name__}"
+        raise CaseDataError(
+            f"{path.name}: holds JSON of something else ({what}), expected a pandapower net, as "
+            "pandapower.to_json writes it."
+        ) from None
 
 
 @contextlib.contextmanager

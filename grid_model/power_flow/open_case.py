@@ -1,6 +1,6 @@
 """Bring your own grid: a name or a file -> Case, with what had to be assumed.
 
-    rogers, tr18       the 68-bus system
+    rogers, tr18       the 68-bus system; ieee68 is rogers
     *.m, *.mat         a MATPOWER case
     *.json             a pandapower net
     case39, case118    one of pandapower's own, or any other name of pandapower.networks
@@ -24,7 +24,7 @@ import numpy as np
 from cases.arrays import CaseDataError, ComplexArray, FloatArray, IntArray
 from cases.case import Case
 from cases.grid_tables import UNLIMITED_MVA, ImportedCase, case_from_tables
-from cases.ieee68 import VARIANTS, load_ieee68
+from cases.ieee68 import load_ieee68, variant_named
 from cases.matpower import read_matpower
 from cases.matpower_matrices import BUS_I, BUS_TYPE, GEN_BUS, PQ, RATE_A, RATE_B, RATE_C, GridTables, living
 from cases.reference_angles import HeldAngle
@@ -69,10 +69,11 @@ def open_grid(source: str, dynamics: Path | None = None) -> OpenedGrid:
     Raises:
         CaseDataError: there is no such grid, or it cannot be true, or cannot be represented, or has no solution.
     """
-    if source in VARIANTS:
+    variant = variant_named(source)
+    if variant is not None:
         if dynamics is not None:
             raise CaseDataError(f"{source} has its own machine data, expected no side-car file.")
-        case = load_ieee68(source)
+        case = load_ieee68(variant)
         return OpenedGrid(case=case, notes=(), reactive_limits=typical_limits(case.machine))
     return open_and_solve(source, dynamics)
 

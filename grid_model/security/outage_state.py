@@ -16,18 +16,21 @@ from grid_model.security.outage import what_there_is
 
 
 class UnknownElement(ValueError):
-    """A case has no element of this name."""
+    """A case has no element of this name, or it is named twice."""
 
 
 def in_service(case: Case, lost: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
     """What stays in service, [branch] and [machine], when the elements named are lost.
 
     Raises:
-        UnknownElement: the case has no element of this name; the message tells which are near.
+        UnknownElement: the case has no element of this name, and the message tells which are near; or one is named
+            twice.
     """
     branch_in_service = np.ones(case.n_branch, dtype=np.bool_)
     machine_in_service = np.ones(case.n_machine, dtype=np.bool_)
-    for name in lost:
+    for number, name in enumerate(lost):
+        if name in lost[:number]:
+            raise UnknownElement(f"{name}: named twice, expected every element once")
         if name in case.branch.name:
             branch_in_service[case.branch.name.index(name)] = False
         elif name in case.machine.name:

@@ -40,6 +40,8 @@ def test_help_answers_at_once(script):
         ("plot_response.py", ["--trip", "G99"], "no machine 'G99'"),
         ("plot_response.py", ["--trip", "G9", "--load", "load 17"], "name one disturbance"),
         ("plot_response.py", ["--trip", "G9", "--out", "f.txt"], ".png"),
+        ("plot_response.py", ["--load", "load 41", "--step-mw", "0"], "--step-mw 0 changes nothing"),
+        ("plot_response.py", ["--trip", "G9", "--step-mw", "200"], "--step-mw 200 is of --load: name one"),
         ("plot_response.py", ["--load", "load 17", "--step-mw", "9000"], "no AC power flow"),
     ],
 )

@@ -31,6 +31,17 @@ def test_an_outage_is_drawn_and_the_bus_it_cuts_off_is_named(tmp_path):
         (("--color", "frequency"), "name one by --outage"),
         (("--load-level", "1.9"), "no solution"),
         (("--outage", "54-53"), "circuits of that corridor: 54-53 #1, 54-53 #2"),
+        (("--time-s", "0.8"), "--time-s 0.8 is of --color frequency: add it, or leave --time-s out"),
+        (
+            ("--color", "frequency", "--outage", "G11", "--time-s", "0.03"),
+            "--time-s 0.03, expected a multiple of 0.02 s",
+        ),
+        (("--outage", "G11", "G11"), "--outage G11: named twice, expected every element once"),
+        (("--outage",), "--outage names none, expected circuits and machines by name"),
+        (
+            ("--case", "CASE39"),
+            "CASE39: neither a grid file nor a net that pandapower has (perhaps you meant case39)",
+        ),
         (("--out", "grid.gif"), "ends in '.gif'"),
         (("--out", "nowhere/grid.png"), "does not exist"),
     ],

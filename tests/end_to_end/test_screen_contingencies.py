@@ -126,6 +126,8 @@ def test_a_grid_of_ones_own_is_screened_and_drawn_and_what_was_assumed_is_listed
         (("--emergency-rating-percent", "90"), "expected a share of the normal rating, 100 or more"),
         (("--engine", "dc", "--reactive-limits", "on"), "--engine dc knows no reactive limits"),
         (("--load-level", "1.6"), "no solution before any outage"),
+        (("--case", "case39", "--wind", "0.5"), "--wind 0.5: case39 has no such plants in a screening"),
+        (("--case", "case39", "--sun", "0.5"), "--sun 0.5: case39 has no such plants in a screening"),
         (("--case", "no_such_grid.json"), "no_such_grid.json: no such file, expected a pandapower net"),
     ],
 )
@@ -167,11 +169,14 @@ def test_a_list_of_ones_own_is_screened(tmp_path, call):
         (("--pairs", "--outages", "list.txt"), "leave one out"),
         (("--outages", "{list}"), "list.txt: line 1: 'G99' is no element"),
         (("--outages", "none.txt"), "none.txt"),
+        (("--outages", "{binary}"), "binary is not UTF-8 text (byte 0), expected one outage a line"),
     ],
 )
 def test_a_list_that_cannot_be_screened_is_refused(tmp_path, call, arguments, words):
     (tmp_path / "list.txt").write_text("G99\n")
-    done = call(*(argument.replace("{list}", str(tmp_path / "list.txt")) for argument in arguments))
+    (tmp_path / "binary").write_bytes(b"\xff\x00\x81")
+    files = {"{list}": str(tmp_path / "list.txt"), "{binary}": str(tmp_path / "binary")}
+    done = call(*(files.get(argument, argument) for argument in arguments))
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -184,6 +184,30 @@ def test_a_report_of_a_kind_that_nobody_writes_is_refused_before_anything_is_pla
 
 
 @pytest.mark.parametrize(
+    ("script", "option", "given", "meant"),
+    [
+        ("tune_baselines", "--only", "AGC", "agc"),
+        ("evaluate", "--policies", "AGC", "agc"),
+        ("evaluate", "--suite", "Normal", "normal"),
+        ("train_mappo", "--preset", "Quick", "quick"),
+        ("train_mappo", "--algorithm", "MAPPO", "mappo"),
+        ("train_mappo", "--scenario", "Training", "training"),
+        ("train_mappo", "--case", "CASE39", "case39"),
+        ("plot_network", "--color", "Frequency", "frequency"),
+    ],
+)
+def test_a_name_in_another_letter_case_is_told_which_was_meant(script, option, given, meant, capsys):
+    module = importlib.import_module(script)
+    try:
+        status = module.main([option, given])
+    except SystemExit as end:
+        status = end.code
+    assert status in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"(perhaps you meant {meant})" in line
+
+
+@pytest.mark.parametrize(
     ("script", "arguments", "told"),
     [
         ("evaluate", ["--policies", "agc", "--page", "x.txt"], "--page x.txt ends in '.txt', expected one of .html"),

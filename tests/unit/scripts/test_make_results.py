@@ -141,6 +141,13 @@ def test_the_plan_of_this_project_can_be_read_and_its_scripts_are_there():
                 assert (ROOT / arguments[0]).is_file()
 
 
+def test_a_plan_that_is_not_there_is_told_by_its_own_name(capsys):
+    assert make_results.main(["--plan", "/nofile.toml", "--list"]) == 2
+    assert capsys.readouterr().err == (
+        "make_results.py: error: cannot read /nofile.toml: No such file or directory.\n"
+    )
+
+
 def test_a_step_without_a_command_is_named(project):
     (project / "results" / "plan.toml").write_text("[third]\nminutes = 1\n")
     with pytest.raises(PlanError, match="step 'third' needs minutes and commands"):

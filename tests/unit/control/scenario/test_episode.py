@@ -656,3 +656,10 @@ def test_a_scenario_beyond_all_sense_is_explained_in_one_short_line(
     assert (
         len(str(error.value)) < len(str(path)) + 1500
     )  # names of all keys, but nothing of the file's length
+
+
+@pytest.mark.parametrize("minute", [-5.0, 366.0 * 1440.0, 1e8])
+def test_a_start_beyond_the_year_is_refused(case, series, minute):
+    """Taken modulo the year, -5 was five minutes before its end."""
+    with pytest.raises(ScenarioError, match="start_minute = .*, expected a minute of the year, from 0"):
+        EpisodeBuilder(case, series, ScenarioConfig(start_minute=minute))

@@ -8,6 +8,7 @@ import pytest
 
 from cases.arrays import CaseDataError
 from cases.case import Case
+from cases.ieee68 import load_ieee68
 from cases.series import RENEWABLE_NAMES
 from control.controllers.agc import frequency_bias_mw_per_decihertz
 from control.controllers.disturbance_filter import FilterConfig
@@ -15,7 +16,13 @@ from control.controllers.one_mass import one_mass
 from control.plants.fleet import make_fleet
 from control.scenario.fleet_sizing import PUBLISHED_INERTIA_MWS, fleet_of, sized
 from control.scenario.suites import NORMAL, SHIFT, STRESS
-from control.scenario.task_grid import PUBLISHED, open_task_grid, published_case, published_series
+from control.scenario.task_grid import (
+    PUBLISHED,
+    open_as_it_is,
+    open_task_grid,
+    published_case,
+    published_series,
+)
 from control.task.description import TaskDescription
 from control.task.observation import electrically_nearest_buses
 from control.task.reward import RewardConfig
@@ -141,6 +148,7 @@ def test_grids_that_differ_in_anything_differ_in_their_digest(case39):
         ('grid = "case9"\nplant = 3\n', "expected tables"),
         ('grid = "case9"\nbatteries = "x"\n', "unknown key batteries"),
         ('limits = "fit"\n', "no grid, expected"),
+        ('grid = "wrong.toml"\n', "grid = 'wrong.toml' is a grid file itself, expected the name of a grid"),
         ('grid = "case9"\nn_areas = 4\n', "4 areas, expected 1 to 3"),
         ('grid = "case9"\nlimits = "none"\n', "expected fit or file"),
         ('grid = "case9"\nload_scale = 0\n', "load_scale = 0, expected a number above 0 and at most 10"),
@@ -156,6 +164,30 @@ def test_a_grid_file_that_is_wrong_is_told_in_one_line(tmp_path, text, message):
     with pytest.raises(CaseDataError, match=message) as told:
         open_task_grid(grid_file(tmp_path / "wrong.toml", text))
     assert "\n" not in str(told.value)
+
+
+def test_the_68_buses_go_by_the_name_that_runs_and_pictures_give_them():
+    assert open_task_grid("ieee68") == open_task_grid("rogers") == open_task_grid()
+    assert open_as_it_is("ieee68").case.identity == load_ieee68().identity
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("CASE39", "case39"), ("case_39", "case39"), ("IEEE68", "ieee68"), ("Rogers", "rogers")],
+)
+def test_a_grid_in_another_letter_case_is_told_which_was_meant(given, meant):
+    with pytest.raises(CaseDataError, match=rf"^{given}: .* \(perhaps you meant {meant}\), expected"):
+        open_task_grid(given)
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1, 2]", "3"])
+def test_json_of_something_else_is_told_from_a_broken_net(tmp_path, content):
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    with pytest.raises(
+        CaseDataError, match=r"^other.json: holds JSON of something else \(.*\), expected a pandap"
+    ):
+        open_task_grid(str(path))
 
 
 @pytest.mark.parametrize(
