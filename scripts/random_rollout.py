@@ -78,7 +78,7 @@ def run(options: Options) -> None:
     for time_s, words in record.happened():
         print(f"  at {time_s:6.1f} s: {words}")
     print(condition)
-    title = f"random agents, scenario {batch.scenario.name}, seed {options.seed}"
+    title = f"{batch.case.name}, random agents, scenario {batch.scenario.name}, seed {options.seed}"
     draw_overview_of(options.out, record, batch.case, title)
     print(f"Picture: {options.out}")
 

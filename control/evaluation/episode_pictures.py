@@ -159,11 +159,12 @@ def draw_frequency(
             present, traces = [present[k] for k in chosen], [traces[k] for k in chosen]
         step_mhz = _nice(2.0 * max(float(np.abs(trace).max()) for trace in traces))
         for row, trace in enumerate(traces):
+            # At most half a row up and down.
             below.plot(time_s, trace / step_mhz - row, linewidth=0.8, **style(row))
         below.set_yticks(
             [-row for row in range(len(present))], [area_names[position] for position in present]
         )
-        below.set_ylim(0.7 - len(present), 0.7)
+        below.set_ylim(0.4 - len(present), 0.6)
         finish_axes(
             below, f"areas against the mean\n[{step_mhz:g} mHz a row]", marks=marks, with_legend=False
         )

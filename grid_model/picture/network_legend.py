@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
 
 from cases.case import Case
 from grid_model.network.topology import ties
@@ -31,6 +32,8 @@ from grid_model.picture.network_symbols import (
 )
 
 __all__ = ["draw_keys"]
+
+MOST_STEPS = 5  # on a colour bar, under which numbers of six figures, such as -42.25, stand apart
 
 
 def draw_keys(
@@ -137,5 +140,7 @@ def _color_bar(
         ScalarMappable(Normalize(low, high), colormap), cax=axes, orientation="horizontal"
     )
     bar.outline.set_linewidth(0.6)
+    bar.locator = MaxNLocator(MOST_STEPS)
+    bar.update_ticks()
     axes.tick_params(labelsize=9, length=2, pad=1)
     axes.set_title(label, fontsize=9, pad=2, color=INK)

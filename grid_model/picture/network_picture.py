@@ -51,6 +51,7 @@ from grid_model.picture.placement import placed
 __all__ = ["NETWORK_FIGSIZE", "NetworkDrawing", "draw_network"]
 
 NETWORK_FIGSIZE = (16.0, 8.5)  # inches; the proportions of the 68-bus drawing with its legend
+NAME_POINTS = 12.0  # size of the areas' names
 NO_LOADING = "#66707a"  # circuits of a drawing that tells no loadings
 OUT_DASH = (0, (1, 2.5))
 
@@ -156,7 +157,8 @@ class NetworkDrawing:
             figure.text(0.5, 0.975, title, ha="center", va="center", fontsize=14, color=INK)
         self._low = 0.0 if buses is None else buses.low
         self._norm = None if buses is None else Normalize(buses.low, buses.high)
-        _draw_areas(case, axes, radius)
+        self.badges = place_badges(case)
+        _draw_areas(case, axes, radius, self.badges, points_per_unit)
         self._segments = _draw_ties(case, axes, graph, radius, self.unit)
         # Their setters take arrays, which their annotations do not say.
         self._circuits: Any = LineCollection(list(self._segments), zorder=2)
@@ -164,7 +166,6 @@ class NetworkDrawing:
         self._nodes = _draw_buses(case, axes, graph, radius, points_per_unit)
         number = _outlined_numbers if quick else _written_numbers
         self._numbers = number(case, axes, radius * points_per_unit)
-        self.badges = place_badges(case)
         _draw_badges(axes, self.badges, radius, points_per_unit)
         self._circuit_crosses = _crosses(axes, 0.75 * self.unit, 0.09 * self.unit)
         self._machine_crosses = _crosses(axes, 1.1 * 1.05 * self.unit, 0.8)
@@ -233,14 +234,18 @@ def _points_per_unit(axes: Axes) -> float:
     return float((x1 - x0) * 72.0 / dpi)
 
 
-def _draw_areas(case: Case, axes: Axes, radius: float) -> None:
-    """A tinted, rounded convex hull behind the buses of each area, with its name where no branch passes."""
+def _draw_areas(case: Case, axes: Axes, radius: float, badges: Badges, points_per_unit: float) -> None:
+    """A tinted, rounded convex hull behind the buses of each area, with its name where nothing else is."""
     from scipy.spatial import ConvexHull
 
     xy = np.column_stack([case.bus.x, case.bus.y])
     start, end = xy[case.branch.from_bus], xy[case.branch.to_bus]
     angles = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
+    # Buses and badges with their radii: a name covers none of them.
+    marks = np.vstack([xy, np.column_stack([badges.x, badges.y])])
+    mark_radius = np.concatenate([np.full(len(xy), 1.0), np.full(len(badges.x), 0.6)]) * radius
+    names = np.zeros((0, 4))  # those that are written already: x, y, half their width and height
     for area, name in enumerate(case.area_names):
         inside = case.bus.area == area
         if not inside.any():
@@ -262,10 +267,24 @@ def _draw_areas(case: Case, axes: Axes, radius: float) -> None:
         above = np.arange(len(spots)) < len(outline)
         outside = np.where(above, spots[:, 1] > outline[:, 1].max(), spots[:, 1] < outline[:, 1].min())
         spots, above = spots[outside], above[outside]
-        room = np.minimum(distance_to_segments(spots, start, end).min(axis=1), 2.0 * radius)
+        half = np.array([0.3 * len(name), 0.5]) * NAME_POINTS / points_per_unit
+        written = spots[:, None] + np.array([-1.0, -0.5, 0.0, 0.5, 1.0])[:, None] * [half[0], 0.0]
+        room = distance_to_segments(written.reshape(-1, 2), start, end).min(axis=1, initial=np.inf)
+        room = room.reshape(len(spots), -1).min(axis=1) - half[1]
+        for at, size, radii in (
+            (marks, np.zeros((len(marks), 2)), mark_radius),
+            (names[:, :2], names[:, 2:], np.zeros(len(names))),
+        ):
+            gap = np.maximum(np.abs(spots[:, None] - at[None]) - half - size[None], 0.0)
+            clear = np.linalg.norm(gap, axis=2) - radii
+            room = np.minimum(room, clear.min(axis=1, initial=np.inf))
+        room = np.minimum(room, radius)
         aside = np.abs(spots[:, 0] - xy[inside, 0].mean())
+        # What is covered counts several times, so that no place above or in the middle makes up for it.
+        room = np.where(room < 0.0, 4.0 * room, room)
         spot = spots[int(np.argmax(room + np.where(above, 0.5 * radius, 0.0) - 0.05 * aside))]
-        axes.text(spot[0], spot[1], name, ha="center", va="center", fontsize=12, color=INK)
+        axes.text(spot[0], spot[1], name, ha="center", va="center", fontsize=NAME_POINTS, color=INK)
+        names = np.vstack([names, [*spot, *half]])
 
 
 def _parallel_offsets(graph: nx.MultiGraph, row_ends: tuple[int, int], spacing: float) -> dict[int, float]:

@@ -127,7 +127,7 @@ class PolicyReport:
         Args:
             live: print the grid's condition meanwhile.
             pictures: directory to draw in; None draws nothing.
-            title: of the pictures.
+            title: of the pictures, which name the grid before it.
 
         Returns:
             Names of the pictures.
@@ -139,7 +139,7 @@ class PolicyReport:
         if pictures is None:
             return ()
         pictures.mkdir(parents=True, exist_ok=True)
-        return draw_episode(pictures, record, batch.case, title)
+        return draw_episode(pictures, record, batch.case, f"{batch.case.name}, {title}")
 
 
 class _Display:

@@ -46,6 +46,7 @@ PANELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 # Below this symlog axes are linear: a return of -1000 is what a good policy costs in a few minutes.
 LINEAR_BELOW = {"return of an episode [1]": 1000.0, "reward terms of an episode [1]": 10.0}
+FEWEST_NUMBERS = 2  # on an axis: with one alone nobody can read a value off
 AVERAGED_OVER = 0.03  # training curves are running means over this share of the run
 
 
@@ -171,7 +172,7 @@ def _plot(axes: Axes, steps: FloatArray, columns: dict[str, FloatArray]) -> None
 
 def _scale(axes: Axes, scale: str, linear_below: float) -> None:
     """Scale of the vertical axis, with plain numbers on it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, SymmetricalLogLocator
 
     positive = all((np.asarray(line.get_ydata()) > 0.0).all() for line in axes.lines)
     if scale == "symlog":
@@ -188,6 +189,11 @@ def _scale(axes: Axes, scale: str, linear_below: float) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
     else:
         return
+    low, high = axes.get_ylim()
+    if sum(low < at < high for at in axes.yaxis.get_majorticklocs()) < FEWEST_NUMBERS:
+        # A short run, or one that hardly moves, lies between two of the round numbers of its scale; all that is left
+        # of them are the ends of the axis.
+        axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

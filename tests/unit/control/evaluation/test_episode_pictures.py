@@ -108,6 +108,21 @@ def test_a_panel_has_at_most_five_curves_and_no_two_look_alike(tmp_path, monkeyp
     assert [name for name, _, _ in lines_of(batteries)] == [f"bess_{k}" for k in range(12, 17)]
 
 
+@pytest.mark.parametrize("n_area", [2, 3, 5])
+def test_the_rows_of_all_areas_lie_within_their_panel(tmp_path, monkeypatch, n_area):
+    """An area may move by half a row: 5 mHz either way of the mean are rows of 10 mHz."""
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
+    df_hz = 0.005 * np.sign(np.sin(np.arange(50)))[:, None] * np.linspace(1.0, -1.0, n_area)
+    names = [f"area {k}" for k in range(n_area)]
+    pictures.draw_frequency(tmp_path / "f.png", TIME_S, df_hz, area=np.arange(n_area), area_names=names)
+    below = drawn[0].axes[1]
+    low, high = below.get_ylim()
+    for line in below.lines:
+        assert low < np.min(line.get_ydata())
+        assert np.max(line.get_ydata()) < high
+
+
 def test_both_ratings_stand_in_the_picture_of_loadings(tmp_path, monkeypatch):
     """Loadings are of rating A throughout; B, here 1.2 times A, is a line of its own above them."""
     drawn = []

@@ -1,16 +1,20 @@
 """The picture of the grid: what touches what, and what is refused."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from builders import one_area
 from cases.ieee68 import load_ieee68
+from control.scenario.task_grid import open_task_grid
 from grid_model.picture.layout import bus_radius, place_badges
 from grid_model.picture.network_picture import NETWORK_FIGSIZE, draw_network
 from grid_model.picture.network_symbols import frequency_scale, voltage_scale
+from grid_model.picture.placement import placed
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +100,43 @@ def test_the_legend_has_what_the_grid_has(case):
     assert "tie between areas" in found[0]
     assert "tie between areas" not in found[1]
     assert found[0] & found[1] >= {"synchronous machine"}
+
+
+@pytest.mark.parametrize("name", ["ieee68", "case6ww", "case5", "case30"])
+def test_names_of_areas_cover_neither_buses_nor_plants_nor_each_other(name):
+    """Measured on the page: boxes of the names against circles about everything that is marked."""
+    case = placed(open_task_grid(name).case)
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    axes = draw_network(case, figure)
+    badges, radius = place_badges(case), bus_radius(case)
+    place = np.column_stack([np.r_[case.bus.x, badges.x], np.r_[case.bus.y, badges.y]])
+    reach = np.r_[np.full(case.n_bus, radius), np.full(len(badges.x), 0.5 * radius)]
+    (left, _), (right, _) = axes.transData.transform([(0.0, 0.0), (1.0, 0.0)])
+    at, reach = axes.transData.transform(place), reach * (right - left)
+    written = [text for text in axes.texts if text.get_text() in case.area_names]
+    assert len(written) == case.n_area
+    boxes = [text.get_window_extent(renderer) for text in written]
+    for k, box in enumerate(boxes):
+        apart = np.maximum(np.maximum([box.x0, box.y0] - at, at - [box.x1, box.y1]), 0.0)
+        assert (np.linalg.norm(apart, axis=1) > reach).all()
+        assert not any(box.overlaps(other) for other in boxes[:k])
+
+
+@pytest.mark.parametrize("low_hz", [-0.04231, -0.0231, 0.03947, -1.2347])
+def test_numbers_under_a_colour_bar_stand_apart(case, low_hz):
+    figure = Figure(figsize=NETWORK_FIGSIZE)
+    canvas = FigureCanvasAgg(figure)
+    df_hz = np.linspace(low_hz, low_hz + 0.0021, case.n_bus)
+    draw_network(case, figure, buses=frequency_scale(df_hz), loading_percent=np.zeros(case.n_branch))
+    canvas.draw()
+    for bar in figure.axes[1:]:
+        low, high = bar.get_xlim()
+        boxes = [
+            tick.label1.get_window_extent()
+            for tick in bar.xaxis.get_major_ticks()
+            if low <= tick.get_loc() <= high
+        ]
+        assert len(boxes) >= 3
+        # Half a figure of 9 points at the least.
+        assert all(after.x0 - before.x1 > 4.0 for before, after in itertools.pairwise(boxes))

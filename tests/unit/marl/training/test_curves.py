@@ -47,6 +47,21 @@ def test_numbers_of_a_logarithmic_axis_stand_apart(lowest):
     assert all(below.y1 < above.y0 for below, above in itertools.pairwise(shown))
 
 
+@pytest.mark.parametrize("scale", ["symlog", "log"])
+@pytest.mark.parametrize(
+    "returns", [(-517.7, -517.7), (-540.0, -518.0), (-3900.0, -3100.0), (-1371.0, -8714.0)]
+)
+def test_an_axis_has_numbers_wherever_its_curve_lies(scale, returns):
+    """Those of a run of two updates lie between two round numbers of a logarithmic scale."""
+    figure, axes = plt.subplots()
+    axes.plot([0.0, 1.0], np.abs(returns) if scale == "log" else returns)
+    curves._scale(axes, scale, 1000.0)
+    low, high = axes.get_ylim()
+    shown = [at for at in axes.yaxis.get_majorticklocs() if low < at < high]
+    assert len({axes.yaxis.get_major_formatter()(at, 0) for at in shown}) >= 2
+    plt.close(figure)
+
+
 METRICS = "update,step,train/return,train/kl\r\n1,2048,-9000,0.01\r\n2,4096,-8000,0.02\r\n"
 
 
