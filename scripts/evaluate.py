@@ -12,9 +12,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import command_line
+
+if TYPE_CHECKING:
+    from control.evaluation.contender import Contender
 
 PROGRAM = "evaluate.py"
 DEFAULT_EPISODES = 20
@@ -172,13 +175,26 @@ def one_policy(options: Options) -> None:
             print(f"Pictures of the episode: {options.out}/{', '.join(drawn)}")
 
 
+def playing(policies: str) -> list[Contender]:
+    """Those who are named, each of whom plays episodes.
+
+    Raises:
+        OptionError: the bound is among them. ComparisonError: a name is nobody's.
+    """
+    from control.evaluation.contender import BOUND, resolve
+    from marl.environment.contenders import learned
+
+    found = resolve(policies, learned)
+    if any(contender.name == BOUND for contender in found):
+        raise command_line.OptionError(f"--policies {BOUND}: it is a plan and plays no episode; leave it out")
+    return found
+
+
 def episode_page(options: Options, path: Path) -> None:
     """One held-out episode, played by the policy, tuned AGC and nobody or by those asked for, as a page."""
     from control.controllers.registry import is_tuned
-    from control.evaluation.contender import resolve
     from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
     from control.scenario.task_grid import open_task_grid
-    from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_page
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
@@ -188,7 +204,7 @@ def episode_page(options: Options, path: Path) -> None:
         # Says where a model comes from if there is none.
         case = case or case_of(load_policy(options.model_path).metadata)
     agc = "agc_forecast" if is_tuned("agc_forecast", open_task_grid(case).case) else "agc_textbook"
-    contenders = resolve(options.policies or f"{options.model_path},{agc},do_nothing", learned)
+    contenders = playing(options.policies or f"{options.model_path},{agc},do_nothing")
     seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
     players = play_to_page(
         path,
@@ -212,10 +228,8 @@ def episode_video(options: Options, path: Path) -> None:
     Raises:
         OptionError: several are named.
     """
-    from control.evaluation.contender import resolve
     from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
     from control.evaluation.video import require_video
-    from marl.environment.contenders import learned
     from marl.environment.episode_page import play_to_video
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
@@ -224,7 +238,7 @@ def episode_video(options: Options, path: Path) -> None:
     case = options.case
     if options.policies is None:
         case = case or case_of(load_policy(options.model_path).metadata)
-    contenders = resolve(options.policies or str(options.model_path), learned)
+    contenders = playing(options.policies or str(options.model_path))
     if len(contenders) != 1:
         raise command_line.OptionError(f"--video films one controller, --policies names {len(contenders)}")
     seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
@@ -250,10 +264,8 @@ def episode_tables(options: Options, path: Path) -> None:
     Raises:
         OptionError: several are named.
     """
-    from control.evaluation.contender import resolve
     from control.evaluation.export import require_format
     from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
-    from marl.environment.contenders import learned
     from marl.environment.episode_export import export_episode
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
@@ -263,7 +275,7 @@ def episode_tables(options: Options, path: Path) -> None:
     case = options.case
     if options.policies is None:
         case = case or case_of(load_policy(options.model_path).metadata)
-    contenders = resolve(options.policies or str(options.model_path), learned)
+    contenders = playing(options.policies or str(options.model_path))
     if len(contenders) != 1:
         raise command_line.OptionError(f"--export plays one controller, --policies names {len(contenders)}")
     seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])

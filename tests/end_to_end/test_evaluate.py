@@ -170,6 +170,11 @@ def test_a_wrong_option_is_refused_as_one(model, capsys):
         (["--policies", "foo"], "'foo' is neither a controller"),
         (["--seeds", "a:b"], "seeds 'a:b', expected FIRST:COUNT"),
         (["--seeds", "2147483648:4"], "reach the held-out ones"),
+        (
+            ["--policies", "agc,bound", "--page", "never.html"],
+            "--policies bound: it is a plan and plays no episode",
+        ),
+        (["--policies", "bound", "--export", "never"], "--policies bound: it is a plan and plays no episode"),
         (["--policies", "agc", "--reference", "nobody"], "--reference 'nobody' takes no part"),
         (["--model_path", str(model), "--n_episodes", "100000"], "suite normal has 100 held-out episodes"),
     ):

@@ -1,9 +1,11 @@
 """scripts/tune_baselines.py as its users run it, shrunk to a few intervals."""
 
 import json
+import os
 
 import pytest
 
+import command_line
 import tune_baselines
 
 
@@ -54,3 +56,13 @@ def test_a_search_that_nobody_would_wait_for_is_refused_in_one_line(capsys, opti
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert f"{option} {value}, {said}" in line
+
+
+def test_a_process_that_dies_is_told_in_words_of_this_project():
+    """As the system ends one where memory is short."""
+    options = tune_baselines.Options(workers=2)
+    with (
+        pytest.raises(command_line.WorkFailed, match="a worker process died in the middle of an episode"),
+        tune_baselines.players(options) as pool,
+    ):
+        pool.submit(os._exit, 9).result()
