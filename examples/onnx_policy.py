@@ -23,5 +23,14 @@ def main(path, n_env=4, n_step=3):
 
 
 if __name__ == "__main__":
-    for group, action in main(sys.argv[1]).items():
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
+    try:
+        actions = main(sys.argv[1])
+    except Exception as error:  # onnxruntime has a class of its own for each kind of file that it cannot read
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        print(f"onnx_policy.py: error: {sys.argv[1]}: {first}", file=sys.stderr)
+        sys.exit(2)
+    for group, action in actions.items():
         print(group, action.shape, action[0].ravel())

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+from cases.arrays import CaseDataError
 from control.evaluation.suite_runner import evaluation_seeds
 from control.scenario.task_grid import open_task_grid
 from grid_model.security.contingency import screen
@@ -70,4 +71,11 @@ def main(source="case39", episodes=16, steps=50, n_env=8):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    if len(sys.argv) > 2 or sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        sys.exit(0 if len(sys.argv) == 2 else 2)
+    try:
+        main(*sys.argv[1:])
+    except CaseDataError as error:
+        print(f"own_grid.py: error: {error}", file=sys.stderr)
+        sys.exit(2)

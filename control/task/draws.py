@@ -206,10 +206,13 @@ def checked_seed(seed: Any) -> int:
     """A seed as an integer of Python's.
 
     Raises:
-        TypeError: it is no whole number: cut to one, it would begin another episode than it says.
+        TypeError: it is no whole number: cut to one, it would begin another episode than it says. True and False are
+            none either, though Python counts with them.
         ValueError: it is negative.
     """
     try:
+        if isinstance(seed, bool | np.bool_):
+            raise TypeError
         number = operator.index(seed)
     except TypeError:
         raise TypeError(f"seed = {seed!r}, expected a whole number from 0 on") from None

@@ -1,6 +1,7 @@
 """Every example runs, in small; those of other libraries where these are installed."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +43,28 @@ def test_a_grid_of_ones_own_goes_from_its_file_to_a_policy():
     assert sum(verdicts.values()) == 46 + 10 + 14 + 20
     assert set(returns) == {"trained", "random", "do_nothing"}
     assert all(value < 0.0 for value in returns.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "status", "told"),
+    [
+        ("own_grid", ["--help"], 0, ""),
+        ("own_grid", ["/nosuch.m"], 2, "own_grid.py: error: /nosuch.m: "),
+        ("own_grid", ["case9", "case14"], 2, ""),
+        ("onnx_policy", ["--help"], 0, ""),
+        ("onnx_policy", [], 2, ""),
+        ("onnx_policy", ["/nosuch.onnx"], 2, "onnx_policy.py: error: /nosuch.onnx: "),
+    ],
+)
+def test_a_wrong_argument_of_an_example_ends_in_one_line(name, arguments, status, told):
+    if name == "onnx_policy":
+        pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == (1 if told else 0)
+    assert bool(done.stdout) != bool(told)
 
 
 def test_ppo_in_one_file_learns_something():

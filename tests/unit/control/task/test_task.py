@@ -315,7 +315,15 @@ def test_every_field_of_a_scenario_is_either_fixed_or_only_shapes_episodes():
 
 @pytest.mark.parametrize(
     ("seed", "error"),
-    [(1.5, TypeError), ("1", TypeError), (None, TypeError), (-1, ValueError), (np.nan, TypeError)],
+    [
+        (1.5, TypeError),
+        ("1", TypeError),
+        (None, TypeError),
+        (-1, ValueError),
+        (np.nan, TypeError),
+        (True, TypeError),
+        (np.False_, TypeError),
+    ],
 )
 def test_a_seed_is_a_whole_number(seed, error):
     """Cut to one, 1.5 would begin the episode of 1."""

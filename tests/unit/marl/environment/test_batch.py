@@ -658,7 +658,9 @@ def test_a_step_before_the_first_episode_is_refused():
         batch.step({g.name: np.zeros((1, g.n_agent, 1), np.float32) for g in batch.groups})
 
 
-@pytest.mark.parametrize(("seed", "error"), [(1.5, TypeError), ("1", TypeError), (-1, ValueError)])
+@pytest.mark.parametrize(
+    ("seed", "error"), [(1.5, TypeError), ("1", TypeError), (True, TypeError), (-1, ValueError)]
+)
 def test_an_episode_of_a_seed_that_is_no_whole_number_is_refused(zoo, seed, error):
     zoo.reset(seed=3)
     with pytest.raises(error, match=f"seed = {seed!r}, expected a whole number from 0 on"):
