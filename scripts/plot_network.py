@@ -73,6 +73,13 @@ class Options:
             )
 
 
+def published(options: Options) -> str | None:
+    """Which variant of the 68-bus system is asked for, by whatever name; None for a grid of one's own."""
+    from cases.ieee68 import variant_named
+
+    return options.variant if options.case is None else variant_named(options.case)
+
+
 def draw(options: Options) -> None:
     """Solve, draw, and say in a few lines what the picture shows.
 
@@ -95,7 +102,7 @@ def draw(options: Options) -> None:
     for note in opened.notes:
         print(f"assumed   {note}")
     # As a re-dispatch would begin to set the reactors at this load; all of an own grid's.
-    lost = options.outage or ()
+    lost, variant = options.outage or (), published(options)
     time_s = 1.0 if options.time_s is None else options.time_s
     at_level = min(1.0, max(0.0, (1.0 - options.load_level) / 0.6))
     try:
@@ -104,11 +111,11 @@ def draw(options: Options) -> None:
             opened.case,
             lost,
             load_level=options.load_level,
-            reactor_share=opened.case.base_reactor_share if options.case else at_level,
+            reactor_share=opened.case.base_reactor_share if variant is None else at_level,
             time_s=time_s if options.color == "frequency" else None,
             # The published solution of tr18 leaves the imbalance to one machine; operation shares it by rating.
-            single_slack=options.variant == "tr18" and not options.case,
-            whose="its" if options.case else "this project's",
+            single_slack=variant == "tr18",
+            whose="its" if variant is None else "this project's",
             dpi=options.dpi,
         )
     except UnknownElement as error:

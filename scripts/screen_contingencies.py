@@ -66,10 +66,17 @@ class Options:
     """Write a page for the browser: choose an outage in the list, and the grid shows what is left."""
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is another grid than the 68-bus system, by whatever name that is asked for."""
+        from cases.ieee68 import variant_named
+
+        return self.case is not None and variant_named(self.case) is None
+
+    @property
     def holds_reactive_limits(self) -> bool:
         """Files' own solvers, `runpp` and `runpf`, enforce none unless asked to; a grid is taken as it solves there."""
         if self.reactive_limits == "auto":
-            return self.case is None and self.engine in ("newton", "pandapower")
+            return not self.is_own and self.engine in ("newton", "pandapower")
         return self.reactive_limits == "on"
 
     def __post_init__(self) -> None:

@@ -110,10 +110,11 @@ class Options:
 
 def search(options: Options) -> None:
     """Every search from where it stands to its end."""
+    from cases.ieee68 import variant_named
     from control.controllers.registry import tuned_directory
     from control.evaluation.tuning import Plan, tune
     from control.scenario.file import scenario_named
-    from control.scenario.task_grid import open_task_grid
+    from control.scenario.task_grid import PUBLISHED, open_task_grid
     from marl.environment.contenders import MakeTrainingGrid
 
     case = open_task_grid(options.case).case
@@ -121,9 +122,10 @@ def search(options: Options) -> None:
         scenario_named(options.scenario, case)  # before the bar: a wrong one is told in one line
     chosen = [name for name in ORDER if name in options.only]
     own = tuned_directory(case)  # of a grid that is not the 68-bus system
+    is_own = options.case != "" and variant_named(options.case) != PUBLISHED
     places = {
-        "out": options.out or (own if options.case else ROOT / "control" / "data"),
-        "state": options.state / own.name if options.case else options.state,
+        "out": options.out or (own if is_own else ROOT / "control" / "data"),
+        "state": options.state / own.name if is_own else options.state,
     }
     for name, place in places.items():
         command_line.require_folder(name, place)

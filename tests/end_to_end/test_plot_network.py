@@ -80,6 +80,17 @@ def test_a_grid_of_ones_own_is_drawn_with_what_was_assumed_about_it(tmp_path, ca
     assert out.stat().st_size > 10_000
 
 
+def test_the_68_buses_are_drawn_alike_by_each_of_their_names(tmp_path, capsys):
+    """Reactors of this project's rule, at 60 % of nominal load, and its own ratings."""
+    told = []
+    for case in ([], ["--case", "ieee68"], ["--case", "rogers"]):
+        arguments = [*case, "--load-level", "0.6", "--out", str(tmp_path / "grid.svg")]
+        assert plot_network.main(arguments) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] == told[2]
+    assert "% of this project's rating A" in told[0]
+
+
 def test_an_unknown_grid_ends_in_one_line(tmp_path, capsys):
     assert plot_network.main(["--case", "case40", "--out", str(tmp_path / "none.png")]) == 2
     message = capsys.readouterr().err

@@ -151,6 +151,14 @@ def test_the_script_runs_from_anywhere(tmp_path):
     assert "totals:" in done.stdout
 
 
+def test_the_68_buses_are_screened_alike_by_each_of_their_names(tmp_path, call):
+    listed = tmp_path / "outages.txt"
+    listed.write_text("G12\n")
+    published = call("--outages", str(listed))
+    assert "assumed: machines give any reactive power" not in published.stdout
+    assert call("--outages", str(listed), "--case", "ieee68").stdout == published.stdout
+
+
 def test_a_list_of_ones_own_is_screened(tmp_path, call):
     listed, out = tmp_path / "outages.txt", tmp_path / "found.json"
     listed.write_text("18-49 + 46-38\nG12\n")
