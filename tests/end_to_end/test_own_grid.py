@@ -63,7 +63,7 @@ def test_the_ten_minutes_lead_from_a_file_to_a_policy(tmp_path):
     )
     refused = run("python scripts/train_mappo.py --case case39 --preset residual --out runs/other", tmp_path)
     assert refused.returncode == 2
-    assert "run: python scripts/tune_baselines.py --case case39 --only linear_memory" in refused.stderr
+    assert "run: python scripts/tune_baselines.py --only linear_memory with the same --case" in refused.stderr
 
 
 def test_the_grid_file_of_the_page_is_one(tmp_path):
