@@ -104,7 +104,7 @@ def test_figures_are_added_to(tmp_path):
 def test_kills_are_shared_out_by_what_a_run_takes():
     shares = kills.shares(1000, kills.Options().kinds)
     assert sum(shares.values()) == 1000
-    assert shares["ablation"] == pytest.approx(1000 * 0.2 / 6.2, abs=1.0)  # to a whole kill
+    assert shares["ablation"] == pytest.approx(1000 * 0.2 / 7.2, abs=1.0)  # to a whole kill
 
 
 def test_half_a_file_is_found(tmp_path):

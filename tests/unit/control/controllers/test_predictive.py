@@ -329,7 +329,7 @@ def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monke
     row = {"title": "causal MPC", "information": "", **summary(figures, record.seed)}
     assert row["unsolved"] == 2.0
     told = table_text({"normal": {"mpc": row}}, {"normal": [5, 6]}).splitlines()
-    assert told[-1] == "causal MPC: no solution in 2.00 intervals an episode"
+    assert "causal MPC: no solution in 2.00 intervals an episode" in told
 
 
 @pytest.mark.parametrize("missing", ["bess", "gas", "dr"])
