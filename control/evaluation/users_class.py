@@ -144,10 +144,8 @@ def _in_one_line(file: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # an exit is the user's code's, and must not be taken for this program's
+    # An exit is the user's code's, and must not be taken for this program's.
+    except (Exception, SystemExit) as error:
         raise ComparisonError(f"{file}: {what} raised {_told(error, file)}") from error
 
 
