@@ -204,7 +204,12 @@ def earlier(options: Options) -> dict[str, dict[str, float]]:
         return {}
     try:
         found = json.loads(options.json.read_text(encoding="utf-8"))
-        return {kind: {k: float(found[kind][k]) for k in COUNTS} for kind in found if kind in WORK}
+        # Counts as they were counted, and whatever else is told of a kind: this may not be the one that goes on.
+        return {
+            kind: {**found[kind], **{k: int(found[kind][k]) for k in COUNTS}}
+            for kind in found
+            if kind in WORK
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise command_line.OptionError(
             f"--json {options.json}: holds no figures of kills to go on from"
