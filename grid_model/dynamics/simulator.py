@@ -175,13 +175,13 @@ class GridSimulator:
         self.plant_relays = OverFrequencyRelays(config.over_frequency, case, n_env, config.dt_s)
         self.storage = None if storage is None else storage_at_rest(storage, n_env, case.f0_hz)
         self.interruptions = Interruptions(self.engine.bus_live, self.profile.served_share, case.load.bus)
-        self._injected = no_injections(case, n_env)
+        injected = no_injections(case, n_env)
         self.terminal_voltage = TerminalVoltage(
             config.terminal_voltage, case, self.engine, config.load.recovery_s
         )
         placement = placement_of(case, self.topology.machine_group)
         self.synchronising_power = SynchronisingPower(
-            config.level, self.engine, self.topology, placement, self._injected.others_mva
+            config.level, self.engine, self.topology, placement, injected.others_mva
         )
         engine, topology, governor = self.engine, self.topology, config.governor
         self.service = Service(
@@ -197,7 +197,7 @@ class GridSimulator:
                 n_group=self.n_group,
                 lag_s=resource_lag_s,
                 placement=placement,
-                injected=self._injected,
+                injected=injected,
                 engine=engine,
                 topology=topology,
                 profile=self.profile,
@@ -461,12 +461,12 @@ class GridSimulator:
 
     def drawn_mw(self) -> FloatArray:
         """What all loads draw in the last power flow, at their frequency and voltage [MW], [env]."""
-        drawn_mw: FloatArray = self._injected.drawn_mva.real.sum(axis=1)
+        drawn_mw: FloatArray = self.arrays.injected.drawn_mva.real.sum(axis=1)
         return drawn_mw
 
     def drawn_mva(self) -> ComplexArray:
         """What loads draw there at every bus [MVA], [env, bus]."""
-        return self._injected.drawn_mva
+        return self.arrays.injected.drawn_mva
 
     def renewable_mw(self) -> FloatArray:
         """What wind and sun give at the interval's end [MW], [env, renewable]; zero at dead buses.

@@ -238,7 +238,7 @@ def begin_imitating(
 
 def _decisive(config: TrainingConfig) -> dict[str, Any]:
     """The settings that decide how an imitation goes, as plain data: what it is of, by whom, and from which seed."""
-    names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "shield")
+    names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "pool", "shield")
     return {name: getattr(config, name) for name in names} | {
         "network": asdict(config.network),
         "imitation": asdict(config.imitation),

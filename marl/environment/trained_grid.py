@@ -78,16 +78,14 @@ def require_source_of_grid(metadata: Mapping[str, Any], source: str, where: str)
     Raises:
         OtherGrid: it was trained on another one.
     """
-    trained, name = (
-        _trained_on(metadata),
-        Path(source).stem,
-    )  # which a grid is called by, whatever it is read from
+    trained = _trained_on(metadata)
     if not source or source in VARIANTS:
         other = trained != PUBLISHED_NAME and not trained.startswith(f"{PUBLISHED_NAME}-")
     elif trained == PUBLISHED_NAME:
         other = not Path(source).suffix
     else:
-        other = trained.split(" ")[0] != name
+        # A grid is called by the stem of its file, whatever that is.
+        other = trained.split(" ")[0] != Path(source).stem
     if other:
         raise OtherGrid(_other(metadata, source or PUBLISHED_NAME, where))
 

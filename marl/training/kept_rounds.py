@@ -24,7 +24,7 @@ class KeptRounds:
     """The rounds that one run's directory holds."""
 
     def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
-        """Looks for rounds that are there.
+        """Rounds of an imitation that these settings decide.
 
         Args:
             directory: of the run.
