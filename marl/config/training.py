@@ -74,7 +74,7 @@ class TrainingConfig:
     scenario: str = "training"
     # What the actors begin with: `linear`, the tuned linear policy of the same observation (residual policy learning,
     # Silver et al., 2018), the path of a model, or an expert to imitate, `clone:mpc`, `dagger:linear_extended` or
-    # `dagger:bess=A,gas=B,dr=B`; empty draws them anew.
+    # `dagger:bess=A,gas=B,dr=B`, where A+B is the mean of several; empty draws them anew.
     start: str = ""
     # What an agent observes: the default 15 numbers; those and its recent past; or those and, for an actor that attends
     # to them, what telemetry shows of the other plants; those and that of the own area; or those and the targets of a

@@ -6,7 +6,7 @@ import glob
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -81,7 +81,7 @@ def learned(name: str) -> Contender:
         rehearse(learning=False)  # before processes are started that would all compile the same
     contents = [Path(path).read_bytes() for path in paths]
     digests = [hashlib.sha256(content).hexdigest() for content in contents]
-    observation = str(_policy(paths[0], digests[0]).metadata.get("observation", "default"))
+    observation = str(Policy.load(paths[0]).metadata.get("observation", "default"))
     beside = {TELEMETRY: " and telemetry of all plants", AREAS: " and telemetry of their area"}
     if observation == HIERARCHY:  # a controller keeps its coordinators to itself
         observation = AREAS
@@ -92,22 +92,16 @@ def learned(name: str) -> Contender:
         if observation in SIZE
         else f"the agents' {SIZE['default']} numbers{beside[observation]}",
         observation=observation,
-        builders=tuple(partial(_controller, *known) for known in zip(paths, digests, strict=True)),
+        builders=tuple(partial(_controller, path) for path in paths),
         label=Path(paths[0]).stem,
         content="".join(digests).encode(),
     )
 
 
-def _controller(path: str, digest: str, environment: GridEnvironment) -> Controller:
+def _controller(path: str, environment: GridEnvironment) -> Controller:
     torch.set_num_threads(1)  # processes share the cores
-    policy = _policy(path, digest)
+    policy = Policy.load(path)  # one for each that plays: it remembers its episodes
     require_its_grid(policy.metadata, environment.case, path)
     if any(group.name == COORDINATOR for group in policy.groups):
         return LayeredByPlant(policy, environment.description, environment.n_env)
     return PolicyByPlant(policy, environment.case)
-
-
-@lru_cache(maxsize=4)
-def _policy(path: str, digest: str) -> Policy:
-    """The policy of a file with these contents; another file of the same name is another policy."""
-    return Policy.load(path)

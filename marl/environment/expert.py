@@ -1,13 +1,15 @@
 """Controllers of the grid as experts that actors are begun from: `--start clone:mpc`, `--start dagger:linear_extended`.
 
-Any controller that a comparison knows will do: a baseline, `mpc`, or a user's own FILE.py:CLASS. It plays training
-episodes; where it sees more numbers than the actors do, the grid shows it more, and the actors learn on what they see.
-Every kind of plants may have an expert of its own: `dagger:bess=full_information,gas=linear_memory,dr=linear_memory`.
+Any controller that a comparison knows will do: a baseline, `mpc`, a policy learned before, or a user's own
+FILE.py:CLASS. It plays training episodes; where it sees more numbers than the actors do, the grid shows it more, and
+the actors learn on what they see. Every kind of plants may have an expert of its own,
+`dagger:bess=full_information,gas=linear_memory,dr=linear_memory`, and an expert may be the mean of several,
+`dagger:linear_memory+FILE.pt`: what two controllers of about the same cost do wrong is not the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,14 @@ from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
 from control.task.layout import SIZE
+from marl.checkpoint import CheckpointError
 from marl.config.check import ConfigError, require
 from marl.config.imitation import ImitationConfig
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
+from marl.environment.contenders import learned
 from marl.environment.hierarchy import HIERARCHY
-from marl.environment.warm_start import LAWS, experts_named
+from marl.environment.warm_start import LAWS, experts_named, members_of
 from marl.networks.policy import Policy
 from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
@@ -109,19 +113,21 @@ class GridExpert:
 
 
 class ExpertsByKind:
-    """An expert for each kind of plants; all of them watch the whole grid, and hear what all plants did."""
+    """Experts for each kind of plants, whose mean it does; all watch the whole grid, and hear what all plants did."""
 
-    def __init__(self, contenders: Mapping[str, Contender], environment: GridBatch, *, zoned: bool) -> None:
+    def __init__(
+        self, contenders: Mapping[str, Sequence[Contender]], environment: GridBatch, *, zoned: bool
+    ) -> None:
         """Builds each controller once, for whatever kinds it is asked.
 
         Args:
             contenders: who is imitated, by kind; of kinds that the grid has none of, nobody is asked.
             environment: see `GridExpert`.
-            zoned: likewise.
+            zoned: likewise, for kinds with one expert: a mean has no zones.
         """
         present = {g.name: contenders[g.name] for g in environment.groups}  # a grid may lack a kind
-        self._name_of = {kind: contender.name for kind, contender in present.items()}
-        by_name = {contender.name: contender for contender in present.values()}
+        self._names_of = {kind: [one.name for one in several] for kind, several in present.items()}
+        by_name = {one.name: one for several in present.values() for one in several}
         self._experts = {name: GridExpert(one, environment, zoned=zoned) for name, one in by_name.items()}
         self._wanted: Mapping[str, Float32Array] = {}
 
@@ -134,14 +140,16 @@ class ExpertsByKind:
         """{group: [env, agent, 1]}."""
         acted = {name: expert.act(observation) for name, expert in self._experts.items()}
         wanted = {name: expert.before_zones() for name, expert in self._experts.items()}
-        self._wanted = {kind: wanted[name][kind] for kind, name in self._name_of.items()}
-        together = {kind: acted[name][kind] for kind, name in self._name_of.items()}
+        together, self._wanted = {}, {}
+        for kind, names in self._names_of.items():
+            together[kind] = np.mean([acted[name][kind] for name in names], axis=0)
+            self._wanted[kind] = wanted[names[0]][kind] if len(names) == 1 else together[kind]
         if len(self._experts) > 1:  # each takes it that all plants did as it said
             self.took(together)
         return together
 
     def before_zones(self) -> Mapping[str, Float32Array]:
-        """What is to be learned, see `GridExpert.before_zones`."""
+        """What is to be learned: see `GridExpert.before_zones`; of several experts the mean of their actions."""
         return self._wanted
 
     def took(self, actions: Mapping[str, Float32Array]) -> None:
@@ -150,11 +158,11 @@ class ExpertsByKind:
             expert.took(actions)
 
 
-def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, Contender], str]:
+def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, tuple[Contender, ...]], str]:
     """Who is imitated, by kind of plants, and the observation that all of them and the actors find their numbers in.
 
     Args:
-        name: of the expert, or of one for each kind of plants.
+        name: of the expert, or of one for each kind of plants; each may be several, A+B.
         config: of the run.
 
     Raises:
@@ -164,16 +172,20 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, Contender],
         config.observation != HIERARCHY,
         f"start = {config.start}: no controller shows coordinators their part",
     )
-    contenders = {kind: _contender(who, config) for kind, who in experts_named(name, config.start).items()}
+    contenders = {
+        kind: tuple(_contender(one, config) for one in members_of(who))
+        for kind, who in experts_named(name, config.start).items()
+    }
+    everyone = [one for several in contenders.values() for one in several]
     forgetful = {FULL_INFORMATION, *LAWS}
     every = config.imitation.imitation_every
     require(
-        every == 1 or {one.name for one in contenders.values()} <= forgetful,
+        every == 1 or {one.name for one in everyone} <= forgetful,
         f"start = {config.start}: imitation_every = {every} works with experts alone that keep no memory of what they "
         f"said: {', '.join(sorted(forgetful))}",
     )
     wider: str = config.observation
-    for contender in contenders.values():
+    for contender in everyone:
         if config.observation in SIZE:
             wider = max(wider, contender.observation, key=lambda observation: SIZE[observation])
         else:  # telemetry, which begins with the default numbers
@@ -193,7 +205,7 @@ def begin_imitating(
     Args:
         policy: fresh.
         how: `clone` or `dagger`.
-        name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`.
+        name: of the expert, or of one for each kind of plants: `bess=A,gas=B,dr=B`; each may be several, A+B.
         config: of the run.
         build: makes a batch of the run's grid from (n_env, observation).
         directory: of the run, where rounds are kept until its first checkpoint; None keeps none.
@@ -252,13 +264,15 @@ def _contender(name: str, config: TrainingConfig) -> Contender:
         ConfigError: there is none of this name, or it sees what cannot be shown beside what the actors see.
     """
 
-    def refuse(file: str) -> Contender:
-        raise ComparisonError(f"{file!r} is a model: begin with it by --start {file}")
-
+    require(name != "", f"start = {config.start}: an expert of the mean has no name, expected A+B")
     try:
-        (contender,) = resolve(name, refuse)
-    except (ComparisonError, ValueError) as error:
+        (contender,) = resolve(name, learned)
+    except (CheckpointError, ComparisonError, ValueError) as error:
         raise ConfigError(f"start = {config.start}: {error}") from error
+    require(
+        len(contender.builders) == 1,
+        f"start = {config.start}: {name} fits {len(contender.builders)} models; the mean of several is FILE+FILE",
+    )
     require(contender.name != BOUND, "the bound is no controller that could be imitated")
     require(
         contender.observation in SIZE, f"start = {config.start}: {name} sees {contender.observation} besides"

@@ -26,7 +26,7 @@ from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
 from marl.networks.policy import Policy
 
-__all__ = ["LAWS", "LINEAR", "begin_linear", "begin_with", "start_of", "with_own_zones"]
+__all__ = ["LAWS", "LINEAR", "begin_linear", "begin_with", "members_of", "start_of", "with_own_zones"]
 
 LINEAR = "linear"
 # Tuned linear policy of each observation, and what takes its place where dynamics are drawn.
@@ -100,6 +100,11 @@ def experts_named(name: str, start: str) -> dict[str, str]:
         expected = ",".join(f"{kind}=NAME" for kind in RESOURCE_KINDS)
         raise ConfigError(f"start = {start}: expected one expert for all plants, or {expected}")
     return found
+
+
+def members_of(name: str) -> tuple[str, ...]:
+    """Of how many experts this is the mean: A+B; the name of a file may hold a plus."""
+    return (name,) if Path(name.partition(":")[0]).exists() else tuple(one.strip() for one in name.split("+"))
 
 
 def _laws_of(config: TrainingConfig, case: Case | None) -> dict[str, str]:

@@ -24,8 +24,16 @@ class Variant:
     preset: PresetName = "recommended"
 
 
-def _informed(source: str, *, scenario: str, law: str, steps: int = 128_000) -> Variant:
-    """Batteries begin as full information acts in a scenario, gas plants and demand response as a linear law does."""
+def _informed(
+    source: str,
+    *,
+    scenario: str,
+    law: str,
+    expert: str = "full_information",
+    steps: int = 128_000,
+    every: int = 4,
+) -> Variant:
+    """Batteries begin as an expert acts in a scenario, gas plants and demand response as a linear law does."""
     return Variant(
         source,
         preset="residual",
@@ -35,11 +43,11 @@ def _informed(source: str, *, scenario: str, law: str, steps: int = 128_000) -> 
             "total_episodes": 200,
             "observation": "memory",
             "scenario": scenario,
-            "start": f"dagger:bess=full_information,gas={law},dr={law}",
+            "start": f"dagger:bess={expert},gas={law},dr={law}",
             "imitation": ImitationConfig(
                 imitation_steps=steps,
                 imitation_rounds=8,
-                imitation_every=4,
+                imitation_every=every,
                 imitation_epochs=5,
                 imitation_minibatch=16,
                 imitation_lr=2e-3,
@@ -156,6 +164,14 @@ VARIANTS: dict[str, Variant] = {
         scenario="training_near",
         law="linear_memory",
         steps=256_000,
+    ),
+    "gru_dagger_mean": _informed(
+        "memory whose batteries began as the mean of the law of 22 numbers and of informed_seed0 acts",
+        scenario="training_near",
+        expert="linear_memory+marl/data/informed_seed0.pt",
+        law="linear_memory",
+        steps=256_000,
+        every=1,
     ),
     "gru_dagger_full": _informed(
         "memory whose batteries began as full information acts, 200 episodes; Ross et al. 2011",

@@ -1,7 +1,9 @@
 """Controllers of the grid as experts: what they do there is what they do in a comparison, and actors begin with it."""
 
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +19,15 @@ from marl.checkpoint import CheckpointError
 from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
 from marl.environment.batch import make_batch
-from marl.environment.expert import ExpertsByKind, GridExpert, begin_imitating
+from marl.environment.contenders import learned
+from marl.environment.expert import ExpertsByKind, GridExpert, begin_imitating, experts_of
 from marl.environment.grid_training import check_scenarios
 from marl.environment.held_out import PolicyInGroups
-from marl.environment.warm_start import experts_named, with_own_zones
+from marl.environment.warm_start import experts_named, members_of, with_own_zones
 from marl.networks.policy import Policy
 from marl.training import progress_report
 
+MODEL = str(Path(__file__).parents[4] / "marl" / "data" / "informed_seed0.pt")  # sees 22 numbers
 SHORT = replace(TRAINING, n_intervals=40)
 
 
@@ -58,7 +62,11 @@ def test_every_kind_of_plants_may_have_an_expert_of_its_own():
     """Batteries as one law says, the others as another, each as alone; both hear what all did."""
     batch = build(2, "memory")
     seen = batch.reset(np.array([1, 2]))
-    contenders = {"bess": known("local_pi"), "gas": known("linear_memory"), "dr": known("linear_memory")}
+    contenders = {
+        "bess": [known("local_pi")],
+        "gas": [known("linear_memory")],
+        "dr": [known("linear_memory")],
+    }
     together = ExpertsByKind(contenders, batch, zoned=False)
     alone = {name: GridExpert(known(name), batch) for name in ("local_pi", "linear_memory")}
     for expert in (together, *alone.values()):
@@ -66,12 +74,47 @@ def test_every_kind_of_plants_may_have_an_expert_of_its_own():
     for _ in range(3):
         done = together.act(seen)
         acted = {name: expert.act(seen) for name, expert in alone.items()}
-        for kind, contender in contenders.items():
+        for kind, (contender,) in contenders.items():
             np.testing.assert_array_equal(done[kind], acted[contender.name][kind])
             np.testing.assert_array_equal(together.before_zones()[kind], acted[contender.name][kind])
         for expert in alone.values():
             expert.took(done)
         seen = batch.step(done).observation
+
+
+def test_an_expert_may_be_the_mean_of_several_one_of_them_a_model():
+    """Batteries as a law and the shipped policy in the mean, the others as the law alone, before its zones."""
+    config = TrainingConfig(
+        observation="memory", start=f"dagger:bess=linear_memory+{MODEL},gas=linear_memory,dr=linear_memory"
+    )
+    contenders, wider = experts_of(config.start.partition(":")[2], config)
+    assert wider == "memory"
+    assert [len(contenders[kind]) for kind in ("bess", "gas", "dr")] == [2, 1, 1]
+    batch = build(2, "memory")
+    seen = batch.reset(np.array([1, 2]))
+    together = ExpertsByKind(contenders, batch, zoned=True)
+    law = GridExpert(known("linear_memory"), batch, zoned=True)
+    model = GridExpert(learned(MODEL), batch)
+    for expert in (together, law, model):
+        expert.reset(np.arange(2), np.array([1, 2]))
+    for _ in range(3):
+        done, by_law, by_model = (expert.act(seen) for expert in (together, law, model))
+        mean = (by_law["bess"].astype(np.float64) + by_model["bess"]) / 2.0
+        np.testing.assert_allclose(done["bess"], mean, atol=1e-7)  # single precision of numbers up to one
+        np.testing.assert_array_equal(together.before_zones()["bess"], done["bess"])
+        for kind in ("gas", "dr"):
+            np.testing.assert_array_equal(done[kind], by_law[kind])
+            np.testing.assert_array_equal(together.before_zones()[kind], law.before_zones()[kind])
+        assert not np.allclose(by_law["bess"], by_model["bess"], atol=0.01)
+        seen = batch.step(done).observation
+
+
+def test_a_plus_in_the_name_of_a_file_is_no_mean(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a+b.py").touch()
+    assert members_of("a+b.py:Mine") == ("a+b.py:Mine",)
+    assert members_of("a+c.py:Mine") == ("a", "c.py:Mine")
+    assert members_of("mpc + linear") == ("mpc", "linear")
 
 
 def test_nobody_is_asked_of_a_kind_that_the_grid_has_none_of():
@@ -175,9 +218,18 @@ def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
         begin_imitating(None, how="dagger", name="mpc", config=config, build=build)
 
 
-@pytest.mark.parametrize("start", ["dagger:nobody", "clone:bound", "dagger:bess=full_information,gas=linear"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "dagger:nobody",
+        "clone:bound",
+        "dagger:bess=full_information,gas=linear",
+        "dagger:linear+",
+        "dagger:linear+nobody",
+    ],
+)
 def test_a_wrong_expert_is_refused_before_anything_is_built(start):
-    with pytest.raises(ConfigError, match=f"start = {start}|bound is no controller"):
+    with pytest.raises(ConfigError, match=f"start = {re.escape(start)}|bound is no controller"):
         check_scenarios(TrainingConfig(start=start))
 
 
@@ -233,13 +285,21 @@ def test_a_linear_law_is_imitated_before_its_zones_where_the_actors_have_them():
         np.testing.assert_allclose(np.clip(drawn[kind], -1, 1), done[kind], atol=1e-6)
 
 
-def test_an_expert_that_is_none_is_one_line():
+def test_an_expert_that_is_none_is_one_line(tmp_path):
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(b"no model")
     config = TrainingConfig(start="clone:nobody")
     start = partial(begin_imitating, None, how="clone", config=config, build=build)
     with pytest.raises(ConfigError, match="start = clone:nobody: 'nobody' is neither a controller"):
         start(name="nobody")
     with pytest.raises(ConfigError, match="the bound is no controller"):
         start(name="bound")
+    with pytest.raises(ConfigError, match="an expert of the mean has no name"):
+        start(name="linear+")
+    with pytest.raises(ConfigError, match="broken or no checkpoint"):
+        start(name=f"linear+{damaged}")
+    with pytest.raises(ConfigError, match="fits 9 models; the mean of several is FILE"):
+        start(name=str(Path(MODEL).parent / "*_seed0.pt"))
     with pytest.raises(ConfigError, match="sees areas besides"):
         start(name="area_agc_textbook")
     with pytest.raises(ConfigError, match="coordinators"):
