@@ -32,12 +32,13 @@ def _informed(
     expert: str = "full_information",
     steps: int = 128_000,
     every: int = 4,
+    dead_zone: float = 0.02,
 ) -> Variant:
     """Batteries begin as an expert acts in a scenario, gas plants and demand response as a linear law does."""
     return Variant(
         source,
         preset="residual",
-        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,), "dead_zone": 0.02},
+        network={"actor": "gru", "actor_linear": False, "actor_hidden": (64,), "dead_zone": dead_zone},
         ppo={"lr_actor": 3e-5},
         training={
             "total_episodes": 200,
@@ -172,6 +173,7 @@ VARIANTS: dict[str, Variant] = {
         law="linear_memory",
         steps=256_000,
         every=1,
+        dead_zone=0.1,
     ),
     "gru_dagger_full": _informed(
         "memory whose batteries began as full information acts, 200 episodes; Ross et al. 2011",
