@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from cases.arrays import CaseDataError
-from control.evaluation.suite_runner import evaluation_seeds
+from control.evaluation.suite_seeds import evaluation_seeds
 from control.scenario.task_grid import open_task_grid
 from grid_model.security.contingency import screen
 from grid_model.security.outage import published_point

@@ -47,7 +47,7 @@ def check(options: Options) -> dict[str, dict[str, Any]]:
     from functools import partial
 
     from control.evaluation.feasibility import check_suite, n_tick, report
-    from control.evaluation.suite_runner import seeds_there_are
+    from control.evaluation.suite_seeds import seeds_there_are
     from control.scenario.file import scenario_named
     from control.scenario.task_grid import open_task_grid
     from marl.environment.batch import make_batch

@@ -152,7 +152,7 @@ class Options:
 
 def one_policy(options: Options) -> None:
     """The figures of a policy, and one of its episodes to look at."""
-    from control.evaluation.suite_runner import episodes_by_number
+    from control.evaluation.suite_seeds import episodes_by_number
     from marl.environment.policy_report import PolicyReport, load_policy, table
 
     if options.visualize:
@@ -193,7 +193,7 @@ def playing(policies: str) -> list[Contender]:
 def episode_page(options: Options, path: Path) -> None:
     """One held-out episode, played by the policy, tuned AGC and nobody or by those asked for, as a page."""
     from control.controllers.registry import is_tuned
-    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
+    from control.evaluation.suite_seeds import episodes_by_number, evaluation_seeds
     from control.scenario.task_grid import open_task_grid
     from marl.environment.episode_page import play_to_page
     from marl.environment.policy_report import load_policy
@@ -228,7 +228,7 @@ def episode_video(options: Options, path: Path) -> None:
     Raises:
         OptionError: several are named.
     """
-    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
+    from control.evaluation.suite_seeds import episodes_by_number, evaluation_seeds
     from control.evaluation.video import require_video
     from marl.environment.episode_page import play_to_video
     from marl.environment.policy_report import load_policy
@@ -265,7 +265,7 @@ def episode_tables(options: Options, path: Path) -> None:
         OptionError: several are named.
     """
     from control.evaluation.export import require_format
-    from control.evaluation.suite_runner import episodes_by_number, evaluation_seeds
+    from control.evaluation.suite_seeds import episodes_by_number, evaluation_seeds
     from marl.environment.episode_export import export_episode
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
@@ -301,7 +301,9 @@ def suite_table(options: Options) -> None:
     """
     from control.evaluation.contender import resolve
     from control.evaluation.report import write_report
-    from control.evaluation.suite_runner import compare, seeds_of, table_text, tabulate
+    from control.evaluation.suite_runner import compare
+    from control.evaluation.suite_seeds import seeds_of
+    from control.evaluation.suite_table import table_text, tabulate
     from control.scenario.task_grid import open_task_grid
     from marl.cluster.tasks import pool_on
     from marl.environment.contenders import MakeGrid, learned

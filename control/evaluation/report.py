@@ -15,15 +15,9 @@ from cases.arrays import FloatArray
 from cases.whole_file import write_text
 from control.evaluation.comparison import BIN_MHZ
 from control.evaluation.contender import BOUND, FULL_INFORMATION, Contender
-from control.evaluation.suite_runner import (
-    ABOUT_MOVEMENT,
-    COST_OF_MOVEMENT,
-    Found,
-    Make,
-    episodes_text,
-    play_record,
-    rows,
-)
+from control.evaluation.suite_runner import Found, Make, play_record
+from control.evaluation.suite_seeds import episodes_text
+from control.evaluation.suite_table import ABOUT_MOVEMENT, COST_OF_MOVEMENT, rows
 from grid_model.picture.style import INK, LIMIT, STYLES, legend_above, new_figure, save
 
 if TYPE_CHECKING:

@@ -20,162 +20,28 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cases.arrays import FloatArray, IntArray
+from cases.arrays import FloatArray
 from cases.case import Case
 from cases.ieee68 import load_ieee68
-from cases.nearest_name import perhaps
 from cases.processes.ending import process_pool
 from cases.whole_file import replacing
-from control.evaluation.comparison import Figures, compared, paired, summary
-from control.evaluation.contender import (
-    BOUND,
-    FULL_INFORMATION,
-    MPC,
-    Build,
-    ComparisonError,
-    Contender,
-)
+from control.evaluation.comparison import Figures
+from control.evaluation.contender import BOUND, FULL_INFORMATION, MPC, Build, Contender
 from control.evaluation.fingerprint import fingerprint
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.grid_record import Figures as KeepFigures
 from control.evaluation.rollout import Record, rollout
-from control.scenario.config import ScenarioError
 from control.scenario.file import scenario_named
-from control.scenario.suites import FIRST_HELD_OUT_SEED, HELD_OUT, SCENARIOS
 
-__all__ = [
-    "ABOUT_MOVEMENT",
-    "COST_OF_MOVEMENT",
-    "EPISODES_OF_A_FILE",
-    "WorkerDied",
-    "compare",
-    "episodes_by_number",
-    "episodes_text",
-    "evaluation_seeds",
-    "own_seeds",
-    "play_record",
-    "rows",
-    "seeds_of",
-    "seeds_there_are",
-    "table_text",
-    "tabulate",
-]
+__all__ = ["Found", "WorkerDied", "compare", "play_record"]
 
-SUITES = ("normal", "n1", "renewable_ramp", "shift")
 CHUNK = 50  # episodes that one job plays side by side
-EPISODES_OF_A_FILE = 20
-COST_OF_MOVEMENT = "cost of movement [units of return]"  # in heads of tables
-ABOUT_MOVEMENT = (
-    "the part of minus the return that is charged for moving set-points (its terms movement and effort), mean of an "
-    "episode; other costs are of the whole return"
-)
-OWN_SCENARIO_SEEDS = (
-    FIRST_HELD_OUT_SEED + 100_000
-)  # evaluation seeds of scenarios without a suite of their own
 
 Make = Callable[[str, int, str], GridEnvironment]  # from suite, number of environments and observation
 Found = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]  # {suite: {contender: {figure: [episode]}}}
-
-
-def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray:
-    """Seeds of n held-out episodes of a scenario, from number `first` on, [episode].
-
-    Raises:
-        ComparisonError: the suite has fewer episodes.
-    """
-    if scenario in HELD_OUT:
-        seeds = HELD_OUT[scenario].seeds
-        if first + n_episodes > len(seeds):
-            raise ComparisonError(
-                f"suite {scenario} has {len(seeds)} held-out episodes, not {first + n_episodes}; "
-                "ask for fewer or start earlier"
-            )
-        return seeds[first : first + n_episodes]
-    return OWN_SCENARIO_SEEDS + first + np.arange(n_episodes, dtype=np.int64)
-
-
-def episodes_by_number(scenario: str, first: int, n_episodes: int | None = None) -> str:
-    """Whose episodes these are, in words: held-out ones of a suite, or of another scenario ones that nobody trains on.
-
-    Args:
-        scenario: a suite by name, or any other scenario.
-        first: number of the first episode.
-        n_episodes: how many from there on; None is this one alone, and names it.
-    """
-    held_out = "held-out " if scenario in HELD_OUT else ""
-    if n_episodes is None:
-        told = f"{held_out}episode {first}"
-    else:
-        told = f"{n_episodes} {held_out}episode{'' if n_episodes == 1 else 's'} from number {first} on"
-    kind, seeds = ("Suite", "") if held_out else ("Scenario", ", of seeds that no training draws")
-    return f"{kind} {Path(scenario).name}, {told}{seeds}"
-
-
-def seeds_of(suite: str, n_episodes: int | None, first: int, own: str | None = None) -> dict[str, list[int]]:
-    """Held-out seeds by suite; `all` are the four suites with all their episodes.
-
-    Args:
-        suite: names with commas between them, paths of scenario files among them, or `all`.
-        n_episodes: of each suite; all of them, or EPISODES_OF_A_FILE of a file, if None.
-        first: number of the first episode in each suite.
-        own: FIRST:COUNT, seeds of one's own in their stead, in any scenario; see `own_seeds`.
-
-    Raises:
-        ScenarioError: no suite has this name.
-        ComparisonError: it has no episode of this number.
-    """
-    names = SUITES if suite == "all" else tuple(suite.split(","))
-    found = {}
-    mine = None if own is None else own_seeds(own)
-    for name in names:
-        if mine is not None and name in SCENARIOS:
-            found[name] = mine
-            continue
-        if name not in HELD_OUT and not name.endswith(".toml"):
-            raise ScenarioError(
-                f"no suite is called {name!r}, expected {', '.join(HELD_OUT)}, all or a .toml file"
-                + perhaps(name, (*HELD_OUT, "all"))
-            )
-        found[name] = mine or seeds_there_are(name, n_episodes, first).tolist()
-    return found
-
-
-def own_seeds(text: str) -> list[int]:
-    """Seeds FIRST:COUNT for a study of one's own.
-
-    Raises:
-        ComparisonError: it is no such text, or reaches the seeds that are held out for the published suites.
-    """
-    first, _, count = text.partition(":")
-    if not (first.isascii() and first.isdigit() and count.isascii() and count.isdigit() and int(count) > 0):
-        raise ComparisonError(f"seeds {text!r}, expected FIRST:COUNT, such as 5000:40")
-    if int(first) + int(count) > FIRST_HELD_OUT_SEED:
-        raise ComparisonError(
-            f"seeds {text} reach the held-out ones, which begin at {FIRST_HELD_OUT_SEED}; episodes of the published "
-            "suites are named by --suite, --seed and --n_episodes"
-        )
-    return list(range(int(first), int(first) + int(count)))
-
-
-def seeds_there_are(scenario: str, n_episodes: int | None, first: int = 0) -> IntArray:
-    """Held-out seeds of a scenario, as many as are asked for or there are, [episode].
-
-    Args:
-        scenario: a suite by name, or any other scenario.
-        n_episodes: all of a suite and EPISODES_OF_A_FILE of others if None.
-        first: number of the first episode.
-
-    Raises:
-        ComparisonError: there is no episode of this number.
-    """
-    there = HELD_OUT[scenario].count - first if scenario in HELD_OUT else n_episodes or EPISODES_OF_A_FILE
-    if there < 1:
-        raise ComparisonError(f"suite {scenario} has no episode number {first}")
-    return evaluation_seeds(scenario, min(n_episodes or there, there), first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,110 +194,3 @@ def compare(
                 name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0].files
             }
     return found
-
-
-def tabulate(
-    found: Found,
-    contenders: Sequence[Contender],
-    suites: Mapping[str, Sequence[int]],
-    reference: str | None,
-) -> dict[str, dict[str, Any]]:
-    """Summaries by suite and contender, what pairs of episodes tell of neighbours, of full information and of the
-    reference where it took part.
-    """
-    table: dict[str, dict[str, Any]] = {}
-    for suite, by_name in found.items():
-        seeds = np.array(suites[suite], dtype=np.int64)
-        table[suite] = {
-            c.name: {"title": c.title, "information": c.information, **summary(by_name[c.name], seeds)}
-            for c in contenders
-        }
-        for name, told in compared(by_name, FULL_INFORMATION, BOUND).items():
-            table[suite][name] |= told
-        if reference in by_name:
-            for name, difference in paired(by_name, str(reference)).items():
-                table[suite][name]["difference"] = {"to": reference, **difference}
-    return table
-
-
-def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of a suite's table as text, best first."""
-    head = [
-        "controller", "sees", "return", "95 % interval", "IQM", "cost / full information (95 %)",
-        "cost / next better (95 %)", "episodes to tell", "without events", "better than reference by (95 %)", "rms mHz",
-        "p95 mHz", "in 36 mHz %", "in 200 mHz %", "violations", COST_OF_MOVEMENT, "CPS1 %", "moved GW bess/gas/dr",
-        "worst seeds",
-    ]  # fmt: skip
-    lines = []
-    order = sorted(table[suite], key=lambda name: -table[suite][name]["return_mean"])
-    references = {f["difference"]["to"] for f in table[suite].values() if "difference" in f}
-    for name in order:
-        f = table[suite][name]
-        low, high = f["return_ci95"]
-        against = "reference" if name in references else "-"
-        if "difference" in f:
-            d = f["difference"]
-            against = f"{d['mean']:+,.0f} ({d['ci95'][0]:+,.0f} to {d['ci95'][1]:+,.0f})"
-        moved = " / ".join(f"{f[f'moved_mw_{kind}'] / 1000.0:.2f}" for kind in ("bess", "gas", "dr"))
-        lines.append(
-            [
-                f["title"],
-                f["information"],
-                f"{f['return_mean']:,.0f}",
-                f"{low:,.0f} to {high:,.0f}",
-                f"{f['return_iqm']:,.0f}",
-                _with_interval(f.get("cost_ratio_to_full_information"), f.get("cost_ratio_ci95")),
-                *_to_neighbour(f.get("paired_log_ratio_to_previous")),
-                f"{f['without_events']['return_mean']:,.0f}" if "without_events" in f else "-",
-                against,
-                f"{f['rms_mhz']:.1f}",
-                f"{f['p95_mhz']:.1f}",
-                f"{100.0 * f['share_within_36mhz']:.2f}",
-                f"{100.0 * f['share_within_200mhz']:.2f}",
-                f"{f['violations_per_episode']:.2f}",
-                f"{f['cost_mean']:,.0f}",
-                f"{f['cps1_percent']:.1f}" if "cps1_percent" in f else "-",
-                moved,
-                " ".join(str(s) for s in f["worst_seeds"]),
-            ]
-        )
-    return head, lines
-
-
-def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
-    return (
-        "-" if value is None or interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
-    )
-
-
-def _to_neighbour(log: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Ratio of costs in a typical episode, and the episodes that it takes to tell the two apart."""
-    if log is None:
-        return "-", "-"
-    ratio = _with_interval(np.exp(log["mean"]), np.exp(log["ci95"]))
-    return ratio, "-" if log["episodes_needed"] is None else f"{log['episodes_needed']:,d}"
-
-
-def episodes_text(seeds: Sequence[int]) -> str:
-    """How many episodes these are, and whether they are held out."""
-    if seeds[0] >= FIRST_HELD_OUT_SEED:
-        return f"{len(seeds)} held-out episodes"
-    return f"{len(seeds)} episodes of seeds of one's own"
-
-
-def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Sequence[int]]) -> str:
-    """The most important columns for the terminal."""
-    keep = (0, 2, 3, 5, 6, 7, 9, 10, 12, 13, 14, 15)
-    found = []
-    for suite in table:
-        head, lines = rows(table, suite)
-        found.append(f"\nSuite {suite}, {episodes_text(episodes[suite])}")
-        chosen = [[row[i] for i in keep] for row in [head, *lines]]
-        width = [max(len(row[i]) for row in chosen) for i in range(len(keep))]
-        for row in chosen:
-            rest = [x.rjust(w) for x, w in zip(row[1:], width[1:], strict=True)]
-            found.append("  ".join([row[0].ljust(width[0]), *rest]))
-        for f in table[suite].values():
-            if f.get("unsolved", 0.0) > 0.0:
-                found.append(f"{f['title']}: no solution in {f['unsolved']:.2f} intervals an episode")
-    return "\n".join([*found, "", f"{COST_OF_MOVEMENT}: {ABOUT_MOVEMENT}."])

@@ -12,7 +12,7 @@ from control.evaluation.comparison import episode_figures, summary
 from control.evaluation.episode_pictures import draw_episode
 from control.evaluation.grid_record import Figures, Traces
 from control.evaluation.rollout import Actor, rollout
-from control.evaluation.suite_runner import evaluation_seeds
+from control.evaluation.suite_seeds import evaluation_seeds
 from grid_model.dynamics.parameters import Level
 from marl.checkpoint import MODELS, CheckpointError
 from marl.environment.batch import GridBatch, make_batch

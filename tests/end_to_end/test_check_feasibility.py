@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import check_feasibility
-from control.evaluation.suite_runner import evaluation_seeds
+from control.evaluation.suite_seeds import evaluation_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 

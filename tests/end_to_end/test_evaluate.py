@@ -11,7 +11,7 @@ import evaluate
 import export_policy
 import random_rollout
 from control.evaluation import export, video
-from control.evaluation.suite_runner import episodes_by_number
+from control.evaluation.suite_seeds import episodes_by_number
 from control.scenario.suites import SCENARIOS
 from control.scenario.task_grid import open_task_grid
 from marl.config.training import NetworkConfig

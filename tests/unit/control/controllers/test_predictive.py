@@ -31,7 +31,7 @@ from control.controllers.registry import make_baseline
 from control.evaluation.comparison import episode_figures, summary
 from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
-from control.evaluation.suite_runner import table_text
+from control.evaluation.suite_table import table_text
 from control.plants.battery import S_PER_H
 from control.plants.fleet_state import BESS, DR, GAS
 from control.scenario.suites import SCENARIOS

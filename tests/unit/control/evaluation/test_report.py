@@ -4,7 +4,7 @@ import numpy as np
 
 from control.evaluation.contender import resolve
 from control.evaluation.report import NOTE, few, look
-from control.evaluation.suite_runner import COST_OF_MOVEMENT, rows, table_text, tabulate
+from control.evaluation.suite_table import COST_OF_MOVEMENT, rows, table_text, tabulate
 
 
 def test_five_curves_say_most_and_no_two_look_alike():
