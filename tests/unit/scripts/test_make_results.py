@@ -130,7 +130,7 @@ def test_the_plan_of_this_project_can_be_read_and_its_scripts_are_there():
     # All that is shipped can be made without a study.
     written = {pattern for step in plan.steps if step.study for pattern in step.writes}
     assert not written & {pattern for step in shipped for pattern in step.reads}
-    assert {"results/controllers.json", "marl/data/*_seed0.pt", "control/data/*.json"} <= {
+    assert {"results/controllers.json", "marl/data/blended_seed0.pt", "control/data/*.json"} <= {
         pattern for step in shipped for pattern in step.writes
     }
     for step in plan.steps:
