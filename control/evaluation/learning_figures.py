@@ -69,6 +69,7 @@ def recipes(result: Any) -> list[str]:
             *(f"{row[key]:,.0f}" if row.get(key) else "-" for key in typical),
             *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
             f"{row['last_behind_best_percent_max']:.1f} %",
+            _judged_behind(row),
         ]
         for row in sorted(result, key=lambda row: -row["return_final"])
     ]
@@ -82,8 +83,15 @@ def recipes(result: Any) -> list[str]:
         *(key.replace("_", " ") for key in typical),
         *(f"`{scenario}`" for scenario in elsewhere),
         "last behind best, worst",
+        f"in `{result[0]['scenario']}`",
     ]
     return table(head, rows)
+
+
+def _judged_behind(row: Result) -> str:
+    """By how much the last policy is behind the best model on episodes that chose neither, with the worst seed."""
+    behind = row.get("judged_behind_best_percent_max")
+    return "-" if behind is None else f"{behind:.1f} %"
 
 
 def family(result: Any) -> list[str]:
@@ -138,6 +146,7 @@ def family(result: Any) -> list[str]:
             f"{row['elapsed_s'] / 60.0:.1f}",
             f"{row['steps_per_s']:,.0f}",
             f"{row['update_ms']:,.0f}",
+            _judged_behind(row),
         ]
         for row in learners
     ]
@@ -147,6 +156,7 @@ def family(result: Any) -> list[str]:
         "training [min]",
         "steps a second",
         "an update [ms]",
+        f"last behind best in `{next(iter(result[0]['returns']))}`, worst seed",
     ]
     return [*lines, *table(head, costs)]
 

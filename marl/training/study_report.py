@@ -32,6 +32,8 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
     """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere.
 
     `ahead` is by how much its return is above the first variant's in each condition, paired by seed, with its interval;
+    `last_behind_best_percent` is on the episodes that chose the best model, of which one may decide, and
+    `judged_behind_best_percent_max` on those of the first condition, which chose neither, for the worst seed.
     `parameters`, `elapsed_s`, `steps_per_s` and `update_ms` are of its policies and their training, medians over seeds.
     """
     rows = []
@@ -43,6 +45,7 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
             return np.array([r["judged"][scenario][which].get(term, np.nan) for r in mine])
 
         final = over_seeds(scenarios[0], "final", "return")
+        best = over_seeds(scenarios[0], "best", "return")
         behind = [r["last_behind_best_percent"] for r in mine]
         low, high = interval(final)
         rows.append(
@@ -59,13 +62,14 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
                 "return_final_min": float(final.min()),
                 "cost_median": _typical(over_seeds(scenarios[0], "final", "cost_median")),
                 "cost_geometric_mean": _typical(over_seeds(scenarios[0], "final", "cost_geometric_mean")),
-                "return_best": float(over_seeds(scenarios[0], "best", "return").mean()),
+                "return_best": float(best.mean()),
                 "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
                 "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
                 "ahead": {s: _ahead(mine, first, s) for s in scenarios},
                 **{what: _usual(mine, what) for what in COSTS},
                 "last_behind_best_percent": float(np.mean(behind)),
                 "last_behind_best_percent_max": float(np.max(behind)),
+                "judged_behind_best_percent_max": _behind_percent(best, final),
             }
         )
     return rows
@@ -83,6 +87,11 @@ def _ahead(
         return None
     low, high = interval(found)
     return {"mean": float(np.mean(found)), "low": low, "high": high}
+
+
+def _behind_percent(best: Any, final: Any) -> float | None:
+    """By how much last policies are behind the best models of their runs, in percent, the worst seed's."""
+    return float(np.max(100.0 * (best - final) / np.abs(best))) if np.all(best != 0.0) else None
 
 
 def _usual(mine: Sequence[Mapping[str, Any]], what: str) -> float | None:

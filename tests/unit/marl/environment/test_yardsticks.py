@@ -29,7 +29,7 @@ def the_table():
     ]
     rows = [
         {"variant": "gru", "source": "memory", "seeds": 2, "episodes": 1000, "parameters": 2e4, "elapsed_s": 90.0,
-         "steps_per_s": 5.0, "update_ms": 1.0, "ahead": {"normal": None}}
+         "steps_per_s": 5.0, "update_ms": 1.0, "judged_behind_best_percent_max": -2.5, "ahead": {"normal": None}}
     ]  # fmt: skip
     contenders = yardsticks_named("full_information,linear")
     return measured(
@@ -59,7 +59,7 @@ def test_the_document_tells_learners_and_yardsticks_in_one_table_best_first():
     assert [name.split(" (")[0] for name in names] == ["full information", "gru", "linear policy"]
     # No distance from the plain learner, where there is no other.
     assert "| gru (memory) | 2 | -4 | 2.00 (2.00 to 2.00) | +2 (+2 to +2) |" in lines
-    assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 |" in lines
+    assert "| gru (memory) | 20,000 | 1.5 | 5 | 1 | -2.5 % |" in lines
 
 
 def a_study(**changed) -> Study:

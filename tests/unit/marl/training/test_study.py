@@ -262,6 +262,7 @@ def test_the_ablations_table_says_mean_and_interval_over_seeds(tmp_path):
     assert row["cost_geometric_mean"] is None  # of results from before it was kept
     assert row["elsewhere"] == {"n1": -90.0}
     assert (row["last_behind_best_percent"], row["last_behind_best_percent_max"]) == (1.0, 2.0)
+    assert row["judged_behind_best_percent_max"] == pytest.approx(100.0 / 9.0, rel=1e-12)  # -9 and -10
     picture = tmp_path / "pictures" / "curves.svg"  # the directory is made
     study_report.draw(results, picture)
     assert "Held-out cost while training" in picture.read_text(encoding="utf-8")
@@ -281,6 +282,7 @@ def test_the_table_pairs_every_recipe_with_the_first_by_seed():
     plain, memory = study_report.table([*first, *other], ["normal"])
     assert plain["ahead"]["normal"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert plain["update_ms"] is None  # of results from before it was kept
+    assert plain["judged_behind_best_percent_max"] is None  # a return of zero has no percent
     assert memory["ahead"]["normal"] == pytest.approx({"mean": 20.0, "low": -4.84, "high": 44.84}, abs=5e-3)
     assert memory["update_ms"] == 2.0
 
