@@ -9,6 +9,7 @@ the actors learn on what they see. Every kind of plants may have an expert of it
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -226,7 +227,7 @@ def begin_imitating(
         ]
     )
     n_step = -(-settings.imitation_steps // (rounds * environment.n_env))
-    kept = None if directory is None else KeptRounds(directory, _decisive(config))
+    kept = None if directory is None else KeptRounds(directory, _decisive(config, contenders))
     done = 0 if kept is None else min(kept.n_round, rounds) * n_step
     try:
         with ImitationReport(name, rounds * n_step, done) as report:
@@ -248,12 +249,14 @@ def begin_imitating(
         environment.close()
 
 
-def _decisive(config: TrainingConfig) -> dict[str, Any]:
-    """The settings that decide how an imitation goes, as plain data: what it is of, by whom, and from which seed."""
+def _decisive(config: TrainingConfig, contenders: Mapping[str, Sequence[Contender]]) -> dict[str, Any]:
+    """What decides how an imitation goes, as plain data: what it is of, by whom, and from which seed."""
+    files = {one.name: one.content for several in contenders.values() for one in several if one.content}
     names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "pool", "shield")
     return {name: getattr(config, name) for name in names} | {
         "network": asdict(config.network),
         "imitation": asdict(config.imitation),
+        **{f"expert {name}": hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
 
 

@@ -1,6 +1,7 @@
 """Controllers of the grid as experts: what they do there is what they do in a comparison, and actors begin with it."""
 
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -196,6 +197,20 @@ def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
     assert all(torch.equal(x, resumed[name]) for name, x in whole.items())
     with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
         begun(tmp_path, replace(config, seed=1))
+
+
+def test_rounds_shown_by_a_model_are_not_taken_up_once_its_file_is_another(tmp_path):
+    model = tmp_path / "model.pt"
+    shutil.copy(MODEL, model)
+    settings = ImitationConfig(imitation_steps=8, imitation_envs=2, imitation_rounds=2, imitation_epochs=1)
+    config = TrainingConfig(observation="memory", start=f"dagger:{model}", imitation=settings)
+    policy = Policy(build(1, "memory").groups, NetworkConfig(actor_hidden=(32,)))
+    begin = partial(begin_imitating, policy, how="dagger", config=config, build=build, directory=tmp_path)
+    begin(name=str(model))
+    begin(name=str(model))
+    shutil.copy(Path(MODEL).with_name("robust_seed0.pt"), model)
+    with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
+        begin(name=str(model))
 
 
 def test_experts_by_kind_are_named_for_all_kinds():
