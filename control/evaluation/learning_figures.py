@@ -58,6 +58,10 @@ def recipes(result: Any) -> list[str]:
     """Recipes of training on the same validation episodes; one row each, best first."""
     elsewhere = list(result[0]["elsewhere"])
     # One episode of forty can hold half of a mean.
+    told, first = (
+        any("typical_cost_over_first" in row for row in result),
+        result[0]["variant"].replace("_", " "),
+    )
     typical = [key for key in ("cost_median", "cost_geometric_mean") if key in result[0]]
     rows = [
         [
@@ -70,6 +74,7 @@ def recipes(result: Any) -> list[str]:
             *(f"{row['elsewhere'][scenario]:,.0f}" for scenario in elsewhere),
             f"{row['last_behind_best_percent_max']:.1f} %",
             _judged_behind(row),
+            *([_over_first(row)] if told else []),
         ]
         for row in sorted(result, key=lambda row: -row["return_final"])
     ]
@@ -84,8 +89,15 @@ def recipes(result: Any) -> list[str]:
         *(f"`{scenario}`" for scenario in elsewhere),
         "last behind best, worst",
         f"in `{result[0]['scenario']}`",
+        *([f"typical cost / {first}, by seed"] if told else []),
     ]
     return table(head, rows)
+
+
+def _over_first(row: Result) -> str:
+    """What a typical episode costs over the first recipe's, and from the least to the most of its seeds."""
+    ratio = row.get("typical_cost_over_first")
+    return "-" if ratio is None else f"{ratio['mean']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
 
 
 def _judged_behind(row: Result) -> str:

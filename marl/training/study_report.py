@@ -32,6 +32,8 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
     """One row per variant: means over seeds, the spread of the last policy's return, and how it does elsewhere.
 
     `ahead` is by how much its return is above the first variant's in each condition, paired by seed, with its interval;
+    `typical_cost_over_first` is the geometric mean of an episode's cost over the first variant's, seed by seed: the
+    geometric mean of these ratios, the least and the most.
     `last_behind_best_percent` is on the episodes that chose the best model, of which one may decide, and
     `judged_behind_best_percent_max` on those of the first condition, which chose neither, for the worst seed.
     `parameters`, `elapsed_s`, `steps_per_s` and `update_ms` are of its policies and their training, medians over seeds.
@@ -66,6 +68,7 @@ def table(results: Sequence[dict[str, Any]], scenarios: Sequence[str]) -> list[d
                 "rms_df_mhz": float(over_seeds(scenarios[0], "final", "rms_df_mhz").mean()),
                 "elsewhere": {s: float(over_seeds(s, "final", "return").mean()) for s in scenarios[1:]},
                 "ahead": {s: _ahead(mine, first, s) for s in scenarios},
+                "typical_cost_over_first": _over_first(mine, first, scenarios[0]),
                 **{what: _usual(mine, what) for what in COSTS},
                 "last_behind_best_percent": float(np.mean(behind)),
                 "last_behind_best_percent_max": float(np.max(behind)),
@@ -92,6 +95,25 @@ def _ahead(
 def _behind_percent(best: Any, final: Any) -> float | None:
     """By how much last policies are behind the best models of their runs, in percent, the worst seed's."""
     return float(np.max(100.0 * (best - final) / np.abs(best))) if np.all(best != 0.0) else None
+
+
+def _over_first(
+    mine: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]], scenario: str
+) -> dict[str, float] | None:
+    """What a typical episode costs in units of the first variant's of the same seed; None where that is not known."""
+
+    def typical(result: Mapping[str, Any]) -> float | None:
+        cost: float | None = result["judged"][scenario]["final"].get("cost_geometric_mean")
+        return cost
+
+    theirs = {r["seed"]: typical(r) for r in first}
+    ratios = []
+    for r in mine:
+        one, other = typical(r), theirs.get(r["seed"])
+        if not one or not other:
+            return None
+        ratios.append(one / other)
+    return {"mean": float(np.exp(np.log(ratios).mean())), "low": min(ratios), "high": max(ratios)}
 
 
 def _usual(mine: Sequence[Mapping[str, Any]], what: str) -> float | None:

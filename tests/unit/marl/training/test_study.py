@@ -277,10 +277,22 @@ def test_the_table_pairs_every_recipe_with_the_first_by_seed():
         known = {"variant": variant, "seed": seed, "last_behind_best_percent": 0.0, "config": config}
         return known | {"judged": judged} | costs
 
+    def costing(variant, *costs):
+        """Runs with these geometric means of the cost of an episode."""
+        runs = [result(variant, k, -1.0) for k in range(len(costs))]
+        for run, cost in zip(runs, costs, strict=True):
+            run["judged"]["normal"]["final"] = {"return": -1.0, "cost_geometric_mean": cost}
+        return runs
+
     first = [result("recommended", k, -100.0 * k) for k in range(3)]
+    typical = study_report.table([*costing("recommended", 2.0, 5.0), *costing("gru", 1.0, 20.0)], ["normal"])
+    assert typical[0]["typical_cost_over_first"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    # A half and four times: their geometric mean is the root of two.
+    assert typical[1]["typical_cost_over_first"] == pytest.approx({"mean": 2.0**0.5, "low": 0.5, "high": 4.0})
     other = [result("gru", k, -100.0 * k + 10.0 * (k + 1), update_ms=2.0 * k) for k in range(3)]
     plain, memory = study_report.table([*first, *other], ["normal"])
     assert plain["ahead"]["normal"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert plain["typical_cost_over_first"] is None  # nothing is known of typical episodes
     assert plain["update_ms"] is None  # of results from before it was kept
     assert plain["judged_behind_best_percent_max"] is None  # a return of zero has no percent
     assert memory["ahead"]["normal"] == pytest.approx({"mean": 20.0, "low": -4.84, "high": 44.84}, abs=5e-3)
