@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # pandapower 3.5.6, run_contingency: the outage that cuts a town off is the one that leaves no trace.
 #
-# Expected: of an outage that leaves a bus without supply, the table says so: a voltage of zero or nan in the extremes of that bus,
-#   a flag at the line that was lost, or a count of load that is not served.
-# What happens: the flow of the rest converges, the dark bus is nan, and extremes are taken past nan. So its lowest voltage is that of
-#   the other outages, well within the band; no line "causes overloading"; and the lines that fed it look relieved. Asked
-#   for this outage alone, extremes of the dark bus and of the lost line are nan, and cause_index, which names the outage behind an
-#   extreme, is nan turned into an integer, 9221120237041090560 on x86-64: no error, and no line of this number
-#   (elsewhere nan may become 0, which is the number of a line).
+# Expected: of an outage that leaves a bus without supply the table says so: zero or nan in the extremes of that bus, a
+#   flag at the line that was lost, or a count of load that is not served.
+# What happens: the rest converges, the dark bus is nan, and extremes are taken past nan. So its lowest voltage is that
+#   of the other outages, no line "causes overloading", and the lines that fed it look relieved. Asked for this outage
+#   alone, extremes of the dark bus and the lost line are nan, and cause_index, which names the outage behind them, is
+#   nan made an integer: 9221120237041090560 on x86-64, elsewhere perhaps 0, which is a line.
 # Documented: no; "causes_overloading" is told of overloads alone.
-# Why it matters: a radial line is the commonest single point of failure of a real grid, and such a screening calls it secure. Count
-#   load on unsupplied buses for each outage by oneself (pandapower.topology.unsupplied_buses), as the last lines do.
+# Why it matters: a radial line is a common single point of failure, and such a screening calls it secure. Count load on
+#   unsupplied buses for each outage by oneself (pandapower.topology.unsupplied_buses), as the last lines do.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -53,7 +52,8 @@ assert line["cause_element"][3] is None and line["cause_index"].dtype.kind == "i
 net = ring_with_a_town()
 net.line.loc[3, "in_service"] = False
 dark = unsupplied_buses(net)
-print(f"by topology: buses {sorted(int(bus) for bus in dark)} without supply, {net.load.p_mw[net.load.bus.isin(dark)].sum():.0f} MW")
+lost_mw = net.load.p_mw[net.load.bus.isin(dark)].sum()
+print(f"by topology: buses {sorted(int(bus) for bus in dark)} without supply, {lost_mw:.0f} MW")
 assert dark == {3}
 print("as described")
 PY

@@ -58,10 +58,7 @@ def recipes(result: Any) -> list[str]:
     """Recipes of training on the same validation episodes; one row each, best first."""
     elsewhere = list(result[0]["elsewhere"])
     # One episode of forty can hold half of a mean.
-    told, first = (
-        any("typical_cost_over_first" in row for row in result),
-        result[0]["variant"].replace("_", " "),
-    )
+    told = any("typical_cost_over_first" in row for row in result)
     typical = [key for key in ("cost_median", "cost_geometric_mean") if key in result[0]]
     rows = [
         [
@@ -89,7 +86,7 @@ def recipes(result: Any) -> list[str]:
         *(f"`{scenario}`" for scenario in elsewhere),
         "last behind best, worst",
         f"in `{result[0]['scenario']}`",
-        *([f"typical cost / {first}, by seed"] if told else []),
+        *([f"typical cost / {result[0]['variant'].replace('_', ' ')}, by seed"] if told else []),
     ]
     return table(head, rows)
 

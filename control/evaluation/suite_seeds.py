@@ -25,9 +25,8 @@ __all__ = [
 
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
 EPISODES_OF_A_FILE = 20
-OWN_SCENARIO_SEEDS = (
-    FIRST_HELD_OUT_SEED + 100_000
-)  # evaluation seeds of scenarios without a suite of their own
+# Evaluation seeds of scenarios without a suite of their own.
+OWN_SCENARIO_SEEDS = FIRST_HELD_OUT_SEED + 100_000
 
 
 def evaluation_seeds(scenario: str, n_episodes: int, first: int = 0) -> IntArray:

@@ -267,7 +267,7 @@ def _contender(name: str, config: TrainingConfig) -> Contender:
         ConfigError: there is none of this name, or it sees what cannot be shown beside what the actors see.
     """
 
-    require(name != "", f"start = {config.start}: an expert of the mean has no name, expected A+B")
+    require(name != "", f"start = {config.start}: an expert has no name, expected one, or A+B for a mean")
     try:
         (contender,) = resolve(name, learned)
     except (CheckpointError, ComparisonError, ValueError) as error:

@@ -101,18 +101,13 @@ def _over_first(
     mine: Sequence[Mapping[str, Any]], first: Sequence[Mapping[str, Any]], scenario: str
 ) -> dict[str, float] | None:
     """What a typical episode costs in units of the first variant's of the same seed; None where that is not known."""
-
-    def typical(result: Mapping[str, Any]) -> float | None:
-        cost: float | None = result["judged"][scenario]["final"].get("cost_geometric_mean")
-        return cost
-
-    theirs = {r["seed"]: typical(r) for r in first}
-    ratios = []
-    for r in mine:
-        one, other = typical(r), theirs.get(r["seed"])
-        if not one or not other:
-            return None
-        ratios.append(one / other)
+    cost, theirs = (
+        {r["seed"]: r["judged"][scenario]["final"].get("cost_geometric_mean") for r in runs}
+        for runs in (mine, first)
+    )
+    if not all(cost[seed] and theirs.get(seed) for seed in cost):
+        return None
+    ratios = [cost[seed] / theirs[seed] for seed in cost]
     return {"mean": float(np.exp(np.log(ratios).mean())), "low": min(ratios), "high": max(ratios)}
 
 

@@ -309,7 +309,7 @@ def test_an_expert_that_is_none_is_one_line(tmp_path):
         start(name="nobody")
     with pytest.raises(ConfigError, match="the bound is no controller"):
         start(name="bound")
-    with pytest.raises(ConfigError, match="an expert of the mean has no name"):
+    with pytest.raises(ConfigError, match="an expert has no name, expected one, or A"):
         start(name="linear+")
     with pytest.raises(ConfigError, match="broken or no checkpoint"):
         start(name=f"linear+{damaged}")
