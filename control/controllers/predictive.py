@@ -25,7 +25,6 @@ turns by a bank of Kalman filters, which the loads at the agents' buses help (`d
 
 References:
     J. B. Rawlings, D. Q. Mayne, M. Diehl, Model Predictive Control, 2nd ed., 2017, ch. 1.
-    B. Stellato et al., OSQP: an operator splitting solver for quadratic programs, Math. Prog. Comp. 12, 2020.
 """
 
 from __future__ import annotations

@@ -1,4 +1,13 @@
-"""The quadratic program over the one-mass model, solved by OSQP, and the perfect-information bound."""
+"""The quadratic program over the one-mass model, solved by PIQP, and the perfect-information bound.
+
+    min  z'P z / 2 + q'z    where  A z = b,  low <= z <= high
+
+Its stages are coupled to their neighbours only, so an interior-point method that factors stage by stage solves it to a
+millionth in some twelve iterations, which cost time in proportion to the stages.
+
+References:
+    R. Schwan, Y. Jiang, D. Kuhn, C. N. Jones, PIQP: a proximal interior-point quadratic programming solver, CDC 2023.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +42,12 @@ from control.plants.fleet_state import BESS
 
 __all__ = ["Bound", "PredictiveError", "Program", "Unsolved", "perfect_information"]
 
+# Variables that have limits of their own, and the rows of a stage: dynamics, demand response's set-point, moves.
 BOXED = (EB, UB, UG, CD, UP, UP + 1, UP + 2, DN, DN + 1, DN + 2)
-N_ROW = N_STATE + 1 + 3 + len(BOXED)
-OVER_RELAXATION = 1.8  # of OSQP; here it saves a third of the iterations
+N_ROW = N_STATE + 1 + 3
 MOST_PASSES = 6  # over the governor's dead band
-# OSQP adapts its step size rho. Every 50 iterations is quick, but now and then swings between two values for ever. A
-# program that has come to its iteration limit is solved once more with a rho that changes ten times as seldom, for this
-# many times as long.
-ADAPT_EVERY = 50
-PATIENCE = 10
+TOLERANCE = 1e-6  # of PIQP, absolute and relative, on constraints, optimality and the gap between the bounds
+MOST_ITERATIONS = 250  # of PIQP, its own default: after an outage it takes some twenty
 
 
 class PredictiveError(RuntimeError):
@@ -49,19 +55,21 @@ class PredictiveError(RuntimeError):
 
 
 class Unsolved(PredictiveError):
-    """OSQP gave up: at its iteration or time limit, or because nothing is feasible. Its numbers are no solution."""
+    """PIQP gave up: at its iteration limit, or because nothing is feasible. Its numbers are no solution."""
 
 
 class Program:
-    """The quadratic program over given stages, set up once and solved often, each time from the last solution."""
+    """The quadratic program over given stages, set up once and solved often.
+
+    A solution depends on the program alone, not on those before it, but for the sides of the dead band.
+    """
 
     def __init__(
         self,
         model: OneMass,
         stage_s: FloatArray,
         *,
-        tolerance: float = 1e-3,
-        max_iterations: int = 4000,
+        max_iterations: int = MOST_ITERATIONS,
         half_full_per_mwh2: float = 0.0,
     ) -> None:
         """Lay out the program.
@@ -69,18 +77,17 @@ class Program:
         Args:
             model: the grid as one mass.
             stage_s: length of each stage [s], [stage].
-            tolerance: of OSQP, absolute and relative.
-            max_iterations: of OSQP; another PATIENCE times as many where these do not suffice.
+            max_iterations: of PIQP.
             half_full_per_mwh2: cost of being away from half full at the end, of all batteries.
 
         Raises:
-            PredictiveError: osqp is not installed.
+            PredictiveError: piqp is not installed.
         """
         try:
-            import osqp
+            import piqp
         except ImportError as error:
             raise PredictiveError(
-                "predictive control needs osqp; install it with: pip install osqp"
+                "predictive control needs piqp; install it with: pip install piqp"
             ) from error
         self.model, self.stage_s = model, np.asarray(stage_s, dtype=np.float64)
         self._n = len(self.stage_s)
@@ -91,16 +98,28 @@ class Program:
         }
         self._step = [(kinds[float(h), False], kinds[float(h), True]) for h in self.stage_s]
         self._lay_out_constraints()
-        p, self._q = self._costs(half_full_per_mwh2)
+        self._p, self._q = self._costs(half_full_per_mwh2)
         self._half_full = half_full_per_mwh2
         self._active = np.zeros(self._n, dtype=np.bool_)
-        self._l = np.zeros(self._n * N_ROW)
-        self._u = np.zeros(self._n * N_ROW)
-        self._fill_boxes()
-        self._osqp, self._p, self._q_now = osqp, p, self._q
-        self._tolerance, self._max_iterations = tolerance, max_iterations
-        self._solver = self._set_up(max_iter=max_iterations, adaptive_rho_interval=ADAPT_EVERY)
-        self._patient: Any = None  # made when it is needed first
+        self._b = np.zeros((self._n, N_ROW))
+        self._low, self._high = self._limits()
+        self._solver = piqp.SparseSolver()
+        settings = self._solver.settings
+        settings.kkt_solver = piqp.KKTSolver.sparse_multistage
+        settings.max_iter = max_iterations
+        settings.eps_abs = settings.eps_rel = TOLERANCE
+        settings.eps_duality_gap_abs = settings.eps_duality_gap_rel = TOLERANCE
+        # Scaled anew for each program: a kept scaling would make the last digits depend on the programs before.
+        settings.preconditioner_reuse_on_update = False
+        self._solved = piqp.PIQP_SOLVED
+        self._solver.setup(
+            self._p,
+            self._q,
+            self._matrix(self._active),
+            self._b.ravel(),
+            x_l=self._low.ravel(),
+            x_u=self._high.ravel(),
+        )
         self.side = np.zeros(self._n)  # of the dead band at the beginning of each stage
 
     def solve(self, start: Start, d_mw: FloatArray, passes: int = 1) -> tuple[FloatArray, float]:
@@ -115,17 +134,19 @@ class Program:
             Variables, [stage, N_STAGE], and the program's cost.
 
         Raises:
-            Unsolved: OSQP stopped without a solution, in any of the passes.
-            KeyboardInterrupt: it was interrupted.
+            Unsolved: PIQP stopped without a solution, in any of the passes.
         """
         begin = start.vector()
         z = np.zeros((self._n, N_STAGE))
         cost = np.nan
         for _ in range(passes):
             self._renew(begin, d_mw)
-            result = self._solved_program()
-            z = np.asarray(result.x).reshape(self._n, N_STAGE)
-            cost = float(result.info.obj_val) + self._constant(begin)
+            status = self._solver.solve()
+            result = self._solver.result
+            if status != self._solved:  # finite numbers stand in the result whatever the status
+                raise Unsolved(f"piqp: {status.name} after {result.info.iter} iterations")
+            z = np.array(result.x).reshape(self._n, N_STAGE)
+            cost = float(result.info.primal_obj) + self._constant(begin)
             before = self.side.copy()
             path = np.concatenate([begin[F : F + 1], z[:, F]])
             # By the middle of a stage: its beginning alone would lag behind.
@@ -133,54 +154,6 @@ class Program:
             if np.array_equal(self.side, before):
                 break
         return z, cost
-
-    def _set_up(self, **settings: Any) -> Any:
-        """A solver for the program as it is now."""
-        solver = self._osqp.OSQP()
-        solver.setup(
-            P=self._p,
-            q=self._q_now,
-            A=self._matrix(self._active),
-            l=self._l,
-            u=self._u,
-            verbose=False,
-            eps_abs=self._tolerance,
-            eps_rel=self._tolerance,
-            check_termination=10,
-            alpha=OVER_RELAXATION,
-            warm_starting=True,
-            **settings,
-        )
-        return solver
-
-    def _solved_program(self) -> Any:
-        """What OSQP found, if its status says that it is a solution: it returns finite numbers whatever the status.
-
-        Raises:
-            Unsolved: it stopped without a solution, also with more iterations.
-            KeyboardInterrupt: it was interrupted.
-        """
-        status = self._osqp.SolverStatus
-        result = self._solver.solve(raise_error=False)
-        if result.info.status_val in (
-            status.OSQP_MAX_ITER_REACHED,
-            status.OSQP_SOLVED_INACCURATE,
-            status.OSQP_TIME_LIMIT_REACHED,
-        ):
-            if self._patient is None:
-                most = PATIENCE * self._max_iterations
-                self._patient = self._set_up(max_iter=most, adaptive_rho_interval=PATIENCE * ADAPT_EVERY)
-            else:
-                self._patient.update(q=self._q_now, l=self._l, u=self._u, Ax=self._data(self._active))
-            result = self._patient.solve(raise_error=False)
-            if result.info.status_val == status.OSQP_SOLVED:
-                self._solver.warm_start(x=result.x, y=result.y)
-        # osqp catches Ctrl-C itself and returns what it has by then, which is no solution.
-        if result.info.status_val == status.OSQP_SIGINT:
-            raise KeyboardInterrupt
-        if result.info.status_val != status.OSQP_SOLVED:
-            raise Unsolved(f"osqp: {result.info.status} after {result.info.iter} iterations")
-        return result
 
     def _lay_out_constraints(self) -> None:
         """Entries of A in order of stages; two values each, for governors inside and outside the dead band."""
@@ -217,8 +190,6 @@ class Program:
                 put(k, row, k - 1, UB + c, (-1.0, -1.0))
                 put(k, row, k, UP + c, (-1.0, -1.0))
                 put(k, row, k, DN + c, (1.0, 1.0))
-            for b, variable in enumerate(BOXED):
-                put(k, N_STATE + 4 + b, k, variable, (1.0, 1.0))
         order = np.lexsort((rows, columns))
         self._rows, self._columns = np.array(rows)[order], np.array(columns)[order]
         self._inside, self._outside = np.array(inside)[order], np.array(outside)[order]
@@ -261,42 +232,44 @@ class Program:
         """What the cost function leaves out because no variable is in it."""
         return float(self._weight()[0] * begin[F] ** 2 + self._half_full * (0.5 * self.model.energy_mwh) ** 2)
 
-    def _fill_boxes(self) -> None:
-        model, low, high = self.model, self._l.reshape(self._n, N_ROW), self._u.reshape(self._n, N_ROW)
-        at = N_STATE + 4
-        low[:, at], high[:, at] = 0.0, model.energy_mwh
-        low[:, at + 1 : at + 4], high[:, at + 1 : at + 4] = model.low_mw, model.high_mw
-        most = model.step_mw * (self.stage_s / model.interval_s)[:, None]
-        high[:, at + 4 : at + 7] = high[:, at + 7 : at + 10] = most
+    def _limits(self) -> tuple[FloatArray, FloatArray]:
+        """Of all variables, [stage, N_STAGE]; infinite where there is none."""
+        model = self.model
+        low = np.full((self._n, N_STAGE), -np.inf)
+        high = -low
+        low[:, BOXED] = 0.0
+        high[:, EB] = model.energy_mwh
+        low[:, UB : CD + 1], high[:, UB : CD + 1] = model.low_mw, model.high_mw
+        most_mw = model.step_mw * (self.stage_s / model.interval_s)[:, None]
+        high[:, UP : UP + 3] = high[:, DN : DN + 3] = most_mw
+        return low, high
 
     def _renew(self, begin: FloatArray, d_mw: FloatArray) -> None:
         """Put a start, the disturbance and the sides of the dead band into the program."""
         side = self.side
         active = side != 0.0
-        low, high = self._l.reshape(self._n, N_ROW), self._u.reshape(self._n, N_ROW)
+        b = self._b
         for k, (off, on) in enumerate(self._step):
             step = on if active[k] else off
-            low[k, :N_STATE] = (
+            b[k, :N_STATE] = (
                 step.gamma0[:, -1] * d_mw[k] + step.gamma1[:, -1] * d_mw[k + 1] + side[k] * step.constant
             )
         first = self._step[0][int(active[0])]
-        low[0, :N_STATE] += first.phi @ begin[:N_STATE] + first.gamma0[:, :3] @ begin[list(INPUTS)]
-        low[0, N_STATE] = -begin[ED] * S_PER_H / self.model.rebound_s
-        low[0, N_STATE + 1 : N_STATE + 4] = begin[UB : CD + 1]
-        high[:, : N_STATE + 4] = low[:, : N_STATE + 4]
+        b[0, :N_STATE] += first.phi @ begin[:N_STATE] + first.gamma0[:, :3] @ begin[list(INPUTS)]
+        b[0, N_STATE] = -begin[ED] * S_PER_H / self.model.rebound_s
+        b[0, N_STATE + 1 :] = begin[UB : CD + 1]
         # Batteries that must still brake may come out a little beyond their energy; the plants themselves prevent it.
         step_mw = max(float(self.model.step_mw[BESS]), 1e-9)  # zero where there are no batteries
         slack = abs(begin[UB]) ** 2 / step_mw * self.model.interval_s / S_PER_H
-        box = N_STATE + 4
-        low[:, box] = min(0.0, begin[EB] - slack)
-        high[:, box] = max(self.model.energy_mwh, begin[EB] + slack)
-        q = self._q_now = self._q.copy()
+        self._low[:, EB] = min(0.0, begin[EB] - slack)
+        self._high[:, EB] = max(self.model.energy_mwh, begin[EB] + slack)
+        q = self._q.copy()
         q[F] += self._weight()[0] * begin[F]
-        if np.array_equal(active, self._active):
-            self._solver.update(q=q, l=self._l, u=self._u)
-        else:
+        changed = {}
+        if not np.array_equal(active, self._active):
             self._active = active.copy()
-            self._solver.update(q=q, l=self._l, u=self._u, Ax=self._data(active))
+            changed["A"] = self._matrix(active)
+        self._solver.update(c=q, b=b.ravel(), x_l=self._low.ravel(), x_u=self._high.ravel(), **changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +284,7 @@ class Bound:
 
 
 def perfect_information(
-    model: OneMass, d_mw: FloatArray, soc: float, *, tolerance: float = 1e-4, program: Program | None = None
+    model: OneMass, d_mw: FloatArray, soc: float, *, program: Program | None = None
 ) -> Bound:
     """The best sequence of commands for an episode whose disturbance is known from the start.
 
@@ -319,15 +292,14 @@ def perfect_information(
         model: the grid as one mass.
         d_mw: disturbance at the beginning and the end of every interval [MW], [T + 1].
         soc: mean state of charge at the beginning.
-        tolerance: of OSQP, for a program that is made here.
         program: one of T stages, to use again.
 
     Raises:
-        Unsolved: there is no bound to tell, because OSQP stopped without a solution.
+        Unsolved: there is no bound to tell, because PIQP stopped without a solution.
     """
     n = len(d_mw) - 1
     if program is None:
-        program = Program(model, np.full(n, model.interval_s), tolerance=tolerance)
+        program = Program(model, np.full(n, model.interval_s))
     program.side = np.zeros(n)
     z, cost = program.solve(Start(energy_mwh=soc * model.energy_mwh), d_mw, passes=MOST_PASSES)
     path = np.concatenate([[0.0], z[:, F]])

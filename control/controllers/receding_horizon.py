@@ -31,16 +31,14 @@ __all__ = ["HorizonConfig", "RecedingHorizon"]
 
 # 520 s: every interval of the first 80 s, then coarser.
 HORIZON_S = (4.0,) * 20 + (8.0,) * 5 + (16.0,) * 5 + (40.0,) * 8
-LEAST_MOVE_MW = 0.01  # of a plant: what OSQP leaves of a move that is not worth making
+LEAST_MOVE_MW = 0.01  # of a plant: what the solver leaves of a move that is not worth making
 
 
 @dataclass(frozen=True, kw_only=True)
 class HorizonConfig:
-    """How far a plan looks and how exactly it is solved."""
+    """How far a plan looks, and what it thinks of the batteries at its end."""
 
     stage_s: tuple[float, ...] = HORIZON_S
-    tolerance: float = 5e-4  # within 3 % of the cost of exact solutions, at a third of the time
-    max_iterations: int = 4000  # some 300 in quiet times; after an outage it takes more, and is worth them
     # v, of all batteries together. Of 0.006, 0.02 and 0.06, the last kept batteries from ever running empty or full on
     # eight episodes of `normal` with seeds from 6000 on, and was the cheapest with full information.
     half_full_per_mwh2: float = 0.06
@@ -57,10 +55,10 @@ class HorizonConfig:
 
 
 class RecedingHorizon:
-    """Plans of a batch of environments, each with a program of its own that starts from its last solution.
+    """Plans of a batch of environments, each with a program of its own.
 
-    Where OSQP finds no solution within its limits, the commands go on along the last plan that was one; without any,
-    they stay where they are.
+    Where a program has no solution, the commands go on along the last plan that was one; without any, they stay where
+    they are.
 
     Attributes:
         ends_s: now and the stages' ends [s], [stage + 1].
@@ -78,16 +76,10 @@ class RecedingHorizon:
 
     def _program_on(self, model: OneMass) -> Program:
         config = self.config
-        return Program(
-            model,
-            np.array(config.stage_s),
-            tolerance=config.tolerance,
-            max_iterations=config.max_iterations,
-            half_full_per_mwh2=config.half_full_per_mwh2,
-        )
+        return Program(model, np.array(config.stage_s), half_full_per_mwh2=config.half_full_per_mwh2)
 
     def plan_on(self, env: int, model: OneMass) -> None:
-        """From now on an environment is planned for on a mass of its own; its solver begins anew."""
+        """From now on an environment is planned for on a mass of its own."""
         self.program[env] = self._program_on(model)
 
     def reset(self, envs: IntArray) -> None:

@@ -137,9 +137,7 @@ def bound_figures(idle: Record, model: OneMass) -> Figures:
         d_mw = idle["imbalance_mw"][k].copy()
         known = np.flatnonzero(~np.isnan(d_mw))
         d_mw[known[-1] + 1 :] = d_mw[known[-1]]
-        best = perfect_information(
-            mass, np.concatenate([[0.0], d_mw]), float(idle["soc"][k, 0]), tolerance=1e-3
-        )
+        best = perfect_information(mass, np.concatenate([[0.0], d_mw]), float(idle["soc"][k, 0]))
         moved = np.abs(np.diff(np.vstack([np.zeros(3), best.command_mw]), axis=0))
         df_mhz = 1e3 * best.df_hz
         movement = float((model.reward.movement * moved @ model.cost_per_mw).sum())

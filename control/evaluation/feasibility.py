@@ -62,7 +62,6 @@ MINUTE_S = 60.0
 ASKED_WITHIN_200_MHZ = 0.99  # of suite `normal`
 LIMIT_HZ = 0.5
 CORRECTIONS = 1  # of the plan after it has been played
-TOLERANCE = 1e-3  # of the quadratic program: a hundredth of the figures' last digit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +182,7 @@ def certify(
     model = one_mass(environment.description, environment.description.scenario_swing)
     models = masses(model, idle)
     n = loop.scenario.n_intervals
-    programs = [Program(mass, np.full(n, mass.interval_s), tolerance=TOLERANCE) for mass in models]
+    programs = [Program(mass, np.full(n, mass.interval_s)) for mass in models]
     # An episode that loses its grid has no imbalance to plan for from there on.
     disturbance_mw = np.nan_to_num(np.pad(idle["imbalance_mw"], ((0, 0), (1, 0))))
     soc = np.nan_to_num(idle["soc"][:, 0], nan=0.5)  # nothing has moved by then

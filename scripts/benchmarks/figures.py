@@ -71,6 +71,7 @@ FIGURES: Mapping[str, Figure] = {
     "dynamics_machine_us": Figure(
         "dynamics", "swing equations of an interval, level machine, per environment [us]", ",.1f"
     ),
+    "plan_ms": Figure("planning", "a plan of 520 s, by MPC or full information [ms]", ",.2f"),
     "two_process_ratio": Figure(
         "processes", "steps of two processes, 64 environments each, over those of one", ",.2f"
     ),

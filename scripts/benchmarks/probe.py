@@ -83,7 +83,8 @@ class Speeds:
             "training": self._training,
             "security": lambda: dict(self._module(SECURITY).contingency_times(repeats=5)),
             "dynamics": lambda: dict(self._module(DYNAMICS).measure(intervals=20)),
-            "training_s": lambda: {"training_s": whole_training().training_s(self._root)},
+            "planning": lambda: dict(beside("planning").measure()),
+            "training_s": lambda: {"training_s": beside("whole_training").training_s(self._root)},
             "time_to_agc_s": self._time_to_agc,
         }
 
@@ -137,10 +138,10 @@ class Speeds:
     def _time_to_agc(self) -> dict[str, float]:
         """Against the revision's own law in its own physics; none where it has no such law."""
         try:
-            least = whole_training().bar()
+            least = beside("whole_training").bar()
         except ImportError:
             return {}
-        passed = whole_training().time_to_s(least, self._root)
+        passed = beside("whole_training").time_to_s(least, self._root)
         return {"time_to_agc_s": passed} if passed < float("inf") else {}
 
     def _module(self, places: tuple[str, ...]) -> Any:
@@ -157,11 +158,11 @@ class Speeds:
         return self._modules[places]
 
 
-def whole_training() -> Any:
-    """The file beside this one: another revision may have none."""
-    name = "whole_training_of_probe"
+def beside(part: str) -> Any:
+    """A file beside this one: another revision may have none, and has what the file measures."""
+    name = f"{part}_of_probe"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("whole_training.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{part}.py"))
         assert spec is not None
         assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)

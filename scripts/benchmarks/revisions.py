@@ -35,6 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "training": ("training_steps_per_s",),
     "security": ("n1_ac_ms", "lodf_us_per_env"),
     "dynamics": ("dynamics_area_us", "dynamics_machine_us"),
+    "planning": ("plan_ms",),
     "training_s": ("training_s",),
     "time_to_agc_s": ("time_to_agc_s",),
 }
@@ -94,11 +95,13 @@ def commit_of(revision: str) -> str:
 
 
 def requirements(root: Path) -> list[str]:
-    """What setup.cfg of a revision asks for, osqp for predictive control included."""
+    """What setup.cfg of a revision asks for, the solver for predictive control included."""
     config = configparser.ConfigParser()
     config.read(root / "setup.cfg", encoding="utf-8")
+    # Revisions before the one that plans with PIQP plan with OSQP.
+    solver = next(name for name in ("piqp", "osqp") if config.has_option("options.extras_require", name))
     lines = "\n".join(
-        [config.get("options", "install_requires"), config.get("options.extras_require", "osqp")]
+        [config.get("options", "install_requires"), config.get("options.extras_require", solver)]
     )
     needed = [line.strip() for line in lines.splitlines()]
     return [line for line in needed if line and not line.startswith("#")]

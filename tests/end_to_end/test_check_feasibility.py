@@ -26,7 +26,7 @@ def check(*options, cwd):
 
 
 def test_every_suite_asked_for_is_reported(tmp_path):
-    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    pytest.importorskip("piqp", reason="needs the extra `piqp`")
     done = check(
         "--suites", "normal", "n1", "--episodes", "1", "--intervals", "30", "--json", "found.json", cwd=tmp_path
     )  # fmt: skip

@@ -32,6 +32,8 @@ def toy(monkeypatch):
 def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert script("ablation").main(["--variants", "recommended,wishful"]) == 2
     assert "no variant wishful, only recommended" in capsys.readouterr().err
+    assert script("ablation").main(["--variants", "gru_dager"]) == 2
+    assert "no variant gru_dager (perhaps you meant gru_dagger), only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from benchmarks import (
     figures,
     first_step,
     learner,
+    planning,
     power_flow,
     simulator,
     whole_training,
@@ -23,6 +24,12 @@ def test_the_floor_and_the_learner_run_on_the_same_sizes():
     assert learner.plain_update(**small) > 0.0
     assert learner.our_update(**small, n_env=16) > 0.0
     assert learner.our_act(n_env=2, repeats=3) > 0.0
+
+
+def test_plans_are_timed():
+    found = planning.measure(intervals=3)
+    assert sorted(found) == ["plan_ms"]
+    assert found["plan_ms"] > 0.0
 
 
 def test_the_dynamics_are_timed_at_two_levels():

@@ -15,7 +15,7 @@ from grid_model.dynamics.events import Event
 from grid_model.power_flow.solution import governor_share
 from marl.environment.batch import make_batch
 
-pytest.importorskip("osqp")
+pytest.importorskip("piqp")
 
 QUIET = replace(
     NORMAL, n_intervals=60, load_slow_percent=0.0, load_fast_percent=0.0, wind_percent=0.0, pv_percent=0.0

@@ -43,7 +43,7 @@ def test_range_and_ramp_are_those_of_all_plants():
 
 def test_a_plan_is_followed_and_what_empty_batteries_leave_gas_takes_over():
     """Batteries asked for 250 MW run empty in minutes; the sum of all plants stays near what was planned."""
-    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    pytest.importorskip("piqp", reason="needs the extra `piqp`")
     batch = make_batch(replace(SHORT, n_intervals=200, soc_start_min=0.1, soc_start_max=0.1), 1, check=False)
     observed = batch.reset(np.array([3]))
     planned_mw = np.zeros((1, 200, 3))
@@ -59,7 +59,7 @@ def test_a_plan_is_followed_and_what_empty_batteries_leave_gas_takes_over():
 
 
 def test_the_plan_beats_doing_nothing_and_breaks_no_limit():
-    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    pytest.importorskip("piqp", reason="needs the extra `piqp`")
     batch = make_batch(SHORT, 2, check=False)
     found = certify(batch, np.array([5, 6]))
     # The one-mass program is a relaxation, up to the model's errors; the plan plays in the full simulator.
@@ -72,7 +72,7 @@ def test_the_plan_beats_doing_nothing_and_breaks_no_limit():
 
 def test_a_violation_that_every_course_of_action_meets_is_unavoidable():
     """Losing 34-35 lifts bus 35 above 1.10 pu, whatever 1130 MW elsewhere do."""
-    pytest.importorskip("osqp", reason="needs the extra `osqp`")
+    pytest.importorskip("piqp", reason="needs the extra `piqp`")
     case = make_batch(SHORT, 1, check=False).case
     out = Event(time_s=8.0, kind="branch_out", index=case.branch.name.index("34-35"))
     batch = make_batch(replace(SHORT, n_intervals=8, events=(out,)), 1, check=False)
