@@ -45,6 +45,9 @@ __all__ = ["Bound", "PredictiveError", "Program", "Unsolved", "perfect_informati
 # Variables that have limits of their own, and the rows of a stage: dynamics, demand response's set-point, moves.
 BOXED = (EB, UB, UG, CD, UP, UP + 1, UP + 2, DN, DN + 1, DN + 2)
 N_ROW = N_STATE + 1 + 3
+# Between the limits of a variable at least, MW or MWh. An interior-point method needs an inside: limits that meet,
+# of a class of plants that a grid lacks, were taken for a contradiction (PIQP_PRIMAL_INFEASIBLE).
+LEAST_ROOM = 1e-3
 MOST_PASSES = 6  # over the governor's dead band
 TOLERANCE = 1e-6  # of PIQP, absolute and relative, on constraints, optimality and the gap between the bounds
 MOST_ITERATIONS = 250  # of PIQP, its own default: after an outage it takes some twenty
@@ -83,12 +86,6 @@ class Program:
         Raises:
             PredictiveError: piqp is not installed.
         """
-        try:
-            import piqp
-        except ImportError as error:
-            raise PredictiveError(
-                "predictive control needs piqp; install it with: pip install piqp"
-            ) from error
         self.model, self.stage_s = model, np.asarray(stage_s, dtype=np.float64)
         self._n = len(self.stage_s)
         kinds = {
@@ -100,26 +97,10 @@ class Program:
         self._lay_out_constraints()
         self._p, self._q = self._costs(half_full_per_mwh2)
         self._half_full = half_full_per_mwh2
-        self._active = np.zeros(self._n, dtype=np.bool_)
         self._b = np.zeros((self._n, N_ROW))
         self._low, self._high = self._limits()
-        self._solver = piqp.SparseSolver()
-        settings = self._solver.settings
-        settings.kkt_solver = piqp.KKTSolver.sparse_multistage
-        settings.max_iter = max_iterations
-        settings.eps_abs = settings.eps_rel = TOLERANCE
-        settings.eps_duality_gap_abs = settings.eps_duality_gap_rel = TOLERANCE
-        # Scaled anew for each program: a kept scaling would make the last digits depend on the programs before.
-        settings.preconditioner_reuse_on_update = False
-        self._solved = piqp.PIQP_SOLVED
-        self._solver.setup(
-            self._p,
-            self._q,
-            self._matrix(self._active),
-            self._b.ravel(),
-            x_l=self._low.ravel(),
-            x_u=self._high.ravel(),
-        )
+        self._most_iterations = max_iterations
+        self._solver = self._set_up()
         self.side = np.zeros(self._n)  # of the dead band at the beginning of each stage
 
     def solve(self, start: Start, d_mw: FloatArray, passes: int = 1) -> tuple[FloatArray, float]:
@@ -144,7 +125,9 @@ class Program:
             status = self._solver.solve()
             result = self._solver.result
             if status != self._solved:  # finite numbers stand in the result whatever the status
-                raise Unsolved(f"piqp: {status.name} after {result.info.iter} iterations")
+                said = f"piqp: {status.name} after {result.info.iter} iterations"
+                self._solver = self._set_up()  # what is no number would stay in the old one for good
+                raise Unsolved(said)
             z = np.array(result.x).reshape(self._n, N_STAGE)
             cost = float(result.info.primal_obj) + self._constant(begin)
             before = self.side.copy()
@@ -154,6 +137,39 @@ class Program:
             if np.array_equal(self.side, before):
                 break
         return z, cost
+
+    def _set_up(self) -> Any:
+        """A solver of the program, without a start, a disturbance and a dead band so far.
+
+        Raises:
+            PredictiveError: piqp is not installed.
+        """
+        try:
+            import piqp
+        except ImportError as error:
+            raise PredictiveError(
+                "predictive control needs piqp; install it with: pip install piqp"
+            ) from error
+        self._solved = piqp.PIQP_SOLVED
+        solver = piqp.SparseSolver()
+        settings = solver.settings
+        settings.kkt_solver = piqp.KKTSolver.sparse_multistage
+        settings.max_iter = self._most_iterations
+        settings.eps_abs = settings.eps_rel = TOLERANCE
+        settings.eps_duality_gap_abs = settings.eps_duality_gap_rel = TOLERANCE
+        # Scaled anew for each program: a kept scaling would make the last digits depend on the programs before.
+        settings.preconditioner_reuse_on_update = False
+        self._active = np.zeros(self._n, dtype=np.bool_)
+        low, high = self._limits()
+        solver.setup(
+            self._p,
+            self._q,
+            self._matrix(self._active),
+            np.zeros(self._n * N_ROW),
+            x_l=low.ravel(),
+            x_u=high.ravel(),
+        )
+        return solver
 
     def _lay_out_constraints(self) -> None:
         """Entries of A in order of stages; two values each, for governors inside and outside the dead band."""
@@ -242,7 +258,7 @@ class Program:
         low[:, UB : CD + 1], high[:, UB : CD + 1] = model.low_mw, model.high_mw
         most_mw = model.step_mw * (self.stage_s / model.interval_s)[:, None]
         high[:, UP : UP + 3] = high[:, DN : DN + 3] = most_mw
-        return low, high
+        return low, np.maximum(high, low + LEAST_ROOM)
 
     def _renew(self, begin: FloatArray, d_mw: FloatArray) -> None:
         """Put a start, the disturbance and the sides of the dead band into the program."""
@@ -262,7 +278,7 @@ class Program:
         step_mw = max(float(self.model.step_mw[BESS]), 1e-9)  # zero where there are no batteries
         slack = abs(begin[UB]) ** 2 / step_mw * self.model.interval_s / S_PER_H
         self._low[:, EB] = min(0.0, begin[EB] - slack)
-        self._high[:, EB] = max(self.model.energy_mwh, begin[EB] + slack)
+        self._high[:, EB] = max(self.model.energy_mwh, begin[EB] + slack, LEAST_ROOM)
         q = self._q.copy()
         q[F] += self._weight()[0] * begin[F]
         changed = {}

@@ -53,11 +53,11 @@ class PlannedGrid:
         )
 
     def losses_mw(self, p_load_mw: FloatArray, p_renewable_mw: FloatArray, p_machine_mw: FloatArray) -> float:
-        """AC losses of the whole grid at these powers of loads, renewables and machines [MW]."""
+        """AC losses of the whole grid, shunts included, at these powers of loads, renewables and machines [MW]."""
         engine = self._engine
         if not self._solve(p_load_mw, p_renewable_mw, p_machine_mw):
             return 0.015 * float(p_load_mw.sum())  # a plan that has no solution; the episode itself will tell
-        return float((engine.s_from_mva[0] + engine.s_to_mva[0]).real.sum())
+        return float(engine.losses_mw(self._grids[:1])[0])
 
     def outage_is_secure(
         self,

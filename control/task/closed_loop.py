@@ -268,7 +268,7 @@ class ClosedLoop:
         )
         if grid.storage is not None:
             given_mw += total(grid.storage.response_mw, case.resource.bus[grid.storage.resource])
-        losses_mw = (engine.s_from_mva + engine.s_to_mva).real.sum(axis=1)
+        losses_mw = engine.losses_mw(np.arange(self.n_env))
         gap_mw: FloatArray = given_mw - grid.drawn_mw() - losses_mw
         return gap_mw
 

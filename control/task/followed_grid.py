@@ -204,7 +204,7 @@ class FollowedGrid:
             engine.set_topology(0, branch, machine)
             engine.set_reactors(0, service.reactor_share)
             engine.solve(injection)
-            return float((engine.s_from_mva + engine.s_to_mva).real.sum())
+            return float(engine.losses_mw(np.zeros(1, dtype=np.int64))[0])
 
         branch_was = service.branch
         if event is not None and event.kind.startswith("branch"):

@@ -131,8 +131,7 @@ def _reduced(case: Case) -> tuple[FloatArray, FloatArray]:
     engine = NewtonEngine(case, 1, reactor_share=case.base_reactor_share, check=False)
     v_pu = engine.v_pu[0]
     others_mva = engine.reference_injection()[None] - _machine_mva(case)
-    sharing = np.bincount(case.machine.bus, minlength=case.n_bus)[case.machine.bus]
-    q_mvar = engine.machine_power(others_mva)[0].imag / sharing
+    q_mvar = engine.machine_power(others_mva)[0].imag
     branch, f, t = case.branch, case.branch.from_bus, case.branch.to_bus
     angle = np.angle(v_pu[f] * np.conj(v_pu[t])) - branch.shift_rad
     spring = branch.x_pu / (branch.r_pu**2 + branch.x_pu**2) / branch.tap

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from cases.arrays import BoolArray, FloatArray, IntArray
 from cases.case import Case
 from grid_model.network.admittance import ComplexArray
@@ -66,6 +68,9 @@ class Placement(NamedTuple):
     renewable_bus: IntArray  # [renewable]
     resource_bus: IntArray  # [resource]
     machine_bus: IntArray  # [machine]
+    next_at_bus: (
+        IntArray  # the next machine at the same bus, round in a ring; itself where it is alone, [machine]
+    )
     machine_group: IntArray  # differs between environments where islands live apart, [env, machine]
     from_bus: IntArray  # [branch]
     to_bus: IntArray  # [branch]
@@ -73,11 +78,16 @@ class Placement(NamedTuple):
 
 def placement_of(case: Case, machine_group: IntArray) -> Placement:
     """Of a case whose machines belong to these groups, [env, machine]; the array is shared."""
+    next_at_bus = np.arange(case.n_machine)
+    for bus in np.unique(case.machine.bus):
+        at = np.flatnonzero(case.machine.bus == bus)
+        next_at_bus[at] = np.roll(at, -1)
     return Placement(
         load_bus=case.load.bus,
         renewable_bus=case.renewable.bus,
         resource_bus=case.resource.bus,
         machine_bus=case.machine.bus,
+        next_at_bus=next_at_bus,
         machine_group=machine_group,
         from_bus=case.branch.from_bus,
         to_bus=case.branch.to_bus,

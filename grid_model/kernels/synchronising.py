@@ -53,7 +53,7 @@ def adopt_power_flow(grid: GridArrays, envs: IntArray) -> None:
 def _adopt_machine_power(grid: GridArrays, envs: IntArray) -> None:
     """Machines' powers of the environments that found a solution, and their groups' sums.
 
-    A machine sends out what leaves its bus less what else is injected there.
+    A machine sends out what leaves its bus less what else is injected there; several share it, see `_own_part`.
     """
     s_bus_mva, others_mva, machine_bus = (
         grid.power_flow.s_bus_mva,
@@ -73,10 +73,43 @@ def _adopt_machine_power(grid: GridArrays, envs: IntArray) -> None:
             power_mva = complex(0.0, 0.0)
             if in_service[e, i]:
                 power_mva = s_bus_mva[e, machine_bus[i]] - others_mva[e, machine_bus[i]]
+                if grid.placement.next_at_bus[i] != i:
+                    power_mva = _own_part(grid, e, i, power_mva)
             machine_mw[e, i] = power_mva.real
             machine_mvar[e, i] = power_mva.imag
             if in_service[e, i]:
                 p_elec_mw[machine_group[e, i], e] += machine_mw[e, i]
+
+
+@compiled
+def _own_part(grid: GridArrays, env: int, machine: int, together_mva: complex) -> complex:
+    """What a machine sends out of what all machines at its bus do.
+
+    Active power is what the power flow was given of it, and of what that left unbalanced its share by governor;
+    reactive power goes by susceptance 1 / x'd, as internal voltages of the same size have it.
+
+    Args:
+        grid: the grid, with the machines' powers of that power flow in `injected.machine_mw`.
+        env: the environment.
+        machine: in service.
+        together_mva: what leaves its bus less what else is injected there.
+    """
+    injected_mw, susceptance_pu = grid.injected.machine_mw, grid.machines.susceptance_pu
+    governor_share = grid.machines.governor_share
+    given_mw, governors, susceptances, n = 0.0, 0.0, 0.0, 0
+    i = machine
+    while True:
+        if grid.status.machine[env, i]:
+            given_mw += injected_mw[env, i]
+            governors += governor_share[env, i]
+            susceptances += susceptance_pu[i]
+            n += 1
+        i = grid.placement.next_at_bus[i]
+        if i == machine:
+            break
+    share = governor_share[env, machine] / governors if governors > 0.0 else 1.0 / n
+    p_mw = injected_mw[env, machine] + share * (together_mva.real - given_mw)
+    return complex(p_mw, together_mva.imag * susceptance_pu[machine] / susceptances)
 
 
 @compiled

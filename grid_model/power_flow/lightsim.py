@@ -27,7 +27,7 @@ from grid_model.kernels.bus_injection import split_injection
 from grid_model.network.admittance import ComplexArray, branch_admittance, branch_flows, machine_outflow
 from grid_model.network.topology import live_buses
 from grid_model.power_flow.oracle import solve_with_pandapower
-from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
+from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share, rating_share
 
 __all__ = ["PowerFlowEngine"]
 
@@ -287,6 +287,8 @@ class PowerFlowEngine:
     def machine_power(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> ComplexArray:
         """Power of each machine in the last solution: what leaves its bus less what else is injected there.
 
+        Machines at one bus share it by rating.
+
         Args:
             injection_mva: complex power into every bus from everything but machines [MVA], [env, bus].
             envs: environments to look at, [n]; all if None.
@@ -316,7 +318,7 @@ class PowerFlowEngine:
             absorbed_mvar = self.reactor_share[names, reactor] * self.case.reactor.q_mvar[reactor]
             on = self.machine_in_service[names, machine]
             power[:, machine] += 1j * absorbed_mvar * np.abs(self.v_pu[names, at]) ** 2 * on
-        return power
+        return power * rating_share(self.case.machine, self.machine_in_service[names])
 
     def restore_voltages(self, v_pu: ComplexArray) -> None:
         """Put back voltages of an earlier solve of all environments, [env, bus], with the flows they mean."""

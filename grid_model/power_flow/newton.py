@@ -22,7 +22,7 @@ from grid_model.power_flow.batch_solver import NO_LAW, BatchSolver, TwoPorts
 from grid_model.power_flow.load_law import dc_line_mva, drawn_mva, own_law
 from grid_model.power_flow.reactive_limits import ReactiveLimits
 from grid_model.power_flow.remembered_oracle import published_voltages
-from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share
+from grid_model.power_flow.solution import EngineMismatch, PowerFlowDiverged, governor_share, rating_share
 
 AGREEMENT_PU = 1e-8  # between engine and oracle, on the reference state
 TOLERANCE_PU = 1e-9  # largest mismatch of a converged solve: 1e-7 MW on 100 MVA
@@ -316,8 +316,17 @@ class NewtonEngine:
         self.v_pu[...] = v_pu
         self._solver.find_flows(self._every)
 
+    def losses_mw(self, envs: IntArray) -> FloatArray:
+        """What circuits lose and conductances of shunts draw in the last solution [MW], [n]."""
+        lost_mw: FloatArray = (self.s_from_mva[envs] + self.s_to_mva[envs]).real.sum(axis=1)
+        if self.case.shunt.p_mw.any():
+            lost_mw += np.abs(self.v_pu[np.ix_(envs, self.case.shunt.bus)]) ** 2 @ self.case.shunt.p_mw
+        return lost_mw
+
     def machine_power(self, injection_mva: ComplexArray, envs: IntArray | None = None) -> ComplexArray:
         """Power of each machine in the last solution: what leaves its bus less what else is injected there.
+
+        Machines at one bus share it by rating.
 
         Args:
             injection_mva: complex power into every bus from everything but machines [MVA], [env, bus].
@@ -333,7 +342,7 @@ class NewtonEngine:
             power -= self._own_mva[at]
         if self._law_mva.size:
             power += drawn_mva(self._law_mva[at], np.abs(self.v_pu[at]))
-        return power * self.machine_in_service[names]
+        return power * rating_share(self.case.machine, self.machine_in_service[names])
 
     def bus_power(self, injection_mva: ComplexArray, envs: IntArray) -> ComplexArray:
         """What leaves every bus beyond what is injected there, [MVA], [n, bus]; arguments as in `machine_power`."""

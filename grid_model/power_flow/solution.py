@@ -41,3 +41,18 @@ def governor_share(machine: MachineTable, in_service: BoolArray | None = None) -
     rating = machine.rating_mva if in_service is None else np.where(in_service, machine.rating_mva, 0.0)
     total = rating.sum()
     return rating / total if total > 0.0 else rating
+
+
+def rating_share(machine: MachineTable, in_service: BoolArray) -> FloatArray:
+    """Share of each machine in what all at its bus send out together, by rating; zero out of service.
+
+    Args:
+        machine: table of the machines.
+        in_service: which of them are, [n, machine].
+
+    Returns:
+        [n, machine], exactly one for a machine that is alone at its bus.
+    """
+    rating = np.where(in_service, machine.rating_mva, 0.0)
+    together = rating @ (machine.bus[:, None] == machine.bus)
+    return np.divide(rating, together, out=np.zeros_like(rating), where=together > 0.0)

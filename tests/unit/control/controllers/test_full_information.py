@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from builders import with_plants
+from cases.ieee68 import load_ieee68
 from control.controllers.full_information import FullInformation
 from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import make_baseline
@@ -143,3 +145,17 @@ def test_more_knowledge_costs_less():
     ]
     assert np.all(costs[0] < 0.8 * costs[1])
     assert full.tell()["unsolved"].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("kinds", ["bess gas", "bess dr", "gas dr", "bess", "gas", "dr"])
+def test_a_grid_that_lacks_classes_of_plants_is_planned_for_in_every_interval(kinds):
+    """Limits of what there is none of meet at zero, which leaves no inside to an interior-point method."""
+    case = with_plants(load_ieee68(), kinds.split())
+    batch = make_batch(replace(NORMAL, n_intervals=12), 2, case=case, check=False)
+    full = FullInformation(batch.description, batch.loop)
+    planned = -rollout(full, ByPlant(batch), np.array([43, 44])).returns
+    assert full.tell()["unsolved"].tolist() == [0.0, 0.0]
+    nothing = -rollout(
+        make_baseline("do_nothing", batch.description, 2), ByPlant(batch), np.array([43, 44])
+    ).returns
+    assert np.all(planned <= nothing)

@@ -251,9 +251,9 @@ def test_a_program_stopped_at_its_iteration_limit_is_not_taken_for_a_solution(mo
 
 
 def test_a_program_without_a_solution_says_so(model):
-    """Batteries that are to hold a tenth more than they can, at no stage within reach."""
+    """Batteries that are to be at full power at once, from a standstill."""
     program = Program(model, np.full(5, 4.0))
-    program._high[:, UB] = program._low[:, UB] = model.high_mw[BESS]  # at once, from a standstill
+    program._high[:, UB] = program._low[:, UB] = model.high_mw[BESS]
     with pytest.raises(Unsolved, match="PIQP_PRIMAL_INFEASIBLE"):
         program.solve(Start(energy_mwh=0.5 * model.energy_mwh), np.zeros(6))
 
@@ -263,6 +263,9 @@ def test_a_solution_does_not_depend_on_those_before_it(model):
     fresh, used = (Program(model, np.full(20, 4.0)) for _ in range(2))
     used.solve(start, hard, passes=6)
     used.side[:] = 0.0
+    np.testing.assert_array_equal(used.solve(start, calm)[0], fresh.solve(start, calm)[0])
+    with pytest.raises(Unsolved):
+        used.solve(start, np.full(21, np.nan))
     np.testing.assert_array_equal(used.solve(start, calm)[0], fresh.solve(start, calm)[0])
 
 
