@@ -77,7 +77,7 @@ def study_of(arguments: Arguments) -> Study:
     from marl.training.variants import VARIANTS
 
     return Study(
-        names=listed(arguments.variants) or tuple(VARIANTS),
+        names=listed(arguments.variants) if arguments.variants else tuple(VARIANTS),
         seeds=arguments.seeds,
         total_episodes=arguments.total_episodes,
         observation=arguments.observation,

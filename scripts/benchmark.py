@@ -42,14 +42,16 @@ class Options:
     """Measure the learner too."""
     whole_training: bool = False
     """And the default training from its start to its end, which takes minutes; naming a figure of it does the same."""
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
     """Only these figures, by their keys in the JSON file; if none is named all but those of a Ray cluster."""
     against: str | None = None
     """A git revision to compare with, round by round."""
 
     def __post_init__(self) -> None:
         command_line.require_at_least(self, repeats=1)
-        for key in self.keys:
+        if self.keys == ():
+            raise command_line.OptionError(f"--keys names no figure, expected of {', '.join(FIGURES)}")
+        for key in self.keys or ():
             if key not in FIGURES:
                 raise command_line.OptionError(f"no figure is called {key}, expected of {', '.join(FIGURES)}")
 

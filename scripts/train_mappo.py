@@ -140,6 +140,7 @@ def train(arguments: Arguments, directory: Path) -> int:
         ConfigError: the run that is to go on has trained all its episodes and left its models where they belong.
     """
     from marl.training.run_directory import (
+        VERSIONS,
         holds_run,
         publish,
         run_claim,
@@ -198,7 +199,7 @@ def train(arguments: Arguments, directory: Path) -> int:
                     else:
                         write_config(directory, config, case_name(config), place)
                         write_config(part.directory, trainer.config, case_name(config))
-                    if not resume:
+                    if not resume or not (directory / VERSIONS).exists():  # stopped while it imitated
                         write_versions(directory)
                     if trainer.device.type != "cpu":
                         print(f"Networks on {trainer.device}.", flush=True)

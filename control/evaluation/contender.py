@@ -152,6 +152,10 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
     """
     names: list[str] = []
     for name in (part.strip() for part in policies.split(",")):
+        if not name:
+            raise ComparisonError(
+                f"{policies!r} names nobody in one of its places, expected names between commas"
+            )
         names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
     found = []
     for name in dict.fromkeys(names):

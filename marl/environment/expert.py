@@ -10,17 +10,20 @@ the actors learn on what they see. Every kind of plants may have an expert of it
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
 from control.controllers.base import Controller
 from control.controllers.linear import LinearPolicy
+from control.controllers.registry import BASELINES, is_tuned, stored_parameters
 from control.evaluation.contender import BOUND, FULL_INFORMATION, ComparisonError, Contender, resolve
 from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
@@ -180,8 +183,8 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, tuple[Conte
     everyone = [one for several in contenders.values() for one in several]
     forgetful = {FULL_INFORMATION, *LAWS}
     every = config.imitation.imitation_every
-    require(
-        every == 1 or {one.name for one in everyone} <= forgetful,
+    require(  # an expert that is cloned plays itself, and is asked at every step
+        every == 1 or config.start.startswith("clone:") or {one.name for one in everyone} <= forgetful,
         f"start = {config.start}: imitation_every = {every} works with experts alone that keep no memory of what they "
         f"said: {', '.join(sorted(forgetful))}",
     )
@@ -227,14 +230,17 @@ def begin_imitating(
         ]
     )
     n_step = -(-settings.imitation_steps // (rounds * environment.n_env))
-    kept = None if directory is None else KeptRounds(directory, _decisive(config, contenders))
-    done = 0 if kept is None else min(kept.n_round, rounds) * n_step
+    kept = None if directory is None else KeptRounds(directory, _decisive(config, contenders, environment))
     try:
-        with ImitationReport(name, rounds * n_step, done) as report:
+        taken_up = [] if kept is None else kept.taken_up()[:rounds]
+        threads = torch.get_num_threads()  # a model that plays a table takes one
+        experts = ExpertsByKind(contenders, environment, zoned=bool(policy.config.dead_zones))
+        torch.set_num_threads(threads)
+        with ImitationReport(name, rounds * n_step, len(taken_up) * n_step) as report:
             imitate(
                 policy,
                 environment,
-                ExpertsByKind(contenders, environment, zoned=bool(policy.config.dead_zones)),
+                experts,
                 seeds,
                 rounds=rounds,
                 n_step=n_step,
@@ -242,6 +248,7 @@ def begin_imitating(
                 minibatch=settings.imitation_minibatch,
                 ask_every=settings.imitation_every,
                 lr=settings.imitation_lr,
+                taken_up=taken_up,
                 kept=kept,
                 on_step=report,
             )
@@ -249,13 +256,24 @@ def begin_imitating(
         environment.close()
 
 
-def _decisive(config: TrainingConfig, contenders: Mapping[str, Sequence[Contender]]) -> dict[str, Any]:
-    """What decides how an imitation goes, as plain data: what it is of, by whom, and from which seed."""
-    files = {one.name: one.content for several in contenders.values() for one in several if one.content}
+def _decisive(
+    config: TrainingConfig, contenders: Mapping[str, Sequence[Contender]], environment: GridBatch
+) -> dict[str, Any]:
+    """What decides how an imitation goes, as plain data: what it is of, by whom, and from which seed.
+
+    Files count by what is in them: a scenario's, a grid's, and those of experts and of tuned laws.
+    """
+    task = environment.task
+    everyone = {one.name: one for several in contenders.values() for one in several}
+    files = {name: one.content for name, one in everyone.items() if one.content}
+    for name in everyone.keys() & {law for law in BASELINES if is_tuned(law, task.case)}:
+        files[name] = json.dumps(stored_parameters(name, task.case)["parameters"], sort_keys=True).encode()
     names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "pool", "shield")
     return {name: getattr(config, name) for name in names} | {
         "network": asdict(config.network),
         "imitation": asdict(config.imitation),
+        "grid": task.case.identity,
+        "episodes": hashlib.sha256(repr(task.loop.scenario).encode()).hexdigest(),
         **{f"expert {name}": hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
 
@@ -269,14 +287,21 @@ def _contender(name: str, config: TrainingConfig) -> Contender:
 
     require(name != "", f"start = {config.start}: an expert has no name, expected one, or A+B for a mean")
     try:
-        (contender,) = resolve(name, learned)
+        found = resolve(name, learned)
     except (CheckpointError, ComparisonError, ValueError) as error:
         raise ConfigError(f"start = {config.start}: {error}") from error
+    require(
+        len(found) == 1,
+        f"start = {config.start}: {name} are {len(found)} experts, expected one, or A+B for the mean of several",
+    )
+    contender = found[0]
     require(
         len(contender.builders) == 1,
         f"start = {config.start}: {name} fits {len(contender.builders)} models; the mean of several is FILE+FILE",
     )
-    require(contender.name != BOUND, "the bound is no controller that could be imitated")
+    require(
+        contender.name != BOUND, f"start = {config.start}: the bound is no controller that could be imitated"
+    )
     require(
         contender.observation in SIZE, f"start = {config.start}: {name} sees {contender.observation} besides"
     )

@@ -21,6 +21,7 @@ from cases.tables import RESOURCE_KINDS
 from control.controllers.registry import is_tuned, stored_parameters
 from control.scenario.file import scenario_named
 from control.scenario.wide import WideScenarioConfig
+from marl.config.check import require
 from marl.config.training import ConfigError, TrainingConfig
 from marl.environment.trained_grid import require_its_grid
 from marl.networks.actor import Actor
@@ -51,7 +52,7 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
         case: its grid; the 68-bus system if None.
 
     Raises:
-        ConfigError: there is no linear policy of this observation.
+        ConfigError: there is no linear policy of this observation, or no such model.
         marl.checkpoint.CheckpointError: the model cannot be read.
         control.controllers.base.BaselineError: the linear policy has not been tuned for this grid.
         marl.environment.trained_grid.OtherGrid: the model was trained on another grid.
@@ -61,6 +62,10 @@ def start_of(config: TrainingConfig, case: Case | None = None) -> Callable[[Poli
     if config.start == LINEAR:
         stored = stored_parameters(_law_of(config, case), case)
         return partial(begin_linear, numbers=stored["parameters"])
+    require(
+        Path(config.start).is_file(),
+        f"start = {config.start}: there is no such file; expected {LINEAR}, clone:EXPERT, dagger:EXPERT or a model",
+    )
     model = Policy.load(Path(config.start))
     if case is not None:
         require_its_grid(model.metadata, case, config.start)
@@ -93,7 +98,7 @@ def experts_named(name: str, start: str) -> dict[str, str]:
         ConfigError: a kind has no expert, or several, or there are no such plants.
     """
     if "=" not in name:
-        return dict.fromkeys(RESOURCE_KINDS, name)
+        return dict.fromkeys(RESOURCE_KINDS, name.strip())
     named = [one.partition("=")[::2] for one in name.split(",")]
     found = {kind.strip(): expert.strip() for kind, expert in named}
     if len(named) != len(RESOURCE_KINDS) or set(found) != set(RESOURCE_KINDS) or "" in found.values():

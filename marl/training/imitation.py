@@ -19,7 +19,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -299,6 +299,7 @@ def imitate(
     minibatch: int = 64,
     lr: float = 3e-3,
     ask_every: int = 1,
+    taken_up: Sequence[Mapping[str, Any]] = (),
     kept: KeptRounds | None = None,
     on_step: Callable[[], None] | None = None,
 ) -> list[float]:
@@ -315,18 +316,19 @@ def imitate(
         minibatch: samples of a gradient step.
         lr: Adam's step size at the beginning of each round.
         ask_every: steps between two questions where the actors play, see `gather`.
-        kept: where rounds are kept as they are done, and taken up from; None keeps none.
+        taken_up: rounds that are done already, as `kept` has read them.
+        kept: where rounds are kept as they are done; None keeps none.
         on_step: called after every step of all environments, `n_step` times a round that is not taken up.
 
     Returns:
         The loss of the last pass of each round.
 
     Raises:
-        marl.checkpoint.CheckpointError: a round cannot be kept, or is of an imitation with other settings.
+        marl.checkpoint.CheckpointError: a round cannot be kept.
     """
     shown: Demonstrations | None = None
     found = []
-    for of_round in kept.taken_up()[:rounds] if kept is not None else ():
+    for of_round in taken_up:
         more = Demonstrations(**of_round["shown"])
         shown = more if shown is None else shown.joined(more)
         found.append(of_round["loss"])

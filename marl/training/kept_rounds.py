@@ -32,11 +32,6 @@ class KeptRounds:
         """
         self.directory, self.settings = directory, dict(settings)
 
-    @property
-    def n_round(self) -> int:
-        """How many rounds there are files of."""
-        return next(k for k in count() if not round_file(self.directory, k).exists())
-
     def taken_up(self) -> list[dict[str, Any]]:
         """What `keep` was given in each round from the first on; a file that is broken ends the list.
 
@@ -44,8 +39,10 @@ class KeptRounds:
             CheckpointError: rounds are of other settings, or cannot be read.
         """
         found: list[dict[str, Any]] = []
-        for k in range(self.n_round):
+        for k in count():
             path = round_file(self.directory, k)
+            if not path.exists():
+                break
             try:
                 content = checkpoint.load(path, KIND)
             except checkpoint.BrokenCheckpoint:  # done once more, and written over

@@ -164,6 +164,8 @@ def check(study: Study, world: World) -> None:
         ConfigError: the study cannot be meant. ResultError: what an earlier run left is broken. And what the world
         raises where a scenario is unknown.
     """
+    if not study.names:
+        raise ConfigError("no variant is named, expected some of " + ", ".join(VARIANTS))
     unknown = [n for n in study.names if n not in VARIANTS]
     if unknown:
         raise ConfigError(

@@ -99,10 +99,8 @@ def requirements(root: Path) -> list[str]:
     config = configparser.ConfigParser()
     config.read(root / "setup.cfg", encoding="utf-8")
     # Revisions before the one that plans with PIQP plan with OSQP.
-    solver = next(name for name in ("piqp", "osqp") if config.has_option("options.extras_require", name))
-    lines = "\n".join(
-        [config.get("options", "install_requires"), config.get("options.extras_require", solver)]
-    )
+    solvers = (config.get("options.extras_require", name, fallback="") for name in ("piqp", "osqp"))
+    lines = "\n".join([config.get("options", "install_requires"), *solvers])
     needed = [line.strip() for line in lines.splitlines()]
     return [line for line in needed if line and not line.startswith("#")]
 

@@ -168,6 +168,7 @@ def test_a_wrong_option_is_refused_as_one(model, capsys):
     """By status 2, in one line, before anything is played."""
     for arguments, said in (
         (["--policies", "foo"], "'foo' is neither a controller"),
+        (["--policies", "linear,,agc"], "'linear,,agc' names nobody in one of its places"),
         (["--seeds", "a:b"], "seeds 'a:b', expected FIRST:COUNT"),
         (["--seeds", "2147483648:4"], "reach the held-out ones"),
         (

@@ -34,6 +34,8 @@ def test_an_unknown_variant_is_one_clear_line(script, capsys):
     assert "no variant wishful, only recommended" in capsys.readouterr().err
     assert script("ablation").main(["--variants", "gru_dager"]) == 2
     assert "no variant gru_dager (perhaps you meant gru_dagger), only" in capsys.readouterr().err
+    assert script("ablation").main(["--variants", ","]) == 2
+    assert "no variant is named, expected some of recommended, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

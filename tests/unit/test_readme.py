@@ -1,5 +1,6 @@
 """What the documents name exists, and the figures of results were made by the recipes of today."""
 
+import ast
 import dataclasses
 import importlib
 import json
@@ -21,16 +22,18 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "findings" / "README.md", ROOT / "CONTRI
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
-def test_the_map_names_every_module_and_no_other():
+def test_the_map_names_every_module_by_its_first_line_and_no_other():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    folder, named = "", set()
+    folder, named = "", {}
     for line in text.splitlines():
         if heading := re.match(r"(?:### )?`([\w/]+)/`", line):
             folder = heading.group(1)
-        elif row := re.match(r"\| `(\w+\.py)` \|", line):
-            named.add(f"{folder}/{row.group(1)}")
+        elif row := re.match(r"\| `(\w+\.py)` \| (.*) \|$", line):
+            named[f"{folder}/{row.group(1)}"] = row.group(2)
     present = {
-        path.relative_to(ROOT).as_posix()
+        path.relative_to(ROOT).as_posix(): (ast.get_docstring(ast.parse(path.read_text())) or "").partition(
+            "\n"
+        )[0]
         for package in ("cases", "grid_model", "control", "marl")
         for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py"

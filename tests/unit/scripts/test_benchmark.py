@@ -5,6 +5,7 @@ import pytest
 import benchmark
 import update_readme
 from benchmarks import figures
+from command_line import OptionError
 
 
 def test_speeds_and_times_are_of_the_fastest_round_and_ratios_of_the_middle_one():
@@ -55,3 +56,8 @@ def test_the_readme_shows_the_median_beside_the_fastest_round(key, row):
     lines = update_readme.benchmark(result)
     (line,) = [line for line in lines if line.startswith(f"| {figures.FIGURES[key].words} |")]
     assert line.endswith(row)
+
+
+def test_keys_without_a_name_are_refused():
+    with pytest.raises(OptionError, match="--keys names no figure, expected of "):
+        benchmark.Options(keys=())

@@ -19,6 +19,7 @@ from control.scenario.suites import TRAINING
 from marl.checkpoint import CheckpointError
 from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
+from marl.environment import expert as expert_module
 from marl.environment.batch import make_batch
 from marl.environment.contenders import learned
 from marl.environment.expert import ExpertsByKind, GridExpert, begin_imitating, experts_of
@@ -193,6 +194,9 @@ def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
     monkeypatch.setattr(progress_report.ImitationReport, "__call__", lambda report: played.append(report))
     resumed = begun(tmp_path)
     assert len(played) == (36 if damaged else 24)
+    assert played[0]._done == (
+        12 if damaged else 24
+    )  # what it tells begins behind the rounds that are taken up
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(x, resumed[name]) for name, x in whole.items())
     with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
@@ -213,6 +217,40 @@ def test_rounds_shown_by_a_model_are_not_taken_up_once_its_file_is_another(tmp_p
         begin(name=str(model))
 
 
+def test_rounds_are_not_taken_up_once_their_episodes_or_their_law_are_others(tmp_path, monkeypatch):
+    """A scenario's file keeps its name while its content changes, and so does a law that is tuned anew."""
+    settings = ImitationConfig(imitation_steps=8, imitation_envs=2, imitation_rounds=2, imitation_epochs=1)
+    config = TrainingConfig(start="dagger:linear", imitation=settings)
+    policy = Policy(build(1, "default").groups, NetworkConfig(actor_hidden=(32,)))
+    begin = partial(begin_imitating, policy, how="dagger", name="linear", config=config, directory=tmp_path)
+    begin(build=build)
+
+    def windier(n_env, observation):
+        return make_batch(replace(SHORT, wind_percent=3.0), n_env, observation=observation, check=False)
+
+    with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
+        begin(build=windier)
+    begin(build=build)
+    law = stored_parameters("linear")
+    other = law | {"parameters": law["parameters"] | {"dead_zone": [0.1, 0.1, 0.1]}}
+    monkeypatch.setattr(expert_module, "stored_parameters", lambda *_: other)
+    with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
+        begin(build=build)
+
+
+def test_a_model_that_is_imitated_leaves_torch_its_threads(tmp_path):
+    settings = ImitationConfig(imitation_steps=4, imitation_envs=2, imitation_rounds=1, imitation_epochs=1)
+    config = TrainingConfig(observation="memory", start=f"clone:{MODEL}", imitation=settings)
+    policy = Policy(build(1, "memory").groups, NetworkConfig(actor_hidden=(32,)))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        begin_imitating(policy, how="clone", name=str(MODEL), config=config, build=build)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_experts_by_kind_are_named_for_all_kinds():
     assert experts_named("mpc", "clone:mpc") == {"bess": "mpc", "gas": "mpc", "dr": "mpc"}
     found = experts_named("bess=mpc, gas=agc,dr=agc", "")
@@ -231,6 +269,9 @@ def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
     config = TrainingConfig(start="dagger:mpc", imitation=ImitationConfig(imitation_every=2))
     with pytest.raises(ConfigError, match="imitation_every = 2 works with experts alone that keep no memory"):
         begin_imitating(None, how="dagger", name="mpc", config=config, build=build)
+    experts_of(
+        "mpc", replace(config, start="clone:mpc")
+    )  # who is cloned plays, and is asked at every step anyway
 
 
 @pytest.mark.parametrize(
@@ -241,10 +282,13 @@ def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
         "dagger:bess=full_information,gas=linear",
         "dagger:linear+",
         "dagger:linear+nobody",
+        "clone:linear,mpc",
+        "clone:all",
+        "clone:bess=linear+bound,gas=linear,dr=linear",
     ],
 )
 def test_a_wrong_expert_is_refused_before_anything_is_built(start):
-    with pytest.raises(ConfigError, match=f"start = {re.escape(start)}|bound is no controller"):
+    with pytest.raises(ConfigError, match=f"start = {re.escape(start)}: "):
         check_scenarios(TrainingConfig(start=start))
 
 
@@ -255,6 +299,8 @@ def test_zones_are_those_of_the_laws_that_are_imitated():
     stored = stored_parameters("linear_memory")["parameters"]
     assert found.dead_zones == (0.02, *(min(zone, 0.999) for zone in stored["dead_zone"][1:]))
     assert found.soft_zones == (0.0, *stored["soft_zone"][1:])
+    by_law = [with_own_zones(TrainingConfig(start=f"clone:{name}")).network for name in ("linear", " linear")]
+    assert by_law[0] == by_law[1]
 
 
 @pytest.mark.parametrize("how", ["clone", "dagger"])
