@@ -149,7 +149,7 @@ def test_more_knowledge_costs_less():
 
 @pytest.mark.parametrize("kinds", ["bess gas", "bess dr", "gas dr", "bess", "gas", "dr"])
 def test_a_grid_that_lacks_classes_of_plants_is_planned_for_in_every_interval(kinds):
-    """Limits of what there is none of meet at zero, which leaves no inside to an interior-point method."""
+    """Limits of what there is none of meet at zero, which PIQP's usual tolerance takes for a contradiction."""
     case = with_plants(load_ieee68(), kinds.split())
     batch = make_batch(replace(NORMAL, n_intervals=12), 2, case=case, check=False)
     full = FullInformation(batch.description, batch.loop)
