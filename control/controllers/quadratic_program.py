@@ -45,6 +45,9 @@ __all__ = ["Bound", "PredictiveError", "Program", "Unsolved", "perfect_informati
 # Variables that have limits of their own, and the rows of a stage: dynamics, demand response's set-point, moves.
 BOXED = (EB, UB, UG, CD, UP, UP + 1, UP + 2, DN, DN + 1, DN + 2)
 N_ROW = N_STATE + 1 + 3
+# Between the limits of a variable at least, MW or MWh. An interior-point method needs an inside: with limits that meet,
+# of a class of plants that a grid lacks, some programs with batteries near empty did not converge.
+LEAST_ROOM = 1e-3
 MOST_PASSES = 6  # over the governor's dead band
 TOLERANCE = 1e-6  # of PIQP, absolute and relative, on constraints, optimality and the gap between the bounds
 MOST_ITERATIONS = 250  # of PIQP, its own default: after an outage it takes some twenty
@@ -257,7 +260,7 @@ class Program:
         low[:, UB : CD + 1], high[:, UB : CD + 1] = model.low_mw, model.high_mw
         most_mw = model.step_mw * (self.stage_s / model.interval_s)[:, None]
         high[:, UP : UP + 3] = high[:, DN : DN + 3] = most_mw
-        return low, high
+        return low, np.maximum(high, low + LEAST_ROOM)
 
     def _renew(self, begin: FloatArray, d_mw: FloatArray) -> None:
         """Put a start, the disturbance and the sides of the dead band into the program."""
@@ -277,7 +280,7 @@ class Program:
         step_mw = max(float(self.model.step_mw[BESS]), 1e-9)  # zero where there are no batteries
         slack = abs(begin[UB]) ** 2 / step_mw * self.model.interval_s / S_PER_H
         self._low[:, EB] = min(0.0, begin[EB] - slack)
-        self._high[:, EB] = max(self.model.energy_mwh, begin[EB] + slack)
+        self._high[:, EB] = max(self.model.energy_mwh, begin[EB] + slack, LEAST_ROOM)
         q = self._q.copy()
         q[F] += self._weight()[0] * begin[F]
         changed = {}

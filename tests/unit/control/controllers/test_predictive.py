@@ -363,3 +363,20 @@ def test_a_grid_without_a_class_of_plants_is_controlled_by_the_others(case, miss
         ):  # the tuned laws may leave a small deviation to others
             assert action.max() > 0.0
             assert controller.horizon.unsolved.tolist() == [0]
+
+
+def test_batteries_near_empty_are_planned_for_on_a_grid_without_demand_response(case):
+    """The places where plans were missing: full power out, energy for minutes, a deficit that lasts."""
+    model = one_mass(described(with_plants(case, ["bess", "gas"])))
+    horizon = HorizonConfig()
+    program = Program(model, np.array(horizon.stage_s), half_full_per_mwh2=horizon.half_full_per_mwh2)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        start = Start(
+            df_hz=rng.normal(0.0, 0.005),
+            energy_mwh=rng.uniform(0.02, 0.2) * model.energy_mwh,
+            command_mw=(rng.uniform(0.5, 1.0) * float(model.high_mw[BESS]), rng.normal(0.0, 10.0), 0.0),
+        )
+        d_mw = -start.command_mw[BESS] + np.cumsum(rng.normal(0.0, 3.0, len(horizon.stage_s) + 1))
+        program.side = np.zeros(len(horizon.stage_s))
+        program.solve(start, d_mw, passes=2)
