@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import command_line
+from cases.nearest_name import perhaps
 
 if TYPE_CHECKING:
     from marl.training.study import Study
@@ -72,12 +73,22 @@ def listed(names: str) -> tuple[str, ...]:
 
 
 def study_of(arguments: Arguments) -> Study:
-    """The study that is asked for."""
+    """The study that is asked for.
+
+    Raises:
+        OptionError: there is no such variant.
+    """
     from marl.training.study import Study
     from marl.training.variants import VARIANTS
 
+    names = listed(arguments.variants) if arguments.variants else tuple(VARIANTS)
+    for name in names:
+        if name not in VARIANTS:
+            raise command_line.OptionError(
+                f"no variant {name}{perhaps(name, VARIANTS)}, only {', '.join(VARIANTS)}"
+            )
     return Study(
-        names=listed(arguments.variants) if arguments.variants else tuple(VARIANTS),
+        names=names,
         seeds=arguments.seeds,
         total_episodes=arguments.total_episodes,
         observation=arguments.observation,

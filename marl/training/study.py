@@ -23,7 +23,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cases.nearest_name import perhaps
 from cases.processes.ending import process_pool
 from marl.algorithms.registry import algorithm_named
 from marl.checkpoint import CheckpointError, write_atomically
@@ -168,9 +167,7 @@ def check(study: Study, world: World) -> None:
         raise ConfigError("no variant is named, expected some of " + ", ".join(VARIANTS))
     unknown = [n for n in study.names if n not in VARIANTS]
     if unknown:
-        raise ConfigError(
-            f"no variant {unknown[0]}{perhaps(unknown[0], VARIANTS)}, only {', '.join(VARIANTS)}"
-        )
+        raise ConfigError(f"no variant {unknown[0]}, only {', '.join(VARIANTS)}")
     for option in ("workers", "seeds", "judge_episodes"):
         if getattr(study, option) < 1:
             raise ConfigError(f"--{option} {getattr(study, option)}, expected at least 1")
