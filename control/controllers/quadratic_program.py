@@ -128,7 +128,9 @@ class Program:
                 said = f"piqp: {status.name} after {result.info.iter} iterations"
                 self._solver = self._set_up()  # what is no number would stay in the old one for good
                 raise Unsolved(said)
-            z = np.array(result.x).reshape(self._n, N_STAGE)
+            z = np.array(result.x).reshape(
+                self._n, N_STAGE
+            )  # a copy: x is the solver's own, until the next solve
             cost = float(result.info.primal_obj) + self._constant(begin)
             before = self.side.copy()
             path = np.concatenate([begin[F : F + 1], z[:, F]])

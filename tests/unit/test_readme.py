@@ -22,6 +22,11 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "findings" / "README.md", ROOT / "CONTRI
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
+def first_line(module: Path) -> str:
+    """Of its docstring."""
+    return (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
 def test_the_map_names_every_module_by_its_first_line_and_no_other():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folder, named = "", {}
@@ -31,9 +36,7 @@ def test_the_map_names_every_module_by_its_first_line_and_no_other():
         elif row := re.match(r"\| `(\w+\.py)` \| (.*) \|$", line):
             named[f"{folder}/{row.group(1)}"] = row.group(2)
     present = {
-        path.relative_to(ROOT).as_posix(): (ast.get_docstring(ast.parse(path.read_text())) or "").partition(
-            "\n"
-        )[0]
+        path.relative_to(ROOT).as_posix(): first_line(path)
         for package in ("cases", "grid_model", "control", "marl")
         for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py"

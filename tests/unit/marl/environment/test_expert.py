@@ -194,9 +194,8 @@ def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
     monkeypatch.setattr(progress_report.ImitationReport, "__call__", lambda report: played.append(report))
     resumed = begun(tmp_path)
     assert len(played) == (36 if damaged else 24)
-    assert played[0]._done == (
-        12 if damaged else 24
-    )  # what it tells begins behind the rounds that are taken up
+    # What it tells begins behind the rounds that are taken up.
+    assert played[0]._done == (12 if damaged else 24)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(x, resumed[name]) for name, x in whole.items())
     with pytest.raises(CheckpointError, match="imitation_round_1.pt is of an imitation with other settings"):
@@ -269,9 +268,8 @@ def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
     config = TrainingConfig(start="dagger:mpc", imitation=ImitationConfig(imitation_every=2))
     with pytest.raises(ConfigError, match="imitation_every = 2 works with experts alone that keep no memory"):
         begin_imitating(None, how="dagger", name="mpc", config=config, build=build)
-    experts_of(
-        "mpc", replace(config, start="clone:mpc")
-    )  # who is cloned plays, and is asked at every step anyway
+    # Who is cloned plays, and is asked at every step anyway.
+    experts_of("mpc", replace(config, start="clone:mpc"))
 
 
 @pytest.mark.parametrize(
