@@ -124,6 +124,22 @@ def directory_of(arguments: Arguments) -> Path:
     return new_directory(arguments.training, Path(arguments.out) if arguments.out else None, name)
 
 
+def tell_what_begins(config: TrainingConfig, directory: Path, *, resume: bool) -> None:
+    """How long the run is and where, and whether it plays many more steps than its episodes come to."""
+    print(
+        f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of "
+        f"{config.episode_steps} steps in {config.n_envs} environments: {directory}",
+        flush=True,
+    )
+    steps = config.n_updates * config.ppo.buffer_steps
+    if steps > MORE_THAN_ASKED * config.total_steps:
+        print(
+            f"An update takes {config.ppo.buffer_steps:,} steps: {steps:,} are played, where "
+            f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
+            flush=True,
+        )
+
+
 def tell_of(grid: TaskGrid) -> None:
     """What was assumed of a grid of one's own, and what it breaks before anybody acts."""
     for note in grid.notes:
@@ -160,18 +176,10 @@ def train(arguments: Arguments, directory: Path) -> int:
 
         # A cluster that is not there is told before anything is said to be trained.
         with connected(arguments.ray) if arguments.ray else contextlib.nullcontext() as cluster:
-            print(
-                f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of "
-                f"{config.episode_steps} steps in {config.n_envs} environments: {directory}",
-                flush=True,
-            )
-            steps = config.n_updates * config.ppo.buffer_steps
-            if steps > MORE_THAN_ASKED * config.total_steps:
-                print(
-                    f"An update takes {config.ppo.buffer_steps:,} steps: {steps:,} are played, where "
-                    f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
-                    flush=True,
-                )
+            # A run with a checkpoint may have nothing left to do, which is seen once it is taken up.
+            taken_up = holds_run(directory)
+            if not taken_up:
+                tell_what_begins(config, directory, resume=resume)
             tell_of(grid_of(config))
             if not resume:  # before an imitation, which goes on by it where it is broken off
                 write_config(directory, config, case_name(config), place)
@@ -195,6 +203,8 @@ def train(arguments: Arguments, directory: Path) -> int:
                 ) as trainer:
                     if part.directory == directory:
                         require_something_left(trainer, directory, arguments.checkpoints)
+                        if taken_up:
+                            tell_what_begins(config, directory, resume=resume)
                         write_config(directory, trainer.config, case_name(config), place)
                     else:
                         write_config(directory, config, case_name(config), place)

@@ -161,13 +161,16 @@ def test_a_run_is_resumed_with_its_own_settings_and_may_train_longer(train, tmp_
     assert train([*SMALL, "--out", "run", "--gamma", "0.8"]) == 0
     capsys.readouterr()
     assert train(["--resume", "run", "--no-tensorboard"]) == 2  # nothing left to do
-    assert "trained all of its 32 episodes; ask for more by --total-episodes" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "trained all of its 32 episodes; ask for more by --total-episodes" in told.err
+    assert told.out == ""  # nothing is said to be resumed
     assert train(["--resume", "run", "--total-episodes", "8", "--no-tensorboard"]) == 2
     said = "run has trained 32 episodes already, --total-episodes 8, expected more than that"
     assert said in capsys.readouterr().err
     config = json.loads((tmp_path / "run" / "config.json").read_text())["training"]
     assert config["total_episodes"] == 32
     assert train(["--resume", "run", "--total-episodes", "48", "--no-tensorboard"]) == 0
+    assert capsys.readouterr().out.startswith("Resuming 48 episodes of ")
     config = json.loads((tmp_path / "run" / "config.json").read_text())["training"]
     assert (config["total_episodes"], config["ppo"]["gamma"]) == (48, 0.8)
     assert (
