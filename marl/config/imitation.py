@@ -21,6 +21,10 @@ class ImitationConfig:
     # the other, is nearly the same, and one who plans takes long to say it. More than one only of linear laws and full
     # information, which do not live on what they said before.
     imitation_every: int = 1
+    # Agents of each kind that are learned from, drawn for each environment and round; 0 takes all. Those of a kind see
+    # nearly the same at an instant, and what is scarce are episodes: fewer agents leave time and memory for more of
+    # them. Needs one network for each kind (--sharing type).
+    imitation_agents: int = 0
     # Passes over what was shown so far, in each round.
     imitation_epochs: int = 10
     # Samples of a gradient step; of actors with a memory, episodes side by side, of those that are played at a time.
@@ -30,5 +34,6 @@ class ImitationConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            require(name == "imitation_lr" or value >= 1, f"{name} = {value}, expected at least 1")
+            least = 0 if name in ("imitation_lr", "imitation_agents") else 1
+            require(value >= least, f"{name} = {value}, expected at least {least}")
         require(0 < self.imitation_lr < 1, f"imitation_lr = {self.imitation_lr}, expected above 0, below 1")

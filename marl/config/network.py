@@ -46,6 +46,7 @@ LATER = (
     "update_threads",
     "imitation_every",
     "imitation_minibatch",
+    "imitation_agents",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.

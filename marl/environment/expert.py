@@ -188,6 +188,12 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, tuple[Conte
         f"start = {config.start}: imitation_every = {every} works with experts alone that keep no memory of what they "
         f"said: {', '.join(sorted(forgetful))}",
     )
+    require(
+        config.imitation.imitation_agents == 0
+        or (config.network.sharing == "type" and config.network.actor != "attention"),
+        f"imitation_agents = {config.imitation.imitation_agents} needs one network for each kind of plants that knows "
+        f"no places: sharing = type, found {config.network.sharing}; actor = mlp or gru, found {config.network.actor}",
+    )
     wider: str = config.observation
     for contender in everyone:
         if config.observation in SIZE:
@@ -247,6 +253,7 @@ def begin_imitating(
                 epochs=settings.imitation_epochs,
                 minibatch=settings.imitation_minibatch,
                 ask_every=settings.imitation_every,
+                n_agent=settings.imitation_agents,
                 lr=settings.imitation_lr,
                 taken_up=taken_up,
                 kept=kept,

@@ -30,7 +30,7 @@ from torch import Tensor
 from marl.algorithms.adam import Adam
 from marl.networks.actor import RecurrentActor
 from marl.networks.policy import Policy
-from marl.protocol import BatchedEnvironment, Float32Array, IntArray, Observation
+from marl.protocol import BatchedEnvironment, BoolArray, Float32Array, IntArray, Observation
 from marl.storage.rollout import minibatches
 from marl.storage.sequences import Unroll
 from marl.training.kept_rounds import KeptRounds
@@ -107,6 +107,7 @@ def gather(
     n_step: int,
     led: bool,
     ask_every: int = 1,
+    agents: Mapping[str, IntArray] | None = None,
     on_step: Callable[[], None] | None = None,
 ) -> Demonstrations:
     """Plays, and asks the expert.
@@ -120,6 +121,7 @@ def gather(
         led: the expert's actions are carried out; otherwise the policy's deterministic ones.
         ask_every: steps between two questions; of steps without an answer nothing is learned but what was seen. An
             expert who leads is asked at every step.
+        agents: of each group who is learned from, {group: [env, agent]}; None is all.
         on_step: called after every step of all environments.
     """
     n_env, every = environment.n_env, np.arange(environment.n_env)
@@ -132,6 +134,13 @@ def gather(
     begun, begins = np.ones(n_env, dtype=np.bool_), []
     wanted: Mapping[str, Float32Array] = {}
     lesson = wanted
+
+    def keep(part: str, group: str, x: Float32Array | BoolArray) -> None:
+        """The rows of those who are learned from, [env, agent, ...]."""
+        if agents is not None:
+            x = x[every[:, None], agents[group]]
+        kept[part][group].append(torch.from_numpy(np.array(x)))
+
     for k in range(n_step):
         begins.append(torch.from_numpy(begun))
         shown = {g.name: seen.observations[g.name][..., : g.observation_size] for g in policy.groups}
@@ -143,9 +152,9 @@ def gather(
             service = None if seen.in_service is None else seen.in_service[g.name]
             mask = np.ones((n_env, g.n_agent), dtype=np.bool_) if service is None else np.array(service)
             mask &= asked
-            kept["observations"][g.name].append(torch.from_numpy(np.array(shown[g.name], dtype=np.float32)))
-            kept["actions"][g.name].append(torch.from_numpy(np.array(lesson[g.name], dtype=np.float32)))
-            kept["in_service"][g.name].append(torch.from_numpy(mask))
+            keep("observations", g.name, np.asarray(shown[g.name], dtype=np.float32))
+            keep("actions", g.name, np.asarray(lesson[g.name], dtype=np.float32))
+            keep("in_service", g.name, mask)
         done = wanted
         if not led:
             done = policy.act(shown)
@@ -299,6 +308,7 @@ def imitate(
     minibatch: int = 64,
     lr: float = 3e-3,
     ask_every: int = 1,
+    n_agent: int = 0,
     taken_up: Sequence[Mapping[str, Any]] = (),
     kept: KeptRounds | None = None,
     on_step: Callable[[], None] | None = None,
@@ -316,6 +326,8 @@ def imitate(
         minibatch: samples of a gradient step.
         lr: Adam's step size at the beginning of each round.
         ask_every: steps between two questions where the actors play, see `gather`.
+        n_agent: agents of each group that are learned from, drawn for each environment and round; 0 is all. Needs
+            agents of a group to share a network of their own.
         taken_up: rounds that are done already, as `kept` has read them.
         kept: where rounds are kept as they are done; None keeps none.
         on_step: called after every step of all environments, `n_step` times a round that is not taken up.
@@ -342,6 +354,7 @@ def imitate(
             n_step=n_step,
             led=k == 0,
             ask_every=ask_every,
+            agents=_drawn(policy, seeds[k], n_agent) if n_agent else None,
             on_step=on_step,
         )
         shown = more if shown is None else shown.joined(more)
@@ -349,3 +362,12 @@ def imitate(
         if kept is not None:
             kept.keep(k, policy, shown=vars(more), loss=found[-1])
     return found
+
+
+def _drawn(policy: Policy, seeds: IntArray, n_agent: int) -> dict[str, IntArray]:
+    """Agents to learn from, different ones in one environment, {group: [env, agent]}."""
+    rng = np.random.default_rng([int(seed) for seed in seeds])
+    return {
+        g.name: rng.permuted(np.tile(np.arange(g.n_agent), (len(seeds), 1)), axis=1)[:, :n_agent]
+        for g in policy.groups
+    }

@@ -272,6 +272,15 @@ def test_experts_that_live_on_what_they_said_are_asked_at_every_step():
     experts_of("mpc", replace(config, start="clone:mpc"))
 
 
+def test_some_agents_stand_for_a_kind_where_it_has_one_network():
+    few = ImitationConfig(imitation_agents=2)
+    config = TrainingConfig(start="dagger:linear", imitation=few)
+    experts_of("linear", config)
+    for network in (NetworkConfig(sharing="agent"), NetworkConfig(sharing="all")):
+        with pytest.raises(ConfigError, match="imitation_agents = 2 needs one network for each kind"):
+            experts_of("linear", replace(config, network=network))
+
+
 @pytest.mark.parametrize(
     "start",
     [

@@ -132,6 +132,44 @@ def test_of_steps_without_an_answer_nothing_is_learned():
     assert few[-1] < 1e-4  # as where it is asked at every step
 
 
+def test_some_agents_of_each_group_are_learned_from():
+    """Of the two that see numbers of their own, one in each environment, with what it saw and was told."""
+    environment, expert = Target(n_env=32), Law(0.8)
+    policy = Policy(environment.groups, LINEAR)
+    one = np.arange(32)[:, None] % 2
+    whole, part = (
+        gather(environment, expert, policy, np.arange(32), n_step=3, led=True, agents=agents)
+        for agents in (None, {"mover": one})
+    )
+    row = torch.from_numpy(one)[None, None, :, :, None]
+    for all_of_them, some in ((whole.observations, part.observations), (whole.actions, part.actions)):
+        x = all_of_them["mover"]
+        assert torch.equal(some["mover"], x.take_along_dim(row.expand(1, 3, 32, 1, x.shape[-1]), dim=3))
+    assert part.in_service["mover"].shape == (1, 3, 32, 1)
+
+
+def test_a_part_of_the_agents_is_enough_to_recover_a_linear_expert():
+    """They share a network, so it serves those who were not learned from as well."""
+    environment = Target(n_env=16)
+    torch.manual_seed(0)
+    policy = Policy(environment.groups, LINEAR)
+    seeds = np.arange(16)[None].repeat(2, 0)
+    few = imitate(policy, environment, Law(0.8), seeds, rounds=2, n_step=40, epochs=60, lr=1e-2, n_agent=1)
+    assert few[-1] < 1e-4  # as with all of them
+    seen = np.random.default_rng(9).uniform(-1, 1, (50, 2, 2)).astype(np.float32)
+    np.testing.assert_allclose(policy.act({"mover": seen})["mover"], 0.8 * seen[..., :1], atol=0.06)
+
+
+def test_agents_to_learn_from_are_drawn_for_each_environment():
+    five = AgentGroup(name="walker", agents=tuple("abcde"), observation_size=1, action_size=1)
+    policy = Policy((five,), LINEAR)
+    drawn = imitation._drawn(policy, np.arange(400), 2)["walker"]
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    # 800 draws, 160 of each expected, standard deviation 400 x 0.4 x 0.6 = 9.8^2.
+    assert np.abs(np.bincount(drawn.ravel(), minlength=5) - 160).max() < 40
+    assert np.array_equal(drawn, imitation._drawn(policy, np.arange(400), 2)["walker"])
+
+
 def test_dagger_improves_on_cloning_where_errors_compound():
     """Cloning is shown one step away from zero, and nothing of where its own errors lead; DAgger is.
 
