@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 N_TRIAL = 8
 # Two updates of 64 steps each, evaluated after both. Early stopping judges after the second, which is the last.
 SIZES = {"trials": N_TRIAL, "episodes": 32, "steps": 4, "n-envs": 2, "eval-every": 1, "at-a-time": 1}
-WRITTEN_EVERY_S = 2.0
+WRITTEN_EVERY_S = 0.5
 
 
 def ended(out: Path) -> set[str]:
@@ -53,15 +53,14 @@ def test_a_sweep_that_was_killed_goes_on_and_repeats_no_trial_that_had_ended(tmp
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
         ) as sweep:
-            while len(ended(out)) < 2:
+            while len(before := ended(out)) < 2:
                 assert sweep.poll() is None, "the sweep ended by itself"
                 time.sleep(0.05)
-            # Until all of that is written, which Ray Tune does not do in one stroke.
-            time.sleep(WRITTEN_EVERY_S / 4)
+            # Until Ray Tune has written how far the sweep is, too. What ends meanwhile may be taken up again.
+            time.sleep(1.25 * WRITTEN_EVERY_S)
             # With its cluster: where nobody buries the dead, Ray's workers believe that theirs lives, and stay.
             os.killpg(sweep.pid, signal.SIGKILL)
-        before = ended(out)
-        assert 2 <= len(before) < N_TRIAL
+        assert len(ended(out)) < N_TRIAL
         known = results(out, before)
         assert len(known) >= 2 * len(before)  # metrics and a policy each
         again = subprocess.run(
