@@ -124,8 +124,8 @@ def directory_of(arguments: Arguments) -> Path:
     return new_directory(arguments.training, Path(arguments.out) if arguments.out else None, name)
 
 
-def tell_what_begins(config: TrainingConfig, directory: Path, *, resume: bool) -> None:
-    """How long the run is and where, and whether it plays many more steps than its episodes come to."""
+def tell_what_begins(config: TrainingConfig, directory: Path, grid: TaskGrid, *, resume: bool) -> None:
+    """How long the run is and where, whether it plays many more steps than its episodes come to, and on what grid."""
     print(
         f"{'Resuming' if resume else 'Training'} {config.total_episodes} episodes of "
         f"{config.episode_steps} steps in {config.n_envs} environments: {directory}",
@@ -138,6 +138,7 @@ def tell_what_begins(config: TrainingConfig, directory: Path, *, resume: bool) -
             f"{config.total_steps:,} were asked for; --buffer-steps sets it.",
             flush=True,
         )
+    tell_of(grid)
 
 
 def tell_of(grid: TaskGrid) -> None:
@@ -179,8 +180,7 @@ def train(arguments: Arguments, directory: Path) -> int:
             # A run with a checkpoint may have nothing left to do, which is seen once it is taken up.
             taken_up = holds_run(directory)
             if not taken_up:
-                tell_what_begins(config, directory, resume=resume)
-            tell_of(grid_of(config))
+                tell_what_begins(config, directory, grid_of(config), resume=resume)
             if not resume:  # before an imitation, which goes on by it where it is broken off
                 write_config(directory, config, case_name(config), place)
             for part in parts_left(config, directory):
@@ -204,7 +204,7 @@ def train(arguments: Arguments, directory: Path) -> int:
                     if part.directory == directory:
                         require_something_left(trainer, directory, arguments.checkpoints)
                         if taken_up:
-                            tell_what_begins(config, directory, resume=resume)
+                            tell_what_begins(config, directory, grid_of(config), resume=resume)
                         write_config(directory, trainer.config, case_name(config), place)
                     else:
                         write_config(directory, config, case_name(config), place)

@@ -34,6 +34,6 @@ class ImitationConfig:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            least = 0 if name in ("imitation_lr", "imitation_agents") else 1
-            require(value >= least, f"{name} = {value}, expected at least {least}")
+            least = 0 if name == "imitation_agents" else 1
+            require(name == "imitation_lr" or value >= least, f"{name} = {value}, expected at least {least}")
         require(0 < self.imitation_lr < 1, f"imitation_lr = {self.imitation_lr}, expected above 0, below 1")

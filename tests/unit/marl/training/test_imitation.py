@@ -122,14 +122,18 @@ def test_an_expert_may_be_asked_now_and_then():
     assert bool(led.in_service["walker"].all())
 
 
-def test_of_steps_without_an_answer_nothing_is_learned():
-    """What stands there as an answer is the last one, far from right."""
+@pytest.mark.parametrize("part", [{"ask_every": 4}, {"n_agent": 1}])
+def test_a_linear_expert_is_recovered_from_a_part_of_what_it_would_say(part):
+    """As well as from all: of steps without an answer nothing is learned, where the last one stands, far from right;
+    and agents share a network, which serves those who were not learned from as well."""
     environment = Target(n_env=16)
     torch.manual_seed(0)
     policy = Policy(environment.groups, LINEAR)
     seeds = np.arange(16)[None].repeat(2, 0)
-    few = imitate(policy, environment, Law(0.8), seeds, rounds=2, n_step=40, epochs=60, lr=1e-2, ask_every=4)
-    assert few[-1] < 1e-4  # as where it is asked at every step
+    few = imitate(policy, environment, Law(0.8), seeds, rounds=2, n_step=40, epochs=60, lr=1e-2, **part)
+    assert few[-1] < 1e-4  # an rms error of 0.01, as above
+    seen = np.random.default_rng(9).uniform(-1, 1, (50, 2, 2)).astype(np.float32)
+    np.testing.assert_allclose(policy.act({"mover": seen})["mover"], 0.8 * seen[..., :1], atol=0.06)
 
 
 def test_some_agents_of_each_group_are_learned_from():
@@ -146,18 +150,6 @@ def test_some_agents_of_each_group_are_learned_from():
         x = all_of_them["mover"]
         assert torch.equal(some["mover"], x.take_along_dim(row.expand(1, 3, 32, 1, x.shape[-1]), dim=3))
     assert part.in_service["mover"].shape == (1, 3, 32, 1)
-
-
-def test_a_part_of_the_agents_is_enough_to_recover_a_linear_expert():
-    """They share a network, so it serves those who were not learned from as well."""
-    environment = Target(n_env=16)
-    torch.manual_seed(0)
-    policy = Policy(environment.groups, LINEAR)
-    seeds = np.arange(16)[None].repeat(2, 0)
-    few = imitate(policy, environment, Law(0.8), seeds, rounds=2, n_step=40, epochs=60, lr=1e-2, n_agent=1)
-    assert few[-1] < 1e-4  # as with all of them
-    seen = np.random.default_rng(9).uniform(-1, 1, (50, 2, 2)).astype(np.float32)
-    np.testing.assert_allclose(policy.act({"mover": seen})["mover"], 0.8 * seen[..., :1], atol=0.06)
 
 
 def test_agents_to_learn_from_are_drawn_for_each_environment():
