@@ -84,6 +84,8 @@ TRAINING_NEAR = replace(
     scada_delay_range_intervals=(1, 3),
     renewable_range=(1.0, 1.5),
 )
+# And with an outage in every episode: what follows one is dear, and seldom met otherwise.
+TRAINING_NEAR_N1 = replace(TRAINING_NEAR, name="training_near_n1", outage_rate_per_h=0.5, outages_min=1)
 # Stages of a curriculum, the easiest first: half the noise; outages by chance; one in every episode; with less inertia
 # and a wider dead band; and with telemetry that comes later and not always. None goes as far as `shift` does.
 TRAINING_CALM = replace(
@@ -109,6 +111,7 @@ SCENARIOS: dict[str, ScenarioConfig] = {
             TRAINING_DELAY,
             TRAINING_WIDE,
             TRAINING_NEAR,
+            TRAINING_NEAR_N1,
             TRAINING_ENERGY,
             TRAINING_N1_ENERGY,
         ),

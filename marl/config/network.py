@@ -47,6 +47,7 @@ LATER = (
     "imitation_every",
     "imitation_minibatch",
     "imitation_agents",
+    "imitation_alone_hz",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.

@@ -28,7 +28,7 @@ from control.evaluation.contender import BOUND, FULL_INFORMATION, ComparisonErro
 from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
-from control.task.layout import SIZE
+from control.task.layout import DF_HZ, OWN_DF, SIZE
 from marl.checkpoint import CheckpointError
 from marl.config.check import ConfigError, require
 from marl.config.imitation import ImitationConfig
@@ -120,7 +120,12 @@ class ExpertsByKind:
     """Experts for each kind of plants, whose mean it does; all watch the whole grid, and hear what all plants did."""
 
     def __init__(
-        self, contenders: Mapping[str, Sequence[Contender]], environment: GridBatch, *, zoned: bool
+        self,
+        contenders: Mapping[str, Sequence[Contender]],
+        environment: GridBatch,
+        *,
+        zoned: bool,
+        alone_hz: float = 0.0,
     ) -> None:
         """Builds each controller once, for whatever kinds it is asked.
 
@@ -128,7 +133,9 @@ class ExpertsByKind:
             contenders: who is imitated, by kind; of kinds that the grid has none of, nobody is asked.
             environment: see `GridExpert`.
             zoned: likewise, for kinds with one expert: a mean has no zones.
+            alone_hz: deviation of the own frequency beyond which the first of several counts alone [Hz]; 0 is nowhere.
         """
+        self._alone_hz = alone_hz
         present = {g.name: contenders[g.name] for g in environment.groups}  # a grid may lack a kind
         self._names_of = {kind: [one.name for one in several] for kind, several in present.items()}
         by_name = {one.name: one for several in present.values() for one in several}
@@ -146,7 +153,11 @@ class ExpertsByKind:
         wanted = {name: expert.before_zones() for name, expert in self._experts.items()}
         together, self._wanted = {}, {}
         for kind, names in self._names_of.items():
-            together[kind] = np.mean([acted[name][kind] for name in names], axis=0)
+            mean = np.mean([acted[name][kind] for name in names], axis=0)
+            if self._alone_hz > 0.0:
+                df_hz = observation.observations[kind][..., [OWN_DF]] * DF_HZ
+                mean = np.where(np.abs(df_hz) > self._alone_hz, acted[names[0]][kind], mean)
+            together[kind] = mean
             self._wanted[kind] = wanted[names[0]][kind] if len(names) == 1 else together[kind]
         if len(self._experts) > 1:  # each takes it that all plants did as it said
             self.took(together)
@@ -194,6 +205,12 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, tuple[Conte
         f"imitation_agents = {config.imitation.imitation_agents} needs one network for each kind of plants that knows "
         f"no places: sharing = type, found {config.network.sharing}; actor = mlp or gru, found {config.network.actor}",
     )
+    require(
+        config.imitation.imitation_alone_hz == 0.0
+        or any(len(several) > 1 for several in contenders.values()),
+        f"imitation_alone_hz = {config.imitation.imitation_alone_hz} is for the first of several experts, but start = "
+        f"{config.start} names one, expected A+B",
+    )
     wider: str = config.observation
     for contender in everyone:
         if config.observation in SIZE:
@@ -240,7 +257,12 @@ def begin_imitating(
     try:
         taken_up = [] if kept is None else kept.taken_up()[:rounds]
         threads = torch.get_num_threads()  # a model that plays a table takes one
-        experts = ExpertsByKind(contenders, environment, zoned=bool(policy.config.dead_zones))
+        experts = ExpertsByKind(
+            contenders,
+            environment,
+            zoned=bool(policy.config.dead_zones),
+            alone_hz=settings.imitation_alone_hz,
+        )
         torch.set_num_threads(threads)
         with ImitationReport(name, rounds * n_step, len(taken_up) * n_step) as report:
             imitate(

@@ -61,6 +61,14 @@ def test_near_dynamics_hold_the_published_and_none_of_the_unseen_suite():
         assert not low <= of_shift <= high
 
 
+def test_near_dynamics_come_with_an_outage_in_every_episode_as_well():
+    builder = EpisodeBuilder(CASE, real_year(), SCENARIOS["training_near_n1"])
+    for seed in range(4):
+        episode = builder.build(np.random.default_rng(seed), lambda *_: 100.0)
+        assert episode.events
+        assert episode.dynamics is not None
+
+
 def test_after_its_dynamics_an_episode_is_that_of_the_same_generator():
     """Wind and sun grow with what was drawn; all other draws are those of a plain scenario from there on."""
     seed = 5

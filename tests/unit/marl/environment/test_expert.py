@@ -16,6 +16,7 @@ from control.controllers.base import SetPoints
 from control.controllers.registry import make_baseline, stored_parameters
 from control.evaluation.contender import known
 from control.scenario.suites import TRAINING
+from control.task.layout import DF_HZ, OWN_DF
 from marl.checkpoint import CheckpointError
 from marl.config.imitation import ImitationConfig
 from marl.config.training import ConfigError, NetworkConfig, TrainingConfig
@@ -109,6 +110,42 @@ def test_an_expert_may_be_the_mean_of_several_one_of_them_a_model():
             np.testing.assert_array_equal(together.before_zones()[kind], law.before_zones()[kind])
         assert not np.allclose(by_law["bess"], by_model["bess"], atol=0.01)
         seen = batch.step(done).observation
+
+
+def test_of_several_the_first_counts_alone_where_an_agent_is_far_off_60_hz():
+    """One battery reads 80 mHz, one 20: beyond 50 the law alone, else the mean of law and model."""
+    name = f"linear_memory+{MODEL}"
+    imitation = ImitationConfig(imitation_alone_hz=0.05)
+    contenders, _ = experts_of(
+        name, TrainingConfig(observation="memory", start=f"dagger:{name}", imitation=imitation)
+    )
+    batch = build(2, "memory")
+    seen = batch.reset(np.array([1, 2]))
+    seen.observations["bess"][0, :2, OWN_DF] = np.array([-0.08, 0.02]) / DF_HZ
+    seen.observations["bess"][1:, :, OWN_DF] = seen.observations["gas"][..., OWN_DF] = 0.0
+    experts = (
+        ExpertsByKind(contenders, batch, zoned=True, alone_hz=0.05),
+        GridExpert(known("linear_memory"), batch, zoned=True),
+        GridExpert(learned(MODEL), batch),
+    )
+    for expert in experts:
+        expert.reset(np.arange(2), np.array([1, 2]))
+    done, by_law, by_model = (expert.act(seen) for expert in experts)
+    mean = {kind: 0.5 * (by_law[kind] + by_model[kind]) for kind in done}
+    assert abs(by_law["bess"][0, 0, 0] - mean["bess"][0, 0, 0]) > 0.01
+    assert done["bess"][0, 0] == by_law["bess"][0, 0]
+    mean["bess"][0, 0] = by_law["bess"][0, 0]
+    for kind in done:
+        np.testing.assert_allclose(done[kind], mean[kind], atol=1e-7)  # single precision of numbers up to one
+        np.testing.assert_array_equal(experts[0].before_zones()[kind], done[kind])
+
+
+def test_a_first_of_several_needs_several():
+    config = TrainingConfig(start="dagger:linear", imitation=ImitationConfig(imitation_alone_hz=0.05))
+    with pytest.raises(ConfigError, match=r"imitation_alone_hz = 0.05 .* start = dagger:linear names one"):
+        experts_of("linear", config)
+    with pytest.raises(ConfigError, match="imitation_alone_hz = -0.1, expected at least 0"):
+        ImitationConfig(imitation_alone_hz=-0.1)
 
 
 def test_a_plus_in_the_name_of_a_file_is_no_mean(tmp_path, monkeypatch):
