@@ -257,6 +257,32 @@ def _ratios(figures: Result) -> list[str]:
     ]
 
 
+def explained(result: Any) -> list[str]:
+    """What of a controller's actions a policy does, and what agents' numbers tell of them, by scenario and kind."""
+
+    def share(of_kind: Result, name: str) -> str:
+        return f"{100.0 * of_kind[name]:.0f} %" if of_kind["moved"] > 0.0 else "-"
+
+    return table(
+        [
+            "scenario, plants",
+            "moves in",
+            "the policy does",
+            "linear in own numbers of 12 intervals",
+            "and in all agents' numbers",
+        ],
+        [
+            [
+                f"`{row['scenario']}`, {kind}",
+                f"{100.0 * of_kind['moved']:.1f} %",
+                *(share(of_kind, name) for name in ("policy", "own", "together")),
+            ]
+            for row in result
+            for kind, of_kind in row["shares"].items()
+        ],
+    )
+
+
 TORCHRL: Mapping[str, str] = {
     "recipe": "TorchRL's MAPPO, with the default training's hyper-parameters",
     "tutorial": "TorchRL's MAPPO, with those of its tutorial",

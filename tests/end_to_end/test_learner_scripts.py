@@ -228,3 +228,25 @@ def test_what_a_broken_checkpoint_recommends_works(script, toy, monkeypatch, tmp
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith("--start run/best_model.pt")
     assert train([*small, "--out", "again", *line.split()[-2:]]) == 0
+
+
+def test_what_of_a_controllers_actions_a_policy_does_is_told_by_scenario(script, tmp_path, capsys):
+    short = tmp_path / "short.toml"
+    short.write_text('base = "normal"\nn_intervals = 20\n', encoding="utf-8")
+    asked = [
+        "--model-path",
+        str(Path(__file__).parents[2] / "marl" / "data" / "informed_seed0.pt"),
+        "--n-episodes",
+        "4",
+    ]
+    found = tmp_path / "explained.json"
+    scenarios = [str(short), "training"]
+    assert script("explain_actions").main([*asked, "--json", str(found), "--scenarios", *scenarios]) == 0
+    told = json.loads(found.read_text())
+    assert [row["scenario"] for row in told] == ["short.toml", "training"]
+    assert all(0.0 < row["shares"]["bess"]["policy"] < 1.0 for row in told)
+    assert "training, 4 episodes: full_information, asked while" in capsys.readouterr().out
+    assert script("explain_actions").main([*asked, "--expert", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err
+    assert script("explain_actions").main([*asked, "--scenarios", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
