@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import command_line
+import option_checks
 from cases.nearest_name import perhaps
 
 if TYPE_CHECKING:
@@ -130,12 +131,12 @@ def compare(arguments: Arguments) -> None:
     except ComparisonError as error:
         raise command_line.OptionError(f"--yardsticks: {error}") from error
     plot, copy = (Path(file) if file else None for file in (arguments.plot, arguments.json))
-    if plot is not None and plot.suffix not in command_line.PICTURES:
-        expected = ", ".join(command_line.PICTURES)
+    if plot is not None and plot.suffix not in option_checks.PICTURES:
+        expected = ", ".join(option_checks.PICTURES)
         raise command_line.OptionError(f"--plot {plot}, expected a file ending in {expected}")
     own = study.out / "ablation.json"
     for option, path in (("out", own), ("json", copy), ("plot", plot)):
-        command_line.require_writable(option, path)
+        option_checks.require_writable(option, path)
     engine.check(study, world)
     earlier, returns = [], {}
     try:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import option_checks
 from benchmarks.figures import FIGURES, LARGE_GRIDS, MEDIANS, OF_CLUSTER, OF_LEARNER, WHOLE, rows, summary
 
 PROGRAM = "benchmark.py"
@@ -48,7 +49,7 @@ class Options:
     """A git revision to compare with, round by round."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, repeats=1)
+        option_checks.require_at_least(self, repeats=1)
         if self.keys == ():
             raise command_line.OptionError(f"--keys names no figure, expected of {', '.join(FIGURES)}")
         for key in self.keys or ():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import option_checks
 
 PROGRAM = "check_feasibility.py"
 SUITES = ("normal", "n1", "renewable_ramp", "shift")
@@ -38,7 +39,7 @@ class Options:
     def __post_init__(self) -> None:
         if not self.suites:
             raise command_line.OptionError("--suites names none, expected at least one")
-        command_line.require_at_least(self, episodes=1, intervals=1)
+        option_checks.require_at_least(self, episodes=1, intervals=1)
 
 
 def check(options: Options) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 
 PROGRAM = "compare_revisions.py"
 # Scenario, level of aggregation, what agents observe: together every suite's kind of event at every level.
@@ -50,7 +51,7 @@ class Options:
     """File to write the hashes to."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, steps=1, n_envs=1, training=0)
+        option_checks.require_at_least(self, steps=1, n_envs=1, training=0)
         if self.against is None and (self.training or not self.training_full):
             raise command_line.OptionError("--against names the revision to compare with")
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 
 PROGRAM = "demo.py"
 UNIT, AT_S = "G6", 120.0
@@ -35,7 +36,7 @@ class Options:
     """Open it in the browser."""
 
     def __post_init__(self) -> None:
-        command_line.require_page("out", self.out)
+        option_checks.require_page("out", self.out)
 
 
 def show(options: Options) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import command_line
+import option_checks
 
 if TYPE_CHECKING:
     from control.evaluation.contender import Contender
@@ -97,7 +98,7 @@ class Options:
         )
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, n_episodes=1, seed=0, workers=1, frames=1, fps=1)
+        option_checks.require_at_least(self, n_episodes=1, seed=0, workers=1, frames=1, fps=1)
         shown = next((name for name in ("page", "video", "export") if getattr(self, name) is not None), "")
         if self.seeds is not None and shown:
             raise command_line.OptionError(
@@ -113,11 +114,11 @@ class Options:
             )
         if self.seeds is not None and self.n_episodes is not None:
             raise command_line.OptionError("--seeds says how many episodes; leave out --n_episodes")
-        command_line.require_ending("report", self.report, (*command_line.PAGES, ".md"))
-        command_line.require_page("page", self.page)
-        command_line.require_ending("video", self.video, FILMS)
+        option_checks.require_ending("report", self.report, (*option_checks.PAGES, ".md"))
+        option_checks.require_page("page", self.page)
+        option_checks.require_ending("video", self.video, FILMS)
         if self.export is not None and self.export.suffix:
-            command_line.require_ending("export", self.export, TABLES)
+            option_checks.require_ending("export", self.export, TABLES)
         self._refuse_what_is_ignored(shown)
 
     def _refuse_what_is_ignored(self, shown: str) -> None:
@@ -156,7 +157,7 @@ def one_policy(options: Options) -> None:
     from marl.environment.policy_report import PolicyReport, load_policy, table
 
     if options.visualize:
-        command_line.require_writable("out", options.out / "frequency.png")
+        option_checks.require_writable("out", options.out / "frequency.png")
     policy, n_episodes = load_policy(options.model_path), options.n_episodes or DEFAULT_EPISODES
     report = PolicyReport(
         policy=policy, scenario=options.scenario, first=options.seed, level=options.level, case=options.case
@@ -271,7 +272,7 @@ def episode_tables(options: Options, path: Path) -> None:
     from marl.environment.trained_grid import case_of
 
     require_format(path)
-    command_line.require_writable("export", path if path.suffix else path / "bus.csv")
+    option_checks.require_writable("export", path if path.suffix else path / "bus.csv")
     case = options.case
     if options.policies is None:
         case = case or case_of(load_policy(options.model_path).metadata)
@@ -310,7 +311,7 @@ def suite_table(options: Options) -> None:
     from marl.environment.policy_report import load_policy
     from marl.environment.trained_grid import case_of
 
-    command_line.require_folder("cache", options.cache)
+    option_checks.require_folder("cache", options.cache)
     suites = seeds_of(options.suite or options.scenario, options.n_episodes, options.seed, options.seeds)
     case, policies = options.case, options.policies or "all"
     if options.suite is None and options.policies is None:  # the one policy, with seeds of one's own

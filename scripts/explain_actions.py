@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 
 PROGRAM = "explain_actions.py"
 
@@ -37,8 +38,8 @@ class Options:
     def __post_init__(self) -> None:
         if not self.scenarios:
             raise command_line.OptionError("--scenarios names none, expected at least one")
-        command_line.require_at_least(self, n_episodes=4)
-        command_line.require_directory("json", self.json)
+        option_checks.require_at_least(self, n_episodes=4)
+        option_checks.require_directory("json", self.json)
 
 
 def explain(options: Options) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 
 PROGRAM = "export_policy.py"
 
@@ -28,7 +29,7 @@ class Options:
     """File to write."""
 
     def __post_init__(self) -> None:
-        command_line.require_ending("out", self.out, (".onnx",))
+        option_checks.require_ending("out", self.out, (".onnx",))
 
 
 def export(options: Options) -> None:

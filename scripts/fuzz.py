@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 from control.evaluation.damage import Counts, Way, damaged_words, try_damaged
 
 PROGRAM = "fuzz.py"
@@ -60,7 +61,7 @@ class Options:
     """File to write the counts to."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, inputs=1, seed=0)
+        option_checks.require_at_least(self, inputs=1, seed=0)
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
             named = unknown[0] if unknown else "none"

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import command_line
+import option_checks
 from command_line import ROOT
 from marl.verification.killing import Found, Torment, Work
 
@@ -54,7 +55,7 @@ class Options:
     """Add to the figures that --json holds, until there are as many kills as asked for."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, kills=1, seed=0)
+        option_checks.require_at_least(self, kills=1, seed=0)
         if self.go_on and self.json is None:
             raise command_line.OptionError("--go-on adds to the figures of --json: name the file")
         if not self.kinds:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import command_line
+import option_checks
 
 if TYPE_CHECKING:
     from control.evaluation.result_plan import Plan, Step
@@ -52,7 +53,7 @@ class Options:
     """Where it is kept which steps are done."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, shown=0, tolerance=0)
+        option_checks.require_at_least(self, shown=0, tolerance=0)
 
 
 def words(command: str) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 from command_line import OptionError
 
 PROGRAM = "plot_network.py"
@@ -48,7 +49,7 @@ class Options:
     """Resolution of a PNG."""
 
     def __post_init__(self) -> None:
-        command_line.require_picture("out", self.out)
+        option_checks.require_picture("out", self.out)
         if self.case and self.variant != "rogers":
             raise OptionError("--variant is of the 68-bus system: leave it out beside --case")
         if not 0.0 < self.load_level <= 2.0:

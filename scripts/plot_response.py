@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import command_line
+import option_checks
 from command_line import OptionError
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class Options:
             raise OptionError(f"--step-mw {self.step_mw:g} is of --load: name one, or leave it out")
         if self.step_mw == 0.0:
             raise OptionError("--step-mw 0 changes nothing, expected a growth of the load, or a loss below 0")
-        command_line.require_picture("out", self.out)
-        command_line.require_page("page", self.page)
+        option_checks.require_picture("out", self.out)
+        option_checks.require_page("page", self.page)
         if not 0.0 < self.load_level <= 1.2:
             raise OptionError(f"--load-level {self.load_level:g}, expected more than 0 and at most 1.2")
         if not 4.0 <= self.duration_s <= 600.0:

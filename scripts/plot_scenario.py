@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command_line
+import option_checks
 from command_line import OptionError
 
 PROGRAM = "plot_scenario.py"
@@ -41,9 +42,9 @@ class Options:
     """File for the table's figures."""
 
     def __post_init__(self) -> None:
-        command_line.require_picture("out", self.out)
-        command_line.require_directory("json", self.json)
-        command_line.require_at_least(self, seed=0)
+        option_checks.require_picture("out", self.out)
+        option_checks.require_directory("json", self.json)
+        option_checks.require_at_least(self, seed=0)
         if not 2 <= self.episodes <= 10_000:
             raise OptionError(f"--episodes {self.episodes}, expected 2 to 10000")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 
 PROGRAM = "random_rollout.py"
 
@@ -35,8 +36,8 @@ class Options:
     """Picture to write: .png, .svg or .pdf."""
 
     def __post_init__(self) -> None:
-        command_line.require_ending("out", self.out, command_line.PICTURES)
-        command_line.require_at_least(self, seed=0)
+        option_checks.require_ending("out", self.out, option_checks.PICTURES)
+        option_checks.require_at_least(self, seed=0)
 
 
 def run(options: Options) -> None:

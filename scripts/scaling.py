@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import option_checks
 
 PROGRAM = "scaling.py"
 MACHINES = (1, 8, 64, 512)
@@ -40,7 +41,7 @@ class Options:
     """File to write the figures to."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, n_envs=1, steps=1, rounds=1, update_s=0)
+        option_checks.require_at_least(self, n_envs=1, steps=1, rounds=1, update_s=0)
         if not self.nodes or min(self.nodes) < 1:
             raise command_line.OptionError(
                 f"--nodes {' '.join(map(str, self.nodes))}, expected at least one each"

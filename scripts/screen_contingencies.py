@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 from command_line import OptionError
 
 PROGRAM = "screen_contingencies.py"
@@ -80,11 +81,11 @@ class Options:
         return self.reactive_limits == "on"
 
     def __post_init__(self) -> None:
-        command_line.require_directory("json", self.json)
-        command_line.require_page("page", self.page)
+        option_checks.require_directory("json", self.json)
+        option_checks.require_page("page", self.page)
         if self.case and self.variant != "rogers":
             raise OptionError("--variant is of the 68-bus system: leave it out beside --case")
-        command_line.require_picture("plot", self.plot)
+        option_checks.require_picture("plot", self.plot)
         if not 0.0 < self.load_level < 10.0:
             raise OptionError(
                 f"--load-level {self.load_level}: expected a share of nominal load, such as 0.6"

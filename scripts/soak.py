@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import command_line
+import option_checks
 
 if TYPE_CHECKING:
     from control.evaluation.rollout import Actor
@@ -67,7 +68,7 @@ class Options:
         for name in ("suites", "cases"):
             if not getattr(self, name):
                 raise command_line.OptionError(f"--{name} names none, expected at least one")
-        command_line.require_at_least(
+        option_checks.require_at_least(
             self, full_steps=0, reduced_steps=0, full_envs=1, reduced_envs=1, pool=1, intervals=1, seed=0
         )
         if self.full_steps == self.reduced_steps == 0:

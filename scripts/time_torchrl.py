@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import option_checks
 from benchmarks.torchrl_settings import SETTINGS
 
 PROGRAM = "time_torchrl.py"
@@ -54,7 +55,7 @@ class Options:
     """File to write the result to."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, steps=1, judge_every=1, seed=0)
+        option_checks.require_at_least(self, steps=1, judge_every=1, seed=0)
         if self.seconds <= 0.0:
             raise command_line.OptionError(f"--seconds {self.seconds}, expected more than 0")
         for name in self.names:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import command_line
+import option_checks
 from marl.config.presets import PresetName, preset
 from marl.config.training import ConfigError, TrainingConfig, check_resume
 
@@ -298,9 +299,9 @@ def main(arguments: Sequence[str]) -> int:
         require_samplers(parsed.training, parsed.samplers, on_cluster=bool(parsed.ray))
         if parsed.wandb:
             require_wandb()
-        command_line.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
+        option_checks.require_writable("checkpoints", parsed.checkpoints / "best_model.pt")
         directory = directory_of(parsed)
-        command_line.require_folder("resume" if parsed.resume else "out", directory)
+        option_checks.require_folder("resume" if parsed.resume else "out", directory)
         try:
             return train(parsed, directory)
         except KeyboardInterrupt:

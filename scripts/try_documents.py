@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import command_line
+import option_checks
 from document_commands import ROOT, Command, block_with, script_commands, shell_commands
 
 PROGRAM = "try_documents.py"
@@ -88,7 +89,7 @@ class Options:
     """Only list what would be run and what skipped."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, limit_s=1)
+        option_checks.require_at_least(self, limit_s=1)
         found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", self.part)
         if found is None or int(found[1]) > int(found[2]):
             raise command_line.OptionError(f"--part {self.part}, expected k/n, such as 2/3")

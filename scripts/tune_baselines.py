@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 from cases.nearest_name import perhaps
 from command_line import ROOT
 
@@ -76,7 +77,7 @@ class Options:
     """Take what is found also where the stored parameters return more on the validation episodes."""
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(
+        option_checks.require_at_least(
             self,
             n_intervals=1,
             candidates=4,
@@ -86,17 +87,17 @@ class Options:
             validation_episodes=1,
             workers=1,
         )
-        command_line.require_at_most(
+        option_checks.require_at_most(
             self, "a generation is told of when all of it is played, hours later", n_intervals=LONGEST
         )
-        command_line.require_at_most(
+        option_checks.require_at_most(
             self,
             "all episodes of a generation are in memory side by side",
             candidates=1000,
             seeds=1000,
             validation_episodes=1000,
         )
-        command_line.require_at_most(self, "more processes than processors only wait", workers=256)
+        option_checks.require_at_most(self, "more processes than processors only wait", workers=256)
         unknown = [name for name in self.only if name not in ORDER]
         if unknown or not self.only:
             named = repr(unknown[0]) if unknown else "none"
@@ -128,7 +129,7 @@ def search(options: Options) -> None:
         "state": options.state / own.name if is_own else options.state,
     }
     for name, place in places.items():
-        command_line.require_folder(name, place)
+        option_checks.require_folder(name, place)
     plan = Plan(
         **{field.name: places.get(field.name, getattr(options, field.name)) for field in fields(Plan)}
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 
 PROGRAM = "validate_frequency.py"
 LEVELS: tuple[Literal["machine", "area", "system"], ...] = ("machine", "area", "system")
@@ -41,9 +42,9 @@ class Options:
     """Where the references of scripts/andes_reference.py are."""
 
     def __post_init__(self) -> None:
-        command_line.require_directory("json", self.json)
-        command_line.require_picture("plot", self.plot)
-        command_line.require_picture("plot-coupled", self.plot_coupled)
+        option_checks.require_directory("json", self.json)
+        option_checks.require_picture("plot", self.plot)
+        option_checks.require_picture("plot-coupled", self.plot_coupled)
         for name in ("andes.json", "full_order.json"):
             if not (self.golden / name).is_file():
                 raise command_line.OptionError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import command_line
+import option_checks
 
 PROGRAM = "validate_power_flow.py"
 
@@ -39,7 +40,7 @@ class Options:
     """Read the case's tables from this directory instead of the package's own."""
 
     def __post_init__(self) -> None:
-        command_line.require_directory("json", self.json)
+        option_checks.require_directory("json", self.json)
         if self.case and self.variant != "all":
             raise command_line.OptionError("--variant is of the 68-bus system: leave it out beside --case")
         if self.data is not None and (self.case or self.all):

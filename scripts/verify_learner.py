@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import command_line
+import option_checks
 
 PROGRAM = "verify_learner.py"
 AIM = 0.9
@@ -40,7 +41,7 @@ class Arguments:
     json: Path | None = None
 
     def __post_init__(self) -> None:
-        command_line.require_at_least(self, seeds=1, frames=1)
+        option_checks.require_at_least(self, seeds=1, frames=1)
 
 
 def prove(options: Arguments) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import command_line
+import option_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,7 +50,7 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path: Path):
     there = tmp_path / "there.json"
     there.write_text("before")
     for path in (None, there, tmp_path / "new.json", tmp_path / "new" / "directory" / "new.json"):
-        command_line.require_writable("json", path)
+        option_checks.require_writable("json", path)
     assert [p.name for p in tmp_path.iterdir()] == ["there.json"]
     assert there.read_text() == "before"
 
@@ -58,17 +59,17 @@ def test_a_place_that_cannot_be_written_is_explained(tmp_path: Path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(command_line.OutputError, match=f"--json {tmp_path} is a directory, expected a file"):
-        command_line.require_writable("json", tmp_path)
+        option_checks.require_writable("json", tmp_path)
     for path in (file / "x.json", file / "y" / "x.json", tmp_path / ("x" * 300)):
         with pytest.raises(command_line.OutputError, match=f"--json {path} cannot be written: "):
-            command_line.require_writable("json", path)
+            option_checks.require_writable("json", path)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no files")
 def test_a_file_system_that_takes_no_files_is_found_out():
     """Its permissions say that root may write."""
     with pytest.raises(command_line.OutputError, match="--json /proc/x.json cannot be written: "):
-        command_line.require_writable("json", Path("/proc/x.json"))
+        option_checks.require_writable("json", Path("/proc/x.json"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,10 +283,10 @@ def test_a_directory_that_cannot_be_is_named_by_its_option(tmp_path: Path):
         (tmp_path / "file" / "x", "lies below"),
     ):
         with pytest.raises(command_line.OutputError, match=f"--out .*{told}"):
-            command_line.require_folder("out", path)
+            option_checks.require_folder("out", path)
     with pytest.raises(command_line.OutputError, match="--json .* cannot be written: .*file is a file"):
-        command_line.require_writable("json", tmp_path / "file" / "x.json")
-    command_line.require_folder("out", tmp_path / "new" / "one")
+        option_checks.require_writable("json", tmp_path / "file" / "x.json")
+    option_checks.require_folder("out", tmp_path / "new" / "one")
     assert not (tmp_path / "new").exists()
 
 
@@ -310,7 +311,7 @@ def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, capsys):
 def test_every_script_ends_as_the_others_do():
     """By `run` or `attempt`: so none ends in a traceback on a full disk or where nobody takes what it prints."""
     # Runs where ANDES is installed and this project is not; what others stand on.
-    alone = {"andes_reference.py", "command_line.py", "document_commands.py"}
+    alone = {"andes_reference.py", "command_line.py", "document_commands.py", "option_checks.py"}
     for path in sorted((ROOT / "scripts").glob("*.py")):
         source = path.read_text(encoding="utf-8")
         if path.name not in alone:
