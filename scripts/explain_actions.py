@@ -4,7 +4,8 @@
 
 The policy plays validation episodes, and the controller, full information unless another is named, is asked at every
 interval what it would do there. A controller that sees more than agents do cannot be imitated whole; how the shares are
-found stands in marl/environment/explained.py.
+found stands in marl/environment/explained.py. One below zero is worse than doing nothing, as estimates from few
+episodes may be; of plants that the controller moves in less than a hundredth of the intervals none is told.
 """
 
 from __future__ import annotations
@@ -38,28 +39,32 @@ class Options:
     def __post_init__(self) -> None:
         if not self.scenarios:
             raise command_line.OptionError("--scenarios names none, expected at least one")
-        option_checks.require_at_least(self, n_episodes=4)
+        option_checks.require_at_least(self, n_episodes=8)
+        option_checks.require_at_most(self, "there are no more validation episodes", n_episodes=1000)
         option_checks.require_directory("json", self.json)
 
 
 def explain(options: Options) -> None:
     """Plays, asks and prints."""
+    from control.evaluation.learning_figures import FEWEST_MOVES
     from marl.environment.explained import as_result, explained
     from marl.environment.policy_report import PolicyReport, load_policy
 
     policy = load_policy(options.model_path)
+    reports = [PolicyReport(policy=policy, scenario=scenario, first=0) for scenario in options.scenarios]
+    for report in reports:  # a wrong name is told before any is played
+        report.batch(1).close()
     told = []
-    for scenario in options.scenarios:
-        report = PolicyReport(policy=policy, scenario=scenario, first=0)
+    for scenario, report in zip(options.scenarios, reports, strict=True):
         shares = explained(report, options.expert, options.n_episodes, command_line.progress_bar)
         print(
             f"{scenario}, {options.n_episodes} episodes: {options.expert}, asked while {options.model_path} plays"
         )
         print(
-            f"{'':6s}{'moves in':>14s}{'the policy does':>18s}{'own numbers tell':>19s}{'all numbers tell':>19s}"
+            f"{'':6s}{'it moves in':>14s}{'the policy does':>18s}{'own numbers tell':>19s}{'all numbers tell':>19s}"
         )
         for kind, s in shares.items():
-            shown = [f"{x:.0%}" if s.moved > 0.0 else "-" for x in (s.policy, s.own, s.together)]
+            shown = [f"{x:.0%}" if s.moved >= FEWEST_MOVES else "-" for x in (s.policy, s.own, s.together)]
             print(f"{kind:6s}{s.moved:14.1%}{shown[0]:>18s}{shown[1]:>19s}{shown[2]:>19s}")
         told.append(
             {

@@ -43,6 +43,10 @@ ABLATE = "--variants recommended --seeds 1 --total-episodes 4 --judge-episodes 2
 SMALLER = (
     ("train_mappo --help", ""),
     ("train_mappo --case case39 --total-episodes 16", ""),
+    (
+        "train_mappo --preset residual --actor gru",
+        f"{TRAIN} --sequence-steps 20 --imitation-steps 64 --imitation-envs 4 --imitation-rounds 2",
+    ),
     ("train_mappo", TRAIN),
     ("ablation", ABLATE),
     ("tune_baselines", "--candidates 4 --seeds 1 --n-intervals 5 --generations 1 --validation-episodes 1"),
@@ -50,6 +54,7 @@ SMALLER = (
         "soak",
         "--full-steps 800 --reduced-steps 8000 --reduced-envs 16 --pool 2 --intervals 20 --cases rogers --suites n1",
     ),
+    ("explain_actions", "--n-episodes 8 --scenarios normal"),
     ("check_feasibility", "--episodes 1 --intervals 50"),
     ("validate_frequency", "--level area"),
     ("evaluate --suite all", "--suite normal --n-episodes 1 --workers 1"),

@@ -257,16 +257,19 @@ def _ratios(figures: Result) -> list[str]:
     ]
 
 
+FEWEST_MOVES = 0.01  # of the intervals: of fewer, a share says nothing
+
+
 def explained(result: Any) -> list[str]:
     """What of a controller's actions a policy does, and what agents' numbers tell of them, by scenario and kind."""
 
     def share(of_kind: Result, name: str) -> str:
-        return f"{100.0 * of_kind[name]:.0f} %" if of_kind["moved"] > 0.0 else "-"
+        return f"{100.0 * of_kind[name]:.0f} %" if of_kind["moved"] >= FEWEST_MOVES else "-"
 
     return table(
         [
             "scenario, plants",
-            "moves in",
+            "the controller moves them in",
             "the policy does",
             "linear in own numbers of 12 intervals",
             "and in all agents' numbers",

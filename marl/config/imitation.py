@@ -25,8 +25,9 @@ class ImitationConfig:
     # nearly the same at an instant, and what is scarce are episodes: fewer agents leave time and memory for more of
     # them. Needs one network for each kind (--sharing type).
     imitation_agents: int = 0
-    # Deviation of an agent's own frequency [Hz] beyond which the first of several experts, A+B, is imitated alone; 0 is
-    # nowhere. A planner who knows of no outage to come is no better after one than a law that was tuned on costs.
+    # Deviation of an agent's own frequency [Hz] beyond which it imitates the first of several experts, A+B, alone, each
+    # agent by what it reads at that instant; 0 is nowhere. A planner who knows of no outage to come is no better after
+    # one than a law that was tuned on costs.
     imitation_alone_hz: float = 0.0
     # Passes over what was shown so far, in each round.
     imitation_epochs: int = 10
@@ -39,4 +40,8 @@ class ImitationConfig:
         for name, value in vars(self).items():
             least = 0 if name in ("imitation_agents", "imitation_alone_hz") else 1
             require(name == "imitation_lr" or value >= least, f"{name} = {value}, expected at least {least}")
+        require(
+            self.imitation_alone_hz <= 1.0,
+            f"imitation_alone_hz = {self.imitation_alone_hz}, expected at most 1 Hz; 50 mHz are 0.05",
+        )
         require(0 < self.imitation_lr < 1, f"imitation_lr = {self.imitation_lr}, expected above 0, below 1")

@@ -295,7 +295,8 @@ def _decisive(
     task = environment.task
     everyone = {one.name: one for several in contenders.values() for one in several}
     files = {name: one.content for name, one in everyone.items() if one.content}
-    for name in everyone.keys() & {law for law in BASELINES if is_tuned(law, task.case)}:
+    tuned = {law for law, b in BASELINES.items() if b.parameters is not None and is_tuned(law, task.case)}
+    for name in everyone.keys() & tuned:
         files[name] = json.dumps(stored_parameters(name, task.case)["parameters"], sort_keys=True).encode()
     names = ("start", "seed", "observation", "case", "scenario", "level", "physics", "pool", "shield")
     return {name: getattr(config, name) for name in names} | {

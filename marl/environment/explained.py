@@ -9,9 +9,12 @@ plants, three shares are found, each 1 - sum (a - b)^2 / sum a^2:
 
 The linear estimates of an episode are fitted on others.
 
-A controller that sees more than agents do, as full information does, cannot be told from their numbers: what `own`
-lacks to one is an estimate of what a plant by itself does not know, and what `together` lacks of what all plants do not
-know together. Both are estimates from below, for whoever reads numbers along episodes in another way may find more.
+Agents of a kind do nearly the same, so one stands for all in each episode, another one in the next; the first
+intervals, which have no past, are left out. A controller that sees more than agents do, as full information does,
+cannot be told whole from their numbers: what `own` lacks to one is an estimate of what a plant by itself does not know,
+and what `together` lacks of what all plants do not know together. Both are estimates from below, for whoever reads
+numbers along episodes in another way may find more. A share below zero is worse than doing nothing: a policy moves
+where the controller does not, or an estimate was fitted on too few moves to hold elsewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from marl.environment.policy_report import PolicyReport
 __all__ = ["Explained", "explained"]
 
 PAST = 12  # intervals of its own numbers that a plant looks back over
-RIDGES = (1.0, 10.0, 100.0, 1000.0)  # of numbers in units of their spread; chosen on episodes of their own
+# Of numbers in units of their spread, chosen on episodes of their own; the last leaves next to nothing of an estimate.
+RIDGES = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7)
+FEWEST = 8  # episodes, two a quarter
 MOVED = 0.02  # an action below moves a plant by less than a fiftieth of what it could
 
 
@@ -41,7 +46,7 @@ MOVED = 0.02  # an action below moves a plant by less than a fiftieth of what it
 class Explained:
     """Shares of a controller's squared actions, of one kind of plants."""
 
-    moved: float  # of all intervals, those in which it moves such a plant at all
+    moved: float  # of all intervals, those in which it moves such a plant by more than MOVED
     policy: float
     own: float
     together: float
@@ -56,25 +61,35 @@ def explained(
         report: the policy, and where it plays.
         expert: a controller that a comparison knows; one that sees no more numbers than the policy's agents, or the
             grid itself, as full information does.
-        n_episodes: how many, four or more: a quarter is estimated from the others.
+        n_episodes: how many, FEWEST or more: a quarter is estimated from the others.
         progress: given the number of intervals in all, the progress bar (tqdm's `update`).
 
     Raises:
         ComparisonError: there is no such controller, it is several, or it sees more numbers than are shown.
-        ValueError: there are fewer than four episodes, or more than there are seeds.
+        ValueError: there are fewer episodes than FEWEST, or more than there are seeds; or they are shorter than PAST.
         marl.environment.policy_report.ReportError: the policy was trained for other agents, or on another grid.
     """
-    if not 4 <= n_episodes <= VALIDATION_SEEDS.count:
-        raise ValueError(f"n_episodes = {n_episodes}, expected 4 to {VALIDATION_SEEDS.count}")
+    if not FEWEST <= n_episodes <= VALIDATION_SEEDS.count:
+        raise ValueError(f"n_episodes = {n_episodes}, expected {FEWEST} to {VALIDATION_SEEDS.count}")
     found = resolve(expert, learned)
     if len(found) != 1 or len(found[0].builders) != 1 or found[0].name == BOUND:
         raise ComparisonError(f"{expert} is no single controller that could be asked what it would do")
     shown = report.policy.metadata.get("observation", "default")
-    if found[0].observation not in SIZE or SIZE[found[0].observation] > SIZE.get(shown, SIZE["default"]):
+    if shown not in SIZE:
+        raise ComparisonError(
+            f"the policy sees the {shown} observation, expected one of plants by themselves: {', '.join(SIZE)}"
+        )
+    if found[0].observation not in SIZE:
+        raise ComparisonError(f"{expert} sees {found[0].observation} besides, which is not shown here")
+    if SIZE[found[0].observation] > SIZE[shown]:
         raise ComparisonError(
             f"{expert} sees the {found[0].observation} observation, which agents that see {shown} do not have"
         )
     batch = report.batch(n_episodes)
+    if batch.scenario.n_intervals < 2 * PAST:
+        raise ValueError(
+            f"n_intervals = {batch.scenario.n_intervals} of {report.scenario}, expected at least {2 * PAST}"
+        )
     asked, policy = GridExpert(found[0], batch), report.policy
     seeds, every = VALIDATION_SEEDS.first + np.arange(n_episodes), np.arange(n_episodes)
     seen = batch.reset(seeds)
@@ -122,17 +137,14 @@ def _shares(wanted: FloatArray, done: FloatArray, own: FloatArray, together: Flo
         together: what all agents see, likewise.
     """
     n_step, n_env, n_agent = wanted.shape
-    one = (
-        np.arange(n_env),
-        np.arange(n_env) % n_agent,
-    )  # agents of a kind do nearly the same: one for each episode
+    one = np.arange(n_env), np.arange(n_env) % n_agent
     a, b, seen = wanted[:, *one], done[:, *one], own[:, *one]
     past = np.concatenate([seen[PAST - 1 - k : n_step - k] for k in range(PAST)], axis=2)
     now = together[PAST - 1 :].reshape(n_step - PAST + 1, n_env, -1)
     late = a[PAST - 1 :]
     return Explained(
-        moved=float(np.mean(np.abs(a) > MOVED)),
-        policy=_share(a, b),
+        moved=float(np.mean(np.abs(late) > MOVED)),
+        policy=_share(late, b[PAST - 1 :]),
         own=_share(late, _linear_estimate(late, past)),
         together=_share(late, _linear_estimate(late, np.concatenate([past, now], axis=2))),
     )

@@ -232,12 +232,12 @@ def test_what_a_broken_checkpoint_recommends_works(script, toy, monkeypatch, tmp
 
 def test_what_of_a_controllers_actions_a_policy_does_is_told_by_scenario(script, tmp_path, capsys):
     short = tmp_path / "short.toml"
-    short.write_text('base = "normal"\nn_intervals = 20\n', encoding="utf-8")
+    short.write_text('base = "normal"\nn_intervals = 24\n', encoding="utf-8")
     asked = [
         "--model-path",
         str(Path(__file__).parents[2] / "marl" / "data" / "informed_seed0.pt"),
         "--n-episodes",
-        "4",
+        "8",
     ]
     found = tmp_path / "explained.json"
     scenarios = [str(short), "training"]
@@ -245,8 +245,10 @@ def test_what_of_a_controllers_actions_a_policy_does_is_told_by_scenario(script,
     told = json.loads(found.read_text())
     assert [row["scenario"] for row in told] == ["short.toml", "training"]
     assert all(0.0 < row["shares"]["bess"]["policy"] < 1.0 for row in told)
-    assert "training, 4 episodes: full_information, asked while" in capsys.readouterr().out
+    assert "training, 8 episodes: full_information, asked while" in capsys.readouterr().out
     assert script("explain_actions").main([*asked, "--expert", "nobody"]) == 2
     assert "nobody" in capsys.readouterr().err
-    assert script("explain_actions").main([*asked, "--scenarios", "nowhere"]) == 2
-    assert "nowhere" in capsys.readouterr().err
+    assert script("explain_actions").main([*asked, "--scenarios", str(short), "nowhere"]) == 2
+    said = capsys.readouterr()
+    assert "nowhere" in said.err
+    assert said.out == ""

@@ -146,6 +146,10 @@ def test_a_first_of_several_needs_several():
         experts_of("linear", config)
     with pytest.raises(ConfigError, match="imitation_alone_hz = -0.1, expected at least 0"):
         ImitationConfig(imitation_alone_hz=-0.1)
+    with pytest.raises(
+        ConfigError, match="imitation_alone_hz = 50.0, expected at most 1 Hz; 50 mHz are 0.05"
+    ):
+        ImitationConfig(imitation_alone_hz=50.0)
 
 
 def test_a_plus_in_the_name_of_a_file_is_no_mean(tmp_path, monkeypatch):
@@ -409,3 +413,16 @@ def test_an_expert_that_is_none_is_one_line(tmp_path):
         start(name="area_agc_textbook")
     with pytest.raises(ConfigError, match="coordinators"):
         start(name="mpc", config=TrainingConfig(start="clone:mpc", observation="hierarchy"))
+
+
+def test_an_expert_with_nothing_to_tune_is_imitated_and_its_rounds_kept(tmp_path):
+    settings = ImitationConfig(imitation_steps=8, imitation_envs=2, imitation_rounds=2, imitation_epochs=1)
+    config = TrainingConfig(start="dagger:agc_textbook+do_nothing", imitation=settings)
+    policy = Policy(build(2, "default").groups, config.network)
+    begin_imitating(
+        policy, how="dagger", name="agc_textbook+do_nothing", config=config, build=build, directory=tmp_path
+    )
+    assert [path.name for path in sorted(tmp_path.glob("imitation_round_*.pt"))] == [
+        "imitation_round_1.pt",
+        "imitation_round_2.pt",
+    ]
