@@ -47,7 +47,7 @@ class Options:
     """Grid, a name or a file (docs/own_grid.md); by default the one that the model was trained on."""
     scenario: str = "normal"
     """Suite (normal, n1, renewable_ramp, shift, stress), training distribution (training, or training_ before n1, ramp,
-    calm, inertia, delay, wide, near, energy or n1_energy), or path of a scenario file."""
+    calm, inertia, delay, wide, near, near_n1, energy or n1_energy), or path of a scenario file."""
     level: Literal["machine", "area", "system"] = "area"
     """Level of aggregation of the frequency model; the table of --suite is at area."""
     compare: bool = False
