@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import command_line
@@ -47,7 +47,7 @@ class Options:
 def explain(options: Options) -> None:
     """Plays, asks and prints."""
     from control.evaluation.learning_figures import FEWEST_MOVES
-    from marl.environment.explained import as_result, explained
+    from marl.environment.explained import explained
     from marl.environment.policy_report import PolicyReport, load_policy
 
     policy = load_policy(options.model_path)
@@ -72,7 +72,7 @@ def explain(options: Options) -> None:
                 "model": options.model_path.name,
                 "expert": options.expert,
                 "n_episodes": options.n_episodes,
-                "shares": as_result(shares),
+                "shares": {kind: asdict(of_kind) for kind, of_kind in shares.items()},
             }
         )
     if options.json is not None:

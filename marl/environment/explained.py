@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from control.task.layout import SIZE
 from marl.environment.contenders import learned
 from marl.environment.expert import GridExpert
 from marl.environment.policy_report import PolicyReport
+from marl.networks.policy import Policy
+from marl.protocol import Float32Array
+from marl.training.imitation import gather
 
 __all__ = ["Explained", "explained"]
 
@@ -90,41 +93,44 @@ def explained(
         raise ValueError(
             f"n_intervals = {batch.scenario.n_intervals} of {report.scenario}, expected at least {2 * PAST}"
         )
-    asked, policy = GridExpert(found[0], batch), report.policy
-    seeds, every = VALIDATION_SEEDS.first + np.arange(n_episodes), np.arange(n_episodes)
-    seen = batch.reset(seeds)
-    asked.reset(every, seeds)
-    policy.reset(every, seeds)
-    wanted: dict[str, list[FloatArray]] = {g.name: [] for g in batch.groups}
-    done: dict[str, list[FloatArray]] = {g.name: [] for g in batch.groups}
-    numbers: dict[str, list[FloatArray]] = {g.name: [] for g in batch.groups}
-    running = {
-        g.name: np.ones(g.n_agent, dtype=np.bool_)
-        if seen.in_service is None
-        else np.asarray(seen.in_service[g.name])[0]
-        for g in batch.groups
-    }
+    recorded = _Recorded(report.policy)
     with progress(batch.scenario.n_intervals) as bar:
-        for _ in range(batch.scenario.n_intervals):
-            acted, would = policy.act(seen.observations), asked.act(seen)
-            for kind, agents in running.items():
-                wanted[kind].append(would[kind][:, agents, 0].astype(np.float64))
-                done[kind].append(acted[kind][:, agents, 0].astype(np.float64))
-                numbers[kind].append(np.array(seen.observations[kind][:, agents]))
-            asked.took(acted)
-            transition = batch.step(acted)
-            over = np.flatnonzero(transition.terminated | transition.truncated)
-            if len(over):  # a grid was lost before its time: another episode begins there
-                asked.reset(over, seeds[over])
-                policy.reset(over, seeds[over])
-            seen = transition.observation
-            bar.update()
-    together = np.concatenate([np.array(of_kind) for of_kind in numbers.values()], axis=2)
+        told = gather(
+            batch,
+            GridExpert(found[0], batch),
+            cast(Policy, recorded),
+            VALIDATION_SEEDS.first + np.arange(n_episodes),
+            n_step=batch.scenario.n_intervals,
+            led=False,
+            on_step=bar.update,
+        )
+    # Of one round, in double precision: [interval, env, agent, number] of agents that take part.
+    running = {kind: mask[0, 0, 0].numpy() for kind, mask in told.in_service.items()}
+    seen = {kind: x[0].numpy()[:, :, running[kind]] for kind, x in told.observations.items()}
+    wanted = {kind: x[0, ..., 0].double().numpy()[:, :, running[kind]] for kind, x in told.actions.items()}
+    together = np.concatenate(list(seen.values()), axis=2)
     return {
-        kind: _shares(np.array(wanted[kind]), np.array(done[kind]), np.array(numbers[kind]), together)
+        kind: _shares(wanted[kind], recorded.actions(kind)[:, :, agents], seen[kind], together)
         for kind, agents in running.items()
         if agents.any()
     }
+
+
+class _Recorded:
+    """A policy whose actions are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self._acted = policy, list[Mapping[str, Float32Array]]()
+        self.groups, self.reset = policy.groups, policy.reset
+
+    def act(self, observations: Mapping[str, Float32Array]) -> Mapping[str, Float32Array]:
+        """{group: [env, agent, 1]}."""
+        self._acted.append(self._policy.act(observations))
+        return self._acted[-1]
+
+    def actions(self, kind: str) -> FloatArray:
+        """Of a kind of plants, [interval, env, agent]."""
+        return np.array([acted[kind][..., 0] for acted in self._acted], dtype=np.float64)
 
 
 def _shares(wanted: FloatArray, done: FloatArray, own: FloatArray, together: FloatArray) -> Explained:
@@ -161,9 +167,8 @@ def _linear_estimate(wanted: FloatArray, seen: FloatArray) -> FloatArray:
         to_choose = quarters[k - 1]
         to_fit = np.concatenate([quarters[k - 2], quarters[k - 3]])
         mean = seen[:, to_fit].mean(axis=(0, 1), dtype=np.float64)
-        spread = (
-            seen[:, to_fit].std(axis=(0, 1), dtype=np.float64) + 1e-6
-        )  # a number that never changes tells nothing
+        # A number that never changes tells nothing.
+        spread = seen[:, to_fit].std(axis=(0, 1), dtype=np.float64) + 1e-6
 
         def rows(envs: IntArray, mean: FloatArray = mean, spread: FloatArray = spread) -> FloatArray:
             x = seen[:, envs].reshape(-1, seen.shape[2])
@@ -183,8 +188,3 @@ def _share(wanted: FloatArray, done: FloatArray) -> float:
     """Of the squares of one that the other explains; where nothing is wanted, none."""
     whole = float(np.square(wanted).sum())
     return 1.0 - float(np.square(wanted - done).sum()) / whole if whole > 0.0 else 0.0
-
-
-def as_result(shares: Mapping[str, Explained]) -> dict[str, dict[str, float]]:
-    """Plain numbers, for a file."""
-    return {kind: vars(of_kind) for kind, of_kind in shares.items()}

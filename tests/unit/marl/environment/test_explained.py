@@ -1,6 +1,6 @@
 """Shares of a controller's actions that a policy, a plant's numbers, and all plants' numbers explain."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from control.evaluation import learning_figures
 from control.evaluation.contender import ComparisonError
 from control.scenario.suites import TRAINING
 from marl.environment import explained as module
-from marl.environment.explained import PAST, Explained, as_result, explained
+from marl.environment.explained import PAST, Explained, explained
 from marl.environment.policy_report import PolicyReport, load_policy
 
 DATA = Path(__file__).parents[4] / "marl" / "data"
@@ -110,7 +110,8 @@ def test_the_table_says_nothing_of_who_does_not_move():
         "bess": Explained(moved=0.5, policy=0.875, own=0.5, together=0.625),
         "dr": Explained(moved=0.004, policy=-1.0, own=0.0, together=0.0),
     }
-    lines = learning_figures.explained([{"scenario": "normal", "shares": as_result(shares)}])
+    told = {kind: asdict(of_kind) for kind, of_kind in shares.items()}
+    lines = learning_figures.explained([{"scenario": "normal", "shares": told}])
     assert lines[2:] == [
         "| `normal`, bess | 50.0 % | 88 % | 50 % | 62 % |",
         "| `normal`, dr | 0.4 % | - | - | - |",
