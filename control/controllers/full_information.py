@@ -15,7 +15,7 @@ schedules do beyond that mark, which answers it, is left out.
 So its cost is near what any controller of these plants could reach in quiet hours, while perfect information (the
 bound) also foresees the noise, which nobody can. It is no lower bound where single outages or limits decide, as in
 `n1`: like MPC it plans on one mass, for each class of plants as one, and its value of energy at the horizon is a
-quadratic.
+quadratic. With `HorizonConfig.in_reserve` it knows as little of outages and is ready for one.
 """
 
 from __future__ import annotations

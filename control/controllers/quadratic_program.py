@@ -74,6 +74,8 @@ class Program:
         *,
         max_iterations: int = MOST_ITERATIONS,
         half_full_per_mwh2: float = 0.0,
+        discharge_per_mw: float = 0.0,
+        away_per_mw2: float = 0.0,
     ) -> None:
         """Lay out the program.
 
@@ -82,6 +84,9 @@ class Program:
             stage_s: length of each stage [s], [stage].
             max_iterations: of PIQP.
             half_full_per_mwh2: cost of being away from half full at the end, of all batteries.
+            discharge_per_mw: cost of an MW that all batteries give together at a stage's end, for a control interval
+                of the stage; what they take is paid by it.
+            away_per_mw2: the same of the square of what they give or take.
 
         Raises:
             PredictiveError: piqp is not installed.
@@ -95,7 +100,7 @@ class Program:
         }
         self._step = [(kinds[float(h), False], kinds[float(h), True]) for h in self.stage_s]
         self._lay_out_constraints()
-        self._p, self._q = self._costs(half_full_per_mwh2)
+        self._p, self._q = self._costs(half_full_per_mwh2, discharge_per_mw, away_per_mw2)
         self._half_full = half_full_per_mwh2
         self._b = np.zeros((self._n, N_ROW))
         self._low, self._high = self._limits()
@@ -230,7 +235,9 @@ class Program:
         weight: FloatArray = per_interval / 3.0 * self.stage_s / model.interval_s
         return weight
 
-    def _costs(self, half_full: float) -> tuple[Any, FloatArray]:
+    def _costs(
+        self, half_full: float, discharge_per_mw: float, away_per_mw2: float
+    ) -> tuple[Any, FloatArray]:
         model, n = self.model, self._n
         weight = self._weight()
         diagonal, q = np.zeros((n, N_STAGE)), np.zeros((n, N_STAGE))
@@ -240,6 +247,9 @@ class Program:
         for c in range(3):
             diagonal[:, UP + c] = diagonal[:, DN + c] = move[c] * model.interval_s / self.stage_s
             q[:, UP + c] = q[:, DN + c] = model.reward.movement * model.cost_per_mw[c]
+        intervals = self.stage_s / model.interval_s
+        diagonal[:, UB] = 2.0 * away_per_mw2 * intervals
+        q[:, UB] = discharge_per_mw * intervals
         diagonal[-1, EB] = 2.0 * half_full
         q[-1, EB] = -half_full * model.energy_mwh
         p = sparse.lil_matrix((n * N_STAGE, n * N_STAGE))

@@ -15,6 +15,7 @@ from control.controllers.base import Controller
 from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
 from control.controllers.predictive import PredictiveController
+from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import BASELINES, is_tuned, make_baseline
 from control.evaluation.comparison import Figures, bound_figures, episode_figures
 from control.evaluation.grid_record import GridEnvironment
@@ -26,7 +27,9 @@ __all__ = [
     "ALL",
     "BOUND",
     "FULL_INFORMATION",
+    "FULL_INFORMATION_RESERVE",
     "MPC",
+    "PLANNING",
     "Build",
     "ComparisonError",
     "Contender",
@@ -35,10 +38,12 @@ __all__ = [
 ]
 
 BOUND, MPC, FULL_INFORMATION = "bound", "mpc", "full_information"
+FULL_INFORMATION_RESERVE = "full_information_reserve"
+PLANNING = (MPC, FULL_INFORMATION_RESERVE, FULL_INFORMATION)
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
-    "linear_extended", "linear_memory", "linear_wide", MPC, FULL_INFORMATION, BOUND,
+    "linear_extended", "linear_memory", "linear_wide", *PLANNING, BOUND,
 )  # fmt: skip
 
 Build = Callable[[GridEnvironment], Controller]
@@ -71,7 +76,7 @@ class Contender:
 
 
 def known(name: str) -> Contender:
-    """A baseline, the causal MPC, the full-information controller or the bound."""
+    """A baseline, the causal MPC, a full-information controller or the bound."""
     if name == BOUND:
         return Contender(
             name=BOUND,
@@ -96,6 +101,14 @@ def known(name: str) -> Contender:
             information="everything now, no future noise",
             builders=(_full_information,),
             label=FULL_INFORMATION,
+        )
+    if name == FULL_INFORMATION_RESERVE:
+        return Contender(
+            name=FULL_INFORMATION_RESERVE,
+            title="full information, batteries in reserve",
+            information="everything now, no future noise",
+            builders=(_full_information_reserve,),
+            label=FULL_INFORMATION_RESERVE,
         )
     baseline = BASELINES[name]
     return Contender(
@@ -134,6 +147,11 @@ def _full_information(environment: GridEnvironment) -> Controller:
     return FullInformation(environment.description, environment.loop)
 
 
+def _full_information_reserve(environment: GridEnvironment) -> Controller:
+    horizon = HorizonConfig.in_reserve(environment.case)
+    return FullInformation(environment.description, environment.loop, horizon)
+
+
 def is_pattern(name: str) -> bool:
     """Whether this stands for several files."""
     return any(sign in name for sign in "*?[")
@@ -159,7 +177,7 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
         names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
     found = []
     for name in dict.fromkeys(names):
-        if name in BASELINES or name in (MPC, FULL_INFORMATION, BOUND):
+        if name in BASELINES or name in (*PLANNING, BOUND):
             found.append(known(name))
         elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
             found.append(own(name))

@@ -29,7 +29,7 @@ from cases.ieee68 import load_ieee68
 from cases.processes.ending import process_pool
 from cases.whole_file import replacing
 from control.evaluation.comparison import Figures
-from control.evaluation.contender import BOUND, FULL_INFORMATION, MPC, Build, Contender
+from control.evaluation.contender import BOUND, PLANNING, Build, Contender
 from control.evaluation.fingerprint import fingerprint
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.grid_record import Figures as KeepFigures
@@ -155,9 +155,7 @@ def compare(
     paths = {job: cache / job.key(state[job.suite]) for job in jobs}
     todo = [job for job in jobs if not _is_whole(paths[job], len(job.seeds))]
     # The longest first, so that the processes finish together.
-    todo.sort(
-        key=lambda job: (job.contender.name not in (MPC, FULL_INFORMATION), job.contender.name != BOUND)
-    )
+    todo.sort(key=lambda job: (job.contender.name not in PLANNING, job.contender.name != BOUND))
     episodes = sum(len(job.seeds) for job in jobs)
     with tqdm(total=episodes, unit=" episodes", disable=None) as bar:
         bar.update(episodes - sum(len(job.seeds) for job in todo))

@@ -24,7 +24,14 @@ from cases.case import Case
 from control.controllers.base import Controller
 from control.controllers.linear import LinearPolicy
 from control.controllers.registry import BASELINES, is_tuned, stored_parameters
-from control.evaluation.contender import BOUND, FULL_INFORMATION, ComparisonError, Contender, resolve
+from control.evaluation.contender import (
+    BOUND,
+    FULL_INFORMATION,
+    FULL_INFORMATION_RESERVE,
+    ComparisonError,
+    Contender,
+    resolve,
+)
 from control.scenario.suites import VALIDATION_SEEDS
 from control.task.closed_loop import ClosedLoop
 from control.task.description import TaskDescription
@@ -192,7 +199,7 @@ def experts_of(name: str, config: TrainingConfig) -> tuple[dict[str, tuple[Conte
         for kind, who in experts_named(name, config.start).items()
     }
     everyone = [one for several in contenders.values() for one in several]
-    forgetful = {FULL_INFORMATION, *LAWS}
+    forgetful = {FULL_INFORMATION, FULL_INFORMATION_RESERVE, *LAWS}
     every = config.imitation.imitation_every
     require(  # an expert that is cloned plays itself, and is asked at every step
         every == 1 or config.start.startswith("clone:") or {one.name for one in everyone} <= forgetful,

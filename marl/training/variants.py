@@ -179,6 +179,12 @@ VARIANTS: dict[str, Variant] = {
         scenario="training_near",
         every=4,
     ),
+    "gru_dagger_reserve": _imitating(
+        "the same, with full information that holds batteries ready for an outage",
+        expert="full_information_reserve",
+        scenario="training_near",
+        every=4,
+    ),
     "gru_dagger_mean": _imitating(
         "memory begun as the mean of the law of 22 numbers, informed_seed0 and robust_seed0 acts",
         expert="linear_memory+marl/data/informed_seed0.pt+marl/data/robust_seed0.pt",

@@ -8,10 +8,12 @@ import pytest
 from builders import with_plants
 from cases.ieee68 import load_ieee68
 from control.controllers.full_information import FullInformation
-from control.controllers.receding_horizon import HorizonConfig
+from control.controllers.one_mass import Start, one_mass
+from control.controllers.receding_horizon import HorizonConfig, RecedingHorizon
 from control.controllers.registry import make_baseline
 from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
+from control.plants.fleet_state import BESS, GAS
 from control.scenario.suites import NORMAL, TRAINING_WIDE
 from grid_model.dynamics.events import Event
 from grid_model.power_flow.solution import governor_share
@@ -145,6 +147,33 @@ def test_more_knowledge_costs_less():
     ]
     assert np.all(costs[0] < 0.8 * costs[1])
     assert full.tell()["unsolved"].tolist() == [0.0, 0.0]
+
+
+def test_in_reserve_gas_plants_are_planned_to_take_over_what_batteries_give():
+    """Nearly all that they have, for minutes: by the usual plan they stay there to the end of the horizon."""
+    given_mw = 230.0  # of 250
+    batch = make_batch(replace(NORMAL, n_intervals=60), 1, check=False)
+    model = one_mass(batch.description)
+    start = Start(energy_mwh=0.5 * model.energy_mwh, command_mw=(given_mw, 0.0, 0.0))
+    ends_mw = []
+    for config in (HorizonConfig.of(batch.case), HorizonConfig.in_reserve(batch.case)):
+        horizon = RecedingHorizon(model, 1, config)
+        horizon.targets([start], np.full((1, len(horizon.ends_s)), -given_mw))
+        ends_mw.append(horizon.plan_mw[0, -1])
+    assert horizon.unsolved.tolist() == [0]
+    assert ends_mw[1][BESS] < ends_mw[0][BESS] - 5.0
+    assert ends_mw[1][GAS] > ends_mw[0][GAS] + 5.0
+
+
+@pytest.mark.parametrize("size", [1.0, 3.0])
+def test_prices_of_reserve_cost_the_same_on_a_grid_of_another_size(size):
+    """Three times the megawatts, the same cost: r u and s u^2, as of the energy that is left."""
+    case = load_ieee68()
+    case = replace(case, setting=replace(case.setting, size=size))
+    horizon, usual = HorizonConfig.in_reserve(case), HorizonConfig.in_reserve(load_ieee68())
+    assert horizon.discharge_per_mw * size == pytest.approx(usual.discharge_per_mw)
+    assert horizon.away_per_mw2 * size**2 == pytest.approx(usual.away_per_mw2)
+    assert horizon.half_full_per_mwh2 * size**2 == pytest.approx(usual.half_full_per_mwh2)
 
 
 @pytest.mark.parametrize("kinds", ["bess gas", "bess dr", "gas dr", "bess", "gas", "dr"])

@@ -290,6 +290,24 @@ def test_another_solver_finds_the_same_plan(model, d_mw):
     np.testing.assert_allclose(z[:, UB : CD + 1], found.x.reshape(20, N_STAGE)[:, UB : CD + 1], atol=0.1)
 
 
+def test_batteries_away_from_zero_cost_what_is_asked_for_them(model):
+    """Sum over stages of (r u + s u^2) times control intervals: no other plan of the same program has a lower sum."""
+    stage_s, discharge_per_mw, away_per_mw2 = np.array((4.0,) * 20 + (16.0,) * 5), 0.5, 0.01
+    prices = {"discharge_per_mw": discharge_per_mw, "away_per_mw2": away_per_mw2}
+    start, d_mw = Start(energy_mwh=0.5 * model.energy_mwh), np.full(26, -100.0)
+    (free, least), (priced, cost) = (
+        Program(model, stage_s, **options).solve(start, d_mw, passes=6) for options in ({}, prices)
+    )
+
+    def price(z):
+        return float(stage_s / 4.0 @ (discharge_per_mw * z[:, UB] + away_per_mw2 * z[:, UB] ** 2))
+
+    assert least <= cost - price(priced) + 1e-6 * least  # what both are solved to
+    assert cost <= least + price(free) + 1e-6 * least
+    assert priced[-1, UB] < free[-1, UB] - 20.0  # the gas plants carry it instead
+    assert priced[-1, UB + 1] > free[-1, UB + 1] + 20.0
+
+
 def test_without_a_solution_the_commands_go_on_along_the_last_plan_and_it_is_counted(task, monkeypatch):
     """Two environments; the program of the first finds nothing for three intervals, that of the second always does."""
     stage_s = (4.0, 4.0, 8.0)
