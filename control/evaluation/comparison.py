@@ -205,16 +205,29 @@ def summary(figures: Mapping[str, FloatArray], seeds: IntArray) -> dict[str, Any
     return found
 
 
-def paired(
-    figures: Mapping[str, Mapping[str, FloatArray]], reference: str
-) -> dict[str, dict[str, float | list[float]]]:
-    """Return of every controller less that of the reference on the same episodes, with its interval."""
-    found: dict[str, dict[str, float | list[float]]] = {}
+def paired(figures: Mapping[str, Mapping[str, FloatArray]], reference: str) -> dict[str, dict[str, Any]]:
+    """Return of every controller less that of the reference on the same episodes, with its interval.
+
+    A limit that is just broken, or just not, costs as much as hours of everything else, so that a few intervals of one
+    episode may decide a mean: `without_violations` is the same of returns without that term, where a limit was broken.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    others = figures[reference]
     for name, own in figures.items():
-        if name != reference:
-            mean, interval = statistics.paired_difference(own["return"], figures[reference]["return"])
-            found[name] = {"mean": mean, "ci95": list(interval)}
+        if name == reference:
+            continue
+        found[name] = _difference(own["return"], others["return"])
+        violations = [one.get("reward_violations", np.zeros(1)) for one in (own, others)]
+        if any(np.any(one) for one in violations):
+            found[name]["without_violations"] = _difference(
+                own["return"] - violations[0], others["return"] - violations[1]
+            )
     return found
+
+
+def _difference(own: FloatArray, others: FloatArray) -> dict[str, Any]:
+    mean, interval = statistics.paired_difference(own, others)
+    return {"mean": mean, "ci95": list(interval)}
 
 
 def compared(

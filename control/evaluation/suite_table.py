@@ -61,8 +61,7 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
         low, high = f["return_ci95"]
         against = "reference" if name in references else "-"
         if "difference" in f:
-            d = f["difference"]
-            against = f"{d['mean']:+,.0f} ({d['ci95'][0]:+,.0f} to {d['ci95'][1]:+,.0f})"
+            against = _ahead(f["difference"])
         moved = " / ".join(f"{f[f'moved_mw_{kind}'] / 1000.0:.2f}" for kind in ("bess", "gas", "dr"))
         lines.append(
             [
@@ -87,6 +86,11 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
             ]
         )
     return head, lines
+
+
+def _ahead(difference: Mapping[str, Any]) -> str:
+    low, high = difference["ci95"]
+    return f"{difference['mean']:+,.0f} ({low:+,.0f} to {high:+,.0f})"
 
 
 def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
@@ -115,6 +119,14 @@ def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Se
         for row in chosen:
             rest = [x.rjust(w) for x, w in zip(row[1:], width[1:], strict=True)]
             found.append("  ".join([row[0].ljust(width[0]), *rest]))
+        apart = {
+            f["title"]: _ahead(f["difference"]["without_violations"])
+            for f in table[suite].values()
+            if "without_violations" in f.get("difference", {})
+        }
+        if apart:
+            found.append("Better than reference by, without the cost of violations:")
+            found += [f"  {title}: {ahead}" for title, ahead in apart.items()]
         for f in table[suite].values():
             if f.get("unsolved", 0.0) > 0.0:
                 found.append(f"{f['title']}: no solution in {f['unsolved']:.2f} intervals an episode")

@@ -186,8 +186,8 @@ VARIANTS: dict[str, Variant] = {
         every=4,
     ),
     "gru_dagger_mean": _imitating(
-        "memory begun as the mean of the law of 22 numbers, informed_seed0 and robust_seed0 acts",
-        expert="linear_memory+marl/data/informed_seed0.pt+marl/data/robust_seed0.pt",
+        "memory begun as the mean of the law of 22 numbers and, twice, reserve_seed0 acts",
+        expert="linear_memory+marl/data/reserve_seed0.pt+marl/data/reserve_seed0.pt",
         scenario="training_near_n1",
         envs=64,  # it asks for nothing that the agents cannot tell
         epochs=4,

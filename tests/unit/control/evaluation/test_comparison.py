@@ -139,6 +139,27 @@ def test_differences_are_taken_episode_by_episode():
     np.testing.assert_allclose(found["a"]["ci95"], [2.0, 2.0], rtol=1e-12)
 
 
+def test_differences_are_told_without_violations_too_where_there_were_any():
+    """By hand: 2 ahead in each episode but the last, where a limit broken once more costs 10,000."""
+    figures = {
+        "a": {
+            "return": np.array([-1.0, -101.0, -20_051.0]),
+            "reward_violations": np.array([0.0, 0.0, -20_000.0]),
+        },
+        "b": {
+            "return": np.array([-3.0, -103.0, -10_053.0]),
+            "reward_violations": np.array([0.0, 0.0, -10_000.0]),
+        },
+    }
+    found = paired(figures, "b")["a"]
+    assert found["mean"] == pytest.approx((2.0 + 2.0 - 9_998.0) / 3.0)
+    assert found["without_violations"]["mean"] == pytest.approx(2.0)
+    np.testing.assert_allclose(found["without_violations"]["ci95"], [2.0, 2.0], rtol=1e-9)
+    for own in figures.values():
+        own["reward_violations"] = np.zeros(3)
+    assert "without_violations" not in paired(figures, "b")["a"]
+
+
 def test_neighbours_are_compared_in_the_order_of_the_table_and_the_bound_is_nobodys():
     """Costs by hand: b is 1.25 times full information, a twice b, and the bound is left out of the chain."""
     full = np.array([-4.0, -8.0, -40.0])
