@@ -180,7 +180,7 @@ VARIANTS: dict[str, Variant] = {
         every=4,
     ),
     "gru_dagger_reserve": _imitating(
-        "the same, with full information that holds batteries ready for an outage",
+        "memory begun as full information acts that holds batteries ready for an outage",
         expert="full_information_reserve",
         scenario="training_near",
         every=4,
