@@ -77,39 +77,8 @@ class Contender:
 
 def known(name: str) -> Contender:
     """A baseline, the causal MPC, a full-information controller or the bound."""
-    if name == BOUND:
-        return Contender(
-            name=BOUND,
-            title="perfect information (bound)",
-            information="everything, and the future",
-            builders=(partial(_baseline, "do_nothing"),),
-            judge=_bound,
-            label=BOUND,
-        )
-    if name == MPC:
-        return Contender(
-            name=MPC,
-            title="causal MPC",
-            information="all agents' 15 numbers together",
-            builders=(_mpc,),
-            label=MPC,
-        )
-    if name == FULL_INFORMATION:
-        return Contender(
-            name=FULL_INFORMATION,
-            title="full information",
-            information="everything now, no future noise",
-            builders=(_full_information,),
-            label=FULL_INFORMATION,
-        )
-    if name == FULL_INFORMATION_RESERVE:
-        return Contender(
-            name=FULL_INFORMATION_RESERVE,
-            title="full information, batteries in reserve",
-            information="everything now, no future noise",
-            builders=(_full_information_reserve,),
-            label=FULL_INFORMATION_RESERVE,
-        )
+    if name in _BESIDE_BASELINES:
+        return _BESIDE_BASELINES[name]
     baseline = BASELINES[name]
     return Contender(
         name=name,
@@ -152,6 +121,39 @@ def _full_information_reserve(environment: GridEnvironment) -> Controller:
     return FullInformation(environment.description, environment.loop, horizon)
 
 
+_BESIDE_BASELINES = {
+    BOUND: Contender(
+        name=BOUND,
+        title="perfect information (bound)",
+        information="everything, and the future",
+        builders=(partial(_baseline, "do_nothing"),),
+        judge=_bound,
+        label=BOUND,
+    ),
+    MPC: Contender(
+        name=MPC,
+        title="causal MPC",
+        information="all agents' 15 numbers together",
+        builders=(_mpc,),
+        label=MPC,
+    ),
+    FULL_INFORMATION: Contender(
+        name=FULL_INFORMATION,
+        title="full information",
+        information="everything now, no future noise",
+        builders=(_full_information,),
+        label=FULL_INFORMATION,
+    ),
+    FULL_INFORMATION_RESERVE: Contender(
+        name=FULL_INFORMATION_RESERVE,
+        title="full information, batteries in reserve",
+        information="everything now, no future noise",
+        builders=(_full_information_reserve,),
+        label=FULL_INFORMATION_RESERVE,
+    ),
+}
+
+
 def is_pattern(name: str) -> bool:
     """Whether this stands for several files."""
     return any(sign in name for sign in "*?[")
@@ -177,7 +179,7 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
         names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
     found = []
     for name in dict.fromkeys(names):
-        if name in BASELINES or name in (*PLANNING, BOUND):
+        if name in BASELINES or name in _BESIDE_BASELINES:
             found.append(known(name))
         elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
             found.append(own(name))
