@@ -31,6 +31,7 @@ ORDER = (
     "linear_bess",
     "linear_memory",
     "linear_wide",
+    "mpc",
 )
 LONGEST = 4000  # intervals, ten times the usual: four hours and a half of the grid
 FULL_ONLY = ("area_agc",)  # sees flows over ties, of which the reduced model has none
@@ -42,7 +43,7 @@ class Options:
 
     only: tuple[str, ...] = tuple(name for name in ORDER if name not in FULL_ONLY)
     """Baselines to tune, from agc, agc_forecast, local_pi, linear, linear_extended, linear_bess, linear_memory,
-    linear_wide; and area_agc, which takes --physics full."""
+    linear_wide, mpc; and area_agc, which takes --physics full."""
     case: str = ""
     """Grid to tune for, a name or a file (docs/own_grid.md); the 68-bus system by default."""
     physics: Literal["full", "reduced"] = "reduced"
@@ -51,10 +52,10 @@ class Options:
     """Training distribution the episodes come from; by default training_energy, for linear_wide training_wide."""
     n_intervals: int = 400
     """Length of an episode while tuning."""
-    candidates: int = 24
-    """Candidates of a generation."""
-    seeds: int = 16
-    """Episodes a candidate plays in a generation."""
+    candidates: int | None = None
+    """Candidates of a generation; by default 24, of mpc 8."""
+    seeds: int | None = None
+    """Episodes a candidate plays in a generation; by default 16, of mpc 8."""
     generations: int | None = None
     """Generations of each baseline; by default enough for its number of parameters."""
     seed: int = 0

@@ -17,6 +17,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,8 +43,7 @@ class FilterConfig:
 
     frequency_sd_hz: float = 0.0001  # mean of the agents' buses against the common motion
     model_sd_hz: float = 0.0003
-    # By which the disturbance of `normal` changes in an interval; `kalman_gain` takes it twice.
-    disturbance_sd_mw: float = 4.3
+    disturbance_sd_mw: float = 4.3  # by which the disturbance of `normal` changes in an interval
     slope_sd_mw_per_s: float = 0.15
     slope_fades_s: float = 60.0
 
@@ -64,8 +64,8 @@ def kalman_gain(model: OneMass, config: FilterConfig) -> FloatArray:
         f' = f + (h/M) d,    d' = d + h s,    s' = fade s
 
     Damping and governors are known inputs here, they hardly matter within an interval. The disturbance moves by
-    `disturbance_sd_mw` along a line, which moves f as well, and by as much again at the interval's end, which does not:
-    noise is finer than the interval.
+    `disturbance_sd_mw` along a line, as injections do (`grid_model/dynamics/injections.py`), so half of the interval
+    times it moves f as well.
     """
     h = model.interval_s
     a = np.array(
@@ -75,8 +75,7 @@ def kalman_gain(model: OneMass, config: FilterConfig) -> FloatArray:
             [0.0, 0.0, np.exp(-h / config.slope_fades_s)],
         ]
     )
-    q = np.diag(np.square([config.model_sd_hz, config.disturbance_sd_mw, config.slope_sd_mw_per_s]))
-    # The walk of d within the interval moves f too.
+    q = np.diag(np.square([config.model_sd_hz, 0.0, config.slope_sd_mw_per_s]))
     walk = np.array([[h / (2.0 * model.inertia_mws_per_hz)], [1.0], [0.0]]) * config.disturbance_sd_mw
     q = q + walk @ walk.T
     c = np.array([[1.0, 0.0, 0.0]])
@@ -94,14 +93,15 @@ class DisturbanceFilter:
         weight: how much each share counts, sums to one, [env, share].
     """
 
-    def __init__(self, model: OneMass, n_env: int, config: FilterConfig) -> None:
+    def __init__(self, model: OneMass, n_env: int, config: FilterConfig | Sequence[FilterConfig]) -> None:
         """For a grid.
 
         Args:
             model: the grid as one mass with all machines; its damping is the mean load's in each filter.
             n_env: environments.
-            config: what the filters expect.
+            config: what the filters expect, in all environments or in each.
         """
+        of_each = [config] * n_env if isinstance(config, FilterConfig) else list(config)
         self.masses = [
             as_committed(
                 model,
@@ -111,8 +111,12 @@ class DisturbanceFilter:
             )
             for share in SHARES
         ]
-        self._model, self._config = model, config
-        self._gain = np.array([kalman_gain(mass, config) for mass in self.masses])  # [share, 3]
+        self._model = model
+        gains = {one: [kalman_gain(mass, one) for mass in self.masses] for one in set(of_each)}
+        self._gain = np.array([gains[one] for one in of_each])  # [env, share, 3]
+        self._fade = np.exp(
+            -model.interval_s / np.array([[one.slope_fades_s] for one in of_each])
+        )  # [env, 1]
         shape = n_env, len(SHARES)
         self._estimate = np.zeros((*shape, 3))  # f [Hz], d [MW], slope [MW/s]
         self._reheat_mw = np.zeros(shape)
@@ -133,7 +137,7 @@ class DisturbanceFilter:
             plants_mw: what the agents' plants give then [MW], [env].
             change_mw: what is known otherwise of the change of the disturbance in it [MW], [env].
         """
-        model, config, g, h = self._model, self._config, self._model.governor, self._model.interval_s
+        model, g, h = self._model, self._model.governor, self._model.interval_s
         share = np.array(SHARES)
         known = change_mw[:, None]  # along a straight line
         f, d, s = np.moveaxis(self._estimate, 2, 0)
@@ -150,10 +154,8 @@ class DisturbanceFilter:
         power = plants + governor + d + 0.5 * (h * s + known) - model.damping_mw_per_hz * middle
         expected = f + h / (share * model.inertia_mws_per_hz) * power
         surprise = now_hz - expected
-        fade = np.exp(-h / config.slope_fades_s)
-        estimate = (
-            np.stack([expected, d + h * s + known, fade * s], axis=2) + surprise[:, :, None] * self._gain
-        )
+        foreseen = np.stack([expected, d + h * s + known, self._fade * s], axis=2)
+        estimate = foreseen + surprise[:, :, None] * self._gain
 
         fresh = self._fresh[:, None]
         begun = np.zeros_like(estimate)

@@ -16,6 +16,9 @@ So its cost is near what any controller of these plants could reach in quiet hou
 bound) also foresees the noise, which nobody can. It is no lower bound where single outages or limits decide, as in
 `n1`: like MPC it plans on one mass, for each class of plants as one, and its value of energy at the horizon is a
 quadratic. With `HorizonConfig.in_reserve` it knows as little of outages and is ready for one.
+
+How much of that is worth knowing is seen without it: where it does not `foresee`, the disturbance is as well known as
+it is now and taken to stay, noise, schedules and all.
 """
 
 from __future__ import annotations
@@ -38,11 +41,25 @@ __all__ = ["FullInformation"]
 class FullInformation:
     """Reads the closed loop itself, so it can only act where the episodes are played: it needs the batch's loop.
 
+    Args:
+        task: the grid, its plants and the scenario.
+        loop: where the episodes are played.
+        config: how far a plan looks and what it values; the usual choices at the size of the grid if None.
+        foresees: whether it knows what becomes of the disturbance, or takes it to stay.
+
     Attributes:
         horizon: the plans, and how often there was none.
     """
 
-    def __init__(self, task: TaskDescription, loop: ClosedLoop, config: HorizonConfig | None = None) -> None:
+    def __init__(
+        self,
+        task: TaskDescription,
+        loop: ClosedLoop,
+        config: HorizonConfig | None = None,
+        *,
+        foresees: bool = True,
+    ) -> None:
+        self._foresees = foresees
         self._loop, self._fleet = loop, task.fleet
         self._model = one_mass(task, task.scenario_swing)
         self.horizon = RecedingHorizon(self._model, loop.n_env, config or HorizonConfig.of(task.case))
@@ -127,7 +144,9 @@ class FullInformation:
         counts = grid.engine.machine_in_service | (grid.topology.committed_share == 0.0)
         last = loop.scenario.n_intervals
         ahead = self.horizon.ends_s / loop.scenario.interval_s
-        d_mw = np.empty((loop.n_env, len(ahead)))
+        d_mw = np.repeat(now_mw[:, None], len(ahead), axis=1)
+        if not self._foresees:
+            return d_mw
         for env in range(loop.n_env):
             k = int(loop.interval[env])
             episode = loop.episode[env]
@@ -136,7 +155,7 @@ class FullInformation:
             known = min(self._known_until(env), last) - k
             known_mw = loop.schedule_mw[env][k:, counts[env]].sum(axis=1) + self._base_mw[env, k:]
             known_mw[known + 1 :] = known_mw[known]
-            d_mw[env] = now_mw[env] + np.interp(ahead, rows, known_mw) - known_mw[0]
+            d_mw[env] += np.interp(ahead, rows, known_mw) - known_mw[0]
             d_mw[env] += self._fades @ episode.noise_mw[k]
         return d_mw
 

@@ -29,12 +29,15 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated
 
 import numpy as np
 
 from cases.arrays import FloatArray, IntArray
 from cases.case import Case
+from control.controllers.agc import Tunable, Within
 from control.controllers.base import CLASSES, DF_HZ, OWN_DF, OWN_LOAD, OWN_OUTPUT, SetPoints, state_of_charge
 from control.controllers.disturbance_filter import DisturbanceFilter, FilterConfig
 from control.controllers.load_watch import LoadWatch
@@ -44,7 +47,7 @@ from control.plants.battery import S_PER_H
 from control.plants.fleet_state import DR, GAS
 from control.task.description import TaskDescription
 
-__all__ = ["PredictiveConfig", "PredictiveController"]
+__all__ = ["PredictiveConfig", "PredictiveController", "PredictiveParameters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,44 @@ class PredictiveConfig:
         return cls(horizon=HorizonConfig.of(case), filter=FilterConfig.of(case))
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictiveParameters:
+    """What is tuned of it, at the size of the 68-bus system; each a number or [env].
+
+    The filters' gains depend on ratios of their spreads alone, so `frequency_sd_hz` and `disturbance_sd_mw` stay.
+    """
+
+    model_sd_hz: Annotated[Tunable, Within(3e-5, 3e-3, log=True)] = FilterConfig.model_sd_hz
+    slope_sd_mw_per_s: Annotated[Tunable, Within(5e-3, 1.0, log=True)] = FilterConfig.slope_sd_mw_per_s
+    slope_fades_s: Annotated[Tunable, Within(8.0, 240.0, log=True)] = FilterConfig.slope_fades_s
+    disturbance_fades_s: Annotated[Tunable, Within(300.0, 30000.0, log=True)] = (
+        PredictiveConfig.disturbance_fades_s
+    )
+    half_full_per_mwh2: Annotated[Tunable, Within(3e-3, 1.0, log=True)] = HorizonConfig.half_full_per_mwh2
+
+    def of_each(self, case: Case, n_env: int) -> list[PredictiveConfig]:
+        """For each environment of a grid, at its size, [env]."""
+        columns = {field.name: np.broadcast_to(getattr(self, field.name), n_env) for field in fields(self)}
+        size = case.setting.size
+        usual = PredictiveConfig.of(case)
+        found = []
+        for env in range(n_env):
+            number = {name: float(column[env]) for name, column in columns.items()}
+            found.append(
+                PredictiveConfig(
+                    horizon=replace(usual.horizon, half_full_per_mwh2=number["half_full_per_mwh2"] / size**2),
+                    filter=replace(
+                        usual.filter,
+                        model_sd_hz=number["model_sd_hz"],
+                        slope_sd_mw_per_s=number["slope_sd_mw_per_s"] * size,
+                        slope_fades_s=number["slope_fades_s"],
+                    ),
+                    disturbance_fades_s=number["disturbance_fades_s"],
+                )
+            )
+        return found
+
+
 class PredictiveController:
     """Causal model-predictive control of the fleet by class, with what the agents together can see.
 
@@ -70,22 +111,35 @@ class PredictiveController:
         filter: what is taken for the disturbance, and for the machines in service.
     """
 
-    def __init__(self, task: TaskDescription, n_env: int, config: PredictiveConfig | None = None) -> None:
-        self.config = config or PredictiveConfig.of(task.case)
+    def __init__(
+        self,
+        task: TaskDescription,
+        n_env: int,
+        config: PredictiveConfig | Sequence[PredictiveConfig] | None = None,
+    ) -> None:
+        """For a grid.
+
+        Args:
+            task: the grid and its plants.
+            n_env: environments.
+            config: of all environments, or of each; the usual choices at the size of the grid if None.
+        """
+        config = config or PredictiveConfig.of(task.case)
+        of_each = [config] * n_env if isinstance(config, PredictiveConfig) else list(config)
         fleet = task.fleet
         self.fleet, self.model = fleet, one_mass(task)
-        self.horizon = RecedingHorizon(self.model, n_env, self.config.horizon)
-        self.filter = DisturbanceFilter(self.model, n_env, self.config.filter)
+        self.horizon = RecedingHorizon(self.model, n_env, [one.horizon for one in of_each])
+        self.filter = DisturbanceFilter(self.model, n_env, [one.filter for one in of_each])
         self._loads = LoadWatch(task)
         self._set_points = SetPoints(fleet, n_env)
         self._member = (fleet.kind[:, None] == np.array(CLASSES)).astype(np.float64)  # [resource, class]
         self._owed_mwh, self._dr_set_point_mw = np.zeros((2, n_env))
         self._output_mw = np.zeros((n_env, len(CLASSES)))
         self._fresh = np.ones(n_env, dtype=np.bool_)
-        fade_s = self.config.filter.slope_fades_s
-        # Integral of a slope that fades.
-        self._reach_s = fade_s * (1.0 - np.exp(-self.horizon.ends_s / fade_s))
-        self._stays = np.exp(-self.horizon.ends_s / self.config.disturbance_fades_s)
+        slope_s = np.array([[one.filter.slope_fades_s] for one in of_each])
+        # Integral of a slope that fades, [env, stage + 1].
+        self._reach_s = slope_s * (1.0 - np.exp(-self.horizon.ends_s / slope_s))
+        self._stays = np.exp(-self.horizon.ends_s / np.array([[one.disturbance_fades_s] for one in of_each]))
 
     def reset(self, envs: IntArray, seeds: IntArray) -> None:
         """Forget estimates and plans of these environments."""

@@ -85,17 +85,26 @@ class RecedingHorizon:
         unsolved: intervals of the episode in which there was no solution, [env].
     """
 
-    def __init__(self, model: OneMass, n_env: int, config: HorizonConfig) -> None:
-        self.model, self.config = model, config
-        self.program = [self._program_on(model) for _ in range(n_env)]
-        self.ends_s = np.concatenate([[0.0], np.cumsum(config.stage_s)])
+    def __init__(self, model: OneMass, n_env: int, config: HorizonConfig | Sequence[HorizonConfig]) -> None:
+        """For a grid.
+
+        Args:
+            model: the grid as one mass.
+            n_env: environments.
+            config: of all environments, or of each; all look as far ahead, in the same stages.
+        """
+        self.model = model
+        self._config = [config] * n_env if isinstance(config, HorizonConfig) else list(config)
+        self.program = [self._program_on(model, env) for env in range(n_env)]
+        self._stage_s = np.array(self._config[0].stage_s)
+        self.ends_s = np.concatenate([[0.0], np.cumsum(self._stage_s)])
         self.unsolved = np.zeros(n_env, dtype=np.int64)
         # The last plan of each environment: commands by class now and at the stages' ends, and intervals since.
         self.plan_mw = np.zeros((n_env, len(self.ends_s), len(CLASSES)))
         self._age = np.zeros(n_env, dtype=np.int64)
 
-    def _program_on(self, model: OneMass) -> Program:
-        config = self.config
+    def _program_on(self, model: OneMass, env: int) -> Program:
+        config = self._config[env]
         return Program(
             model,
             np.array(config.stage_s),
@@ -106,7 +115,7 @@ class RecedingHorizon:
 
     def plan_on(self, env: int, model: OneMass) -> None:
         """From now on an environment is planned for on a mass of its own."""
-        self.program[env] = self._program_on(model)
+        self.program[env] = self._program_on(model, env)
 
     def reset(self, envs: IntArray) -> None:
         """Forget the plans of these environments."""
@@ -114,7 +123,7 @@ class RecedingHorizon:
         self._age[envs] = 0
         self.unsolved[envs] = 0
         for env in envs:
-            self.program[env].side = np.zeros(len(self.config.stage_s))
+            self.program[env].side = np.zeros(len(self._stage_s))
 
     def targets(self, starts: Sequence[Start], d_mw: FloatArray) -> FloatArray:
         """Commands by class at the coming interval's end [MW], [env, class].

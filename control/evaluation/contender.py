@@ -14,7 +14,6 @@ from cases.nearest_name import perhaps
 from control.controllers.base import Controller
 from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
-from control.controllers.predictive import PredictiveController
 from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import BASELINES, is_tuned, make_baseline
 from control.evaluation.comparison import Figures, bound_figures, episode_figures
@@ -27,7 +26,9 @@ __all__ = [
     "ALL",
     "BOUND",
     "FULL_INFORMATION",
+    "FULL_INFORMATION_NOW",
     "FULL_INFORMATION_RESERVE",
+    "KNOWING",
     "MPC",
     "PLANNING",
     "Build",
@@ -38,8 +39,9 @@ __all__ = [
 ]
 
 BOUND, MPC, FULL_INFORMATION = "bound", "mpc", "full_information"
-FULL_INFORMATION_RESERVE = "full_information_reserve"
-PLANNING = (MPC, FULL_INFORMATION_RESERVE, FULL_INFORMATION)
+FULL_INFORMATION_NOW, FULL_INFORMATION_RESERVE = "full_information_now", "full_information_reserve"
+KNOWING = (FULL_INFORMATION_NOW, FULL_INFORMATION_RESERVE, FULL_INFORMATION)  # what no agent could
+PLANNING = (MPC, *KNOWING)
 # In the order that theory expects, best last.
 ALL = (
     "random", "do_nothing", "agc_textbook", "agc", "agc_forecast", "local_pi", "linear_bess", "linear",
@@ -76,7 +78,7 @@ class Contender:
 
 
 def known(name: str) -> Contender:
-    """A baseline, the causal MPC, a full-information controller or the bound."""
+    """A baseline, a full-information controller or the bound."""
     if name in _BESIDE_BASELINES:
         return _BESIDE_BASELINES[name]
     baseline = BASELINES[name]
@@ -108,12 +110,12 @@ def _baseline(name: str, environment: GridEnvironment) -> Controller:
     return make_baseline(name, environment.description, environment.n_env)
 
 
-def _mpc(environment: GridEnvironment) -> Controller:
-    return PredictiveController(environment.description, environment.n_env)
-
-
 def _full_information(environment: GridEnvironment) -> Controller:
     return FullInformation(environment.description, environment.loop)
+
+
+def _full_information_now(environment: GridEnvironment) -> Controller:
+    return FullInformation(environment.description, environment.loop, foresees=False)
 
 
 def _full_information_reserve(environment: GridEnvironment) -> Controller:
@@ -130,19 +132,19 @@ _BESIDE_BASELINES = {
         judge=_bound,
         label=BOUND,
     ),
-    MPC: Contender(
-        name=MPC,
-        title="causal MPC",
-        information="all agents' 15 numbers together",
-        builders=(_mpc,),
-        label=MPC,
-    ),
     FULL_INFORMATION: Contender(
         name=FULL_INFORMATION,
         title="full information",
         information="everything now, no future noise",
         builders=(_full_information,),
         label=FULL_INFORMATION,
+    ),
+    FULL_INFORMATION_NOW: Contender(
+        name=FULL_INFORMATION_NOW,
+        title="full information, nothing of what comes",
+        information="everything now",
+        builders=(_full_information_now,),
+        label=FULL_INFORMATION_NOW,
     ),
     FULL_INFORMATION_RESERVE: Contender(
         name=FULL_INFORMATION_RESERVE,

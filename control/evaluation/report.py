@@ -14,7 +14,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from cases.whole_file import write_text
 from control.evaluation.comparison import BIN_MHZ
-from control.evaluation.contender import BOUND, FULL_INFORMATION, FULL_INFORMATION_RESERVE, Contender
+from control.evaluation.contender import BOUND, KNOWING, Contender
 from control.evaluation.suite_runner import Found, Make, play_record
 from control.evaluation.suite_seeds import episodes_text
 from control.evaluation.suite_table import ABOUT_MOVEMENT, COST_OF_MOVEMENT, rows
@@ -48,11 +48,10 @@ def few(table: Mapping[str, Any]) -> tuple[str, ...]:
     """
     playing = [name for name in table if name != BOUND and name not in LEFT_OUT]
     ranked = sorted(playing, key=lambda name: -table[name]["return_mean"])
-    knowing = (FULL_INFORMATION, FULL_INFORMATION_RESERVE)
     kinds = (
         ranked,
         [name for name in ranked if name.endswith(".pt")],
-        [name for name in ranked if not name.endswith(".pt") and name not in knowing],
+        [name for name in ranked if not name.endswith(".pt") and name not in KNOWING],
         [name for name in ranked if name.startswith("agc")],
         [name for name in ranked if name == "do_nothing"],
     )

@@ -31,6 +31,7 @@ from control.controllers.base import (
     UTILISATION,
 )
 from control.controllers.local_pi import LocalPiParameters
+from control.controllers.predictive import PredictiveParameters
 from control.controllers.registry import BASELINES
 from control.plants.fleet_state import BESS
 from control.scenario.fleet_sizing import fleet_of, sized
@@ -173,6 +174,10 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
     if name == "local_pi":
         space = Space.of(LocalPiParameters, case=case)
         start = space.encode(here(LocalPiParameters()))
+        return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
+    if name == "mpc":  # at the size of the 68-bus system, whatever the grid: see `PredictiveParameters`
+        space = Space.of(PredictiveParameters)
+        start = space.encode(asdict(PredictiveParameters()))
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
     problem = _linear_problem(name, stored("local_pi"), case or load_ieee68())
     if name == "linear_wide":  # begins as the law for the published dynamics

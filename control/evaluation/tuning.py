@@ -39,7 +39,7 @@ __all__ = [
 # Later ones start from earlier ones.
 ORDER = (
     "agc", "agc_forecast", "area_agc", "local_pi", "linear", "linear_extended", "linear_bess", "linear_memory",
-    "linear_wide",
+    "linear_wide", "mpc",
 )  # fmt: skip
 GENERATIONS = {
     "agc": 40,
@@ -51,7 +51,11 @@ GENERATIONS = {
     "linear_bess": 100,
     "linear_memory": 250,
     "linear_wide": 150,
+    "mpc": 10,
 }
+# Candidates of a generation, and episodes that each of them plays; who plans in every interval plays fewer.
+CANDIDATES, USUAL_CANDIDATES = {"mpc": 8}, 24
+EPISODES, USUAL_EPISODES = {"mpc": 8}, 16
 SCENARIOS = {"linear_wide": "training_wide"}  # that baselines are tuned on unless another is asked for
 USUAL_SCENARIO = "training_energy"
 REFINED = 0.3  # of a whole search's spread
@@ -175,8 +179,10 @@ class Plan:
 
     scenario: str  # training distribution the episodes come from; empty takes the baseline's usual one
     n_intervals: int | None  # of an episode while tuning; validation plays whole ones
-    candidates: int  # of a generation
-    seeds: int  # episodes a candidate plays in a generation
+    candidates: int | None  # of a generation; None: the baseline's usual number
+    seeds: (
+        int | None
+    )  # episodes a candidate plays in a generation; None: as many as the baseline's usually do
     generations: int | None  # None: as many as the number of parameters asks for
     seed: int  # of the search
     validation_episodes: int
@@ -194,6 +200,14 @@ class Plan:
     def n_generation(self, name: str) -> int:
         """Generations of one baseline's search."""
         return self.generations or GENERATIONS[name]
+
+    def n_candidate(self, name: str) -> int:
+        """Candidates of a generation of its search."""
+        return self.candidates or CANDIDATES.get(name, USUAL_CANDIDATES)
+
+    def n_seed(self, name: str) -> int:
+        """Episodes that each of them plays."""
+        return self.seeds or EPISODES.get(name, USUAL_EPISODES)
 
 
 @lru_cache(maxsize=8)
@@ -257,14 +271,14 @@ def _search(name: str, problem: Problem, plan: Plan) -> tuple[EvolutionStrategy,
     """
     path = plan.state / f"{name}.json"
     if plan.restart or not path.is_file():
-        return EvolutionStrategy(problem.start, problem.sigma, plan.candidates, plan.seed), path
+        return EvolutionStrategy(problem.start, problem.sigma, plan.n_candidate(name), plan.seed), path
     try:
         search = EvolutionStrategy.from_state(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TuningError(f"{path} is broken: {error}; start anew with --restart") from error
-    if search.n_candidate != plan.candidates:
+    if search.n_candidate != plan.n_candidate(name):
         raise TuningError(
-            f"{path} is a search with {search.n_candidate} candidates, not {plan.candidates}; "
+            f"{path} is a search with {search.n_candidate} candidates, not {plan.n_candidate(name)}; "
             "start anew with --restart"
         )
     return search, path
@@ -305,21 +319,21 @@ def tune(
             )
         problem = replace(problem, start=problem.encode(stored), sigma=REFINED * problem.sigma)
     search, path = _search(name, problem, plan)
-    generations = plan.n_generation(name)
+    generations, n_candidate, n_seed = plan.n_generation(name), plan.n_candidate(name), plan.n_seed(name)
     on_generations(min(search.generation, generations), name)
     while search.generation < generations:
         candidates, spread = search.ask(), search.spread()
-        first = FIRST_SEED + 1000 * ORDER.index(name) + search.generation * plan.seeds
-        seeds = [first + k for k in range(plan.seeds)]
-        numbers = problem.decode(np.repeat(candidates, plan.seeds, axis=0))
-        played = _returns(make, name, numbers, seeds * plan.candidates, plan, plan.n_intervals, pool).reshape(
-            plan.candidates, plan.seeds
+        first = FIRST_SEED + 1000 * ORDER.index(name) + search.generation * n_seed
+        seeds = [first + k for k in range(n_seed)]
+        numbers = problem.decode(np.repeat(candidates, n_seed, axis=0))
+        played = _returns(make, name, numbers, seeds * n_candidate, plan, plan.n_intervals, pool).reshape(
+            n_candidate, n_seed
         )
         cost = candidate_cost(played)
         search.tell(cost)
         write_json(path, search.get_state(), indent=1)
         usual = np.median(played[cost < LOST]) if np.any(cost < LOST) else np.nan
-        lost = _lost(int(np.sum(cost >= LOST)), plan.candidates)
+        lost = _lost(int(np.sum(cost >= LOST)), n_candidate)
         on_generations(1, f"{name}: median return {usual:,.0f}, step {spread:.2f}{lost}")
 
     on_generations(0, f"{name}: validation")
@@ -341,7 +355,7 @@ def tune(
     outcome = (
         f"{name}: return {measured['start'].mean():,.0f} before, {measured['tuned'].mean():,.0f} after tuning, "
         f"{len(seeds)} validation episodes"
-        + _lost(sum(x >= LOST for told in search.cost for x in told), plan.candidates * search.generation)
+        + _lost(sum(x >= LOST for told in search.cost for x in told), n_candidate * search.generation)
     )
     if score.get("stored", -np.inf) > score[chosen] and not plan.replace:
         return (
@@ -366,8 +380,8 @@ def tune(
                 "physics": plan.physics,
                 "n_intervals": plan.n_intervals,
                 "generations": search.generation,
-                "candidates": plan.candidates,
-                "seeds_per_generation": plan.seeds,
+                "candidates": n_candidate,
+                "seeds_per_generation": n_seed,
                 "first_training_seed": FIRST_SEED + 1000 * ORDER.index(name),
                 "validation_seeds": [seeds[0], seeds[-1]],
                 "validation_return_start": _rounded(score["start"]),

@@ -59,7 +59,10 @@ def test_the_share_of_machines_in_service_is_found(model, share):
 
 
 def test_a_disturbance_is_found_better_than_its_mean_over_the_last_interval_says(model):
-    """It wanders by q an interval, in straight lines: taking its mean over the last one for it leaves q/2."""
+    """It wanders by q an interval, in straight lines: taking its mean over the last one for it leaves q/2.
+
+    Frequency read exactly would tell all in the end; of a grid whose mass is known to a step of a fifth it tells most.
+    """
     share, q = 0.45, 4.0
     bank = DisturbanceFilter(model, 1, replace(FilterConfig(), slope_sd_mw_per_s=1e-6, disturbance_sd_mw=q))
     d_mw, plants_mw = noise(1500, 5)
@@ -68,12 +71,17 @@ def test_a_disturbance_is_found_better_than_its_mean_over_the_last_interval_says
     for k in range(1500):
         bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1], np.zeros(1))
         misses.append(bank.estimate()[1][0] - d_mw[k])
-    assert np.std(misses[300:]) < 0.4 * q
+    assert np.std(misses[300:]) < 0.25 * q
     assert abs(np.mean(misses[300:])) < 0.05 * q
 
 
 def test_what_is_known_of_a_change_leaves_nothing_to_find(model):
-    """Told every change, the filter's disturbance is the one that is played, to what its integration leaves."""
+    """Told every change, the filter's disturbance is the one that is played, to what its integration leaves.
+
+    It takes the mean of an interval's two frequencies for the mean over it, which power that moves by 15 MW puts wrong
+    by 15 h / 12 M, 0.8 mHz: with a damping of 179 MW/Hz by 0.14 MW, of which the disturbance takes over half as much
+    again, and the next one with the other sign.
+    """
     bank = DisturbanceFilter(model, 1, FilterConfig())
     d_mw, plants_mw = noise(200, 6)
     df_hz = played(model, 1.0, d_mw, plants_mw)
@@ -81,7 +89,7 @@ def test_what_is_known_of_a_change_leaves_nothing_to_find(model):
     whole = SHARES.index(1.0)
     for k in range(200):
         bank.observe(df_hz[k : k + 1], plants_mw[k : k + 1], change_mw[k : k + 1])
-        assert bank._estimate[0, whole, 1] == pytest.approx(d_mw[k], abs=0.3)
+        assert bank._estimate[0, whole, 1] == pytest.approx(d_mw[k], abs=0.4)
 
 
 def test_a_lasting_slope_is_taken_for_one(model):

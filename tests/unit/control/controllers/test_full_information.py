@@ -76,6 +76,16 @@ def test_noise_fades_by_its_own_time_constant_and_no_future_noise_is_known():
     assert change[0] - change[1] == pytest.approx(expected + offset_mw, abs=1.0)  # losses of some 100 MW
 
 
+def test_who_does_not_foresee_takes_the_disturbance_to_stay_as_it_is():
+    """On an episode in which it is known to change by tens of MW; what it is now is as well known."""
+    batch, foreseeing = begun(QUIET, [11])
+    present = FullInformation(batch.description, batch.loop, foresees=False)
+    present.reset(np.arange(1), np.array([11]))
+    known_mw, taken_mw = foreseeing._disturbance_mw()[0], present._disturbance_mw()[0]
+    assert np.ptp(known_mw) > 10.0
+    np.testing.assert_array_equal(taken_mw, known_mw[0])
+
+
 def test_of_an_outage_to_come_nothing_is_known():
     """Two episodes that differ in which unit is lost after 100 s: until then plans are the same to the bit."""
     seen = []

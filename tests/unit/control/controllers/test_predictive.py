@@ -27,13 +27,14 @@ from control.controllers.one_mass import (
     discretise,
     one_mass,
 )
-from control.controllers.predictive import PredictiveConfig, PredictiveController
+from control.controllers.predictive import PredictiveConfig, PredictiveController, PredictiveParameters
 from control.controllers.quadratic_program import Program, Unsolved, perfect_information
 from control.controllers.receding_horizon import HorizonConfig
 from control.controllers.registry import make_baseline
 from control.evaluation.comparison import episode_figures, summary
 from control.evaluation.grid_record import ByPlant, Figures
 from control.evaluation.rollout import rollout
+from control.evaluation.search_space import Space
 from control.evaluation.suite_table import table_text
 from control.plants.battery import S_PER_H
 from control.plants.fleet_state import BESS, DR, GAS
@@ -336,6 +337,39 @@ def test_without_a_solution_the_commands_go_on_along_the_last_plan_and_it_is_cou
     action = controller.act(observation_of(task, -0.05, 2))
     np.testing.assert_array_equal(action[0], 0.0)
     assert controller.horizon.unsolved.tolist() == [1, 0]
+
+
+def test_candidates_of_a_search_plan_side_by_side_as_each_does_alone(task):
+    """Parameters of their own in every environment: filters, how long things last and what energy is worth."""
+    rng = np.random.default_rng(4)
+    space = Space.of(PredictiveParameters)
+    numbers = space.decode(rng.uniform(size=(3, len(space.name))))
+    together = PredictiveController(task, 3, PredictiveParameters(**numbers).of_each(task.case, 3))
+    alone = [
+        PredictiveController(
+            task,
+            1,
+            PredictiveParameters(**{k: float(v[i]) for k, v in numbers.items()}).of_each(task.case, 1),
+        )
+        for i in range(3)
+    ]
+    seen = [observation_of(task, df_hz, 3) for df_hz in (0.0, -0.004, -0.009, -0.006)]
+    for observation in seen:
+        action = together.act(observation)
+        for i, one in enumerate(alone):
+            np.testing.assert_allclose(action[i], one.act(observation[i : i + 1])[0], atol=1e-9)
+    assert np.abs(action[0] - action[1]).max() > 1e-3  # they do differ
+
+
+def test_parameters_are_those_of_the_68_buses_at_the_size_of_a_grid(case):
+    """Three times the megawatts: slopes three times as large, and a ninth for a squared megawatt-hour."""
+    large = replace(case, setting=replace(case.setting, size=3.0))
+    numbers = PredictiveParameters(slope_sd_mw_per_s=0.2, half_full_per_mwh2=0.09, model_sd_hz=0.0004)
+    (here,), (there,) = numbers.of_each(case, 1), numbers.of_each(large, 1)
+    assert there.filter.slope_sd_mw_per_s == pytest.approx(3.0 * here.filter.slope_sd_mw_per_s)
+    assert there.filter.disturbance_sd_mw == pytest.approx(3.0 * here.filter.disturbance_sd_mw)
+    assert there.horizon.half_full_per_mwh2 == pytest.approx(here.horizon.half_full_per_mwh2 / 9.0)
+    assert there.filter.model_sd_hz == here.filter.model_sd_hz == 0.0004
 
 
 def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monkeypatch):

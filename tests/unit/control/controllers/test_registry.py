@@ -9,10 +9,17 @@ from control.controllers.agc import AgcParameters, PiAgc
 from control.controllers.base import BaselineError
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
-from control.controllers.registry import BASELINES, is_tuned, make_baseline, stored_parameters
+from control.controllers.registry import (
+    BASELINES,
+    is_tuned,
+    make_baseline,
+    stored_parameters,
+    tuned_directory,
+)
 from control.controllers.simple import DoNothing, RandomActions
 from control.evaluation.search_space import Space
 from control.scenario.suites import require_training_seed
+from control.scenario.task_grid import open_task_grid
 from control.task.layout import SIZE
 
 TUNED = [name for name, baseline in BASELINES.items() if baseline.parameters is not None and is_tuned(name)]
@@ -88,6 +95,8 @@ def test_a_local_plant_forgets_at_the_beginning_of_an_episode(task, fleet):
 
 @pytest.mark.parametrize("name", TUNED)
 def test_stored_parameters_come_from_training_seeds_and_make_a_controller(fleet, name):
+    if name == "mpc":
+        pytest.importorskip("piqp")
     content = stored_parameters(name)
     provenance = content["provenance"]
     for seed in (provenance["first_training_seed"], *provenance["validation_seeds"]):
@@ -100,6 +109,19 @@ def test_stored_parameters_come_from_training_seeds_and_make_a_controller(fleet,
     action = baseline.act(np.zeros((1, fleet.n_resource, its.observation_size)))
     assert action.shape == (1, fleet.n_resource)
     assert np.isfinite(action).all()
+
+
+def test_what_serves_all_grids_is_taken_from_the_68_buses_until_it_is_tuned_for_one(monkeypatch, tmp_path):
+    """MPC knows a grid's size and plans on its model; a law of the 68 buses' plants would be wrong elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    other = open_task_grid("case39").case
+    assert is_tuned("mpc", other)
+    assert not is_tuned("linear", other)
+    assert stored_parameters("mpc", other) == stored_parameters("mpc")
+    own = tuned_directory(other) / "mpc.json"
+    own.parent.mkdir(parents=True)
+    own.write_text('{"parameters": {"slope_fades_s": 20.0}}')
+    assert stored_parameters("mpc", other)["parameters"] == {"slope_fades_s": 20.0}
 
 
 def test_actions_that_were_handed_out_are_the_callers_own(fleet):
