@@ -70,6 +70,9 @@ class PredictiveParameters:
     """What is tuned of it, at the size of the 68-bus system; each a number or [env].
 
     The filters' gains depend on ratios of their spreads alone, so `frequency_sd_hz` and `disturbance_sd_mw` stay.
+
+    Raises:
+        ValueError: one is zero or less.
     """
 
     model_sd_hz: Annotated[Tunable, Within(3e-5, 3e-3, log=True)] = FilterConfig.model_sd_hz
@@ -80,9 +83,15 @@ class PredictiveParameters:
     )
     half_full_per_mwh2: Annotated[Tunable, Within(3e-3, 1.0, log=True)] = HorizonConfig.half_full_per_mwh2
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = np.asarray(getattr(self, one.name), dtype=np.float64)
+            if not np.all(value > 0.0):
+                raise ValueError(f"{one.name} = {value}, expected above zero")
+
     def of_each(self, case: Case, n_env: int) -> list[PredictiveConfig]:
         """For each environment of a grid, at its size, [env]."""
-        columns = {field.name: np.broadcast_to(getattr(self, field.name), n_env) for field in fields(self)}
+        columns = {one.name: np.broadcast_to(getattr(self, one.name), n_env) for one in fields(self)}
         size = case.setting.size
         usual = PredictiveConfig.of(case)
         found = []

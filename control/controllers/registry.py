@@ -21,7 +21,7 @@ from cases.case import Case
 from cases.nearest_name import perhaps
 from control.controllers.agc import AgcParameters, PiAgc, textbook_parameters
 from control.controllers.area_agc import AreaAgc, AreaAgcParameters
-from control.controllers.base import BaselineError, Controller
+from control.controllers.base import CLASSES, BaselineError, Controller
 from control.controllers.linear import LinearParameters, LinearPolicy
 from control.controllers.local_pi import LocalPi, LocalPiParameters
 from control.controllers.predictive import PredictiveController, PredictiveParameters
@@ -46,11 +46,19 @@ class Baseline:
 
 
 def _linear(numbers: dict[str, Any]) -> LinearParameters:
-    return LinearParameters(
-        weight=np.array(numbers["weight"]),
-        dead_zone=np.array(numbers["dead_zone"]),
-        soft_zone=np.array(numbers.get("soft_zone", 0.0)),  # laws tuned by earlier versions have none
-    )
+    """Args: numbers: as they are stored.
+
+    Raises:
+        ValueError: they are not of as many classes as there are.
+    """
+    weight, dead_zone = np.array(numbers["weight"]), np.array(numbers["dead_zone"])
+    soft_zone = np.array(numbers.get("soft_zone", 0.0))  # laws tuned by earlier versions have none
+    n = len(CLASSES)
+    if weight.shape[-2:-1] != (n,) or dead_zone.shape[-1:] != (n,) or soft_zone.shape[-1:] not in ((), (n,)):
+        raise ValueError(
+            f"weights {weight.shape} and zones {dead_zone.shape}, expected {n} classes of plants"
+        )
+    return LinearParameters(weight=weight, dead_zone=dead_zone, soft_zone=soft_zone)
 
 
 BASELINES: dict[str, Baseline] = {
@@ -176,20 +184,40 @@ def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
         case: the grid it was tuned for; the 68-bus system if None.
 
     Raises:
-        BaselineError: there is no such file; the message tells the command that writes it.
+        BaselineError: there is no such file, or it holds no numbers for this baseline; the message tells the command
+            that writes it.
     """
     source = _stored(name, case)
+    own = case is not None and not case.setting.is_published
+    # A case does not know by which name or file it was opened.
+    grid, option = (
+        (f" for {case.identity}", " with the same --case") if own and case is not None else ("", "")
+    )
+    command = f"python scripts/tune_baselines.py --only {name}{option}"
     if not source.is_file():
-        own = case is not None and not case.setting.is_published
-        # A case does not know by which name or file it was opened.
-        grid, option = (
-            (f" for {case.identity}", " with the same --case") if own and case is not None else ("", "")
-        )
+        raise BaselineError(f"{name} has not been tuned{grid}; run: {command}")
+    try:
+        content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+        _require_numbers(content["parameters"], BASELINES[name])
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
         raise BaselineError(
-            f"{name} has not been tuned{grid}; run: python scripts/tune_baselines.py --only {name}{option}"
-        )
-    content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+            f"{source} holds no parameters of {name}: {said}; delete it and tune anew: {command}"
+        ) from error
     return content
+
+
+def _require_numbers(numbers: dict[str, Any], baseline: Baseline) -> None:
+    """Finite ones, of which the baseline's parameters can be made.
+
+    Raises:
+        ValueError: they are not; TypeError, KeyError and AttributeError where they are none at all or others.
+    """
+    for key, value in numbers.items():
+        if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+            raise ValueError(f"{key} = {value}, expected finite numbers")
+    assert baseline.parameters is not None
+    baseline.parameters(numbers)
 
 
 def make_baseline(name: str, task: TaskDescription, n_env: int, parameters: Any = None) -> Controller:

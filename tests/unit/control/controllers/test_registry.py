@@ -124,6 +124,40 @@ def test_what_serves_all_grids_is_taken_from_the_68_buses_until_it_is_tuned_for_
     assert stored_parameters("mpc", other)["parameters"] == {"slope_fades_s": 20.0}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("mpc", "{", "holds no parameters of mpc: Expecting"),
+        ("mpc", "[]", "holds no parameters of mpc"),
+        ("mpc", '{"parameters": {"slope_fades_s": -1.0}}', r"slope_fades_s = -1.0, expected above zero"),
+        ("mpc", '{"parameters": {"slope_fades_s": NaN}}', "slope_fades_s = nan, expected finite numbers"),
+        ("mpc", '{"parameters": {"slope_fades_s": "long"}}', "could not convert string to float"),
+        ("mpc", '{"parameters": {"slop": 1.0}}', "unexpected keyword argument 'slop'"),
+        ("agc", '{"parameters": {"gains": 0.2}}', "unexpected keyword argument 'gains'"),
+        ("linear", '{"parameters": {"weight": [[0.0]]}}', "'dead_zone' is missing"),
+        (
+            "linear",
+            '{"parameters": {"weight": [0.0], "dead_zone": [0, 0, 0]}}',
+            "expected 3 classes of plants",
+        ),
+    ],
+)
+def test_a_damaged_file_of_parameters_is_named_with_what_is_wrong_in_it(
+    monkeypatch, tmp_path, name, text, said
+):
+    monkeypatch.chdir(tmp_path)
+    other = open_task_grid("case39").case
+    own = tuned_directory(other) / f"{name}.json"
+    own.parent.mkdir(parents=True)
+    own.write_text(text)
+    with pytest.raises(BaselineError, match=said) as told:
+        stored_parameters(name, other)
+    assert str(told.value).startswith(str(own))
+    assert f"tune anew: python scripts/tune_baselines.py --only {name} with the same --case" in str(
+        told.value
+    )
+
+
 def test_actions_that_were_handed_out_are_the_callers_own(fleet):
     idle = DoNothing(fleet, 2)
     idle.act(np.zeros((2, fleet.n_resource, 15)))[:] = 7.0
