@@ -1,7 +1,7 @@
 """A unit is lost in the evening: a trained policy, tuned AGC and nobody at the controls, on one page to look at.
 
-python scripts/demo.py
-python scripts/demo.py --out demo.html --no-open
+    python scripts/demo.py
+    python scripts/demo.py --out demo.html --no-open
 
 G6, 700 MW, trips two minutes into a July evening. The same episode is played by the shipped policy, by automatic
 generation control with feed-forward, and without anybody who acts; three lines tell what it cost, and the page shows

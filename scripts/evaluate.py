@@ -316,7 +316,8 @@ def suite_table(options: Options) -> None:
     case, policies = options.case, options.policies or "all"
     if options.suite is None and options.policies is None:  # the one policy, with seeds of one's own
         case, policies = case or case_of(load_policy(options.model_path).metadata), str(options.model_path)
-    contenders = resolve(policies, learned)
+    grid = open_task_grid(case).case
+    contenders = resolve(policies, learned, grid)
     names = [contender.name for contender in contenders]
     if options.reference not in names and options.reference != Options.reference:
         raise command_line.OptionError(
@@ -331,7 +332,7 @@ def suite_table(options: Options) -> None:
             cache=options.cache,
             workers=options.workers,
             pool=pool,
-            case=open_task_grid(case).case,
+            case=grid,
         )
     table = tabulate(found, contenders, suites, options.reference)
     print(table_text(table, suites))

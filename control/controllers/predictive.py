@@ -69,7 +69,8 @@ class PredictiveConfig:
 class PredictiveParameters:
     """What is tuned of it, at the size of the 68-bus system; each a number or [env].
 
-    The filters' gains depend on ratios of their spreads alone, so `frequency_sd_hz` and `disturbance_sd_mw` stay.
+    The filters' gains depend on the ratios of their spreads. Two spreads stay: frequency is read all but exactly, and
+    by how much the disturbance changes in an interval was measured.
 
     Raises:
         ValueError: one is zero or less.

@@ -92,9 +92,14 @@ class RecedingHorizon:
             model: the grid as one mass.
             n_env: environments.
             config: of all environments, or of each; all look as far ahead, in the same stages.
+
+        Raises:
+            ValueError: they do not.
         """
         self.model = model
         self._config = [config] * n_env if isinstance(config, HorizonConfig) else list(config)
+        if len({one.stage_s for one in self._config}) > 1:
+            raise ValueError("receding horizon: environments differ in stage_s, expected the same stages")
         self.program = [self._program_on(model, env) for env in range(n_env)]
         self._stage_s = np.array(self._config[0].stage_s)
         self.ends_s = np.concatenate([[0.0], np.cumsum(self._stage_s)])

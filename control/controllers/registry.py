@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -29,7 +29,16 @@ from control.controllers.simple import DoNothing, RandomActions
 from control.task.area_telemetry import AREAS
 from control.task.description import TaskDescription
 
-__all__ = ["BASELINES", "Baseline", "is_tuned", "make_baseline", "stored_parameters", "tuned_directory"]
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "is_tuned",
+    "make_baseline",
+    "require_numbers",
+    "stored_parameters",
+    "tuned_content",
+    "tuned_directory",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +68,18 @@ def _linear(numbers: dict[str, Any]) -> LinearParameters:
             f"weights {weight.shape} and zones {dead_zone.shape}, expected {n} classes of plants"
         )
     return LinearParameters(weight=weight, dead_zone=dead_zone, soft_zone=soft_zone)
+
+
+def _predictive(numbers: dict[str, Any]) -> PredictiveParameters:
+    """Args: numbers: as they are stored, all of them: another one's place would be taken by what is not tuned.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    missing = [field.name for field in fields(PredictiveParameters) if field.name not in numbers]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    return PredictiveParameters(**numbers)
 
 
 BASELINES: dict[str, Baseline] = {
@@ -150,7 +171,7 @@ BASELINES: dict[str, Baseline] = {
         build=lambda task, n_env, parameters: PredictiveController(
             task, n_env, parameters.of_each(task.case, n_env)
         ),
-        parameters=lambda numbers: PredictiveParameters(**numbers),
+        parameters=_predictive,
         serves_all=True,
     ),
 }
@@ -176,6 +197,14 @@ def is_tuned(name: str, case: Case | None = None) -> bool:
     return BASELINES[name].parameters is None or _stored(name, case).is_file()
 
 
+def tuned_content(name: str, case: Case | None = None) -> bytes:
+    """What the file of a tuned baseline holds; nothing where there is nothing to tune or it has not been tuned."""
+    source = _stored(name, case)
+    if BASELINES[name].parameters is None or not source.is_file():
+        return b""
+    return source.read_bytes()
+
+
 def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
     """The file of a tuned baseline: `parameters`, and where they come from in `provenance`.
 
@@ -198,7 +227,7 @@ def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
         raise BaselineError(f"{name} has not been tuned{grid}; run: {command}")
     try:
         content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
-        _require_numbers(content["parameters"], BASELINES[name])
+        require_numbers(content["parameters"], BASELINES[name])
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
         raise BaselineError(
@@ -207,15 +236,16 @@ def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
     return content
 
 
-def _require_numbers(numbers: dict[str, Any], baseline: Baseline) -> None:
+def require_numbers(numbers: dict[str, Any], baseline: Baseline) -> None:
     """Finite ones, of which the baseline's parameters can be made.
 
     Raises:
         ValueError: they are not; TypeError, KeyError and AttributeError where they are none at all or others.
     """
     for key, value in numbers.items():
-        if not np.isfinite(np.asarray(value, dtype=np.float64)).all():
-            raise ValueError(f"{key} = {value}, expected finite numbers")
+        array = np.asarray(value)
+        if array.dtype.kind not in "fi" or not np.isfinite(array).all():
+            raise ValueError(f"{key} = {value!r}, expected finite numbers")
     assert baseline.parameters is not None
     baseline.parameters(numbers)
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cases.case import Case
 from cases.nearest_name import perhaps
 from control.controllers.base import Controller
 from control.controllers.full_information import FullInformation
 from control.controllers.one_mass import one_mass
 from control.controllers.receding_horizon import HorizonConfig
-from control.controllers.registry import BASELINES, is_tuned, make_baseline
+from control.controllers.registry import BASELINES, is_tuned, make_baseline, tuned_content
 from control.evaluation.comparison import Figures, bound_figures, episode_figures
 from control.evaluation.grid_record import GridEnvironment
 from control.evaluation.refusal import ComparisonError
@@ -77,8 +78,8 @@ class Contender:
     users: bool = False  # whether its code is the user's, which may do anything
 
 
-def known(name: str) -> Contender:
-    """A baseline, a full-information controller or the bound."""
+def known(name: str, case: Case | None = None) -> Contender:
+    """A baseline, a full-information controller or the bound; on the 68-bus system if `case` is None."""
     if name in _BESIDE_BASELINES:
         return _BESIDE_BASELINES[name]
     baseline = BASELINES[name]
@@ -89,6 +90,7 @@ def known(name: str) -> Contender:
         observation=baseline.observation,
         builders=(partial(_baseline, name),),
         label=name,
+        content=tuned_content(name, case),
     )
 
 
@@ -161,13 +163,14 @@ def is_pattern(name: str) -> bool:
     return any(sign in name for sign in "*?[")
 
 
-def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contender]:
-    """Contenders from a comma-separated list; `all` are the tuned baselines, MPC, full information and the bound.
+def resolve(policies: str, of_files: Callable[[str], Contender], case: Case | None = None) -> list[Contender]:
+    """Contenders from a comma-separated list; `all` are the tuned baselines, those of full information and the bound.
 
     Args:
-        policies: names of baselines, `mpc`, `full_information`, `bound`, FILE.py:CLASS, paths of model files and
-            patterns of such paths.
+        policies: names of baselines, of those in KNOWING, `bound`, FILE.py:CLASS, paths of model files and patterns of
+            such paths.
         of_files: makes a contender of a model file, or of all files of a pattern.
+        case: the grid, which says what is tuned; the 68-bus system if None.
 
     Raises:
         ComparisonError: a name is none of these.
@@ -178,11 +181,13 @@ def resolve(policies: str, of_files: Callable[[str], Contender]) -> list[Contend
             raise ComparisonError(
                 f"{policies!r} names nobody in one of its places, expected names between commas"
             )
-        names += [one for one in ALL if one not in BASELINES or is_tuned(one)] if name == "all" else [name]
+        names += (
+            [one for one in ALL if one not in BASELINES or is_tuned(one, case)] if name == "all" else [name]
+        )
     found = []
     for name in dict.fromkeys(names):
         if name in BASELINES or name in _BESIDE_BASELINES:
-            found.append(known(name))
+            found.append(known(name, case))
         elif name.partition(":")[0].endswith(".py") and Path(name.partition(":")[0]).is_file():
             found.append(own(name))
         elif is_pattern(name) or Path(name).is_file():

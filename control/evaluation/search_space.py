@@ -29,10 +29,11 @@ from control.controllers.base import (
     SLOPE,
     SYSTEM_DF,
     UTILISATION,
+    BaselineError,
 )
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.predictive import PredictiveParameters
-from control.controllers.registry import BASELINES
+from control.controllers.registry import BASELINES, stored_parameters
 from control.plants.fleet_state import BESS
 from control.scenario.fleet_sizing import fleet_of, sized
 from control.scenario.suites import NORMAL
@@ -125,6 +126,9 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         name: of the baseline.
         out: folder of results.
         case: the grid; the 68-bus system if None.
+
+    Raises:
+        BaselineError: a simpler one has not been tuned.
     """
 
     def here(parameters: Any) -> dict[str, Any]:
@@ -132,9 +136,12 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         return {k: v * _factor(type(parameters), k, case) for k, v in asdict(parameters).items()}
 
     def stored(other: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((out / f"{other}.json").read_text(encoding="utf-8"))[
-            "parameters"
-        ]
+        path = out / f"{other}.json"
+        if not path.is_file():
+            raise BaselineError(
+                f"{name} begins with what was found for {other}, and there is no {path}: tune {other} first"
+            )
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parameters"]
         return content
 
     if name in ("agc", "agc_forecast"):
@@ -177,7 +184,11 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
     if name == "mpc":  # at the size of the 68-bus system, whatever the grid: see `PredictiveParameters`
         space = Space.of(PredictiveParameters)
-        start = space.encode(asdict(PredictiveParameters()))
+        # On a grid of one's own from what serves it now.
+        own = case is not None and not case.setting.is_published
+        start = space.encode(
+            stored_parameters(name, case)["parameters"] if own else asdict(PredictiveParameters())
+        )
         return Problem(start=start, sigma=np.full(len(start), 0.12), decode=space.decode, encode=space.encode)
     problem = _linear_problem(name, stored("local_pi"), case or load_ieee68())
     if name == "linear_wide":  # begins as the law for the published dynamics

@@ -59,19 +59,25 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
     for name in order:
         f = table[suite][name]
         low, high = f["return_ci95"]
+        alone = low == high  # a single episode: no interval has a width, and nothing is told apart
+        ratio, (over_next, to_tell) = (
+            f.get("cost_ratio_to_full_information"),
+            _to_neighbour(f.get("paired_log_ratio_to_previous"), alone=alone),
+        )
         against = "reference" if name in references else "-"
         if "difference" in f:
-            against = _ahead(f["difference"])
+            against = _ahead(f["difference"], alone=alone)
         moved = " / ".join(f"{f[f'moved_mw_{kind}'] / 1000.0:.2f}" for kind in ("bess", "gas", "dr"))
         lines.append(
             [
                 f["title"],
                 f["information"],
                 f"{f['return_mean']:,.0f}",
-                f"{low:,.0f} to {high:,.0f}",
+                "-" if alone else f"{low:,.0f} to {high:,.0f}",
                 f"{f['return_iqm']:,.0f}",
-                _with_interval(f.get("cost_ratio_to_full_information"), f.get("cost_ratio_ci95")),
-                *_to_neighbour(f.get("paired_log_ratio_to_previous")),
+                _with_interval(ratio, f.get("cost_ratio_ci95"), alone=alone),
+                over_next,
+                to_tell,
                 f"{f['without_events']['return_mean']:,.0f}" if "without_events" in f else "-",
                 against,
                 f"{f['rms_mhz']:.1f}",
@@ -88,23 +94,23 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
     return head, lines
 
 
-def _ahead(difference: Mapping[str, Any]) -> str:
+def _ahead(difference: Mapping[str, Any], *, alone: bool = False) -> str:
     low, high = difference["ci95"]
-    return f"{difference['mean']:+,.0f} ({low:+,.0f} to {high:+,.0f})"
+    return f"{difference['mean']:+,.0f}" + ("" if alone else f" ({low:+,.0f} to {high:+,.0f})")
 
 
-def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
-    return (
-        "-" if value is None or interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
-    )
+def _with_interval(value: float | None, interval: Sequence[float] | None, *, alone: bool) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.2f}" + ("" if alone else f" ({interval[0]:.2f} to {interval[1]:.2f})")
 
 
-def _to_neighbour(log: Mapping[str, Any] | None) -> tuple[str, str]:
+def _to_neighbour(log: Mapping[str, Any] | None, *, alone: bool) -> tuple[str, str]:
     """Ratio of costs in a typical episode, and the episodes that it takes to tell the two apart."""
     if log is None:
         return "-", "-"
-    ratio = _with_interval(np.exp(log["mean"]), np.exp(log["ci95"]))
-    return ratio, "-" if log["episodes_needed"] is None else f"{log['episodes_needed']:,d}"
+    ratio = _with_interval(np.exp(log["mean"]), np.exp(log["ci95"]), alone=alone)
+    return ratio, "-" if alone or log["episodes_needed"] is None else f"{log['episodes_needed']:,d}"
 
 
 def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Sequence[int]]) -> str:
@@ -120,7 +126,7 @@ def table_text(table: Mapping[str, Mapping[str, Any]], episodes: Mapping[str, Se
             rest = [x.rjust(w) for x, w in zip(row[1:], width[1:], strict=True)]
             found.append("  ".join([row[0].ljust(width[0]), *rest]))
         apart = {
-            f["title"]: _ahead(f["difference"]["without_violations"])
+            f["title"]: _ahead(f["difference"]["without_violations"], alone=len(episodes[suite]) == 1)
             for f in table[suite].values()
             if "without_violations" in f.get("difference", {})
         }

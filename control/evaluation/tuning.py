@@ -20,7 +20,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from cases.case import Case
 from cases.whole_file import write_json
-from control.controllers.registry import BASELINES, make_baseline
+from control.controllers.registry import BASELINES, make_baseline, require_numbers
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.rollout import rollout
 from control.evaluation.search_space import Problem, problem_of
@@ -56,6 +56,7 @@ GENERATIONS = {
 # Candidates of a generation, and episodes that each of them plays; who plans in every interval plays fewer.
 CANDIDATES, USUAL_CANDIDATES = {"mpc": 8}, 24
 EPISODES, USUAL_EPISODES = {"mpc": 8}, 16
+USUAL_INTERVALS = 400
 SCENARIOS = {"linear_wide": "training_wide"}  # that baselines are tuned on unless another is asked for
 USUAL_SCENARIO = "training_energy"
 REFINED = 0.3  # of a whole search's spread
@@ -267,21 +268,46 @@ def _search(name: str, problem: Problem, plan: Plan) -> tuple[EvolutionStrategy,
     """The search as it was left, or from its start; and the file of its state.
 
     Raises:
-        TuningError: the state on disk is no state of a search, or of one with other candidates.
+        TuningError: the state on disk is no state of a search, or of another one.
     """
     path = plan.state / f"{name}.json"
     if plan.restart or not path.is_file():
         return EvolutionStrategy(problem.start, problem.sigma, plan.n_candidate(name), plan.seed), path
     try:
-        search = EvolutionStrategy.from_state(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        search = EvolutionStrategy.from_state(state)
+        asked = state.get("asked", {})  # earlier versions did not write it down
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError, RecursionError) as error:
         raise TuningError(f"{path} is broken: {error}; start anew with --restart") from error
+    for option, now in _asked(name, plan).items():
+        if asked and asked.get(option) != now:
+            raise TuningError(
+                f"{path} is a search with {option} {asked.get(option)}, not {now}; go on with that, or start anew with "
+                "--restart"
+            )
+    if search.start.shape != problem.start.shape or not np.allclose(search.start, problem.start):
+        raise TuningError(
+            f"{path} is a search from another start, as where a simpler baseline has been tuned anew since; start anew "
+            "with --restart"
+        )
     if search.n_candidate != plan.n_candidate(name):
         raise TuningError(
             f"{path} is a search with {search.n_candidate} candidates, not {plan.n_candidate(name)}; "
             "start anew with --restart"
         )
     return search, path
+
+
+def _asked(name: str, plan: Plan) -> dict[str, Any]:
+    """The options that say what a search finds, as they stand in its state: with others it is another search."""
+    return {
+        "--scenario": plan.scenario,
+        "--physics": plan.physics,
+        "--n-intervals": plan.n_intervals,
+        "--seeds": plan.n_seed(name),
+        "--seed": plan.seed,
+        "--case": plan.case,
+    }
 
 
 def tune(
@@ -311,7 +337,7 @@ def tune(
     """
     plan = replace(plan, scenario=plan.scenario or SCENARIOS.get(name, USUAL_SCENARIO))
     problem = problem_of(name, plan.out, case)
-    stored = _stored_in(plan.out / f"{name}.json")
+    stored = _stored_in(plan.out / f"{name}.json", name, problem)
     if plan.refine:
         if stored is None:
             raise TuningError(
@@ -331,7 +357,7 @@ def tune(
         )
         cost = candidate_cost(played)
         search.tell(cost)
-        write_json(path, search.get_state(), indent=1)
+        write_json(path, search.get_state() | {"asked": _asked(name, plan)}, indent=1)
         usual = np.median(played[cost < LOST]) if np.any(cost < LOST) else np.nan
         lost = _lost(int(np.sum(cost >= LOST)), n_candidate)
         on_generations(1, f"{name}: median return {usual:,.0f}, step {spread:.2f}{lost}")
@@ -370,6 +396,18 @@ def tune(
                 "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
                 + (f" --case {plan.case}" if plan.case else "")
                 + (f" --physics {plan.physics}" if plan.physics != "reduced" else "")
+                + (
+                    f" --scenario {plan.scenario}"
+                    if plan.scenario != SCENARIOS.get(name, USUAL_SCENARIO)
+                    else ""
+                )
+                + (f" --n-intervals {plan.n_intervals}" if plan.n_intervals != USUAL_INTERVALS else "")
+                + (
+                    f" --candidates {n_candidate}"
+                    if n_candidate != CANDIDATES.get(name, USUAL_CANDIDATES)
+                    else ""
+                )
+                + (f" --seeds {n_seed}" if n_seed != EPISODES.get(name, USUAL_EPISODES) else "")
                 + (" --refine" if plan.refine else "")
                 + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
                 "method": "CMA-ES, mean of the last generation"
@@ -393,18 +431,21 @@ def tune(
     return outcome
 
 
-def _stored_in(path: Path) -> dict[str, Any] | None:
+def _stored_in(path: Path, name: str, problem: Problem) -> dict[str, Any] | None:
     """Parameters that a file holds; None where there is no such file.
 
     Raises:
-        TuningError: it holds none.
+        TuningError: it holds none of this baseline.
     """
     if not path.is_file():
         return None
     try:
         parameters: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parameters"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise TuningError(f"{path} holds no tuned parameters: {error}; delete it to tune anew") from error
+        require_numbers(parameters, BASELINES[name])
+        problem.encode(parameters)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise TuningError(f"{path} holds no parameters of {name}: {said}; delete it to tune anew") from error
     return parameters
 
 

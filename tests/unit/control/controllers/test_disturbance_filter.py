@@ -106,6 +106,20 @@ def test_a_lasting_slope_is_taken_for_one(model):
     assert slope[0] == pytest.approx(-0.2, rel=0.34)
 
 
+def test_a_slope_that_nothing_confirms_fades(model):
+    """After an interval with a gain of next to nothing it is e^-h/T of what it was, each environment with its own T."""
+    deaf = replace(FilterConfig(), frequency_sd_hz=1e3)
+    config = [replace(deaf, slope_fades_s=fades_s) for fades_s in (20.0, 60.0)]
+    bank = DisturbanceFilter(model, 2, config)
+    bank.observe(np.zeros(2), np.zeros(2), np.zeros(2))
+    bank._estimate[:, :, 2] = 0.5
+    bank.observe(np.zeros(2), np.zeros(2), np.zeros(2))
+    expected = 0.5 * np.exp(-model.interval_s / np.array([20.0, 60.0]))
+    np.testing.assert_allclose(
+        bank._estimate[:, :, 2], np.repeat(expected[:, None], len(SHARES), 1), rtol=1e-6
+    )
+
+
 def test_governors_are_known_inputs():
     """A lasting loss of 300 MW takes frequency out of the dead band; what governors give is not taken for the loss.
 

@@ -364,12 +364,22 @@ def test_candidates_of_a_search_plan_side_by_side_as_each_does_alone(task):
 def test_parameters_are_those_of_the_68_buses_at_the_size_of_a_grid(case):
     """Three times the megawatts: slopes three times as large, and a ninth for a squared megawatt-hour."""
     large = replace(case, setting=replace(case.setting, size=3.0))
-    numbers = PredictiveParameters(slope_sd_mw_per_s=0.2, half_full_per_mwh2=0.09, model_sd_hz=0.0004)
+    numbers = PredictiveParameters(
+        slope_sd_mw_per_s=0.2,
+        half_full_per_mwh2=0.09,
+        model_sd_hz=0.0004,
+        slope_fades_s=33.0,
+        disturbance_fades_s=700.0,
+    )
     (here,), (there,) = numbers.of_each(case, 1), numbers.of_each(large, 1)
     assert there.filter.slope_sd_mw_per_s == pytest.approx(3.0 * here.filter.slope_sd_mw_per_s)
     assert there.filter.disturbance_sd_mw == pytest.approx(3.0 * here.filter.disturbance_sd_mw)
     assert there.horizon.half_full_per_mwh2 == pytest.approx(here.horizon.half_full_per_mwh2 / 9.0)
     assert there.filter.model_sd_hz == here.filter.model_sd_hz == 0.0004
+    assert there.filter.slope_fades_s == here.filter.slope_fades_s == 33.0
+    assert there.disturbance_fades_s == here.disturbance_fades_s == 700.0
+    assert here.filter.slope_sd_mw_per_s == 0.2
+    assert here.horizon.half_full_per_mwh2 == 0.09
 
 
 def test_intervals_without_a_solution_stand_in_the_record_and_in_the_table(monkeypatch):

@@ -1,5 +1,7 @@
 """Baselines: information, batches and stored parameters."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -120,8 +122,12 @@ def test_what_serves_all_grids_is_taken_from_the_68_buses_until_it_is_tuned_for_
     assert stored_parameters("mpc", other) == stored_parameters("mpc")
     own = tuned_directory(other) / "mpc.json"
     own.parent.mkdir(parents=True)
-    own.write_text('{"parameters": {"slope_fades_s": 20.0}}')
-    assert stored_parameters("mpc", other)["parameters"] == {"slope_fades_s": 20.0}
+    own.write_text(MPC)
+    assert stored_parameters("mpc", other)["parameters"] == json.loads(MPC)["parameters"]
+
+
+MPC = """{"parameters": {"model_sd_hz": 0.0003, "slope_sd_mw_per_s": 0.15, "slope_fades_s": 60,
+"disturbance_fades_s": 3000.0, "half_full_per_mwh2": 0.05}}"""
 
 
 @pytest.mark.parametrize(
@@ -129,10 +135,11 @@ def test_what_serves_all_grids_is_taken_from_the_68_buses_until_it_is_tuned_for_
     [
         ("mpc", "{", "holds no parameters of mpc: Expecting"),
         ("mpc", "[]", "holds no parameters of mpc"),
-        ("mpc", '{"parameters": {"slope_fades_s": -1.0}}', r"slope_fades_s = -1.0, expected above zero"),
-        ("mpc", '{"parameters": {"slope_fades_s": NaN}}', "slope_fades_s = nan, expected finite numbers"),
-        ("mpc", '{"parameters": {"slope_fades_s": "long"}}', "could not convert string to float"),
-        ("mpc", '{"parameters": {"slop": 1.0}}', "unexpected keyword argument 'slop'"),
+        ("mpc", MPC.replace("60", "-1.0"), r"slope_fades_s = -1.0, expected above zero"),
+        ("mpc", MPC.replace("60", "NaN"), "slope_fades_s = nan, expected finite numbers"),
+        ("mpc", MPC.replace("60", '"60"'), "slope_fades_s = '60', expected finite numbers"),
+        ("mpc", MPC.replace("slope_fades_s", "slop"), "slope_fades_s is missing"),
+        ("mpc", MPC.replace("{", '{"slop": 1.0, ', 2).replace('{"slop": 1.0, ', "{", 1), "argument 'slop'"),
         ("agc", '{"parameters": {"gains": 0.2}}', "unexpected keyword argument 'gains'"),
         ("linear", '{"parameters": {"weight": [[0.0]]}}', "'dead_zone' is missing"),
         (

@@ -24,9 +24,9 @@ def test_few_contenders_are_all_drawn():
     assert few(table) == ("local_pi", "linear")
 
 
-def compared(reference: str) -> dict:
+def compared(reference: str, n_episode: int = 4) -> dict:
     """A table of two controllers over four episodes, of figures by hand."""
-    shape = (4,)
+    shape = (n_episode,)
     names = (
         "return", "cost", "mean_square_mhz2", "p95_mhz", "within_36_mhz", "within_200_mhz", "violations", "nadir_mhz",
         "lowest_mhz", "highest_mhz", "soc_end", "return_without_events", "moved_mw_bess", "moved_mw_gas",
@@ -35,9 +35,9 @@ def compared(reference: str) -> dict:
     contenders = resolve("do_nothing,local_pi", lambda file: None)
     found = {}
     for worth, contender in ((-20.0, contenders[0]), (-10.0, contenders[1])):
-        figures = dict.fromkeys(names, np.ones(shape)) | {"return": worth + np.arange(4.0)}
+        figures = dict.fromkeys(names, np.ones(shape)) | {"return": worth + np.arange(float(n_episode))}
         found[contender.name] = figures | {"cost": np.full(shape, 1234.0)}
-    return tabulate({"normal": found}, contenders, {"normal": [0, 1, 2, 3]}, reference)
+    return tabulate({"normal": found}, contenders, {"normal": list(range(n_episode))}, reference)
 
 
 def column(table: dict, name: str) -> list[str]:
@@ -50,6 +50,17 @@ def test_only_the_reference_is_called_one():
     name = "better than reference by (95 %)"
     assert column(compared("do_nothing"), name) == ["+10 (+10 to +10)", "reference"]
     assert column(compared("agc_forecast"), name) == ["-", "-"]
+
+
+def test_of_a_single_episode_no_interval_is_told():
+    """One of no width would pass for certainty, and two episodes for enough to tell neighbours apart."""
+    table = compared("do_nothing", 1)
+    assert column(table, "95 % interval") == ["-", "-"]
+    assert column(table, "better than reference by (95 %)") == ["+10", "reference"]
+    assert column(table, "episodes to tell") == ["-", "-"]
+    assert column(table, "cost / next better (95 %)") == ["-", "2.00"]
+    for line in table_text(table, {"normal": [0]}).splitlines()[3:5]:
+        assert " to " not in line
 
 
 def test_the_cost_of_movement_has_its_name_and_is_explained():

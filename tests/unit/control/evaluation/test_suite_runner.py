@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from control.controllers.registry import BASELINES, is_tuned
+from control.controllers.registry import BASELINES, is_tuned, tuned_directory
 from control.evaluation import fingerprint as fingerprint_module
 from control.evaluation import suite_runner
 from control.evaluation.contender import ALL, ComparisonError, resolve
 from control.evaluation.fingerprint import PACKAGES, fingerprint, package_folders
 from control.evaluation.suite_runner import compare
+from control.scenario.task_grid import open_task_grid
 from marl.environment.contenders import learned, make_grid
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -126,6 +127,27 @@ def test_a_users_own_controller_is_played_anew_when_its_file_changes(tmp_path, p
         path.write_text(text)
         compared(resolve(f"{path}:Still", learned), tmp_path / "cache")
         assert len(played) == n_played
+
+
+def test_what_is_tuned_for_a_grid_of_ones_own_is_played_anew_when_it_has_been_tuned_on(
+    tmp_path, played, monkeypatch
+):
+    """Its file stands outside of the packages, whose files count anyhow."""
+    monkeypatch.chdir(tmp_path)
+    case = open_task_grid("case39").case
+    path = tuned_directory(case) / "agc.json"
+    path.parent.mkdir(parents=True)
+    for content, n_played in (("{}", 1), ("{}", 1), ('{"parameters": {}}', 2)):
+        path.write_text(content)
+        compared(resolve("agc", learned, case), tmp_path / "cache")
+        assert len(played) == n_played
+
+
+def test_all_are_those_that_are_tuned_for_the_grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {contender.name for contender in resolve("all", learned, open_task_grid("case39").case)}
+    assert {"mpc", "full_information", "full_information_now", "do_nothing"} <= names
+    assert not {"agc", "linear", "linear_memory"} & names
 
 
 def test_all_are_the_baselines_in_the_order_of_theory_each_once():

@@ -1,11 +1,13 @@
 """The search: what a position means for each baseline, and how candidates follow from costs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tune_baselines
+from control.controllers.base import BaselineError
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.registry import BASELINES, is_tuned, stored_parameters
 from control.evaluation import tuning
@@ -17,6 +19,7 @@ from control.evaluation.tuning import (
     TuningError,
     candidate_cost,
 )
+from control.scenario.task_grid import open_task_grid
 
 
 @pytest.mark.parametrize("name", [name for name in ORDER if is_tuned(name)])
@@ -193,6 +196,73 @@ def test_stored_parameters_that_are_better_are_kept_unless_they_are_to_be_replac
     said = tuning.tune("agc", tuning.Plan(state=tmp_path / "two", replace=True, **options), None)
     assert "kept" not in said
     assert json.loads((out / "agc.json").read_text()) != stored
+
+
+def test_a_search_goes_on_as_it_was_begun_or_not_at_all(monkeypatch, tmp_path):
+    """Provenance tells the options of the last command, so another search must not go on under them."""
+    monkeypatch.setattr(tuning, "_returns", lambda *options: -np.arange(1.0, 1.0 + len(options[3])))
+    options = {
+        "scenario": "training", "n_intervals": 3, "candidates": 4, "seeds": 2, "generations": 1, "seed": 0,
+        "validation_episodes": 2, "workers": 1, "state": tmp_path / "state", "out": tmp_path,
+    }  # fmt: skip
+    tuning.tune("agc", tuning.Plan(**options), None)
+    kept = json.loads((tmp_path / "agc.json").read_text())["provenance"]
+    assert kept["command"] == (
+        "python scripts/tune_baselines.py --only agc --seed 0 --physics full --scenario training --n-intervals 3 "
+        "--candidates 4 --seeds 2 --generations 1"
+    )
+    for change, said in (
+        ({"seed": 1}, "--seed 0, not 1"),
+        ({"physics": "reduced"}, "--physics full, not reduced"),
+        ({"n_intervals": 400}, "--n-intervals 3, not 400"),
+        ({"seeds": 8}, "--seeds 2, not 8"),
+        ({"scenario": "training_wide"}, "--scenario training, not training_wide"),
+    ):
+        with pytest.raises(
+            TuningError, match=f"agc.json is a search with {said}; go on with that, or start anew"
+        ):
+            tuning.tune("agc", tuning.Plan(**{**options, **change}), None)
+    state = json.loads((tmp_path / "state" / "agc.json").read_text())
+    state["start"][0] += 0.1
+    (tmp_path / "state" / "agc.json").write_text(json.dumps(state))
+    with pytest.raises(TuningError, match="is a search from another start"):
+        tuning.tune("agc", tuning.Plan(**options), None)
+
+
+def test_a_damaged_file_is_told_before_the_search(tmp_path):
+    """Not behind it, hours later."""
+    (tmp_path / "agc.json").write_text('{"parameters": {"gain": "much"}}')
+    plan = tuning.Plan(
+        scenario="training", n_intervals=3, candidates=4, seeds=2, generations=1, seed=0, validation_episodes=2,
+        workers=1, state=tmp_path / "state", out=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(
+        TuningError, match=r"agc.json holds no parameters of agc: gain = 'much', expected finite"
+    ):
+        tuning.tune("agc", plan, None)
+
+
+def test_a_law_that_begins_with_another_says_which_is_to_be_tuned_first(tmp_path):
+    with pytest.raises(BaselineError, match="linear_wide begins with what was found for local_pi"):
+        problem_of("linear_wide", tmp_path)
+
+
+def test_who_plans_is_tuned_on_fewer_episodes():
+    plan = tuning.Plan(
+        scenario="", n_intervals=3, candidates=None, seeds=None, generations=None, seed=0, validation_episodes=2,
+        workers=1, state=Path(), out=Path(),
+    )  # fmt: skip
+    assert [plan.n_candidate(name) * plan.n_seed(name) for name in ("linear", "mpc")] == [24 * 16, 8 * 8]
+
+
+def test_on_a_grid_of_ones_own_mpc_begins_as_what_serves_it(tmp_path, monkeypatch):
+    """So what is kept is never worse on the validation episodes than what was there."""
+    monkeypatch.chdir(tmp_path)
+    case = open_task_grid("case39").case
+    problem = problem_of("mpc", tmp_path, case)
+    begun = problem.decode(problem.start)
+    for key, value in stored_parameters("mpc")["parameters"].items():
+        assert begun[key] == pytest.approx(value, rel=1e-6)
 
 
 def test_refining_what_is_not_there_ends_in_words(tmp_path):
