@@ -32,9 +32,9 @@ from control.task.description import TaskDescription
 __all__ = [
     "BASELINES",
     "Baseline",
+    "content_of",
     "is_tuned",
     "make_baseline",
-    "require_numbers",
     "stored_parameters",
     "tuned_content",
     "tuned_directory",
@@ -226,28 +226,39 @@ def stored_parameters(name: str, case: Case | None = None) -> dict[str, Any]:
     if not source.is_file():
         raise BaselineError(f"{name} has not been tuned{grid}; run: {command}")
     try:
-        content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
-        require_numbers(content["parameters"], BASELINES[name])
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        return content_of(source.read_text(encoding="utf-8"), name)
+    except ValueError as error:
         raise BaselineError(
-            f"{source} holds no parameters of {name}: {said}; delete it and tune anew: {command}"
+            f"{source} holds no parameters of {name}: {error}; delete it and tune anew: {command}"
         ) from error
-    return content
 
 
-def require_numbers(numbers: dict[str, Any], baseline: Baseline) -> None:
-    """Finite ones, of which the baseline's parameters can be made.
+def content_of(text: str, name: str) -> dict[str, Any]:
+    """What a file of a tuned baseline holds: an object whose `parameters` are finite numbers that make one.
 
     Raises:
-        ValueError: they are not; TypeError, KeyError and AttributeError where they are none at all or others.
+        ValueError: it holds something else; the message says what.
     """
-    for key, value in numbers.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "fi" or not np.isfinite(array).all():
-            raise ValueError(f"{key} = {value!r}, expected finite numbers")
-    assert baseline.parameters is not None
-    baseline.parameters(numbers)
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists within lists without end") from error
+    numbers = content.get("parameters") if isinstance(content, dict) else None
+    if not isinstance(numbers, dict):
+        raise ValueError('expected an object with "parameters", an object of numbers')
+    make = BASELINES[name].parameters
+    assert make is not None
+    try:
+        for key, value in numbers.items():
+            array = np.asarray(value)
+            if array.dtype.kind not in "fi" or not np.isfinite(array).all():
+                raise ValueError(f"{key} = {value!r}, expected finite numbers")
+        make(numbers)
+    except KeyError as error:
+        raise ValueError(f"{error} is missing") from error
+    except TypeError as error:  # of a dataclass: what it does not know, or lacks
+        raise ValueError(str(error)) from error
+    return content
 
 
 def make_baseline(name: str, task: TaskDescription, n_env: int, parameters: Any = None) -> Controller:

@@ -128,6 +128,6 @@ def seeds_there_are(scenario: str, n_episodes: int | None, first: int = 0) -> In
 
 def episodes_text(seeds: Sequence[int]) -> str:
     """How many episodes these are, and whether they are held out."""
-    if seeds[0] >= FIRST_HELD_OUT_SEED:
-        return f"{len(seeds)} held-out episodes"
-    return f"{len(seeds)} episodes of seeds of one's own"
+    held_out = seeds[0] >= FIRST_HELD_OUT_SEED
+    told = f"{len(seeds)} {'held-out ' if held_out else ''}episode{'' if len(seeds) == 1 else 's'}"
+    return told if held_out else f"{told} of seeds of one's own"

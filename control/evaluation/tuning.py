@@ -20,7 +20,7 @@ import numpy as np
 from cases.arrays import FloatArray
 from cases.case import Case
 from cases.whole_file import write_json
-from control.controllers.registry import BASELINES, make_baseline, require_numbers
+from control.controllers.registry import BASELINES, content_of, make_baseline
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.rollout import rollout
 from control.evaluation.search_space import Problem, problem_of
@@ -440,10 +440,9 @@ def _stored_in(path: Path, name: str, problem: Problem) -> dict[str, Any] | None
     if not path.is_file():
         return None
     try:
-        parameters: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parameters"]
-        require_numbers(parameters, BASELINES[name])
+        parameters: dict[str, Any] = content_of(path.read_text(encoding="utf-8"), name)["parameters"]
         problem.encode(parameters)
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
         raise TuningError(f"{path} holds no parameters of {name}: {said}; delete it to tune anew") from error
     return parameters

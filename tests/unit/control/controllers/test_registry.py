@@ -134,7 +134,8 @@ MPC = """{"parameters": {"model_sd_hz": 0.0003, "slope_sd_mw_per_s": 0.15, "slop
     ("name", "text", "said"),
     [
         ("mpc", "{", "holds no parameters of mpc: Expecting"),
-        ("mpc", "[]", "holds no parameters of mpc"),
+        ("mpc", "[]", 'expected an object with "parameters", an object of numbers'),
+        ("mpc", '{"parameters": null}', 'expected an object with "parameters", an object of numbers'),
         ("mpc", MPC.replace("60", "-1.0"), r"slope_fades_s = -1.0, expected above zero"),
         ("mpc", MPC.replace("60", "NaN"), "slope_fades_s = nan, expected finite numbers"),
         ("mpc", MPC.replace("60", '"60"'), "slope_fades_s = '60', expected finite numbers"),
