@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -108,7 +108,25 @@ def parse(arguments: Sequence[str]) -> Arguments:
         if parsed.out:
             raise ConfigError("a resumed run stays in its directory: leave --out out")
         check_resume(training, parsed.training)
+    require_imitation(training, parsed.training)
     return parsed
+
+
+def require_imitation(before: TrainingConfig, asked: TrainingConfig) -> None:
+    """Options of a start by imitation are for a run that has one.
+
+    Raises:
+        ConfigError: one was changed, and nobody is imitated.
+    """
+    if asked.start.partition(":")[0] in ("clone", "dagger"):
+        return
+    for one in fields(asked.imitation):
+        value = getattr(asked.imitation, one.name)
+        if value != getattr(before.imitation, one.name):
+            raise ConfigError(
+                f"{one.name} = {value} is of a start by imitation, but start = {asked.start!r}: add --start "
+                "dagger:EXPERT or clone:EXPERT (docs/learners.md), or leave it out"
+            )
 
 
 def directory_of(arguments: Arguments) -> Path:

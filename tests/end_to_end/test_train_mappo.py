@@ -76,6 +76,7 @@ def test_help_explains_every_flag_without_loading_torch_or_pandapower():
         (["--gamma", "much"], "--gamma"),
         (["--gamma", "2"], "gamma = 2.0, expected in [0, 1]"),
         (["--n_envs", "48"], "n_envs = 48 does not divide buffer_steps = 2048"),
+        (["--imitation_agents", "2"], "imitation_agents = 2 is of a start by imitation, but start = ''"),
         (["--preset", "best"], "'recommended', 'quick', 'reference'"),
         (["--resume", "nowhere"], "nowhere is no run: it has no config.json"),
         (["--minibatch-steps", "300"], "minibatch_steps = 300 does not divide buffer_steps = 2048"),
