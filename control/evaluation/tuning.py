@@ -1,13 +1,13 @@
-"""Tuning the baselines by an evolution strategy: CMA-ES, what a candidate costs, and the search itself.
+"""Tuning the baselines by an evolution strategy: who plays what in a generation, and what is kept in the end.
 
 Candidates of a generation meet the same episodes, and another generation others, so that nothing is tuned to a few
-seeds. Only ranks count, which keeps a single outage from deciding alone.
+seeds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,6 +21,7 @@ from cases.arrays import FloatArray
 from cases.case import Case
 from cases.whole_file import write_json
 from control.controllers.registry import BASELINES, content_of, make_baseline
+from control.evaluation.evolution import LOST, EvolutionStrategy, TuningError, candidate_cost
 from control.evaluation.grid_record import ByPlant, GridEnvironment
 from control.evaluation.rollout import rollout
 from control.evaluation.search_space import Problem, problem_of
@@ -29,10 +30,7 @@ from control.scenario.suites import VALIDATION_SEEDS, require_training_seed
 __all__ = [
     "GENERATIONS",
     "ORDER",
-    "EvolutionStrategy",
     "Plan",
-    "TuningError",
-    "candidate_cost",
     "tune",
 ]
 
@@ -61,117 +59,8 @@ SCENARIOS = {"linear_wide": "training_wide"}  # that baselines are tuned on unle
 USUAL_SCENARIO = "training_energy"
 REFINED = 0.3  # of a whole search's spread
 FIRST_SEED = 1_000_000  # of the episodes candidates are compared on
-LOST = (
-    1e300  # cost of a candidate whose episode is not finite: only ranks count, and this is beyond all others
-)
-
 # From scenario, intervals of an episode (None: all of them), number of environments and observation.
 Make = Callable[[str, int | None, int, str], GridEnvironment]
-
-
-class TuningError(ValueError):
-    """The search cannot go on; the message says why and what to do."""
-
-
-def candidate_cost(returns: FloatArray) -> FloatArray:
-    """One number a candidate from its returns on common episodes, [candidate, seed] -> [candidate].
-
-    Costs of an episode are divided by the root of their median over the candidates: between the plain sum, which
-    the worst episode rules, and relative costs, to which a quiet episode counts as much as a bad one.
-
-    A candidate with a return that is infinite or no number is the worst of its generation, LOST, and has no say in
-    what an episode usually costs: a median with one such number in it is none, and NaN breaks the order of the others.
-    """
-    cost = -returns
-    sound = np.isfinite(returns).all(axis=1)
-    if not sound.all():
-        total = np.full(len(returns), LOST)
-        if sound.any():
-            total[sound] = candidate_cost(returns[sound])
-        return total
-    weight = 1.0 / np.sqrt(np.maximum(np.median(cost, axis=0), 1.0))
-    total = cost @ weight
-    return total
-
-
-class EvolutionStrategy:
-    """CMA-ES, minimising, by the package `cmaes`: N. Hansen, The CMA evolution strategy: a tutorial, arXiv:1604.00772.
-
-    A search is a function of its start, its seed and the costs it was told. So these are its state, and going on means
-    asking and telling once more, which takes no time and needs nothing of the package's inner life.
-    """
-
-    def __init__(self, start: FloatArray, sigma: FloatArray, n_candidate: int, seed: int) -> None:
-        """Begin at `start`, with standard deviations `sigma`, [parameter] each."""
-        import cmaes
-
-        self.start = np.array(start, dtype=np.float64)
-        self.sigma = np.array(sigma, dtype=np.float64)
-        self.n_candidate, self.seed = n_candidate, seed
-        self.cost: list[list[float]] = []  # of every candidate so far, [generation][candidate]
-        # In units of sigma, so that the search begins on a sphere.
-        self._search = cmaes.CMA(
-            mean=self.start / self.sigma, sigma=1.0, population_size=n_candidate, seed=seed
-        )
-        self._asked: FloatArray | None = None
-
-    @property
-    def generation(self) -> int:
-        """Generations told of."""
-        return len(self.cost)
-
-    @property
-    def best(self) -> FloatArray:
-        """The mean of the distribution, less noisy than any candidate, [parameter]."""
-        centre: FloatArray = self._search.mean * self.sigma
-        return centre
-
-    def ask(self) -> FloatArray:
-        """Candidates of this generation, [candidate, parameter]; the same until `tell`."""
-        if self._asked is None:
-            self._asked = np.stack([self._search.ask() for _ in range(self.n_candidate)])
-        return self._asked * self.sigma
-
-    def spread(self) -> float:
-        """Standard deviation of this generation's candidates in units of `sigma`, mean over the parameters."""
-        self.ask()
-        assert self._asked is not None
-        return float(self._asked.std(axis=0).mean())
-
-    def tell(self, cost: FloatArray) -> None:
-        """Learn from the costs of the candidates that were asked for, [candidate]."""
-        self.ask()
-        assert self._asked is not None
-        self._search.tell(list(zip(self._asked, cost.tolist(), strict=True)))
-        self.cost.append(cost.tolist())
-        self._asked = None
-
-    def get_state(self) -> dict[str, Any]:
-        """All that `from_state` needs to go on to the bit, as numbers and lists."""
-        return {
-            "start": self.start.tolist(),
-            "sigma": self.sigma.tolist(),
-            "candidates": self.n_candidate,
-            "seed": self.seed,
-            "cost": self.cost,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> EvolutionStrategy:
-        """Go on from what `get_state` gave.
-
-        Raises:
-            TuningError: it is no such state.
-        """
-        try:
-            search = cls(
-                np.array(state["start"]), np.array(state["sigma"]), state["candidates"], state["seed"]
-            )
-            for cost in state["cost"]:
-                search.tell(np.array(cost))
-        except (KeyError, TypeError, ValueError) as error:
-            raise TuningError(f"this is no state of a search: {error}") from error
-        return search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,23 +282,7 @@ def tune(
         {
             "parameters": {key: _plain(value) for key, value in problem.decode(best).items()},
             "provenance": {
-                "command": f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}"
-                + (f" --case {plan.case}" if plan.case else "")
-                + (f" --physics {plan.physics}" if plan.physics != "reduced" else "")
-                + (
-                    f" --scenario {plan.scenario}"
-                    if plan.scenario != SCENARIOS.get(name, USUAL_SCENARIO)
-                    else ""
-                )
-                + (f" --n-intervals {plan.n_intervals}" if plan.n_intervals != USUAL_INTERVALS else "")
-                + (
-                    f" --candidates {n_candidate}"
-                    if n_candidate != CANDIDATES.get(name, USUAL_CANDIDATES)
-                    else ""
-                )
-                + (f" --seeds {n_seed}" if n_seed != EPISODES.get(name, USUAL_EPISODES) else "")
-                + (" --refine" if plan.refine else "")
-                + (f" --generations {generations}" if generations != GENERATIONS[name] else ""),
+                "command": _command(name, plan),
                 "method": "CMA-ES, mean of the last generation"
                 if chosen == "tuned"
                 else "start of the search",
@@ -429,6 +302,22 @@ def tune(
         indent=1,
     )
     return outcome
+
+
+def _command(name: str, plan: Plan) -> str:
+    """What searches so again: the options that are not the usual ones."""
+    usual: dict[str, tuple[Any, Any]] = {
+        "case": (plan.case, ""),
+        "physics": (plan.physics, "reduced"),
+        "scenario": (plan.scenario, SCENARIOS.get(name, USUAL_SCENARIO)),
+        "n-intervals": (plan.n_intervals, USUAL_INTERVALS),
+        "candidates": (plan.n_candidate(name), CANDIDATES.get(name, USUAL_CANDIDATES)),
+        "seeds": (plan.n_seed(name), EPISODES.get(name, USUAL_EPISODES)),
+        "generations": (plan.n_generation(name), GENERATIONS[name]),
+    }
+    options = "".join(f" --{option} {now}" for option, (now, before) in usual.items() if now != before)
+    refined = " --refine" if plan.refine else ""
+    return f"python scripts/tune_baselines.py --only {name} --seed {plan.seed}{options}{refined}"
 
 
 def _stored_in(path: Path, name: str, problem: Problem) -> dict[str, Any] | None:

@@ -11,14 +11,9 @@ from control.controllers.base import BaselineError
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.registry import BASELINES, is_tuned, stored_parameters
 from control.evaluation import tuning
+from control.evaluation.evolution import LOST, EvolutionStrategy, TuningError, candidate_cost
 from control.evaluation.search_space import Space, problem_of
-from control.evaluation.tuning import (
-    LOST,
-    ORDER,
-    EvolutionStrategy,
-    TuningError,
-    candidate_cost,
-)
+from control.evaluation.tuning import ORDER
 from control.scenario.task_grid import open_task_grid
 
 
