@@ -18,6 +18,7 @@ import command_line
 import option_checks
 
 if TYPE_CHECKING:
+    from cases.case import Case
     from control.evaluation.contender import Contender
 
 PROGRAM = "evaluate.py"
@@ -176,8 +177,8 @@ def one_policy(options: Options) -> None:
             print(f"Pictures of the episode: {options.out}/{', '.join(drawn)}")
 
 
-def playing(policies: str) -> list[Contender]:
-    """Those who are named, each of whom plays episodes.
+def playing(policies: str, grid: Case | None = None) -> list[Contender]:
+    """Those who are named, each of whom plays episodes; of `all` those that are tuned for the grid.
 
     Raises:
         OptionError: the bound is among them. ComparisonError: a name is nobody's.
@@ -185,7 +186,7 @@ def playing(policies: str) -> list[Contender]:
     from control.evaluation.contender import BOUND, resolve
     from marl.environment.contenders import learned
 
-    found = resolve(policies, learned)
+    found = resolve(policies, learned, grid)
     if any(contender.name == BOUND for contender in found):
         raise command_line.OptionError(f"--policies {BOUND}: it is a plan and plays no episode; leave it out")
     return found
@@ -204,8 +205,9 @@ def episode_page(options: Options, path: Path) -> None:
     if options.policies is None:
         # Says where a model comes from if there is none.
         case = case or case_of(load_policy(options.model_path).metadata)
-    agc = "agc_forecast" if is_tuned("agc_forecast", open_task_grid(case).case) else "agc_textbook"
-    contenders = playing(options.policies or f"{options.model_path},{agc},do_nothing")
+    grid = open_task_grid(case).case
+    agc = "agc_forecast" if is_tuned("agc_forecast", grid) else "agc_textbook"
+    contenders = playing(options.policies or f"{options.model_path},{agc},do_nothing", grid)
     seed = int(evaluation_seeds(options.scenario, 1, options.seed)[0])
     players = play_to_page(
         path,
