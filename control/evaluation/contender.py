@@ -196,7 +196,7 @@ def resolve(policies: str, of_files: Callable[[str], Contender], case: Case | No
             raise ComparisonError(f"{name} is a directory, expected a model file in it, or FILE.py:CLASS")
         else:
             raise ComparisonError(
-                f"{name!r} is neither a controller ({', '.join(ALL)}, all) nor a file that exists: a model, or "
+                f"{name!r} is neither a controller ({', '.join(dict.fromkeys((*ALL, *BASELINES)))}, all) nor a file that exists: a model, or "
                 f"FILE.py:CLASS{perhaps(name, (*BASELINES, *ALL, 'all'))}"
             )
     return found
