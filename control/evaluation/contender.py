@@ -195,8 +195,9 @@ def resolve(policies: str, of_files: Callable[[str], Contender], case: Case | No
         elif Path(name).is_dir():
             raise ComparisonError(f"{name} is a directory, expected a model file in it, or FILE.py:CLASS")
         else:
+            there_are = [*dict.fromkeys((*ALL, *BASELINES)), "all"]
             raise ComparisonError(
-                f"{name!r} is neither a controller ({', '.join(dict.fromkeys((*ALL, *BASELINES)))}, all) nor a file that exists: a model, or "
-                f"FILE.py:CLASS{perhaps(name, (*BASELINES, *ALL, 'all'))}"
+                f"{name!r} is neither a controller ({', '.join(there_are)}) nor a file that exists: a model, or "
+                f"FILE.py:CLASS{perhaps(name, there_are)}"
             )
     return found
