@@ -112,17 +112,19 @@ def _baseline(name: str, environment: GridEnvironment) -> Controller:
     return make_baseline(name, environment.description, environment.n_env)
 
 
-def _full_information(environment: GridEnvironment) -> Controller:
-    return FullInformation(environment.description, environment.loop)
+def _full_information(
+    environment: GridEnvironment,
+    *,
+    horizon: Callable[[Case], HorizonConfig] = HorizonConfig.of,
+    foresees: bool = True,
+) -> Controller:
+    return FullInformation(
+        environment.description, environment.loop, horizon(environment.case), foresees=foresees
+    )
 
 
-def _full_information_now(environment: GridEnvironment) -> Controller:
-    return FullInformation(environment.description, environment.loop, foresees=False)
-
-
-def _full_information_reserve(environment: GridEnvironment) -> Controller:
-    horizon = HorizonConfig.in_reserve(environment.case)
-    return FullInformation(environment.description, environment.loop, horizon)
+def _knowing(name: str, title: str, information: str, build: Build) -> Contender:
+    return Contender(name=name, title=title, information=information, builders=(build,), label=name)
 
 
 _BESIDE_BASELINES = {
@@ -134,26 +136,20 @@ _BESIDE_BASELINES = {
         judge=_bound,
         label=BOUND,
     ),
-    FULL_INFORMATION: Contender(
-        name=FULL_INFORMATION,
-        title="full information",
-        information="everything now, no future noise",
-        builders=(_full_information,),
-        label=FULL_INFORMATION,
+    FULL_INFORMATION: _knowing(
+        FULL_INFORMATION, "full information", "everything now, no future noise", _full_information
     ),
-    FULL_INFORMATION_NOW: Contender(
-        name=FULL_INFORMATION_NOW,
-        title="full information, nothing of what comes",
-        information="everything now",
-        builders=(_full_information_now,),
-        label=FULL_INFORMATION_NOW,
+    FULL_INFORMATION_NOW: _knowing(
+        FULL_INFORMATION_NOW,
+        "full information, nothing of what comes",
+        "everything now",
+        partial(_full_information, foresees=False),
     ),
-    FULL_INFORMATION_RESERVE: Contender(
-        name=FULL_INFORMATION_RESERVE,
-        title="full information, batteries in reserve",
-        information="everything now, no future noise",
-        builders=(_full_information_reserve,),
-        label=FULL_INFORMATION_RESERVE,
+    FULL_INFORMATION_RESERVE: _knowing(
+        FULL_INFORMATION_RESERVE,
+        "full information, batteries in reserve",
+        "everything now, no future noise",
+        partial(_full_information, horizon=HorizonConfig.in_reserve),
     ),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from control.controllers.base import (
 )
 from control.controllers.local_pi import LocalPiParameters
 from control.controllers.predictive import PredictiveParameters
-from control.controllers.registry import BASELINES, stored_parameters
+from control.controllers.registry import BASELINES, content_of, stored_parameters
 from control.plants.fleet_state import BESS
 from control.scenario.fleet_sizing import fleet_of, sized
 from control.scenario.suites import NORMAL
@@ -128,7 +127,7 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
         case: the grid; the 68-bus system if None.
 
     Raises:
-        BaselineError: a simpler one has not been tuned.
+        BaselineError: a simpler one has not been tuned, or its file holds something else.
     """
 
     def here(parameters: Any) -> dict[str, Any]:
@@ -141,8 +140,13 @@ def problem_of(name: str, out: Path, case: Case | None = None) -> Problem:
             raise BaselineError(
                 f"{name} begins with what was found for {other}, and there is no {path}: tune {other} first"
             )
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["parameters"]
-        return content
+        try:
+            parameters: dict[str, Any] = content_of(path.read_text(encoding="utf-8"), other)["parameters"]
+        except ValueError as error:
+            raise BaselineError(
+                f"{path} holds no parameters of {other}: {error}; tune {other} anew"
+            ) from error
+        return parameters
 
     if name in ("agc", "agc_forecast"):
         space = Space.of(AgcParameters, FEED_FORWARD if name == "agc" else (), case)

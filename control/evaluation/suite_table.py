@@ -60,10 +60,6 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
         f = table[suite][name]
         low, high = f["return_ci95"]
         alone = low == high  # a single episode: no interval has a width, and nothing is told apart
-        ratio, (over_next, to_tell) = (
-            f.get("cost_ratio_to_full_information"),
-            _to_neighbour(f.get("paired_log_ratio_to_previous"), alone=alone),
-        )
         against = "reference" if name in references else "-"
         if "difference" in f:
             against = _ahead(f["difference"], alone=alone)
@@ -75,9 +71,10 @@ def rows(table: Mapping[str, Mapping[str, Any]], suite: str) -> tuple[list[str],
                 f"{f['return_mean']:,.0f}",
                 "-" if alone else f"{low:,.0f} to {high:,.0f}",
                 f"{f['return_iqm']:,.0f}",
-                _with_interval(ratio, f.get("cost_ratio_ci95"), alone=alone),
-                over_next,
-                to_tell,
+                _with_interval(
+                    f.get("cost_ratio_to_full_information"), f.get("cost_ratio_ci95"), alone=alone
+                ),
+                *_to_neighbour(f.get("paired_log_ratio_to_previous"), alone=alone),
                 f"{f['without_events']['return_mean']:,.0f}" if "without_events" in f else "-",
                 against,
                 f"{f['rms_mhz']:.1f}",

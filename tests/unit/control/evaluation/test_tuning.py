@@ -240,6 +240,11 @@ def test_a_damaged_file_is_told_before_the_search(tmp_path):
 def test_a_law_that_begins_with_another_says_which_is_to_be_tuned_first(tmp_path):
     with pytest.raises(BaselineError, match="linear_wide begins with what was found for local_pi"):
         problem_of("linear_wide", tmp_path)
+    (tmp_path / "local_pi.json").write_text("[]")
+    with pytest.raises(
+        BaselineError, match=r"local_pi.json holds no parameters of local_pi: expected an object"
+    ):
+        problem_of("linear_wide", tmp_path)
 
 
 def test_who_plans_is_tuned_on_fewer_episodes():
