@@ -28,6 +28,7 @@ from control.task.action import cut_at_one
 from control.task.limits import FrequencyLimits, LimitCheck
 from control.task.memory import Past
 from control.task.observation import Observer
+from control.task.reduced_driving import Driving, driving_of
 from control.task.reduced_episode import EpisodeReducer
 from control.task.reduced_kernel import (
     N_SLOT,
@@ -216,7 +217,7 @@ class ReducedLoop:
                 plant_decay=np.exp(-self.scenario.interval_s / self.fleet.lag_s),
                 plant_rows=self._plant_rows,
                 limits=JudgedBy(self.limits.violation_hz, self.limits.lost_hz),
-                load_fade=float(np.exp(-self.scenario.interval_s / self._reducer.config.load.recovery_s)),
+                load_fade=self.load_fade,
                 stored=self.store.stored(),
                 state=self._state,
                 scratch=self._scratch,
@@ -400,6 +401,27 @@ class ReducedLoop:
             utilisation=outcome.utilisation[:n_env],
             bus_live=self._always,
         )
+
+    @property
+    def driving(self) -> Driving:
+        """What drives the grid as one mass in the coming interval."""
+        state, n_env, last = self._state, self.n_env, self.scenario.n_intervals
+        rows = self.store.rows
+        return driving_of(
+            self._sizes,
+            self._by_env(state.groups, self._sizes.state),
+            self._by_env(state.segment, self._sizes.segment),
+            (
+                rows[self.store.slot, self.interval],
+                rows[self.store.slot, np.minimum(self.interval + 1, last)],
+            ),
+            state.dead_band_hz.ravel()[:n_env].copy(),
+        )
+
+    @property
+    def load_fade(self) -> float:
+        """What loads remember of a voltage after an interval."""
+        return math.exp(-self.scenario.interval_s / self._reducer.config.load.recovery_s)
 
     @property
     def own_df_hz(self) -> FloatArray:

@@ -48,6 +48,7 @@ LATER = (
     "imitation_minibatch",
     "imitation_agents",
     "imitation_alone_hz",
+    "refinement",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.

@@ -24,6 +24,7 @@ from marl.config.imitation import ImitationConfig
 from marl.config.network import GONE, LATER, NetworkConfig
 from marl.config.off_policy import OffPolicyConfig
 from marl.config.ppo import PPOConfig
+from marl.config.refinement import RefinementConfig
 
 __all__ = [
     "LATER",
@@ -106,6 +107,8 @@ class TrainingConfig:
     ppo: PPOConfig = field(default_factory=PPOConfig)
     # A start by imitation.
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    # What actors do between their start and training.
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
     # What training episodes are drawn from.
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     # Replay and soft actor-critic, for masac.
@@ -166,6 +169,11 @@ class TrainingConfig:
         require(
             self.ppo.exploration_density == "marginal" or self.algorithm == "mappo",
             f'exploration_density = "joint" is of mappo alone, but algorithm = "{self.algorithm}"',
+        )
+        require(
+            self.refinement.refine_passes == 0 or self.observation in ("default", "extended", "memory"),
+            f"refine_passes = {self.refinement.refine_passes} differentiates what agents see of themselves, the "
+            f"observations default, extended and memory, not {self.observation}",
         )
         if self.network.remembers:
             length = self.ppo.sequence_steps
@@ -235,6 +243,7 @@ def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         "off_policy": OffPolicyConfig,
         "curriculum": CurriculumConfig,
         "imitation": ImitationConfig,
+        "refinement": RefinementConfig,
         "evaluation": EvaluationConfig,
     }
     config: TrainingConfig = build(

@@ -49,7 +49,7 @@ from marl.protocol import Float32Array, Observation
 from marl.training.curriculum import training_seeds
 from marl.training.imitation import imitate
 from marl.training.kept_rounds import KeptRounds
-from marl.training.progress_report import ImitationReport
+from marl.training.progress_report import StartReport
 
 __all__ = ["ExpertsByKind", "GridExpert", "begin_imitating", "experts_of"]
 
@@ -271,7 +271,7 @@ def begin_imitating(
             alone_hz=settings.imitation_alone_hz,
         )
         torch.set_num_threads(threads)
-        with ImitationReport(name, rounds * n_step, len(taken_up) * n_step) as report:
+        with StartReport(f"imitating {name}", rounds * n_step, len(taken_up) * n_step) as report:
             imitate(
                 policy,
                 environment,

@@ -76,7 +76,8 @@ def check_scenarios(config: TrainingConfig) -> None:
         config.algorithm != "hierarchical" or config.observation == HIERARCHY,
         f"algorithm = hierarchical learns with coordinators: add --observation {HIERARCHY}",
     )
-    for name in (config.scenario, config.evaluation.eval_scenario):
+    refined_in = config.refinement.refine_scenarios.split(",")
+    for name in (config.scenario, config.evaluation.eval_scenario, *refined_in):
         if name:
             scenario_of(config, name)
     how, _, name = config.start.partition(":")
@@ -153,11 +154,26 @@ def require_samplers(config: TrainingConfig, samplers: int, *, on_cluster: bool)
     )
 
 
-def beginning(config: TrainingConfig, directory: Path) -> Callable[[Policy], None] | None:
-    """What is done with a fresh policy: an expert is imitated, or see `marl.environment.warm_start.start_of`.
+def beginning(config: TrainingConfig, directory: Path) -> Callable[[Policy], Any] | None:
+    """What is done with a fresh policy: it is begun with, then refined if that is asked for; None leaves it as drawn.
 
-    Rounds of an imitation are kept in the run's directory.
+    What both have done is kept in the run's directory.
     """
+    start = _start(config, directory)
+    if config.refinement.refine_passes == 0:
+        return start
+    from marl.environment.refined_start import begin_refining  # compiled kernels, as in `batch_maker`
+
+    def build(scenario: str, n_env: int) -> GridBatch:
+        level = "area" if config.level == "machine" else config.level
+        reduced = dataclasses.replace(config, physics="reduced", level=level, reduced_episodes=0)
+        return batch_maker(reduced, scenario, stagger=False)(n_env)
+
+    return functools.partial(begin_refining, start=start, config=config, build=build, directory=directory)
+
+
+def _start(config: TrainingConfig, directory: Path) -> Callable[[Policy], None] | None:
+    """An expert is imitated, or see `marl.environment.warm_start.start_of`."""
     how, _, name = config.start.partition(":")
     if how not in ("clone", "dagger"):
         return start_of(config, grid_of(config).case)

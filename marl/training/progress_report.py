@@ -84,25 +84,26 @@ class ProgressReport:
         self.close()
 
 
-class ImitationReport:
-    """Told of every step in which an expert is asked, it shows how far the imitation is; used with `with`."""
+class StartReport:
+    """Told of every step of what a run begins with, it shows how far that is; used with `with`."""
 
-    def __init__(self, expert: str, n_step: int, done: int = 0) -> None:
+    def __init__(self, words: str, n_step: int, done: int = 0, unit: str = "step") -> None:
         """Begins.
 
         Args:
-            expert: who is imitated.
+            words: what is done, such as `imitating linear`.
             n_step: that there will be.
             done: of these, before.
+            unit: what a step is called.
         """
-        self._words, self._n_step, self._done = f"imitating {expert}", n_step, done
+        self._words, self._n_step, self._done, self._unit = words, n_step, done, unit
         self._last = time.monotonic()  # what takes less than a line's time has none
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=n_step, initial=done, desc=self._words, unit="step", leave=False, dynamic_ncols=True
+                total=n_step, initial=done, desc=self._words, unit=unit, leave=False, dynamic_ncols=True
             )
 
     def __call__(self) -> None:
@@ -112,9 +113,9 @@ class ImitationReport:
             self._bar.update()
         elif (now := time.monotonic()) - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            print(f"{self._words}: step {self._done:,} of {self._n_step:,}", flush=True)
+            print(f"{self._words}: {self._unit} {self._done:,} of {self._n_step:,}", flush=True)
 
-    def __enter__(self) -> ImitationReport:
+    def __enter__(self) -> StartReport:
         return self
 
     def __exit__(

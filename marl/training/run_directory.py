@@ -22,6 +22,7 @@ from marl.training.run_claim import RunClaim
 CHECKPOINT, BEST, FINAL = "checkpoint_last.pt", "best_model.pt", "final_model.pt"
 BEFORE_LAST = "checkpoint_previous.pt"  # serves where a damaged disk has left no other
 ROUND = "imitation_round_{}.pt"  # of a start by imitation, until there is a checkpoint
+REFINEMENT = "refinement.pt"  # likewise, of what follows such a start
 REDUCED = "reduced"  # folder of the part on the reduced model, see two_models
 CONFIG, VERSIONS, STATISTICS, CURVES = (
     "config.json",
@@ -58,14 +59,16 @@ def round_file(directory: Path, k: int) -> Path:
 
 
 def has_begun(directory: Path) -> bool:
-    """Whether a run has left a checkpoint, or a round of imitation, here or in the folder of its reduced part."""
+    """Whether a run has left a checkpoint, or some of its start, here or in the folder of its reduced part."""
     places = (directory, directory / REDUCED)
-    return any(holds_run(place) or round_file(place, 0).exists() for place in places)
+    return any(
+        holds_run(place) or round_file(place, 0).exists() or (place / REFINEMENT).exists() for place in places
+    )
 
 
 def forget_rounds(directory: Path) -> None:
-    """Removes rounds of imitation, whose outcome a checkpoint holds by now."""
-    for path in directory.glob(ROUND.format("*")):
+    """Removes rounds of imitation and a refinement, whose outcome a checkpoint holds by now."""
+    for path in (*directory.glob(ROUND.format("*")), directory / REFINEMENT):
         path.unlink(missing_ok=True)
 
 

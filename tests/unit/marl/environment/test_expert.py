@@ -219,7 +219,7 @@ def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
 
     whole = begun(None)
     with monkeypatch.context() as patch:
-        patch.setattr(progress_report.ImitationReport, "__call__", broken_off)
+        patch.setattr(progress_report.StartReport, "__call__", broken_off)
         with pytest.raises(Killed):
             begun(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -232,7 +232,7 @@ def test_an_imitation_that_is_broken_off_ends_with_the_bits_of_one_that_was_not(
         content[len(content) // 2] ^= 1
         second.write_bytes(content)
     played.clear()
-    monkeypatch.setattr(progress_report.ImitationReport, "__call__", lambda report: played.append(report))
+    monkeypatch.setattr(progress_report.StartReport, "__call__", lambda report: played.append(report))
     resumed = begun(tmp_path)
     assert len(played) == (36 if damaged else 24)
     # What it tells begins behind the rounds that are taken up.

@@ -1,0 +1,48 @@
+"""Settings of a start that goes on by gradients: how many episodes costs are differentiated in, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from marl.config.check import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementConfig:
+    """What actors do between their start and training: costs of recorded episodes fall along their exact gradient."""
+
+    # Passes over a batch of recorded episodes, from their beginning to their end; 0 leaves it out.
+    refine_passes: int = 0
+    # Scenarios that episodes are recorded of, with commas between them; empty is the run's own.
+    refine_scenarios: str = ""
+    # Episodes recorded of each scenario; a sixth of them are not learned from, they choose the actors that are kept.
+    refine_episodes: int = 192
+    # Episodes of a pass.
+    refine_envs: int = 64
+    # Steps that a gradient goes back at most; there is one for each window of so many.
+    refine_window: int = 100
+    # Adam's step size at the beginning; it falls linearly.
+    refine_lr: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("refine_passes", 0),
+            ("refine_episodes", 6),
+            ("refine_envs", 1),
+            ("refine_window", 1),
+        ):
+            value = getattr(self, name)
+            require(value >= least, f"{name} = {value}, expected at least {least}")
+        require(0 < self.refine_lr < 1, f"refine_lr = {self.refine_lr}, expected above 0, below 1")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            require(
+                self.refine_passes > 0 or value == one.default,
+                f"{one.name} = {value} is of a refinement, but refine_passes = 0: add --refine-passes 40, or leave it "
+                "out",
+            )
+
+    @property
+    def n_judged(self) -> int:
+        """Recorded episodes of each scenario that are not learned from."""
+        return self.refine_episodes // 6

@@ -1,0 +1,131 @@
+"""A run's actors go on from their start by gradients of what recorded episodes cost, see `marl.training.refinement`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from control.scenario.suites import VALIDATION_SEEDS
+from marl import checkpoint
+from marl.config.training import TrainingConfig
+from marl.environment.batch import GridBatch
+from marl.environment.differentiable_grid import MassState, PlayedAgain, record
+from marl.networks.policy import Policy
+from marl.training.curriculum import training_seeds
+from marl.training.progress_report import StartReport
+from marl.training.refinement import Refined, Refinement
+from marl.training.run_directory import REFINEMENT
+
+__all__ = ["begin_refining"]
+
+KIND = "refinement"
+
+
+def begin_refining(
+    policy: Policy,
+    *,
+    start: Callable[[Policy], None] | None,
+    config: TrainingConfig,
+    build: Callable[[str, int], GridBatch],
+    directory: Path | None,
+) -> Refined:
+    """Episodes of training seeds are recorded as the policy plays them, and it goes on by what they cost.
+
+    Args:
+        policy: fresh.
+        start: what it begins with; None is as drawn.
+        config: of the run.
+        build: makes a batch of the reduced model from (scenario, n_env).
+        directory: of the run, where it is kept how far this is until its first checkpoint; None keeps nothing.
+
+    Raises:
+        marl.checkpoint.CheckpointError: what is kept is of other settings, or cannot be read or written; see `start`.
+        marl.config.check.ConfigError: the grid is lost in all recorded episodes, or see `start`.
+    """
+    if start is not None:
+        start(policy)
+    settings = config.refinement
+    policy.to("cpu")
+    scenarios = settings.refine_scenarios.split(",") if settings.refine_scenarios else [config.scenario]
+    learned_from, judged_on = [], []
+    for k, scenario in enumerate(scenarios):
+        episodes = _recorded(policy, build, scenario, config, k)
+        n_judged = max(1, min(settings.n_judged, episodes.n_env - 1))
+        judged_on.append(episodes.some(range(n_judged)))
+        learned_from.append(episodes.some(range(n_judged, episodes.n_env)))
+    decisive = _decisive(policy, config)
+    path = None if directory is None else directory / REFINEMENT
+
+    def save(state: dict[str, Any]) -> None:
+        if path is not None:
+            checkpoint.save(path, KIND, {"settings": decisive, "state": state})
+
+    refinement: Refinement[MassState] = Refinement(
+        policy=policy,
+        learned_from=learned_from,
+        judged_on=judged_on,
+        passes=settings.refine_passes,
+        n_env=settings.refine_envs,
+        window=settings.refine_window,
+        lr=settings.refine_lr,
+        seed=config.seed,
+        save=save,
+    )
+    if path is not None:
+        _take_up(refinement, path, decisive)
+    with StartReport("refining", settings.refine_passes, refinement.done, unit="pass") as report:
+        refinement.on_pass = report
+        return refinement.run()
+
+
+def _recorded(
+    policy: Policy, build: Callable[[str, int], GridBatch], scenario: str, config: TrainingConfig, k: int
+) -> PlayedAgain:
+    """Episodes of the scenario at this place of the list."""
+    n = config.refinement.refine_episodes
+    seeds = training_seeds(2**41 + 1000 * config.seed + k, n, VALIDATION_SEEDS.first)
+    environment = build(scenario, n)
+    try:
+        return record(environment, policy, seeds)
+    finally:
+        environment.close()
+
+
+def _decisive(policy: Policy, config: TrainingConfig) -> dict[str, Any]:
+    """What decides how a refinement goes, as plain data: actors count by their weights."""
+    weights = hashlib.sha256()
+    for name, x in policy.state_dict().items():
+        weights.update(name.encode())
+        weights.update(np.ascontiguousarray(x.detach().cpu().numpy()).tobytes())
+    return {
+        "actors": weights.hexdigest(),
+        "refinement": asdict(config.refinement),
+        "scenario": config.scenario,
+        "case": config.case,
+        "seed": config.seed,
+        "steps": config.episode_steps,
+    }
+
+
+def _take_up(refinement: Refinement[MassState], path: Path, decisive: dict[str, Any]) -> None:
+    """Goes on from what is kept, if that is whole; what is broken is done once more.
+
+    Raises:
+        CheckpointError: it is of other settings, or cannot be read.
+    """
+    if not path.exists():
+        return
+    try:
+        content = checkpoint.load(path, KIND)
+    except checkpoint.BrokenCheckpoint:
+        return
+    if content.get("settings") != decisive:
+        raise checkpoint.CheckpointError(
+            f"{path} is of a refinement with other settings; delete it to begin anew"
+        )
+    refinement.load(content["state"])
