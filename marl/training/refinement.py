@@ -1,6 +1,6 @@
 """Actors go on along the exact gradient of what episodes cost, where the environment can be differentiated.
 
-    d/dtheta  1/n sum_k  cost(s_k, a_k),    a_k = pi_theta(o_k),    s_k+1 = f(s_k, a_k)
+    d/dtheta  sum_kind log E sum_k cost(s_k, a_k),    a_k = pi_theta(o_k),    s_k+1 = f(s_k, a_k)
 
 by backpropagation through policy, observations and environment, over windows of an episode; what happens behind a
 window counts by the environment's own estimate. Exploration needs no noise here, and an action is not praised for what
@@ -36,9 +36,7 @@ __all__ = ["Differentiable", "Refined", "Refinement", "costs"]
 State = TypeVar("State", bound=tuple[Any, ...])
 
 LARGEST_GRADIENT = 10.0  # of a state, as a multiple of the median among episodes
-LARGEST_STEP = 1.0  # norm of the actors' gradient
-# Dear episodes, as those with an outage, count no more than so many times the typical one.
-MOST_OF_TYPICAL = 3.0
+LARGEST_STEP = 10.0  # norm of the gradient of what a window costs, by what it usually does
 AVERAGED = 0.02  # least share of the newest actors in the running average, which is what is judged and kept
 JUDGED_EVERY = 4  # passes
 LEAST_RATE = 0.02  # of the step size at the beginning
@@ -125,10 +123,12 @@ def _played(
     for k in range(first, last):
         shown, seen = episodes.observe(k, state)
         actions = _actions(policy, shown, memory)
+        known = {id(x) for x in _tensors(state)}  # what is only remembered on is cut already
         state, more = episodes.step(k, state, seen, actions)
         cost = cost + more
         if torch.is_grad_enabled():
-            for x in (*_tensors(state), *memory.hidden.values()):
+            new = {id(x): x for x in (*_tensors(state), *memory.hidden.values()) if id(x) not in known}
+            for x in new.values():
                 if x.requires_grad:
                     x.register_hook(_usual)  # type: ignore[no-untyped-call]
     return state, cost
@@ -145,7 +145,7 @@ def costs(policy: Policy, episodes: Differentiable[Any]) -> FloatArray:
 class Refined:
     """What came of it."""
 
-    before: float  # typical cost of the judged episodes
+    before: float  # mean cost of the judged episodes, of several kinds the geometric mean of theirs
     after: float  # with the actors that are kept
     at_pass: int  # after which these stood; 0 where no later ones were better
 
@@ -155,8 +155,8 @@ class Refinement(Generic[State]):
     """Passes over recorded episodes, each the same whenever it is done."""
 
     policy: Policy
-    learned_from: Sequence[Differentiable[State]]  # taken in turn
-    judged_on: Sequence[Differentiable[State]]
+    learned_from: Sequence[Differentiable[State]]  # a kind each, taken in turn, and all counted alike
+    judged_on: Sequence[Differentiable[State]]  # of the same kinds
     passes: int
     n_env: int  # episodes of a pass
     window: int  # steps
@@ -175,6 +175,7 @@ class Refinement(Generic[State]):
         self._average = [x.clone() for x in self._begun]
         self._adam = torch.optim.Adam(self._parameters, lr=self.lr, betas=(0.9, 0.99))
         self._first: list[FloatArray] = []
+        self._per_interval: list[float] = []
         self._n_update = 0
         self._best: tuple[float, int, list[Tensor]] = (1.0, 0, self._begun)
 
@@ -210,6 +211,9 @@ class Refinement(Generic[State]):
         self._put(self._begun)
         self._first = [costs(self.policy, one) for one in self.judged_on]
         self._put(now)
+        self._per_interval = [
+            float(x.mean()) / one.n_interval for x, one in zip(self._first, self.judged_on, strict=True)
+        ]
         while self.done < self.passes:
             self._pass()
             self.done += 1
@@ -221,7 +225,7 @@ class Refinement(Generic[State]):
                 self.on_pass()
         ratio, at_pass, actors = self._best
         self._put(actors)
-        before = float(np.exp(np.mean([np.log(x).mean() for x in self._first])))
+        before = float(np.exp(np.mean([np.log(x.mean()) for x in self._first])))
         return Refined(before=before, after=ratio * before, at_pass=at_pass)
 
     @torch.no_grad()
@@ -230,11 +234,11 @@ class Refinement(Generic[State]):
             x.copy_(value)
 
     def _judge(self) -> None:
-        """Keep the running average if it is the best so far: by the mean log ratio of an episode's cost."""
+        """Keep the running average if it is the best so far: by the mean log ratio of what each kind's episodes cost."""
         now = [x.detach().clone() for x in self._parameters]
         self._put(self._average)
         ratios = [
-            np.log(costs(self.policy, one) / first).mean()
+            np.log(costs(self.policy, one).mean() / first.mean())
             for one, first in zip(self.judged_on, self._first, strict=True)
         ]
         ratio = float(np.exp(np.mean(ratios)))
@@ -245,7 +249,8 @@ class Refinement(Generic[State]):
     def _pass(self) -> None:
         """A batch of episodes from beginning to end; windows end elsewhere in every pass."""
         draws = np.random.default_rng([self.seed, self.done])
-        of = self.learned_from[self.done % len(self.learned_from)]
+        which = self.done % len(self.learned_from)
+        of = self.learned_from[which]
         episodes = of.some(draws.choice(of.n_env, min(self.n_env, of.n_env), replace=False))
         first = int(draws.integers(self.window))
         ends = sorted({0, episodes.n_interval, *range(first, episodes.n_interval, self.window)})
@@ -259,9 +264,8 @@ class Refinement(Generic[State]):
                     state, _ = _played(self.policy, episodes, state, memory, begin, end)
                 continue
             state, cost = _played(self.policy, episodes, state, memory, begin, end)
-            typical = float(cost.detach().median())
-            weight = (cost.detach() / (MOST_OF_TYPICAL * typical)).clamp(min=1.0)
-            loss = ((cost + episodes.ahead(state)) / weight).mean() / typical
+            usual = self._per_interval[which] * (end - begin)
+            loss = (cost + episodes.ahead(state)).mean() / usual
             self._adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self._parameters, LARGEST_STEP)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marl.config.curriculum import CurriculumConfig
 from marl.config.imitation import ImitationConfig
 from marl.config.off_policy import OffPolicyConfig
 from marl.config.presets import PresetName
+from marl.config.refinement import RefinementConfig
 
 __all__ = ["VARIANTS", "Variant"]
 
@@ -69,6 +70,11 @@ def _imitating(
         },
     )
 
+
+_REFINED_22 = RefinementConfig(
+    refine_passes=60, refine_scenarios="training,training_near_n1", refine_episodes=256, refine_lr=2e-4
+)
+_REFINED_15 = replace(_REFINED_22, refine_scenarios="training,training_n1")
 
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
@@ -192,6 +198,37 @@ VARIANTS: dict[str, Variant] = {
         envs=64,  # it asks for nothing that the agents cannot tell
         epochs=4,
         alone_hz=0.05,  # after an outage the law, which was tuned on costs, and does no worse than full information
+    ),
+    "gru_refined": Variant(
+        "blended_seed0, its costs along their gradient through a model of the grid; Xu et al. 2022",
+        preset="residual",
+        network={
+            "actor": "gru",
+            "actor_linear": False,
+            "actor_hidden": (64,),
+            # A zone with a slope of its own for those who are always moved; what it was drawn to before is learned off.
+            "dead_zones": (0.0, 0.2, 0.1),
+            "soft_zones": (0.05, 0.0, 0.0),
+        },
+        ppo={"lr_actor": 3e-5},
+        training={
+            "total_episodes": 200,
+            "observation": "memory",
+            "scenario": "training_near_n1",
+            "start": "marl/data/blended_seed0.pt",
+            "refinement": _REFINED_22,
+        },
+    ),
+    "refined": Variant(
+        "thorough_seed0, its costs along their gradient through a model of the grid; Xu et al. 2022",
+        network={"dead_zones": (0.05, 0.3, 0.3)},
+        ppo={"lr_actor": 3e-5},
+        training={
+            "total_episodes": 200,
+            "scenario": "training_n1",
+            "start": "marl/data/thorough_seed0.pt",
+            "refinement": _REFINED_15,
+        },
     ),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),
     "short_horizon": Variant("gamma 0.9, lambda 0.9", ppo={"gamma": 0.9}),
