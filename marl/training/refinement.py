@@ -36,7 +36,7 @@ __all__ = ["Differentiable", "Refined", "Refinement", "costs"]
 State = TypeVar("State", bound=tuple[Any, ...])
 
 LARGEST_GRADIENT = 10.0  # of a state, as a multiple of the median among episodes
-LARGEST_STEP = 10.0  # norm of the gradient of what a window costs, by what it usually does
+LARGEST_STEP = 1.0  # norm of the gradient of what a window costs, by what it usually does
 AVERAGED = 0.02  # least share of the newest actors in the running average, which is what is judged and kept
 JUDGED_EVERY = 4  # passes
 LEAST_RATE = 0.02  # of the step size at the beginning
@@ -234,7 +234,7 @@ class Refinement(Generic[State]):
             x.copy_(value)
 
     def _judge(self) -> None:
-        """Keep the running average if it is the best so far: by the mean log ratio of what each kind's episodes cost."""
+        """Keep the running average if it is the best so far: by the mean log ratio of what each kind costs."""
         now = [x.detach().clone() for x in self._parameters]
         self._put(self._average)
         ratios = [
@@ -267,7 +267,7 @@ class Refinement(Generic[State]):
             usual = self._per_interval[which] * (end - begin)
             loss = (cost + episodes.ahead(state)).mean() / usual
             self._adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self._parameters, LARGEST_STEP)
             if torch.isfinite(norm):
                 self._adam.step()

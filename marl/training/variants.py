@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from marl.config.curriculum import CurriculumConfig
@@ -70,11 +70,6 @@ def _imitating(
         },
     )
 
-
-_REFINED_22 = RefinementConfig(
-    refine_passes=60, refine_scenarios="training,training_near_n1", refine_episodes=256, refine_lr=2e-4
-)
-_REFINED_15 = replace(_REFINED_22, refine_scenarios="training,training_n1")
 
 VARIANTS: dict[str, Variant] = {
     "recommended": Variant("the preset as it is"),
@@ -199,7 +194,7 @@ VARIANTS: dict[str, Variant] = {
         epochs=4,
         alone_hz=0.05,  # after an outage the law, which was tuned on costs, and does no worse than full information
     ),
-    "gru_refined": Variant(
+    "refined": Variant(
         "blended_seed0, its costs along their gradient through a model of the grid; Xu et al. 2022",
         preset="residual",
         network={
@@ -216,18 +211,28 @@ VARIANTS: dict[str, Variant] = {
             "observation": "memory",
             "scenario": "training_near_n1",
             "start": "marl/data/blended_seed0.pt",
-            "refinement": _REFINED_22,
+            "refinement": RefinementConfig(
+                refine_passes=40,
+                refine_scenarios="normal,training_near_n1",
+                refine_episodes=256,
+                refine_lr=2e-4,
+            ),
         },
     ),
-    "refined": Variant(
-        "thorough_seed0, its costs along their gradient through a model of the grid; Xu et al. 2022",
-        network={"dead_zones": (0.05, 0.3, 0.3)},
+    "refined_default": Variant(
+        "gru_seed0, likewise",
+        network={"actor": "gru"},
         ppo={"lr_actor": 3e-5},
         training={
             "total_episodes": 200,
             "scenario": "training_n1",
-            "start": "marl/data/thorough_seed0.pt",
-            "refinement": _REFINED_15,
+            "start": "marl/data/gru_seed0.pt",
+            "refinement": RefinementConfig(
+                refine_passes=45,
+                refine_scenarios="normal,training_n1,training_wide",
+                refine_episodes=256,
+                refine_lr=4e-4,
+            ),
         },
     ),
     "small_learning_rate": Variant("3e-4 for all", ppo={"lr_actor": 3e-4, "lr_critic": 3e-4}),

@@ -124,7 +124,7 @@ def test_figures_differ_beyond_a_share_and_everything_else_at_all():
 def test_the_plan_of_this_project_can_be_read_and_its_scripts_are_there():
     plan = read_plan(ROOT, ROOT / "results" / "plan.toml", ROOT / "results" / "commands.toml")
     assert [step.name for step in plan.steps][-1] == "documents"
-    assert sum(step.minutes for step in plan.steps) < 1080.0  # eighteen hours, studies included
+    assert sum(step.minutes for step in plan.steps) < 1140.0  # nineteen hours, studies included
     shipped = [step for step in plan.steps if not step.study]
     assert sum(step.minutes for step in shipped) <= 180.0
     # All that is shipped can be made without a study.
