@@ -221,10 +221,13 @@ VARIANTS: dict[str, Variant] = {
     ),
     "refined_default": Variant(
         "gru_seed0, likewise",
-        network={"actor": "gru"},
+        # Its exploration is small: with that of the recommended preset 200 episodes cost 15 % of what was gained.
+        preset="residual",
+        network={"actor": "gru", "actor_linear": False},
         ppo={"lr_actor": 3e-5},
         training={
             "total_episodes": 200,
+            "observation": "default",
             "scenario": "training_n1",
             "start": "marl/data/gru_seed0.pt",
             "refinement": RefinementConfig(
