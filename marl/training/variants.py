@@ -231,7 +231,7 @@ VARIANTS: dict[str, Variant] = {
             "scenario": "training_n1",
             "start": "marl/data/gru_seed0.pt",
             "refinement": RefinementConfig(
-                refine_passes=45,
+                refine_passes=24,
                 refine_scenarios="normal,training_n1,training_wide",
                 refine_episodes=256,
                 refine_lr=4e-4,
