@@ -22,7 +22,7 @@ PROGRAM = "demo.py"
 UNIT, AT_S = "G6", 120.0
 START_MINUTE = 281_940.0  # of the year: 19:00 on 14 July
 SEED = 1
-POLICY = "marl/data/blended_seed0.pt"
+POLICY = "marl/data/refined_seed0.pt"
 PLAYERS = f"{command_line.ROOT / POLICY},agc_forecast,do_nothing"
 
 

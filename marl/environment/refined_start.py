@@ -107,6 +107,7 @@ def _decisive(policy: Policy, config: TrainingConfig) -> dict[str, Any]:
         "refinement": asdict(config.refinement),
         "scenario": config.scenario,
         "case": config.case,
+        "level": config.level,
         "seed": config.seed,
         "steps": config.episode_steps,
     }

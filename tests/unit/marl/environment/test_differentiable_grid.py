@@ -161,6 +161,18 @@ def test_gradients_are_what_the_reduced_model_does_when_an_action_is_another():
     assert checked >= 2
 
 
+def test_batteries_are_worth_most_when_half_full():
+    """0.06 for the square of the MWh that all batteries together are away from it, as `HorizonConfig` has it."""
+    episodes = record(build(n=4, n_env=2), PLAYER, SEEDS[:2])
+    capacity, battery = episodes.fleet["capacity_mwh"], episodes.fleet["is_battery"]
+    half = torch.where(battery, 0.5 * capacity, torch.zeros_like(capacity))
+    state = episodes.begin()._replace(energy_mwh=torch.stack([half, half + 2.0 * battery]))
+    away_mwh = 2.0 * int(battery.sum())
+    np.testing.assert_allclose(episodes.ahead(state), [0.0, 0.06 * away_mwh**2], rtol=1e-5, atol=1e-6)
+    lent = state._replace(energy_mwh=state.energy_mwh + ~battery)  # what demand response owes is no charge
+    assert torch.equal(episodes.ahead(lent), episodes.ahead(state))
+
+
 def test_episodes_that_lose_the_grid_are_left_out(monkeypatch):
     batch = build(n=20, n_env=3)
     step, lost = batch.step, []

@@ -160,6 +160,88 @@ def test_the_spread_of_exploration_stays():
     assert all(torch.equal(x, before[n]) for n, x in policy.named_parameters() if n in before)
 
 
+@dataclass(frozen=True)
+class Worth(Line):
+    """Beyond a window it is worth a lot to be at one; nothing else costs anything."""
+
+    def some(self, envs):
+        return Worth(self.noise[:, torch.as_tensor(envs)])
+
+    def step(self, k, state, seen, action):
+        after, cost = super().step(k, state, seen, action)
+        return after, 1e-3 * cost + 1.0
+
+    def ahead(self, state):
+        return 100.0 * (state.x - 1.0).square()
+
+
+def test_what_lies_beyond_a_window_counts_as_the_environment_says():
+    """The only reason to leave zero is what a state is worth at the end; with the other sign actors would flee it."""
+    policy = actors(dead_zone=0.0)
+    refinement_of_worth = refined(policy, passes=60)
+    refinement_of_worth.learned_from = refinement_of_worth.judged_on = [Worth(0.0 * line(1).noise)]
+    refinement_of_worth.run()
+    # Judged by costs alone nothing was better, so the running average is looked at, not what is kept.
+    refinement_of_worth._put(refinement_of_worth._average)
+    pushed = policy.act({"agent": np.zeros((1, 1, 1), dtype=np.float32)})["agent"]
+    assert pushed[0, 0, 0] > 0.05
+
+
+def test_kinds_are_taken_in_turn_and_each_by_what_it_usually_costs():
+    """A kind a thousand times as dear as the other, which asks for the opposite, does not drown it."""
+
+    @dataclass(frozen=True)
+    class Wish(Line):
+        at: float
+        price: float
+
+        def some(self, envs):
+            return Wish(self.noise[:, torch.as_tensor(envs)], self.at, self.price)
+
+        def step(self, k, state, seen, action):
+            a = action["agent"][:, 0, 0]
+            return state, self.price * (a - self.at).square() + 1e-6
+
+    def ends_at(kinds):
+        policy = actors(dead_zone=0.0)
+        work = refined(policy, passes=80)
+        work.learned_from = work.judged_on = kinds
+        work.run()
+        return float(policy.act({"agent": np.zeros((1, 1, 1), dtype=np.float32)})["agent"][0, 0, 0])
+
+    noise = line(1).noise
+    dear, cheap = Wish(noise, 0.3, 1000.0), Wish(noise, -0.3, 1.0)
+    assert ends_at([dear]) > 0.2
+    assert ends_at([cheap]) < -0.2
+    assert abs(ends_at([dear, cheap])) < 0.1
+
+
+def test_states_gradients_are_cut_along_the_way(monkeypatch):
+    """Of a plant that doubles what it is given, sixty times over, no gradient could be taken otherwise."""
+    cut = []
+    usual = refinement._usual
+    monkeypatch.setattr(refinement, "_usual", lambda g: cut.append(len(g)) or usual(g))
+    refined(actors(), passes=1).run()
+    # A state of one tensor at each of the steps that are learned from but the last of a window.
+    assert len(cut) > 30
+
+
+def test_what_was_best_before_a_break_is_best_after_it():
+    """All steps after the break make it worse: the actors from before it are kept."""
+    kept = []
+    policy = actors()
+    first = refined(policy, passes=8, save=kept.append).run()
+    assert first.at_pass > 0
+    best = {name: x.clone() for name, x in policy.state_dict().items()}
+    again = refined(actors(), passes=12, lr=0.5)
+    again.load(kept[-1])
+    for group in again._adam.param_groups:
+        group["lr"] = 0.5
+    found = again.run()
+    assert found.at_pass == first.at_pass
+    assert all(torch.equal(x, best[name]) for name, x in again.policy.state_dict().items())
+
+
 def test_a_gradient_that_explodes_in_one_episode_is_cut_at_a_multiple_of_the_usual():
     usual = torch.tensor([[1.0, -2.0], [2.0, 1.0], [1e9, -3.0], [float("nan"), 0.5]])
     cut = refinement._usual(usual)

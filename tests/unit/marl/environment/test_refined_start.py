@@ -1,0 +1,89 @@
+"""A run's refinement: whose episodes it learns from, whose it judges by, and what it is kept by."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from control.scenario.suites import FIRST_HELD_OUT_SEED, VALIDATION_SEEDS
+from marl.config.refinement import RefinementConfig
+from marl.config.training import NetworkConfig, TrainingConfig
+from marl.environment import refined_start
+from marl.environment.grid_training import beginning
+from marl.environment.refined_start import _decisive, begin_refining
+from marl.networks.policy import Policy
+
+CONFIG = TrainingConfig(
+    episode_steps=6,
+    scenario="training",
+    network=NetworkConfig(actor_hidden=(8,)),
+    refinement=RefinementConfig(refine_passes=2, refine_episodes=12, refine_envs=4, refine_window=3),
+)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Seeds that were recorded, and the refinement that was made of them."""
+    found = {"seeds": [], "made": None}
+    record, made = refined_start.record, refined_start.Refinement
+
+    def recorded(environment, policy, seeds):
+        found["seeds"].append((environment.scenario.name, np.array(seeds)))
+        return record(environment, policy, seeds)
+
+    def making(**options):
+        found["made"] = made(**options)
+        return found["made"]
+
+    monkeypatch.setattr(refined_start, "record", recorded)
+    monkeypatch.setattr(refined_start, "Refinement", making)
+    return found
+
+
+def begin(config, tmp_path):
+    start = beginning(config, tmp_path)
+    assert isinstance(start, partial)
+    assert start.func is begin_refining
+    build = start.keywords["build"]
+    environment = build(config.scenario, 1)
+    policy = Policy(environment.groups, config.network)
+    start(policy)
+    return policy
+
+
+def test_training_seeds_are_recorded_others_for_every_scenario_and_run(seen, tmp_path):
+    """Below those for validation and the held-out ones, and none twice."""
+    config = replace(CONFIG, refinement=replace(CONFIG.refinement, refine_scenarios="training,training_n1"))
+    begin(config, tmp_path)
+    begin(replace(config, seed=1), tmp_path / "other")
+    assert [name for name, _ in seen["seeds"]] == ["training", "training_n1"] * 2
+    every = np.concatenate([seeds for _, seeds in seen["seeds"]])
+    assert len(every) == len(set(every.tolist())) == 48
+    assert every.max() < VALIDATION_SEEDS.first < FIRST_HELD_OUT_SEED
+
+
+def test_the_episodes_that_judge_are_not_learned_from(seen, tmp_path):
+    begin(CONFIG, tmp_path)
+    (learned_from,), (judged_on,) = seen["made"].learned_from, seen["made"].judged_on
+    assert (learned_from.n_env, judged_on.n_env) == (10, 2)
+    for episode in range(judged_on.n_env):
+        same = (learned_from.driving["begin_mw"] == judged_on.driving["begin_mw"][:, [episode]]).all(dim=0)
+        assert not same.any()
+
+
+def test_what_is_kept_tells_of_its_actors_and_settings(tmp_path):
+    """Other actors, another seed or scenario: none of theirs is gone on with."""
+    environment = beginning(CONFIG, tmp_path).keywords["build"]("training", 1)
+    one, other = (Policy(environment.groups, CONFIG.network) for _ in range(2))
+    told = _decisive(one, CONFIG)
+    assert told == _decisive(one, CONFIG)
+    assert told != _decisive(other, CONFIG)
+    for changed in (
+        replace(CONFIG, seed=1),
+        replace(CONFIG, scenario="training_n1"),
+        replace(CONFIG, refinement=replace(CONFIG.refinement, refine_window=2)),
+        replace(CONFIG, episode_steps=7),
+        replace(CONFIG, level="system"),
+    ):
+        assert told != _decisive(one, changed)
