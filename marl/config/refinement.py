@@ -33,6 +33,15 @@ class RefinementConfig:
         ):
             value = getattr(self, name)
             require(value >= least, f"{name} = {value}, expected at least {least}")
+        most = 65_536  # of the 68-bus system's with 22 numbers each takes a megabyte
+        require(
+            self.refine_episodes <= most, f"refine_episodes = {self.refine_episodes}, expected at most {most}"
+        )
+        names = self.refine_scenarios.split(",")
+        require(
+            self.refine_scenarios == "" or all(name.strip() for name in names),
+            f"refine_scenarios = {self.refine_scenarios!r}, expected names with commas between them, none empty",
+        )
         require(0 < self.refine_lr < 1, f"refine_lr = {self.refine_lr}, expected above 0, below 1")
         for one in fields(self):
             value = getattr(self, one.name)
@@ -41,6 +50,10 @@ class RefinementConfig:
                 f"{one.name} = {value} is of a refinement, but refine_passes = 0: add --refine-passes 40, or leave it "
                 "out",
             )
+
+    def scenarios_of(self, own: str) -> tuple[str, ...]:
+        """Names of the scenarios that episodes are recorded of, where this is the run's own."""
+        return tuple(name.strip() for name in self.refine_scenarios.split(",") if name.strip()) or (own,)
 
     @property
     def n_judged(self) -> int:

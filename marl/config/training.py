@@ -175,6 +175,10 @@ class TrainingConfig:
             f"refine_passes = {self.refinement.refine_passes} differentiates what agents see of themselves, the "
             f"observations default, extended and memory, not {self.observation}",
         )
+        require(
+            self.refinement.refine_passes == 0 or self.episode_steps > 1,
+            f"episode_steps = {self.episode_steps}, expected at least 2 to refine actors in: the last step is left out",
+        )
         if self.network.remembers:
             length = self.ppo.sequence_steps
             for what, steps in (

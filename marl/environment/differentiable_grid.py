@@ -11,7 +11,8 @@ mass is at each interval's end where the centre of inertia was; it holds what is
 interval, motion of areas against each other, curtailment. s_i is what the grid meets of a plant's power, `drawn` what
 loads take more because plants have raised their voltage. Plants follow their set-points with their lags, within their
 ramps and ranges; a battery stops in time before it is empty or full. Frequencies that agents see move with that of the
-mass, as late as telemetry is; all else that depends on actions, outputs, states of charge and memories, is made anew.
+mass, as late as telemetry is; of a value that was lost or noisy, too. All else that depends on actions, outputs, states
+of charge and memories, is made anew.
 
 Costs are those of the reward for frequency, movement and effort. Violations have no gradient and are in none.
 

@@ -76,7 +76,7 @@ def check_scenarios(config: TrainingConfig) -> None:
         config.algorithm != "hierarchical" or config.observation == HIERARCHY,
         f"algorithm = hierarchical learns with coordinators: add --observation {HIERARCHY}",
     )
-    refined_in = config.refinement.refine_scenarios.split(",")
+    refined_in = config.refinement.scenarios_of("")
     for name in (config.scenario, config.evaluation.eval_scenario, *refined_in):
         if name:
             scenario_of(config, name)

@@ -49,11 +49,10 @@ def begin_refining(
     """
     if start is not None:
         start(policy)
-    settings = config.refinement
+    settings, device = config.refinement, policy.device
     policy.to("cpu")
-    scenarios = settings.refine_scenarios.split(",") if settings.refine_scenarios else [config.scenario]
     learned_from, judged_on = [], []
-    for k, scenario in enumerate(scenarios):
+    for k, scenario in enumerate(settings.scenarios_of(config.scenario)):
         episodes = _recorded(policy, build, scenario, config, k)
         n_judged = max(1, min(settings.n_judged, episodes.n_env - 1))
         judged_on.append(episodes.some(range(n_judged)))
@@ -80,7 +79,9 @@ def begin_refining(
         _take_up(refinement, path, decisive)
     with StartReport("refining", settings.refine_passes, refinement.done, unit="pass") as report:
         refinement.on_pass = report
-        return refinement.run()
+        found = refinement.run()
+    policy.to(device)
+    return found
 
 
 def _recorded(

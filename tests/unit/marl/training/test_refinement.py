@@ -257,6 +257,11 @@ def test_a_gradient_that_explodes_in_one_episode_is_cut_at_a_multiple_of_the_usu
         ({"refine_passes": -1}, "refine_passes = -1, expected at least 0"),
         ({"refine_passes": 1, "refine_episodes": 5}, "refine_episodes = 5, expected at least 6"),
         ({"refine_passes": 1, "refine_lr": 1.0}, "refine_lr = 1.0, expected above 0, below 1"),
+        (
+            {"refine_passes": 1, "refine_episodes": 10**9},
+            "refine_episodes = 1000000000, expected at most 65536",
+        ),
+        ({"refine_passes": 1, "refine_scenarios": "normal,,n1"}, "expected names with commas between them"),
         ({"refine_lr": 1e-3}, "refine_lr = 0.001 is of a refinement, but refine_passes = 0"),
     ],
 )
