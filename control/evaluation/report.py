@@ -61,9 +61,21 @@ def few(table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for the whole picture, outside of all axes."""
+    """One legend for the whole picture, outside of all axes; where names are long, closer, then in fewer columns."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5, frameon=False)
+    for n_column, gap in ((3, 2.0), (3, 0.8), (2, 2.0), (1, 2.0)):
+        legend = figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=n_column,
+            columnspacing=gap,
+            fontsize=8.5,
+            frameon=False,
+        )
+        if n_column == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def draw_distribution(
@@ -131,7 +143,7 @@ def draw_pareto(path: Path, table: Mapping[str, Any], suite: str) -> None:
     Marks are open, so that neighbours show through each other. Who does nothing is told of in words where its deviation
     would press all others together.
     """
-    figure = new_figure(9.0, 5.2, f"suite {suite}: frequency quality against cost of movement")
+    figure = new_figure(9.0, 6.4, f"suite {suite}: frequency quality against cost of movement")
     axes = figure.subplots()
     marks = "os^Dvp*X<>h"
     shown = {policy: figures for policy, figures in table.items() if policy not in LEFT_OUT}
