@@ -1,10 +1,12 @@
 """Tables and pictures of a comparison: what their columns say, and who is drawn where not all can be told apart."""
 
 import numpy as np
+import pytest
 
 from control.evaluation.contender import resolve
-from control.evaluation.report import NOTE, few, look
+from control.evaluation.report import NOTE, few, legend_below, look
 from control.evaluation.suite_table import COST_OF_MOVEMENT, rows, table_text, tabulate
+from grid_model.picture.style import new_figure
 
 
 def test_five_curves_say_most_and_no_two_look_alike():
@@ -72,3 +74,15 @@ def test_the_cost_of_movement_has_its_name_and_is_explained():
         f"{COST_OF_MOVEMENT}: the part of minus the return that is charged for moving"
     )
     assert shown[-1].removeprefix("cost of movement") in NOTE
+
+
+@pytest.mark.parametrize("length", [10, 60, 100])
+def test_a_legend_of_long_names_stays_within_its_picture(length):
+    figure = new_figure(9.0, 6.0, "names")
+    axes = figure.subplots()
+    for k in range(9):
+        axes.plot([0, 1], [k, k], label="n" * length)
+    legend_below(figure, axes)
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert len(legend.get_texts()) == 9
