@@ -20,7 +20,7 @@ from cases.series import Series
 from control.plants.fleet import Fleet, capacity_utilisation
 from control.plants.fleet_lanes import PlantRows
 from control.plants.fleet_state import FleetState
-from control.scenario.config import ScenarioConfig
+from control.scenario.config import ScenarioConfig, ScenarioError
 from control.scenario.episode import Episode, EpisodeBuilder
 from control.scenario.fleet_sizing import fleet_of
 from control.scenario.wide import WideScenarioConfig
@@ -95,8 +95,8 @@ class ReducedLoop:
                 the batteries; none if 0: every episode is new.
 
         Raises:
-            ValueError: n_env is not positive, pool is negative or too large, the level is `machine`, or batteries
-                respond to frequency by themselves.
+            ValueError: n_env is not positive, pool is negative or too large, or the level is `machine`.
+            ScenarioError: batteries respond to frequency by themselves.
         """
         if n_env < 1:
             raise ValueError(f"n_env = {n_env}, expected at least 1")
@@ -104,7 +104,7 @@ class ReducedLoop:
         self.limits = limits or FrequencyLimits()
         self.fleet: Fleet = fleet_of(case, scenario)
         if self.fleet.storage is not None:
-            raise ValueError(
+            raise ScenarioError(
                 "physics = 'reduced' has no batteries that respond to frequency by themselves, expected a battery "
                 "droop_mw_per_hz and synthetic_inertia_s of zero"
             )

@@ -12,6 +12,7 @@ import numpy as np
 
 from control.scenario.suites import VALIDATION_SEEDS
 from marl import checkpoint
+from marl.config.check import ConfigError, require
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
 from marl.environment.differentiable_grid import MassState, PlayedAgain, record
@@ -45,7 +46,7 @@ def begin_refining(
 
     Raises:
         marl.checkpoint.CheckpointError: what is kept is of other settings, or cannot be read or written; see `start`.
-        marl.config.check.ConfigError: the grid is lost in all recorded episodes, or see `start`.
+        ConfigError: the grid is lost in all recorded episodes, the reduced model cannot play them, or see `start`.
     """
     if start is not None:
         start(policy)
@@ -54,6 +55,11 @@ def begin_refining(
     learned_from, judged_on = [], []
     for k, scenario in enumerate(settings.scenarios_of(config.scenario)):
         episodes = _recorded(policy, build, scenario, config, k)
+        require(
+            episodes.n_env > 1,
+            f"refining asks for two whole episodes of {scenario} at least, to learn from and to judge by: in "
+            f"{settings.refine_episodes - episodes.n_env} of {settings.refine_episodes} the grid is lost",
+        )
         n_judged = max(1, min(settings.n_judged, episodes.n_env - 1))
         judged_on.append(episodes.some(range(n_judged)))
         learned_from.append(episodes.some(range(n_judged, episodes.n_env)))
@@ -87,10 +93,17 @@ def begin_refining(
 def _recorded(
     policy: Policy, build: Callable[[str, int], GridBatch], scenario: str, config: TrainingConfig, k: int
 ) -> PlayedAgain:
-    """Episodes of the scenario at this place of the list."""
+    """Episodes of the scenario at this place of the list.
+
+    Raises:
+        ConfigError: the reduced model cannot play them, or the grid is lost in all.
+    """
     n = config.refinement.refine_episodes
     seeds = training_seeds(2**41 + 1000 * config.seed + k, n, VALIDATION_SEEDS.first)
-    environment = build(scenario, n)
+    try:
+        environment = build(scenario, n)
+    except ValueError as error:  # what the reduced model has not, such as batteries with a droop of their own
+        raise ConfigError(f"--refine-passes records {scenario} on the reduced model: {error}") from error
     try:
         return record(environment, policy, seeds)
     finally:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from control.scenario.suites import FIRST_HELD_OUT_SEED, VALIDATION_SEEDS
+from marl.config.check import ConfigError
 from marl.config.refinement import RefinementConfig
 from marl.config.training import NetworkConfig, TrainingConfig
 from marl.environment import refined_start
@@ -87,3 +88,30 @@ def test_what_is_kept_tells_of_its_actors_and_settings(tmp_path):
         replace(CONFIG, level="system"),
     ):
         assert told != _decisive(one, changed)
+
+
+def test_episodes_that_the_reduced_model_cannot_play_are_refused(tmp_path):
+    """Batteries with a droop of their own, which only the full simulator has."""
+    file = tmp_path / "droop.toml"
+    file.write_text('base = "normal"\nname = "droop"\nn_intervals = 6\n[battery]\ndroop_mw_per_hz = 100.0\n')
+    with pytest.raises(
+        ConfigError, match="records .*droop.toml on the reduced model: .* respond to frequency"
+    ):
+        begin(
+            replace(CONFIG, refinement=replace(CONFIG.refinement, refine_scenarios=str(file))),
+            tmp_path / "run",
+        )
+
+
+def test_one_whole_episode_is_too_few(tmp_path, monkeypatch):
+    """There is none to judge by; with two there is one of each."""
+    record = refined_start.record
+
+    def all_but(n):
+        return lambda environment, policy, seeds: record(environment, policy, seeds).some(range(n))
+
+    monkeypatch.setattr(refined_start, "record", all_but(1))
+    with pytest.raises(ConfigError, match="asks for two whole episodes of training at least.*in 11 of 12"):
+        begin(CONFIG, tmp_path)
+    monkeypatch.setattr(refined_start, "record", all_but(2))
+    begin(CONFIG, tmp_path)
