@@ -109,6 +109,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
             raise ConfigError("a resumed run stays in its directory: leave --out out")
         check_resume(training, parsed.training)
     require_imitation(training, parsed.training)
+    require_refinement(training, parsed.training)
     return parsed
 
 
@@ -126,6 +127,23 @@ def require_imitation(before: TrainingConfig, asked: TrainingConfig) -> None:
             raise ConfigError(
                 f"{one.name} = {value} is of a start by imitation, but start = {asked.start!r}: add --start "
                 "dagger:EXPERT or clone:EXPERT (docs/learners.md), or leave it out"
+            )
+
+
+def require_refinement(before: TrainingConfig, asked: TrainingConfig) -> None:
+    """Options of a refinement are for a run that has one.
+
+    Raises:
+        ConfigError: one was changed, and nothing is refined.
+    """
+    if asked.refinement.refine_passes > 0:
+        return
+    for one in fields(asked.refinement):
+        value = getattr(asked.refinement, one.name)
+        if one.name != "refine_passes" and value != getattr(before.refinement, one.name):
+            raise ConfigError(
+                f"{one.name} = {value} is of a refinement, but refine_passes = 0: add --refine-passes 40 "
+                "(docs/learners.md), or leave it out"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from marl.config.check import require
 
@@ -43,13 +43,6 @@ class RefinementConfig:
             f"refine_scenarios = {self.refine_scenarios!r}, expected names with commas between them, none empty",
         )
         require(0 < self.refine_lr < 1, f"refine_lr = {self.refine_lr}, expected above 0, below 1")
-        for one in fields(self):
-            value = getattr(self, one.name)
-            require(
-                self.refine_passes > 0 or value == one.default,
-                f"{one.name} = {value} is of a refinement, but refine_passes = 0: add --refine-passes 40, or leave it "
-                "out",
-            )
 
     def scenarios_of(self, own: str) -> tuple[str, ...]:
         """Names of the scenarios that episodes are recorded of, where this is the run's own."""

@@ -176,6 +176,11 @@ class TrainingConfig:
             f"observations default, extended and memory, not {self.observation}",
         )
         require(
+            self.refinement.refine_passes == 0 or not self.shield,
+            f"refine_passes = {self.refinement.refine_passes} differentiates actions as they are asked for, but shield "
+            "moves them",
+        )
+        require(
             self.refinement.refine_passes == 0 or self.episode_steps > 1,
             f"episode_steps = {self.episode_steps}, expected at least 2 to refine actors in: the last step is left out",
         )
@@ -286,6 +291,7 @@ FIXED_ON_RESUME = (
     "reduced_episodes",
     "shield",
     "start",
+    "refinement",
     "episode_steps",
     "network",
     "ppo.buffer_steps",

@@ -62,10 +62,16 @@ from marl.networks.policy import Policy
 
 __all__ = ["MassState", "PlayedAgain", "record"]
 
-N_STEP = 4  # of an interval: a second each, in which all but frequency itself is exact
+# Of integration: in one all but frequency itself is exact. An interval of 4 s has four.
+LEAST_STEPS, LONGEST_STEP_S = 4, 1.0
 LARGEST_CORRECTION_MW = 1e4  # of a grid that is being lost
 # A battery's room to stop in is a square root, whose slope at nothing is infinite [MW^2].
 LEAST_ROOM_MW2 = 1e-2
+
+
+def steps_of(interval_s: float) -> int:
+    """Steps of integration in an interval of this length."""
+    return max(LEAST_STEPS, int(np.ceil(interval_s / LONGEST_STEP_S)))
 
 
 class MassState(NamedTuple):
@@ -116,6 +122,11 @@ class PlayedAgain:
     load_fade: float
     interval_s: float
     half_full_per_mwh2: float
+
+    @property
+    def n_step(self) -> int:
+        """Steps of integration in an interval."""
+        return steps_of(self.interval_s)
 
     @property
     def n_interval(self) -> int:
@@ -278,7 +289,7 @@ class PlayedAgain:
         """Of the plants at the beginning and after every step [MW], [step + 1, env, resource]."""
         lag_s = self.fleet["lag_s"]
         rise = (set_point - state.set_point_mw) / self.interval_s
-        at_s = torch.arange(1, N_STEP + 1)[:, None, None] * (self.interval_s / N_STEP)
+        at_s = torch.arange(1, self.n_step + 1)[:, None, None] * (self.interval_s / self.n_step)
         behind = rise * lag_s
         gap = state.output_mw - state.set_point_mw + behind
         later = state.set_point_mw + rise * at_s - behind + gap * torch.exp(-at_s / lag_s)
@@ -287,7 +298,8 @@ class PlayedAgain:
     def _frequency(self, k: int, state: MassState, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frequency [Hz], valves and reheaters [MW] at the interval's end, and the mean square of frequency [Hz^2]."""
         now = {name: x[k] for name, x in self.driving.items()}
-        dt = self.interval_s / N_STEP
+        n_step = self.n_step
+        dt = self.interval_s / n_step
         plants_mw = (outputs * now["plant_share"]).sum(dim=2)
         begin = now["begin_mw"] + self.correction_mw[k] - state.drawn_mw
         rise = now["end_mw"] - now["begin_mw"]
@@ -297,17 +309,17 @@ class PlayedAgain:
         high, band = self.high_pressure_fraction, now["dead_band_hz"]
         f, valve, reheat = state.df_hz, state.valve_mw, state.reheat_mw
         square = torch.zeros_like(f)
-        for j in range(N_STEP):
+        for j in range(n_step):
             beyond = (f - band).clamp(min=0.0) + (f + band).clamp(max=0.0)
             asked = torch.maximum(-now["governor_mw_per_hz"] * beyond, -now["room_down_mw"])
             asked = torch.minimum(asked, now["room_up_mw"])
             moved = asked + (valve - asked) * valve_keeps
             mean = 0.5 * (valve + moved)
             warmed = mean + (reheat - mean) * reheat_keeps
-            power = begin + rise * ((j + 0.5) / N_STEP) + 0.5 * (plants_mw[j] + plants_mw[j + 1])
+            power = begin + rise * ((j + 0.5) / n_step) + 0.5 * (plants_mw[j] + plants_mw[j + 1])
             power = power + high * mean + (1.0 - high) * 0.5 * (reheat + warmed)
             after = (f * keeps + dt * power) * gains
-            square = square + (f * f + f * after + after * after) * (1.0 / (3.0 * N_STEP))
+            square = square + (f * f + f * after + after * after) * (1.0 / (3.0 * n_step))
             f, valve, reheat = after, moved, warmed
         return f, valve, reheat, square
 
@@ -380,7 +392,7 @@ def record(environment: GridBatch, policy: Policy, seeds: IntArray) -> PlayedAga
         return torch.from_numpy(np.array(x, dtype=np.float32))
 
     reward, governor = task.description.reward, swing.governor
-    dt = loop.scenario.interval_s / N_STEP
+    dt = loop.scenario.interval_s / steps_of(loop.scenario.interval_s)
     numbers = {
         "range_mw": fleet.range_mw,
         "step_mw": fleet.step_mw,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,22 +48,28 @@ def begin_refining(
         marl.checkpoint.CheckpointError: what is kept is of other settings, or cannot be read or written; see `start`.
         ConfigError: the grid is lost in all recorded episodes, the reduced model cannot play them, or see `start`.
     """
+    for scenario in config.refinement.scenarios_of(config.scenario):
+        _built(
+            build, scenario, 1
+        ).close()  # what cannot be recorded is told before a start that may take long
     if start is not None:
         start(policy)
     settings, device = config.refinement, policy.device
     policy.to("cpu")
-    learned_from, judged_on = [], []
+    learned_from, judged_on, lost = [], [], 0
+    kinds: dict[str, str] = {}
     for k, scenario in enumerate(settings.scenarios_of(config.scenario)):
-        episodes = _recorded(policy, build, scenario, config, k)
+        episodes, kinds[scenario] = _recorded(policy, build, scenario, config, k)
         require(
             episodes.n_env > 1,
             f"refining asks for two whole episodes of {scenario} at least, to learn from and to judge by: in "
             f"{settings.refine_episodes - episodes.n_env} of {settings.refine_episodes} the grid is lost",
         )
+        lost += settings.refine_episodes - episodes.n_env
         n_judged = max(1, min(settings.n_judged, episodes.n_env - 1))
         judged_on.append(episodes.some(range(n_judged)))
         learned_from.append(episodes.some(range(n_judged, episodes.n_env)))
-    decisive = _decisive(policy, config)
+    decisive = _decisive(policy, config, kinds)
     path = None if directory is None else directory / REFINEMENT
 
     def save(state: dict[str, Any]) -> None:
@@ -87,31 +93,54 @@ def begin_refining(
         refinement.on_pass = report
         found = refinement.run()
     policy.to(device)
+    print(_told(found, lost), flush=True)
     return found
+
+
+def _told(found: Refined, lost: int) -> str:
+    """What came of a refinement, in a line."""
+    left_out = f"; {lost} recorded episodes in which the grid is lost were left out" if lost else ""
+    if found.at_pass == 0:
+        return f"Refined: no pass was better than the start, which is kept, at a cost of {found.before:,.1f}{left_out}."
+    return (
+        f"Refined: judged episodes cost {found.after:,.1f} after pass {found.at_pass}, {found.before:,.1f} before"
+        f"{left_out}."
+    )
+
+
+def _built(build: Callable[[str, int], GridBatch], scenario: str, n_env: int) -> GridBatch:
+    """A batch of the reduced model.
+
+    Raises:
+        ConfigError: it cannot play this scenario.
+    """
+    try:
+        return build(scenario, n_env)
+    except ValueError as error:  # what the reduced model has not, such as batteries with a droop of their own
+        raise ConfigError(f"--refine-passes records {scenario} on the reduced model: {error}") from error
 
 
 def _recorded(
     policy: Policy, build: Callable[[str, int], GridBatch], scenario: str, config: TrainingConfig, k: int
-) -> PlayedAgain:
-    """Episodes of the scenario at this place of the list.
+) -> tuple[PlayedAgain, str]:
+    """Episodes of the scenario at this place of the list, and what tells grid and scenario from others.
 
     Raises:
         ConfigError: the reduced model cannot play them, or the grid is lost in all.
     """
     n = config.refinement.refine_episodes
     seeds = training_seeds(2**41 + 1000 * config.seed + k, n, VALIDATION_SEEDS.first)
+    environment = _built(build, scenario, n)
     try:
-        environment = build(scenario, n)
-    except ValueError as error:  # what the reduced model has not, such as batteries with a droop of their own
-        raise ConfigError(f"--refine-passes records {scenario} on the reduced model: {error}") from error
-    try:
-        return record(environment, policy, seeds)
+        played = environment.task.loop.scenario
+        content = f"{environment.case.identity} {played!r}"
+        return record(environment, policy, seeds), hashlib.sha256(content.encode()).hexdigest()
     finally:
         environment.close()
 
 
-def _decisive(policy: Policy, config: TrainingConfig) -> dict[str, Any]:
-    """What decides how a refinement goes, as plain data: actors count by their weights."""
+def _decisive(policy: Policy, config: TrainingConfig, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """What decides how a refinement goes, as plain data: actors count by their weights, episodes by what is in them."""
     weights = hashlib.sha256()
     for name, x in policy.state_dict().items():
         weights.update(name.encode())
@@ -119,8 +148,8 @@ def _decisive(policy: Policy, config: TrainingConfig) -> dict[str, Any]:
     return {
         "actors": weights.hexdigest(),
         "refinement": asdict(config.refinement),
-        "scenario": config.scenario,
-        "case": config.case,
+        "network": asdict(config.network),
+        "episodes": dict(kinds),
         "level": config.level,
         "seed": config.seed,
         "steps": config.episode_steps,

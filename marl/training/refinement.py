@@ -1,4 +1,4 @@
-"""Actors go on along the exact gradient of what episodes cost, where the environment can be differentiated.
+"""Actors go on along the gradient of what episodes cost, where the environment can be differentiated.
 
     d/dtheta  sum_kind log E sum_k cost(s_k, a_k),    a_k = pi_theta(o_k),    s_k+1 = f(s_k, a_k)
 
@@ -7,8 +7,8 @@ window counts by the environment's own estimate. Exploration needs no noise here
 others have done: where a likelihood-ratio gradient needs a thousand episodes, this one needs a few.
 
 Over many steps such gradients may explode where a controller moves a little too much and back again, so a gradient with
-respect to a state is cut at a multiple of what is usual among the episodes of the batch. A dead zone, which has no
-slope, is passed straight through.
+respect to a state is cut, number by number, at a multiple of what is usual among the episodes of the batch: its
+direction is no longer the exact one then. A dead zone, which has no slope, is passed straight through.
 
 References:
     J. Xu et al., Accelerated policy learning with parallel differentiable simulation, ICLR 2022 (short windows).
@@ -254,6 +254,8 @@ class Refinement(Generic[State]):
         episodes = of.some(draws.choice(of.n_env, min(self.n_env, of.n_env), replace=False))
         first = int(draws.integers(self.window))
         ends = sorted({0, episodes.n_interval, *range(first, episodes.n_interval, self.window)})
+        if episodes.n_interval < 2 * SHORTEST_WINDOW:  # else both parts may be too short
+            ends = [0, episodes.n_interval]
         state, memory = episodes.begin(), Memory()
         rate = max(1.0 - self.done / self.passes, LEAST_RATE)
         for group in self._adam.param_groups:

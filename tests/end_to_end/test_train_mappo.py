@@ -76,6 +76,11 @@ def test_help_explains_every_flag_without_loading_torch_or_pandapower():
         (["--gamma", "much"], "--gamma"),
         (["--gamma", "2"], "gamma = 2.0, expected in [0, 1]"),
         (["--n_envs", "48"], "n_envs = 48 does not divide buffer_steps = 2048"),
+        (["--refine_lr", "0.001"], "refine_lr = 0.001 is of a refinement, but refine_passes = 0"),
+        (
+            ["--refine_passes", "4", "--shield"],
+            "refine_passes = 4 differentiates actions as they are asked for",
+        ),
         (["--imitation_agents", "2"], "imitation_agents = 2 is of a start by imitation, but start = ''"),
         (["--preset", "best"], "'recommended', 'quick', 'reference'"),
         (["--resume", "nowhere"], "nowhere is no run: it has no config.json"),

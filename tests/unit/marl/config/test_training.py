@@ -9,6 +9,7 @@ from control.controllers.registry import stored_parameters
 from control.scenario import suites
 from marl.config import evaluation
 from marl.config.presets import preset, quick, recommended, reference, residual, thorough
+from marl.config.refinement import RefinementConfig
 from marl.config.training import (
     ConfigError,
     EvaluationConfig,
@@ -130,6 +131,8 @@ def test_a_resumed_run_may_train_longer_but_not_differently():
     check_resume(config, dataclasses.replace(config, total_episodes=2000))
     with pytest.raises(ConfigError, match="keeps n_envs: it was 64, asked for 32"):
         check_resume(config, dataclasses.replace(config, n_envs=32))
+    with pytest.raises(ConfigError, match="refinement"):
+        check_resume(config, dataclasses.replace(config, refinement=RefinementConfig(refine_passes=3)))
     with pytest.raises(ConfigError, match=r"keeps ppo\.buffer_steps"):
         check_resume(config, dataclasses.replace(config, ppo=PPOConfig(buffer_steps=4096)))
 

@@ -77,17 +77,18 @@ def test_what_is_kept_tells_of_its_actors_and_settings(tmp_path):
     """Other actors, another seed or scenario: none of theirs is gone on with."""
     environment = beginning(CONFIG, tmp_path).keywords["build"]("training", 1)
     one, other = (Policy(environment.groups, CONFIG.network) for _ in range(2))
-    told = _decisive(one, CONFIG)
-    assert told == _decisive(one, CONFIG)
-    assert told != _decisive(other, CONFIG)
+    told = _decisive(one, CONFIG, {"training": "a"})
+    assert told == _decisive(one, CONFIG, {"training": "a"})
+    assert told != _decisive(other, CONFIG, {"training": "a"})
+    assert told != _decisive(one, CONFIG, {"training": "b"})  # its file, or the grid's, was edited
     for changed in (
         replace(CONFIG, seed=1),
-        replace(CONFIG, scenario="training_n1"),
+        replace(CONFIG, network=replace(CONFIG.network, dead_zone=0.3)),
         replace(CONFIG, refinement=replace(CONFIG.refinement, refine_window=2)),
         replace(CONFIG, episode_steps=7),
         replace(CONFIG, level="system"),
     ):
-        assert told != _decisive(one, changed)
+        assert told != _decisive(one, changed, {"training": "a"})
 
 
 def test_episodes_that_the_reduced_model_cannot_play_are_refused(tmp_path):
