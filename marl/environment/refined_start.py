@@ -49,9 +49,8 @@ def begin_refining(
         ConfigError: the grid is lost in all recorded episodes, the reduced model cannot play them, or see `start`.
     """
     for scenario in config.refinement.scenarios_of(config.scenario):
-        _built(
-            build, scenario, 1
-        ).close()  # what cannot be recorded is told before a start that may take long
+        # What cannot be recorded is told before a start that may take long.
+        _built(build, scenario, 1).close()
     if start is not None:
         start(policy)
     settings, device = config.refinement, policy.device
