@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import command_line
 import option_checks
@@ -108,43 +108,39 @@ def parse(arguments: Sequence[str]) -> Arguments:
         if parsed.out:
             raise ConfigError("a resumed run stays in its directory: leave --out out")
         check_resume(training, parsed.training)
-    require_imitation(training, parsed.training)
-    require_refinement(training, parsed.training)
+    require_parts(training, parsed.training)
     return parsed
 
 
-def require_imitation(before: TrainingConfig, asked: TrainingConfig) -> None:
-    """Options of a start by imitation are for a run that has one.
+def require_parts(before: TrainingConfig, asked: TrainingConfig) -> None:
+    """Options of a start by imitation, or of a refinement, are for a run that has one.
 
     Raises:
-        ConfigError: one was changed, and nobody is imitated.
+        ConfigError: one was changed, and nobody is imitated, or nothing refined.
     """
-    if asked.start.partition(":")[0] in ("clone", "dagger"):
-        return
-    for one in fields(asked.imitation):
-        value = getattr(asked.imitation, one.name)
-        if value != getattr(before.imitation, one.name):
-            raise ConfigError(
-                f"{one.name} = {value} is of a start by imitation, but start = {asked.start!r}: add --start "
-                "dagger:EXPERT or clone:EXPERT (docs/learners.md), or leave it out"
-            )
+    if asked.start.partition(":")[0] not in ("clone", "dagger"):
+        refuse_changed(
+            before.imitation,
+            asked.imitation,
+            f"a start by imitation, but start = {asked.start!r}: add --start dagger:EXPERT or clone:EXPERT",
+        )
+    if asked.refinement.refine_passes == 0:
+        unrefined = replace(before.refinement, refine_passes=0)
+        refuse_changed(
+            unrefined, asked.refinement, "a refinement, but refine_passes = 0: add --refine-passes 40"
+        )
 
 
-def require_refinement(before: TrainingConfig, asked: TrainingConfig) -> None:
-    """Options of a refinement are for a run that has one.
+def refuse_changed(before: Any, asked: Any, of: str) -> None:
+    """Refuses a setting that is other than before, being of a part that the run has not.
 
     Raises:
-        ConfigError: one was changed, and nothing is refined.
+        ConfigError: there is one.
     """
-    if asked.refinement.refine_passes > 0:
-        return
-    for one in fields(asked.refinement):
-        value = getattr(asked.refinement, one.name)
-        if one.name != "refine_passes" and value != getattr(before.refinement, one.name):
-            raise ConfigError(
-                f"{one.name} = {value} is of a refinement, but refine_passes = 0: add --refine-passes 40 "
-                "(docs/learners.md), or leave it out"
-            )
+    for one in fields(asked):
+        value = getattr(asked, one.name)
+        if value != getattr(before, one.name):
+            raise ConfigError(f"{one.name} = {value} is of {of} (docs/learners.md), or leave it out")
 
 
 def directory_of(arguments: Arguments) -> Path:

@@ -15,7 +15,8 @@ from marl import checkpoint
 from marl.config.check import ConfigError, require
 from marl.config.training import TrainingConfig
 from marl.environment.batch import GridBatch
-from marl.environment.differentiable_grid import MassState, PlayedAgain, record
+from marl.environment.differentiable_grid import MassState, PlayedAgain
+from marl.environment.recorded_episodes import record
 from marl.networks.policy import Policy
 from marl.training.curriculum import training_seeds
 from marl.training.progress_report import StartReport

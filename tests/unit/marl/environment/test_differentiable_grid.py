@@ -11,7 +11,7 @@ from control.scenario.suites import N1, NORMAL, TRAINING_ENERGY, TRAINING_NEAR
 from control.task.layout import DF_HZ, LAYOUT
 from marl.config.check import ConfigError
 from marl.environment.batch import make_batch
-from marl.environment.differentiable_grid import record
+from marl.environment.recorded_episodes import record
 from marl.networks.memory import Memory
 from marl.networks.policy import Policy
 from marl.training import refinement
