@@ -6,9 +6,9 @@ by backpropagation through policy, observations and environment, over windows of
 window counts by the environment's own estimate. Exploration needs no noise here, and an action is not praised for what
 others have done: where a likelihood-ratio gradient needs a thousand episodes, this one needs a few.
 
-Over many steps such gradients may explode where a controller moves a little too much and back again, so a gradient with
-respect to a state is cut, number by number, at a multiple of what is usual among the episodes of the batch: its
-direction is no longer the exact one then. A dead zone, which has no slope, is passed straight through.
+Over many steps such gradients may explode where a controller moves a little too much and back again. So a window is not
+longer than it has to be, and its gradient has a bounded norm; nothing else is done to it. A dead zone, which has no
+slope, is passed straight through.
 
 References:
     J. Xu et al., Accelerated policy learning with parallel differentiable simulation, ICLR 2022 (short windows).
@@ -35,7 +35,6 @@ __all__ = ["Differentiable", "Refined", "Refinement", "costs"]
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
-LARGEST_GRADIENT = 10.0  # of a state, as a multiple of the median among episodes
 LARGEST_STEP = 1.0  # norm of the gradient of what a window costs, by what it usually does
 AVERAGED = 0.02  # least share of the newest actors in the running average, which is what is judged and kept
 JUDGED_EVERY = 4  # passes
@@ -82,18 +81,6 @@ class _StraightThrough(torch.autograd.Function):
         return gradients[0], None
 
 
-def _usual(gradient: Tensor) -> Tensor:
-    """A state's gradient, episodes leading, cut at a multiple of the median of their largest."""
-    largest = gradient.abs().flatten(1).amax(dim=1) if gradient.dim() > 1 else gradient.abs()
-    most = LARGEST_GRADIENT * float(torch.nan_to_num(largest).median()) + 1e-12
-    return torch.nan_to_num(gradient).clamp(-most, most)
-
-
-def _tensors(state: Any) -> list[Tensor]:
-    """All tensors of a state."""
-    return [state] if isinstance(state, Tensor) else [x for part in state for x in _tensors(part)]
-
-
 def _detached(state: Any) -> Any:
     """A state without its graph."""
     if isinstance(state, Tensor):
@@ -123,14 +110,8 @@ def _played(
     for k in range(first, last):
         shown, seen = episodes.observe(k, state)
         actions = _actions(policy, shown, memory)
-        known = {id(x) for x in _tensors(state)}  # what is only remembered on is cut already
         state, more = episodes.step(k, state, seen, actions)
         cost = cost + more
-        if torch.is_grad_enabled():
-            new = {id(x): x for x in (*_tensors(state), *memory.hidden.values()) if id(x) not in known}
-            for x in new.values():
-                if x.requires_grad:
-                    x.register_hook(_usual)  # type: ignore[no-untyped-call]
     return state, cost
 
 

@@ -235,10 +235,11 @@ VARIANTS: dict[str, Variant] = {
             "soft_zones": (0.05, 0.0, 0.0),
         },
         refinement=RefinementConfig(
-            refine_passes=40,
-            refine_scenarios="normal,training_near_n1",
-            refine_episodes=256,
-            refine_lr=2e-4,
+            refine_passes=60,
+            refine_scenarios="normal,training_n1",
+            refine_episodes=512,
+            refine_window=200,  # what it is worth to be ready for an outage is seen from before it alone
+            refine_lr=3e-4,
         ),
     ),
     "refined_default": _refined(
@@ -248,7 +249,7 @@ VARIANTS: dict[str, Variant] = {
         scenario="training_n1",
         network={},
         refinement=RefinementConfig(
-            refine_passes=24,
+            refine_passes=32,
             refine_scenarios="normal,training_n1,training_wide",
             refine_episodes=256,
             refine_lr=4e-4,

@@ -233,14 +233,29 @@ def test_kinds_are_taken_in_turn_and_each_by_what_it_usually_costs():
     assert abs(ends_at([dear, cheap])) < 0.1
 
 
-def test_states_gradients_are_cut_along_the_way(monkeypatch):
-    """Of a plant that doubles what it is given, sixty times over, no gradient could be taken otherwise."""
-    cut = []
-    usual = refinement._usual
-    monkeypatch.setattr(refinement, "_usual", lambda g: cut.append(len(g)) or usual(g))
-    refined(actors(), passes=1).run()
-    # A state of one tensor at each of the steps that are learned from but the last of a window.
-    assert len(cut) > 30
+def test_a_step_follows_the_exact_gradient_of_what_the_window_costs():
+    """By differences of costs along eight random directions; only the gradient's length may be another."""
+    policy = actors(dead_zone=0.0, layer_norm=False)  # a layer norm jumps at nothing
+    episodes = line(1, n=30)  # too short for two windows
+    work = refined(policy, passes=1, n_env=32, lr=1e-12)
+    work.learned_from = [episodes]
+    work.run()
+    weights = work._parameters
+    draws, along, slopes = torch.Generator().manual_seed(0), [], []
+    for _ in range(8):
+        direction = [torch.randn(x.shape, generator=draws) for x in weights]
+        along.append(float(sum((x.grad * d).sum() for x, d in zip(weights, direction, strict=True))))
+        found = []
+        for step in (1e-4, -2e-4, 1e-4):  # forth, back, and where it was
+            with torch.no_grad():
+                for x, d in zip(weights, direction, strict=True):
+                    x.add_(step * d)
+            found.append(costs(policy, episodes).mean())
+        slopes.append((found[0] - found[1]) / 2e-4)
+    length = np.dot(slopes, along) / np.dot(along, along)
+    assert length > 0.0
+    # Differences are off by how the slope curves, and by single precision.
+    np.testing.assert_allclose(slopes, length * np.array(along), atol=0.02 * np.abs(slopes).max())
 
 
 def test_what_was_best_before_a_break_is_best_after_it():
@@ -259,13 +274,22 @@ def test_what_was_best_before_a_break_is_best_after_it():
     assert all(torch.equal(x, best[name]) for name, x in again.policy.state_dict().items())
 
 
-def test_a_gradient_that_explodes_in_one_episode_is_cut_at_a_multiple_of_the_usual():
-    usual = torch.tensor([[1.0, -2.0], [2.0, 1.0], [1e9, -3.0], [float("nan"), 0.5]])
-    cut = refinement._usual(usual)
-    # The largest of each episode: 2, 2, 1e9 and 0.5, of which torch's median is the lower one in the middle.
-    assert cut.abs().max() == 2.0 * refinement.LARGEST_GRADIENT
-    assert torch.equal(cut[:2], usual[:2])
-    assert cut[3, 0] == 0.0
+def test_a_window_whose_gradient_is_no_number_moves_nothing():
+    @dataclass(frozen=True)
+    class Broken(Line):
+        def some(self, envs):
+            return Broken(self.noise[:, torch.as_tensor(envs)])
+
+        def ahead(self, state):
+            return (state.x - state.x).sqrt()  # its slope is infinite
+
+    policy = actors(dead_zone=0.0)
+    before = {name: x.clone() for name, x in policy.state_dict().items()}
+    work = refined(policy, passes=2)
+    work.learned_from = [Broken(line(1).noise)]
+    work.run()
+    work._put(work._average)
+    assert all(torch.equal(x, before[name]) for name, x in policy.state_dict().items())
 
 
 @pytest.mark.parametrize(
