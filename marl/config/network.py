@@ -49,6 +49,7 @@ LATER = (
     "imitation_agents",
     "imitation_alone_hz",
     "refinement",
+    "refine_cut",
 )
 
 # Settings that are no more, none of which moved a result: files of before may name them.

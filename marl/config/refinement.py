@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from marl.config.check import require
 
@@ -21,6 +22,9 @@ class RefinementConfig:
     refine_envs: int = 64
     # Steps that a gradient goes back at most; there is one for each window of so many.
     refine_window: int = 100
+    # A state's gradient is cut at this multiple of what is usual among the episodes of a pass, which a start that
+    # swings needs; 0 leaves it exact, so that what few episodes tell, as those with an outage just ahead do, counts.
+    refine_cut: float = 10.0
     # Adam's step size at the beginning; it falls linearly.
     refine_lr: float = 1e-4
 
@@ -33,6 +37,10 @@ class RefinementConfig:
         ):
             value = getattr(self, name)
             require(value >= least, f"{name} = {value}, expected at least {least}")
+        require(
+            isfinite(self.refine_cut) and self.refine_cut >= 0.0,
+            f"refine_cut = {self.refine_cut}, expected a finite number of at least 0",
+        )
         most = 65_536  # of the 68-bus system's with 22 numbers each takes a megabyte
         require(
             self.refine_episodes <= most, f"refine_episodes = {self.refine_episodes}, expected at most {most}"

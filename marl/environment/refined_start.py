@@ -85,6 +85,7 @@ def begin_refining(
         window=settings.refine_window,
         lr=settings.refine_lr,
         seed=config.seed,
+        cut=settings.refine_cut,
         save=save,
     )
     if path is not None:

@@ -7,8 +7,10 @@ window counts by the environment's own estimate. Exploration needs no noise here
 others have done: where a likelihood-ratio gradient needs a thousand episodes, this one needs a few.
 
 Over many steps such gradients may explode where a controller moves a little too much and back again. So a window is not
-longer than it has to be, and its gradient has a bounded norm; nothing else is done to it. A dead zone, which has no
-slope, is passed straight through.
+longer than it has to be, and its gradient has a bounded norm. A start that swings asks for more: a gradient with
+respect to a state is cut, number by number, at a multiple of what is usual among the episodes of the batch. Its
+direction is no longer the exact one then, and what few of the episodes tell is lost. A dead zone, which has no slope,
+is passed straight through.
 
 References:
     J. Xu et al., Accelerated policy learning with parallel differentiable simulation, ICLR 2022 (short windows).
@@ -20,6 +22,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -81,6 +84,18 @@ class _StraightThrough(torch.autograd.Function):
         return gradients[0], None
 
 
+def _usual(gradient: Tensor, multiple: float) -> Tensor:
+    """A state's gradient, episodes leading, cut at a multiple of the median of their largest."""
+    largest = gradient.abs().flatten(1).amax(dim=1) if gradient.dim() > 1 else gradient.abs()
+    most = multiple * float(torch.nan_to_num(largest).median()) + 1e-12
+    return torch.nan_to_num(gradient).clamp(-most, most)
+
+
+def _tensors(state: Any) -> list[Tensor]:
+    """All tensors of a state."""
+    return [state] if isinstance(state, Tensor) else [x for part in state for x in _tensors(part)]
+
+
 def _detached(state: Any) -> Any:
     """A state without its graph."""
     if isinstance(state, Tensor):
@@ -103,15 +118,27 @@ def _actions(policy: Policy, seen: Mapping[str, Tensor], memory: Memory) -> dict
 
 
 def _played(
-    policy: Policy, episodes: Differentiable[Any], state: Any, memory: Memory, first: int, last: int
+    policy: Policy,
+    episodes: Differentiable[Any],
+    state: Any,
+    memory: Memory,
+    first: int,
+    last: int,
+    cut: float = 0.0,
 ) -> tuple[Any, Tensor]:
-    """Steps from first to before last: the state then, and what they cost, [env]."""
+    """Steps from first to before last: the state then, and what they cost, [env]; for `cut` see `Refinement`."""
     cost = torch.zeros(episodes.n_env)
     for k in range(first, last):
         shown, seen = episodes.observe(k, state)
         actions = _actions(policy, shown, memory)
+        known = {id(x) for x in _tensors(state)}  # what is only remembered on is cut already
         state, more = episodes.step(k, state, seen, actions)
         cost = cost + more
+        if cut > 0.0 and torch.is_grad_enabled():
+            new = {id(x): x for x in (*_tensors(state), *memory.hidden.values()) if id(x) not in known}
+            for x in new.values():
+                if x.requires_grad:
+                    x.register_hook(partial(_usual, multiple=cut))  # type: ignore[no-untyped-call]
     return state, cost
 
 
@@ -143,6 +170,7 @@ class Refinement(Generic[State]):
     window: int  # steps
     lr: float
     seed: int
+    cut: float = 0.0  # of a state's gradient, as a multiple of the median among episodes; 0: none
     save: Callable[[dict[str, Any]], None] | None = None  # is handed what `load` goes on from
     on_pass: Callable[[], None] | None = None
     done: int = 0
@@ -246,7 +274,7 @@ class Refinement(Generic[State]):
                 with torch.no_grad():
                     state, _ = _played(self.policy, episodes, state, memory, begin, end)
                 continue
-            state, cost = _played(self.policy, episodes, state, memory, begin, end)
+            state, cost = _played(self.policy, episodes, state, memory, begin, end, self.cut)
             usual = self._per_interval[which] * (end - begin)
             loss = (cost + episodes.ahead(state)).mean() / usual
             self._adam.zero_grad()

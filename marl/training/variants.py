@@ -239,6 +239,7 @@ VARIANTS: dict[str, Variant] = {
             refine_scenarios="normal,training_n1",
             refine_episodes=512,
             refine_window=200,  # what it is worth to be ready for an outage is seen from before it alone
+            refine_cut=0.0,
             refine_lr=3e-4,
         ),
     ),
@@ -249,7 +250,7 @@ VARIANTS: dict[str, Variant] = {
         scenario="training_n1",
         network={},
         refinement=RefinementConfig(
-            refine_passes=32,
+            refine_passes=24,
             refine_scenarios="normal,training_n1,training_wide",
             refine_episodes=256,
             refine_lr=4e-4,

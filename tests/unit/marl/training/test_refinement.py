@@ -258,6 +258,27 @@ def test_a_step_follows_the_exact_gradient_of_what_the_window_costs():
     np.testing.assert_allclose(slopes, length * np.array(along), atol=0.02 * np.abs(slopes).max())
 
 
+def test_states_gradients_are_cut_along_the_way_where_that_is_asked_for(monkeypatch):
+    """At each of the steps that are learned from but the last of a window; elsewhere none is."""
+    cut = []
+    usual = refinement._usual
+    monkeypatch.setattr(refinement, "_usual", lambda g, multiple: cut.append(multiple) or usual(g, multiple))
+    refined(actors(), passes=1).run()
+    assert cut == []
+    refined(actors(), passes=1, cut=7.0).run()
+    assert len(cut) > 30
+    assert set(cut) == {7.0}
+
+
+def test_a_gradient_that_explodes_in_one_episode_is_cut_at_a_multiple_of_the_usual():
+    usual = torch.tensor([[1.0, -2.0], [2.0, 1.0], [1e9, -3.0], [float("nan"), 0.5]])
+    cut = refinement._usual(usual, 10.0)
+    # The largest of each episode: 2, 2, 1e9 and 0.5, of which torch's median is the lower one in the middle.
+    assert cut.abs().max() == 20.0
+    assert torch.equal(cut[:2], usual[:2])
+    assert cut[3, 0] == 0.0
+
+
 def test_what_was_best_before_a_break_is_best_after_it():
     """All steps after the break make it worse: the actors from before it are kept."""
     kept = []
@@ -297,6 +318,7 @@ def test_a_window_whose_gradient_is_no_number_moves_nothing():
     [
         ({"refine_passes": -1}, "refine_passes = -1, expected at least 0"),
         ({"refine_passes": 1, "refine_episodes": 5}, "refine_episodes = 5, expected at least 6"),
+        ({"refine_cut": -1.0}, "refine_cut = -1.0, expected a finite number of at least 0"),
         ({"refine_passes": 1, "refine_lr": 1.0}, "refine_lr = 1.0, expected above 0, below 1"),
         (
             {"refine_passes": 1, "refine_episodes": 10**9},
