@@ -73,6 +73,15 @@ def test_the_episodes_that_judge_are_not_learned_from(seen, tmp_path):
         assert not same.any()
 
 
+def test_it_learns_as_its_settings_say(seen, tmp_path):
+    settings = RefinementConfig(
+        refine_passes=1, refine_episodes=12, refine_envs=5, refine_window=3, refine_cut=4.0, refine_lr=1e-3
+    )
+    begin(replace(CONFIG, seed=7, refinement=settings), tmp_path)
+    made = seen["made"]
+    assert (made.passes, made.n_env, made.window, made.cut, made.lr, made.seed) == (1, 5, 3, 4.0, 1e-3, 7)
+
+
 def test_what_is_kept_tells_of_its_actors_and_settings(tmp_path):
     """Other actors, another seed or scenario: none of theirs is gone on with."""
     environment = beginning(CONFIG, tmp_path).keywords["build"]("training", 1)
