@@ -10,7 +10,7 @@ from marl.config.check import require
 
 @dataclass(frozen=True, kw_only=True)
 class RefinementConfig:
-    """What actors do between their start and training: costs of recorded episodes fall along their exact gradient."""
+    """What actors do between their start and training: costs of recorded episodes fall along their gradient."""
 
     # Passes over a batch of recorded episodes, from their beginning to their end; 0 leaves it out.
     refine_passes: int = 0
