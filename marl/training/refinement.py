@@ -96,6 +96,15 @@ def _tensors(state: Any) -> list[Tensor]:
     return [state] if isinstance(state, Tensor) else [x for part in state for x in _tensors(part)]
 
 
+def _cut_gradients(after: Any, before: Any, multiple: float) -> None:
+    """Cuts gradients with respect to what is new in a state; what is only remembered on is cut already."""
+    known = {id(x) for x in _tensors(before)}
+    new = {id(x): x for x in _tensors(after) if id(x) not in known}
+    for x in new.values():
+        if x.requires_grad:
+            x.register_hook(partial(_usual, multiple=multiple))  # type: ignore[no-untyped-call]
+
+
 def _detached(state: Any) -> Any:
     """A state without its graph."""
     if isinstance(state, Tensor):
@@ -131,14 +140,11 @@ def _played(
     for k in range(first, last):
         shown, seen = episodes.observe(k, state)
         actions = _actions(policy, shown, memory)
-        known = {id(x) for x in _tensors(state)}  # what is only remembered on is cut already
+        before = state
         state, more = episodes.step(k, state, seen, actions)
         cost = cost + more
         if cut > 0.0 and torch.is_grad_enabled():
-            new = {id(x): x for x in (*_tensors(state), *memory.hidden.values()) if id(x) not in known}
-            for x in new.values():
-                if x.requires_grad:
-                    x.register_hook(partial(_usual, multiple=cut))  # type: ignore[no-untyped-call]
+            _cut_gradients((state, tuple(memory.hidden.values())), before, cut)
     return state, cost
 
 
